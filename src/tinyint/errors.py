@@ -1,0 +1,79 @@
+"""The errors that a user can cause, and what to catch.
+
+    TinyintError                 anything below; the command line prints it and exits with code 2
+    ├── ModelError               a model that cannot be read, is not supported, or is quantized already
+    ├── DataError                samples, list files, labels, preprocessing
+    ├── RecipeError              a recipe, a key of it, a rule, or a pattern that matches nothing
+    ├── TargetError              an unknown target, or a scheme that the target cannot run
+    ├── RecordError              a calibration record that is damaged or belongs to another model
+    ├── DependencyError          an optional package that the request needs is not installed
+    └── OutputError              a file that cannot be written
+
+    TinyintWarning               the request was carried out, but the user should look
+
+Every message names the file, tensor or key, what was seen, what was expected, and the way out.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "DataError",
+    "DependencyError",
+    "ModelError",
+    "OutputError",
+    "RecipeError",
+    "RecordError",
+    "TargetError",
+    "TinyintError",
+    "TinyintWarning",
+    "nearest",
+]
+
+
+class TinyintError(Exception):
+    """Base of every error that a user can cause."""
+
+
+class ModelError(TinyintError):
+    """The model cannot be read, is not supported, or is quantized already."""
+
+
+class DataError(TinyintError):
+    """The samples, their list, their labels or their preprocessing are wrong."""
+
+
+class RecipeError(TinyintError):
+    """The recipe, one of its keys or one of its patterns is wrong."""
+
+
+class TargetError(TinyintError):
+    """The target is unknown, or cannot run what the recipe asks for."""
+
+
+class RecordError(TinyintError):
+    """The calibration record is damaged or belongs to another model."""
+
+
+class DependencyError(TinyintError):
+    """An optional package is missing; the message names the extra that installs it."""
+
+
+class OutputError(TinyintError):
+    """A file cannot be written."""
+
+
+class TinyintWarning(UserWarning):
+    """The request was carried out, but the result deserves a look."""
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
+    """A half sentence that lists the known names closest to `name`, or all of them if none is close."""
+    options = sorted(set(known))
+    close = difflib.get_close_matches(name, options, n=count, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    listed = ", ".join(options[:20]) + (", …" if len(options) > 20 else "")
+    return f"known: {listed}" if options else "there are none"

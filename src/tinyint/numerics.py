@@ -1,0 +1,197 @@
+"""The number formats and the arithmetic of quantization. Nothing else in the project does this arithmetic.
+
+The convention, with x real, q the stored integer, s the scale and z the zero-point:
+
+    q = clip(round_half_even(x / s) + z, qmin, qmax)        x̂ = (q - z) · s
+
+* s is float32, finite and > 0. A range of width zero (a dead tensor or channel) gets s = 1.
+* The range [lo, hi] is widened to hold 0, so that 0 is represented exactly (padding, ReLU).
+* asymmetric: s = (hi - lo) / (qmax - qmin), z = round_half_even(qmin - lo / s).
+* symmetric signed: s = max(|lo|, |hi|) / qmax, z = 0, with [qmin, qmax] = [-qmax, qmax] for weights.
+* symmetric unsigned: z = 0 where lo >= 0, so that no code is lost; else z = (qmax + 1) / 2.
+* per channel: s and z have shape (C,), and apply along `axis`.
+* bias: int32 with s_b = s_x · s_w, z = 0; a channel whose bias would overflow gets a larger s_w.
+
+x / s is computed in float32, as QuantizeLinear does (ONNX operator specification, opset 21), so that what is simulated is what
+runs, ties included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[Any]
+FloatArray = NDArray[np.float32]
+
+# Below the smallest normal float32 a quotient x / s overflows or loses all its digits.
+_SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
+# A bias of 2³¹ - 1 exactly is not representable in float32; ORT's own margin is 1.0001.
+_BIAS_LIMIT = 2.0**31 / 1.0001
+
+
+@dataclass(frozen=True, kw_only=True)
+class QType:
+    """An integer format: how codes are stored, and which of the storable codes are used."""
+
+    storage: str  # NumPy name of the stored type
+    qmin: int
+    qmax: int
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.storage)
+
+    @property
+    def bits(self) -> int:
+        """Bits that the codes in use need (7 for [-63, 63], although stored in 8)."""
+        return (self.qmax - self.qmin).bit_length()
+
+    @property
+    def signed(self) -> bool:
+        return self.qmin < 0
+
+    def narrow(self) -> QType:
+        """The same format without its lowest code, so that it is symmetric about zero."""
+        return QType(storage=self.storage, qmin=-self.qmax, qmax=self.qmax) if self.signed else self
+
+
+UINT8 = QType(storage="uint8", qmin=0, qmax=255)
+INT8 = QType(storage="int8", qmin=-128, qmax=127)
+INT7 = QType(storage="int8", qmin=-64, qmax=63)
+INT16 = QType(storage="int16", qmin=-32768, qmax=32767)
+INT32 = QType(storage="int32", qmin=-(2**31), qmax=2**31 - 1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class QParams:
+    """How one tensor is quantized.
+
+    * `scale`: float32, shape () or (C,), finite, > 0
+    * `zero_point`: the storage type of `qtype`, the shape of `scale`
+    * `axis`: the axis of length C, or None when `scale` has shape ()
+    """
+
+    scale: FloatArray
+    zero_point: Array
+    qtype: QType
+    axis: int | None = None
+
+    def __post_init__(self) -> None:
+        scale = np.asarray(self.scale, np.float32)
+        zero_point = np.broadcast_to(np.asarray(self.zero_point, self.qtype.dtype), scale.shape)
+        if not (np.isfinite(scale).all() and (scale > 0).all()):
+            raise ValueError(f"scale must be finite and > 0, got {scale}")
+        if (scale.ndim == 0) != (self.axis is None):
+            raise ValueError(f"scale of shape {scale.shape} does not go with axis {self.axis}")
+        object.__setattr__(self, "scale", scale)
+        object.__setattr__(self, "zero_point", zero_point)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, QParams)
+            and (self.qtype, self.axis) == (other.qtype, other.axis)
+            and np.array_equal(self.scale, other.scale)
+            and np.array_equal(self.zero_point, other.zero_point)
+        )
+
+    def range(self) -> tuple[FloatArray, FloatArray]:
+        """The real numbers that the lowest and the highest code stand for, each of the shape of `scale`."""
+        z = self.zero_point.astype(np.float32)
+        lo, hi = (self.qtype.qmin - z) * self.scale, (self.qtype.qmax - z) * self.scale
+        return np.asarray(lo, np.float32), np.asarray(hi, np.float32)
+
+
+def qparams_from_range(
+    lo: ArrayLike, hi: ArrayLike, *, qtype: QType, symmetric: bool, axis: int | None = None
+) -> QParams:
+    """Scale and zero-point for the range [lo, hi], each of shape () or (C,); see the convention above."""
+    low = np.minimum(np.asarray(lo, np.float64), 0.0)
+    high = np.maximum(np.asarray(hi, np.float64), 0.0)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise ValueError(f"the range must be finite, got [{lo}, {hi}]")
+    if symmetric:
+        scale, zero_point = _symmetric(low, high, qtype)
+    else:
+        scale = _safe_scale((high - low) / (qtype.qmax - qtype.qmin))
+        zero_point = np.rint(qtype.qmin - low / scale.astype(np.float64))
+    zero_point = np.clip(zero_point, qtype.qmin, qtype.qmax).astype(qtype.dtype)
+    return QParams(scale=scale, zero_point=zero_point, qtype=qtype, axis=axis)
+
+
+def _symmetric(low: Array, high: Array, qtype: QType) -> tuple[FloatArray, Array]:
+    bound = np.maximum(-low, high)
+    if qtype.signed:
+        return _safe_scale(bound / qtype.qmax), np.zeros_like(bound)
+    half = (qtype.qmax + 1) // 2
+    one_sided = low >= 0
+    scale = _safe_scale(np.where(one_sided, bound / qtype.qmax, bound / (half - 1)))
+    return scale, np.where(one_sided, 0, half)
+
+
+def _safe_scale(scale: Array) -> FloatArray:
+    """float32, with 1 for a dead channel and no subnormal."""
+    return np.where(scale > 0, np.maximum(scale, _SMALLEST_SCALE), 1.0).astype(np.float32)
+
+
+def _along(values: Array, axis: int | None, ndim: int) -> Array:
+    """`values` of shape () or (C,), reshaped to broadcast along `axis` of a tensor with `ndim` dimensions."""
+    if axis is None:
+        return values
+    shape = [1] * ndim
+    shape[axis] = -1
+    return values.reshape(shape)
+
+
+def quantize(x: ArrayLike, params: QParams) -> Array:
+    """The integer codes of x, of x's shape and the storage type of `params`."""
+    x = np.asarray(x, np.float32)
+    scale = _along(params.scale, params.axis, x.ndim)
+    zero_point = _along(params.zero_point, params.axis, x.ndim)
+    with np.errstate(over="ignore"):  # a quotient beyond float32 saturates below
+        q = np.rint(x / scale) + zero_point.astype(np.float64)
+    return np.clip(q, params.qtype.qmin, params.qtype.qmax).astype(params.qtype.dtype)
+
+
+def dequantize(q: Array, params: QParams) -> FloatArray:
+    """The real numbers, float32, that the codes stand for."""
+    scale = _along(params.scale, params.axis, q.ndim)
+    zero_point = _along(params.zero_point, params.axis, q.ndim)
+    return ((q.astype(np.int64) - zero_point.astype(np.int64)).astype(np.float32) * scale).astype(np.float32)
+
+
+def fake_quantize(x: ArrayLike, params: QParams) -> FloatArray:
+    """x as the quantized model sees it: dequantize(quantize(x))."""
+    return dequantize(quantize(x, params), params)
+
+
+def fit_bias(bias: ArrayLike, input_scale: ArrayLike, weight_scale: ArrayLike) -> FloatArray:
+    """The weight scales, raised where the int32 bias would overflow.
+
+    `bias` has shape (C,), `input_scale` (), `weight_scale` () or (C,); returned in the shape of `weight_scale`.
+    The remedy of onnxruntime PR 22020: a channel with tiny weights and a large bias gives up weight resolution, not its bias.
+    """
+    weight_scale = np.asarray(weight_scale, np.float32)
+    needed = np.abs(np.asarray(bias, np.float64)) / (float(np.asarray(input_scale)) * _BIAS_LIMIT)
+    if weight_scale.ndim == 0:
+        needed = needed.max(initial=0.0)
+    return np.maximum(weight_scale, needed).astype(np.float32)
+
+
+def bias_params(input_scale: ArrayLike, weight_scale: ArrayLike) -> QParams:
+    """int32 parameters with s_b = s_x · s_w, computed in float32 as the runtimes do; shape () or (C,)."""
+    scale = np.asarray(np.float32(input_scale) * np.asarray(weight_scale, np.float32), np.float32)
+    scale = np.maximum(scale, np.float32(_SMALLEST_SCALE))
+    return QParams(scale=scale, zero_point=np.zeros_like(scale), qtype=INT32, axis=None if scale.ndim == 0 else 0)
+
+
+def sqnr_db(reference: ArrayLike, value: ArrayLike) -> float:
+    """Signal to quantization noise ratio, 10·log10(Σ reference² / Σ (reference - value)²), in dB; inf if equal."""
+    r, v = np.asarray(reference, np.float64), np.asarray(value, np.float64)
+    noise, signal = float(np.square(r - v).sum()), float(np.square(r).sum())
+    if noise == 0.0:
+        return float("inf")
+    return 10.0 * float(np.log10(signal / noise)) if signal else float("-inf")
