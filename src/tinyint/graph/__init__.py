@@ -1,0 +1,1 @@
+"""Questions to the graph and changes of it: reading, writing, walking, preparing."""

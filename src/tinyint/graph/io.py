@@ -1,0 +1,321 @@
+"""Reads and writes ONNX files: whole, or not at all.
+
+A model in memory never refers to the file that it came from: external data is mapped into memory once per
+file, so a model can be saved over its own source. A file on disk is written under a temporary name in the same
+directory and renamed, so a full disk or Ctrl-C leaves the previous file as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from tinyint.errors import ModelError, OutputError
+
+__all__ = [
+    "atomic_write",
+    "is_quantized",
+    "load_model",
+    "model_bytes",
+    "model_fingerprint",
+    "save_model",
+    "weight_bytes",
+]
+
+PROTOBUF_LIMIT = 2**31 - 2**24
+"""Weights that one protobuf message holds, in bytes: 2 GiB, less room for the structure."""
+
+_OLDEST_OPSET = 11
+_EXTERNAL_FROM = 256  # bytes; smaller tensors stay in the model file, as readers want shapes at hand
+_ONNX_FIRST_BYTE = 0x08  # the key of field 1, ir_version: every ONNX writer begins with it
+
+
+def load_model(path: str | Path) -> ir.Model:
+    """Read an ONNX file; external data is mapped, not read.
+
+    Raises ModelError if the file is missing, not ONNX, truncated, older than opset 11, or its external data
+    is missing, too short or outside the model's directory.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ModelError(f"'{path}' is a directory; give the .onnx file in it")
+    if not path.exists():
+        raise ModelError(f"no such model file: '{path}'")
+    try:
+        proto = onnx.load_model(path, format="protobuf", load_external_data=False)
+        model = ir.from_proto(proto)
+    except OSError as error:
+        raise ModelError(f"cannot read '{path}': {error.strerror or error}") from error
+    except (DecodeError, ir.serde.SerdeError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(_why_unreadable(path)) from error
+    if not model.graph.outputs:
+        raise ModelError(_why_unreadable(path))
+    opset = model.opset_imports.get("")
+    if opset is not None and opset < _OLDEST_OPSET:
+        raise ModelError(
+            f"'{path}' has opset {opset}; opset {_OLDEST_OPSET} or later is needed: export it again"
+        )
+    _map_external_data(model, path)
+    return model
+
+
+def _why_unreadable(path: Path) -> str:
+    with path.open("rb") as file:
+        first = file.read(1)
+    if not first:
+        return f"'{path}' is empty; expected an ONNX model"
+    if first[0] != _ONNX_FIRST_BYTE:
+        return f"'{path}' is not an ONNX model"
+    return f"'{path}' is not a complete ONNX model: it is truncated or damaged; copy or export it again"
+
+
+def _map_external_data(model: ir.Model, path: Path) -> None:
+    """Replace each external tensor by a view of its file, one map (and one open file) per data file."""
+    maps: dict[Path, np.memmap] = {}
+
+    def mapped(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+        if not isinstance(tensor, ir.ExternalTensor):
+            return tensor
+        file = _data_file(tensor, path)
+        size, need = file.stat().st_size, (tensor.offset or 0) + tensor.nbytes
+        if size < need:
+            raise ModelError(
+                f"external data file '{file}' has {size} bytes, but tensor '{tensor.name}' of '{path}' "
+                f"needs {need}: the file is truncated; copy it again"
+            )
+        if tensor.length is not None and tensor.length != tensor.nbytes:
+            raise ModelError(
+                f"tensor '{tensor.name}' of '{path}' has {tensor.length} bytes of external data; "
+                f"its type and shape need {tensor.nbytes}"
+            )
+        if tensor.nbytes == 0 or tensor.dtype.bitwidth < 8:
+            tensor.base_dir = file.parent
+            return ir.Tensor(tensor.numpy().copy(), dtype=tensor.dtype, name=tensor.name)
+        if file not in maps:
+            maps[file] = np.memmap(file, dtype=np.uint8, mode="r")
+        raw = maps[file][tensor.offset or 0 : need]
+        array = np.asarray(raw).view(tensor.dtype.numpy()).reshape(tensor.shape.numpy())
+        return ir.Tensor(array, dtype=tensor.dtype, name=tensor.name)
+
+    _replace_tensors(model, mapped)
+
+
+def _data_file(tensor: ir.ExternalTensor, path: Path) -> Path:
+    location = os.fspath(tensor.location)
+    if os.path.isabs(location) or os.path.normpath(location).startswith(".."):
+        raise ModelError(
+            f"tensor '{tensor.name}' of '{path}' has its data at '{location}', outside the model's "
+            "directory; this is refused: put the data file beside the model"
+        )
+    file = path.parent.resolve() / location
+    if not file.is_file():
+        raise ModelError(
+            f"'{path}' keeps tensor '{tensor.name}' in the external data file '{file}', which does not "
+            "exist; copy it beside the model"
+        )
+    return file
+
+
+def _replace_tensors(model: ir.Model, change: Callable[[ir.TensorProtocol], ir.TensorProtocol]) -> None:
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                value.const_value = change(value.const_value)
+    for node in _all_nodes(model):
+        for attribute in list(node.attributes.values()):
+            if attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
+                node.attributes[attribute.name] = ir.AttrTensor(attribute.name, change(attribute.as_tensor()))
+
+
+def _all_nodes(model: ir.Model) -> Iterator[ir.Node]:
+    yield from model.graph.all_nodes()
+    for function in model.functions.values():
+        yield from function.all_nodes()
+
+
+def _all_tensors(model: ir.Model) -> Iterator[ir.TensorProtocol]:
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                yield value.const_value
+    for node in _all_nodes(model):
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
+                yield attribute.as_tensor()
+
+
+def weight_bytes(model: ir.Model) -> int:
+    """Bytes of all constants: initializers and tensor attributes, subgraphs and functions included."""
+    return sum(tensor.nbytes for tensor in _all_tensors(model))
+
+
+def is_quantized(model: ir.Model) -> bool:
+    """Whether any node computes on or converts to integers: Q/DQ, QLinear…, …Integer, MatMulNBits."""
+    return any(_quantizes(node.op_type) for node in _all_nodes(model))
+
+
+def _quantizes(op_type: str) -> bool:
+    return (
+        op_type
+        in {
+            "QuantizeLinear",
+            "DequantizeLinear",
+            "DynamicQuantizeLinear",
+            "MatMulNBits",
+            "QGemm",
+            "QAttention",
+        }
+        or op_type.startswith(("QLinear", "DynamicQuantize", "MatMulInteger"))
+        or op_type.endswith("Integer")
+    )
+
+
+def model_bytes(model: ir.Model) -> bytes | None:
+    """The model as one ONNX message, weights included; None if it would pass protobuf's 2 GiB."""
+    if weight_bytes(model) > PROTOBUF_LIMIT:
+        return None
+    if any(isinstance(tensor, ir.ExternalTensor) for tensor in _all_tensors(model)):
+        model = model.clone()
+        _replace_tensors(model, lambda t: ir.Tensor(t.numpy(), dtype=t.dtype, name=t.name))
+    return bytes(ir.to_proto(model).SerializeToString())
+
+
+def save_model(model: ir.Model, path: str | Path, *, external: bool = False) -> None:
+    """Write the model to `path`; with `external`, or past 2 GiB, its weights to `path`.data beside it.
+
+    Either all files are new or all are as before. Raises OutputError if a file cannot be written.
+    """
+    path = Path(path)
+    serialized = None if external else model_bytes(model)
+    if serialized is not None:
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(serialized)
+        return
+    data = path.with_name(path.name + ".data")
+    with _writing(path), _scratch_directory(path) as scratch:
+        ir.save(model, scratch / path.name, external_data=data.name, size_threshold_bytes=_EXTERNAL_FROM)
+        _replace_pair(scratch, data, path)
+
+
+def _replace_pair(scratch: Path, data: Path, path: Path) -> None:
+    """Rename the data file, then the model; if the second fails, the old data file comes back."""
+    new, old = scratch / data.name, scratch / "previous"
+    if data.exists():
+        os.replace(data, old)
+    try:
+        if new.exists():
+            os.replace(new, data)
+        os.replace(scratch / path.name, path)
+    except BaseException:
+        data.unlink(missing_ok=True)
+        if old.exists():
+            os.replace(old, data)
+        raise
+
+
+@contextlib.contextmanager
+def _scratch_directory(path: Path) -> Iterator[Path]:
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        scratch.mkdir()
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; rename it to `path` at the end, or remove it on an error or Ctrl-C.
+
+    The body must create the file. Raises OutputError, naming path and remedy, if the system refuses.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    with _writing(path):
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn the system's refusals into OutputError."""
+    if path.exists() and not path.is_file():
+        raise OutputError(f"cannot write '{path}': it is not a regular file; give a file name")
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write '{path}': the directory '{path.parent}' does not exist; create it")
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"cannot write '{path}': {reason}; free space or choose a writable place. Nothing was changed"
+        ) from error
+
+
+def model_fingerprint(model: ir.Model) -> str:
+    """SHA-256 (hex) of operators, attributes, tensor names, types, shapes and every weight bit.
+
+    The file's path, external or inline storage, node names, doc strings and metadata don't matter.
+    """
+    digest = hashlib.sha256()
+    _hash_graph(model.graph, digest.update)
+    for identifier in sorted(model.functions):
+        function = model.functions[identifier]
+        digest.update(repr(("function", identifier)).encode())
+        digest.update(repr([value.name for value in (*function.inputs, *function.outputs)]).encode())
+        _hash_nodes(function, digest.update)
+    digest.update(repr(sorted(model.opset_imports.items())).encode())
+    return digest.hexdigest()
+
+
+def _hash_graph(graph: ir.Graph, add: Callable[[bytes], None]) -> None:
+    for values in (graph.inputs, graph.outputs):
+        add(repr([(value.name, str(value.dtype), _dims(value)) for value in values]).encode())
+    for name, value in sorted(graph.initializers.items()):
+        add(repr(("initializer", name)).encode())
+        if value.const_value is not None:
+            _hash_tensor(value.const_value, add)
+    _hash_nodes(graph, add)
+
+
+def _dims(value: ir.Value) -> list[int | str] | None:
+    return None if value.shape is None else [d if isinstance(d, int) else str(d) for d in value.shape]
+
+
+def _hash_nodes(graph: ir.Graph | ir.Function, add: Callable[[bytes], None]) -> None:
+    for node in graph:
+        inputs = [None if value is None else value.name for value in node.inputs]
+        add(repr((node.op_identifier(), inputs, [value.name for value in node.outputs])).encode())
+        for name, attribute in sorted(node.attributes.items()):
+            add(repr((name, str(attribute.type), attribute.ref_attr_name)).encode())
+            if attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
+                _hash_tensor(attribute.as_tensor(), add)
+            elif attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
+                _hash_graph(attribute.as_graph(), add)
+            elif attribute.type == ir.AttributeType.GRAPHS and not attribute.is_ref():
+                for graph_value in attribute.as_graphs():
+                    _hash_graph(graph_value, add)
+            else:
+                add(repr(attribute.value).encode())
+
+
+def _hash_tensor(tensor: ir.TensorProtocol, add: Callable[[bytes], None]) -> None:
+    add(repr((str(tensor.dtype), tuple(tensor.shape.numpy()), math.prod(tensor.shape.numpy()))).encode())
+    if tensor.dtype == ir.DataType.STRING:
+        add(repr(tensor.numpy().tolist()).encode())
+    else:
+        add(tensor.tobytes())

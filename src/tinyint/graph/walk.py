@@ -1,0 +1,76 @@
+"""Questions to the graph that several parts ask: constants, types, shapes, consumers, cost."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+__all__ = ["constant_of", "consumers", "is_float32", "macs", "sole_consumer", "static_shape"]
+
+
+def constant_of(value: ir.Value | None) -> NDArray[np.generic] | None:
+    """The array of an initializer or of a Constant node's output; None for anything that is computed or fed.
+
+    An initializer that is also a graph input may be overridden by the caller and so is no constant.
+    """
+    if value is None or value.is_graph_input():
+        return None
+    tensor = ir.convenience.get_const_tensor(value)
+    return None if tensor is None else tensor.numpy()
+
+
+def is_float32(value: ir.Value | None) -> bool:
+    """Whether the value is known to be float32."""
+    return value is not None and value.dtype == ir.DataType.FLOAT
+
+
+def static_shape(value: ir.Value | None) -> tuple[int | None, ...] | None:
+    """The value's shape with None for each dimension that is not a number; None if the rank is unknown."""
+    if value is None or value.shape is None:
+        return None
+    return tuple(dim if isinstance(dim, int) else None for dim in value.shape)
+
+
+def consumers(value: ir.Value) -> tuple[tuple[ir.Node, int], ...]:
+    """Each (node, input index) that reads the value, subgraphs included."""
+    return tuple((use.node, use.idx) for use in value.uses())
+
+
+def sole_consumer(value: ir.Value) -> ir.Node | None:
+    """The one node that reads the value, once; None if several do or if the value is also a graph output."""
+    uses = consumers(value)
+    return uses[0][0] if len(uses) == 1 and not value.is_graph_output() else None
+
+
+def macs(model: ir.Model) -> dict[str, int]:
+    """Multiply-accumulates of each Conv, ConvTranspose, Gemm and MatMul of the main graph, by node name.
+
+    Dimensions that are not known count as 1, so a model with a symbolic batch gives the cost of one sample.
+    Nodes whose shapes were not inferred are left out; prepare() infers them.
+    """
+    count = {node.name or "": _node_macs(node) for node in model.graph}
+    return {name: cost for name, cost in count.items() if name and cost is not None}
+
+
+def _node_macs(node: ir.Node) -> int | None:
+    if node.domain != "" or node.op_type not in {"Conv", "ConvTranspose", "Gemm", "MatMul"}:
+        return None
+    left, right, out = (_size(node.inputs[0]), _size(node.inputs[1]), _size(node.outputs[0]))
+    match node.op_type:
+        case "Conv" if out is not None and right is not None:
+            return math.prod(out) * math.prod(right[1:])
+        case "ConvTranspose" if left is not None and right is not None:
+            return math.prod(left) * math.prod(right[1:])
+        case "Gemm" if out is not None and left is not None:
+            return math.prod(out) * left[0 if node.attributes.get_int("transA", 0) else 1]
+        case "MatMul" if out is not None and left is not None and left:
+            return math.prod(out) * left[-1]
+    return None
+
+
+def _size(value: ir.Value | None) -> tuple[int, ...] | None:
+    shape = static_shape(value)
+    return None if shape is None else tuple(1 if dim is None else dim for dim in shape)
