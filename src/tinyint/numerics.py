@@ -12,8 +12,8 @@ The convention, with x real, q the stored integer, s the scale and z the zero-po
 * per channel: s and z have shape (C,), and apply along `axis`.
 * bias: int32 with s_b = s_x · s_w, z = 0; a channel whose bias would overflow gets a larger s_w.
 
-x / s is computed in float32, as QuantizeLinear does (ONNX operator specification, opset 21), so that what is simulated is what
-runs, ties included.
+x / s is computed in float32, as QuantizeLinear does (ONNX operator specification, opset 21), so that what is
+simulated is what runs, ties included.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def qparams_from_range(
     low = np.minimum(np.asarray(lo, np.float64), 0.0)
     high = np.maximum(np.asarray(hi, np.float64), 0.0)
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        raise ValueError(f"the range must be finite, got [{lo}, {hi}]")
+        raise ValueError(f"the range must be finite, got [{low}, {high}]")
     if symmetric:
         scale, zero_point = _symmetric(low, high, qtype)
     else:
@@ -138,7 +138,7 @@ def _safe_scale(scale: Array) -> FloatArray:
 
 
 def _along(values: Array, axis: int | None, ndim: int) -> Array:
-    """`values` of shape () or (C,), reshaped to broadcast along `axis` of a tensor with `ndim` dimensions."""
+    """`values` of shape () or (C,), reshaped to broadcast along `axis` of a tensor of `ndim` dimensions."""
     if axis is None:
         return values
     shape = [1] * ndim
@@ -153,7 +153,8 @@ def quantize(x: ArrayLike, params: QParams) -> Array:
     zero_point = _along(params.zero_point, params.axis, x.ndim)
     with np.errstate(over="ignore"):  # a quotient beyond float32 saturates below
         q = np.rint(x / scale) + zero_point.astype(np.float64)
-    return np.clip(q, params.qtype.qmin, params.qtype.qmax).astype(params.qtype.dtype)
+    codes: Array = np.clip(q, params.qtype.qmin, params.qtype.qmax).astype(params.qtype.dtype)
+    return codes
 
 
 def dequantize(q: Array, params: QParams) -> FloatArray:
@@ -171,25 +172,27 @@ def fake_quantize(x: ArrayLike, params: QParams) -> FloatArray:
 def fit_bias(bias: ArrayLike, input_scale: ArrayLike, weight_scale: ArrayLike) -> FloatArray:
     """The weight scales, raised where the int32 bias would overflow.
 
-    `bias` has shape (C,), `input_scale` (), `weight_scale` () or (C,); returned in the shape of `weight_scale`.
-    The remedy of onnxruntime PR 22020: a channel with tiny weights and a large bias gives up weight resolution, not its bias.
+    `bias` has shape (C,), `input_scale` (), `weight_scale` () or (C,); the result has the shape of the last.
+    A channel with tiny weights and a large bias gives up weight resolution, not its bias (onnxruntime PR 22020).
     """
     weight_scale = np.asarray(weight_scale, np.float32)
     needed = np.abs(np.asarray(bias, np.float64)) / (float(np.asarray(input_scale)) * _BIAS_LIMIT)
     if weight_scale.ndim == 0:
         needed = needed.max(initial=0.0)
-    return np.maximum(weight_scale, needed).astype(np.float32)
+    return np.asarray(np.maximum(weight_scale, needed), np.float32)
 
 
 def bias_params(input_scale: ArrayLike, weight_scale: ArrayLike) -> QParams:
     """int32 parameters with s_b = s_x · s_w, computed in float32 as the runtimes do; shape () or (C,)."""
-    scale = np.asarray(np.float32(input_scale) * np.asarray(weight_scale, np.float32), np.float32)
-    scale = np.maximum(scale, np.float32(_SMALLEST_SCALE))
-    return QParams(scale=scale, zero_point=np.zeros_like(scale), qtype=INT32, axis=None if scale.ndim == 0 else 0)
+    scale = np.asarray(input_scale, np.float32) * np.asarray(weight_scale, np.float32)
+    scale = np.asarray(np.maximum(scale, _SMALLEST_SCALE), np.float32)
+    return QParams(
+        scale=scale, zero_point=np.zeros_like(scale), qtype=INT32, axis=None if scale.ndim == 0 else 0
+    )
 
 
 def sqnr_db(reference: ArrayLike, value: ArrayLike) -> float:
-    """Signal to quantization noise ratio, 10·log10(Σ reference² / Σ (reference - value)²), in dB; inf if equal."""
+    """Signal to quantization noise ratio in dB, 10·log10(Σ reference² / Σ (reference - value)²); inf if equal."""
     r, v = np.asarray(reference, np.float64), np.asarray(value, np.float64)
     noise, signal = float(np.square(r - v).sum()), float(np.square(r).sum())
     if noise == 0.0:

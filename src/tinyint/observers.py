@@ -1,0 +1,195 @@
+"""Streaming summaries of a tensor, small and of constant size.
+
+A summary is a commutative monoid: `merge` is associative and commutative, the empty summary is its neutral
+element, and `update` merges the summary of one sample. Hence any split or order of the data gives bit-identical
+results, and a sharded or resumed calibration is exact. Three devices make that true in floating point:
+
+* Histogram bins have width 2^k and are anchored at zero. When the range grows, k grows and neighbours add up,
+  which is exact: floor(floor(x / 2^j) / 2^(k - j)) = floor(x / 2^k).
+* Sums are kept as integers: every float32 is a multiple of 2^-149.
+* The moving average, which depends on an order, runs over the samples in the order of their content keys, a fixed
+  shuffle. Its memory is short (0.9^256 = 2e-12), so that the `TAIL` samples with the smallest keys are enough.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["HALF", "TAIL", "Histogram", "Summary"]
+
+HALF = 4096
+"""Histogram bins on either side of zero; at least half of them are in use once a value was seen."""
+TAIL = 256
+"""Samples over which the moving average runs."""
+
+_LOG2_HALF = 12
+_SMALLEST_EXPONENT = -149 - _LOG2_HALF
+_ULP_EXPONENT = 149  # 2^-149 is the smallest positive float32
+
+
+class Histogram:
+    """Counts of values in bins of width 2^exponent: bin i holds [(i - HALF)·w, (i - HALF + 1)·w)."""
+
+    def __init__(self) -> None:
+        self.exponent: int | None = None  # None: nothing seen
+        self.counts: NDArray[np.int64] = np.zeros(2 * HALF, np.int64)
+
+    def update(self, values: NDArray[Any]) -> None:
+        """Counts `values` (finite, any shape)."""
+        if values.size == 0:
+            return
+        x = values.astype(np.float64).ravel()
+        top = max(-float(x.min()), float(x.max()), 0.0)
+        if not np.isfinite(top):
+            raise ValueError("a histogram holds finite values only")
+        self._coarsen(_exponent_for(top))
+        assert self.exponent is not None
+        x *= 2.0**-self.exponent
+        index = np.floor(x, out=x).astype(np.int64)
+        index += HALF
+        self.counts += np.bincount(index, minlength=2 * HALF)
+
+    def merge(self, other: Histogram) -> None:
+        """Adds the counts of `other`."""
+        if other.exponent is None:
+            return
+        self._coarsen(other.exponent)
+        assert self.exponent is not None
+        self.counts += _coarser(other.counts, self.exponent - other.exponent)
+
+    def _coarsen(self, exponent: int) -> None:
+        if self.exponent is None:
+            self.exponent = exponent
+        elif exponent > self.exponent:
+            self.counts = _coarser(self.counts, exponent - self.exponent)
+            self.exponent = exponent
+
+    @property
+    def width(self) -> float:
+        """Bin width; 0.0 while nothing was seen."""
+        return 0.0 if self.exponent is None else 2.0**self.exponent
+
+    @property
+    def total(self) -> int:
+        return int(self.counts.sum())
+
+    def trimmed(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Edges (n + 1,) and counts (n,) from the first to the last occupied bin; n = 0 when empty."""
+        occupied = np.flatnonzero(self.counts)
+        if occupied.size == 0:
+            return np.zeros(1), np.zeros(0, np.int64)
+        first, last = int(occupied[0]), int(occupied[-1])
+        edges = (np.arange(first, last + 2) - HALF) * self.width
+        return edges.astype(np.float64), self.counts[first : last + 1]
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Histogram)
+            and self.exponent == other.exponent
+            and np.array_equal(self.counts, other.counts)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _exponent_for(top: float) -> int:
+    """The smallest k with top < HALF · 2^k."""
+    if top == 0.0:
+        return _SMALLEST_EXPONENT
+    return max(int(np.frexp(top)[1]) - _LOG2_HALF, _SMALLEST_EXPONENT)
+
+
+def _coarser(counts: NDArray[np.int64], steps: int) -> NDArray[np.int64]:
+    """The counts in bins 2^steps times as wide."""
+    if steps == 0:
+        return counts
+    result = np.zeros_like(counts)
+    kept = HALF >> min(steps, _LOG2_HALF)  # occupied bins a side; beyond 12 steps one a side is left
+    grouped = counts.reshape(2 * kept, -1).sum(axis=1)
+    result[HALF - kept : HALF + kept] = grouped
+    return result
+
+
+class Extremes(NamedTuple):
+    """The extrema of one tensor in one sample, under the sample's content key."""
+
+    key: bytes
+    lo: float
+    hi: float
+
+
+@dataclass(eq=True)
+class Summary:
+    """Everything that a calibration algorithm asks about one tensor.
+
+    `lo`, `hi` are the extrema over every element of every sample; `histogram` counts a deterministic subsample of
+    each sample's elements. "Not seen yet" is `samples == 0`, never a value.
+    """
+
+    samples: int = 0
+    _lo: float = np.inf
+    _hi: float = -np.inf
+    _sum_lo: int = 0  # Σ lo, in units of 2^-149
+    _sum_hi: int = 0
+    _tail: list[Extremes] = field(default_factory=list)  # sorted by key
+    histogram: Histogram = field(default_factory=Histogram)
+
+    def update(self, lo: float, hi: float, values: NDArray[Any], key: bytes) -> None:
+        """Adds one sample: its exact extrema (float32 values), some of its elements, and its content key."""
+        if not (np.isfinite(lo) and np.isfinite(hi)):
+            raise ValueError(f"extrema must be finite, got [{lo}, {hi}]")
+        self.histogram.update(values)
+        self._add(1, lo, hi, _exact(lo), _exact(hi), [Extremes(key, lo, hi)])
+
+    def merge(self, other: Summary) -> None:
+        """Adds all samples of `other`."""
+        self.histogram.merge(other.histogram)
+        self._add(other.samples, other._lo, other._hi, other._sum_lo, other._sum_hi, other._tail)
+
+    def _add(
+        self, samples: int, lo: float, hi: float, sum_lo: int, sum_hi: int, tail: list[Extremes]
+    ) -> None:
+        self.samples += samples
+        self._lo, self._hi = min(self._lo, lo), max(self._hi, hi)
+        self._sum_lo += sum_lo
+        self._sum_hi += sum_hi
+        self._tail = list(heapq.merge(self._tail, tail))[:TAIL]
+
+    @property
+    def lo(self) -> float:
+        self._require_seen()
+        return self._lo
+
+    @property
+    def hi(self) -> float:
+        self._require_seen()
+        return self._hi
+
+    def mean_extrema(self) -> tuple[float, float]:
+        """The mean over samples of the minimum and of the maximum."""
+        self._require_seen()
+        unit = self.samples << _ULP_EXPONENT
+        return self._sum_lo / unit, self._sum_hi / unit
+
+    def moving_average(self, rate: float = 0.9) -> tuple[float, float]:
+        """Moving averages of the minimum and the maximum, bias-corrected as PaddleSlim's accum / state:
+        accum = rate · accum + x, state = rate · state + 1, over the samples in key order."""
+        self._require_seen()
+        lo = hi = state = 0.0
+        for entry in self._tail:
+            lo, hi, state = rate * lo + entry.lo, rate * hi + entry.hi, rate * state + 1.0
+        return lo / state, hi / state
+
+    def _require_seen(self) -> None:
+        if self.samples == 0:
+            raise ValueError("the tensor was not seen in calibration")
+
+
+def _exact(x: float) -> int:
+    """The float32 value x as a multiple of 2^-149."""
+    return int(x * 2.0**_ULP_EXPONENT)
