@@ -1,0 +1,61 @@
+"""What the networks of the zoo are made of. Every tensor is (N, C, H, W)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+
+__all__ = ["Classifier", "ConvNorm", "ConvReLU", "divisible"]
+
+
+class ConvNorm(nn.Sequential):
+    """Convolution, batch norm and, unless `activation` is None, an activation; "same" padding for odd kernels."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        activation: type[nn.ReLU] | type[nn.ReLU6] | None = nn.ReLU,
+    ) -> None:
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        layers["conv"] = nn.Conv2d(
+            inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
+        )
+        layers["norm"] = nn.BatchNorm2d(outputs)
+        if activation is not None:
+            layers["act"] = activation(inplace=True)
+        super().__init__(layers)
+
+
+class ConvReLU(nn.Sequential):
+    """Convolution with a bias and ReLU, as before batch norm was known; "same" padding for odd kernels."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> None:
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        layers["conv"] = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2)
+        layers["act"] = nn.ReLU(inplace=True)
+        super().__init__(layers)
+
+
+class Classifier(nn.Sequential):
+    """Global average pooling, dropout and one linear layer: (N, C, H, W) -> (N, classes)."""
+
+    def __init__(self, inputs: int, classes: int, *, dropout: float = 0.0) -> None:
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        layers["pool"] = nn.AdaptiveAvgPool2d(1)
+        layers["flatten"] = nn.Flatten()
+        if dropout > 0:
+            layers["dropout"] = nn.Dropout(dropout)
+        layers["linear"] = nn.Linear(inputs, classes)
+        super().__init__(layers)
+
+
+def divisible(channels: float, divisor: int = 8) -> int:
+    """The multiple of `divisor` next to `channels`, never more than 10 % below it (MobileNetV2's rule)."""
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded

@@ -1,0 +1,64 @@
+"""Give a network without trained weights the activations of a trained one.
+
+Random weights alone let activations die out or explode with depth, and 8 bits then measure nothing. So the weights are
+drawn as by Kaiming He (arXiv:1502.01852) and every layer is then normalized over a few images: batch norms take their
+statistics from one pass; layers with a bias, which no batch norm follows, are scaled and shifted to zero mean and
+unit variance per channel (the data-dependent initialization of Krähenbühl et al. 2016, arXiv:1511.06856).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["settle"]
+
+
+def settle(model: nn.Module, images: Tensor, *, seed: int = 0) -> nn.Module:
+    """Draw the weights of `model` anew, normalize its layers over `images` (N, C, H, W), and return it in eval mode.
+
+    Works in place, in one pass. Nothing but `seed` and `images` decides the result.
+    """
+    _draw(model, torch.Generator().manual_seed(seed))
+    model.eval()  # dropout off; batch norm alone is switched to training below
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.train().reset_running_stats()
+        norm.momentum = None  # the plain average: over one pass, the statistics of this pass
+    hooks = [module.register_forward_hook(_standardize) for module in model.modules()]
+    try:
+        with torch.no_grad():
+            model(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+    return model.eval()
+
+
+def _draw(model: nn.Module, generator: torch.Generator) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+        elif isinstance(module, nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _standardize(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    """A forward hook: rescale a layer with bias so that this very output has zero mean, unit variance per channel."""
+    if not isinstance(module, nn.Conv2d | nn.Linear) or module.bias is None:
+        return output
+    axes = [axis for axis in range(output.dim()) if axis != 1]
+    variance, mean = torch.var_mean(output, axes, correction=0)
+    gain = (variance + 1e-10).rsqrt()
+    module.weight.mul_(gain.reshape(-1, *[1] * (module.weight.dim() - 1)))
+    module.bias.sub_(mean).mul_(gain)
+    shape = [-1 if axis == 1 else 1 for axis in range(output.dim())]
+    return (output - mean.reshape(shape)) * gain.reshape(shape)
