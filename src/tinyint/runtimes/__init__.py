@@ -1,0 +1,34 @@
+"""The runtimes by name. Each lives in one file, the only one that imports it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+from tinyint.errors import DependencyError, nearest
+from tinyint.runtimes.base import Executed, Feeds, Precision, Runtime, Session, TensorSpec, check_feeds
+
+__all__ = [
+    "RUNTIMES",
+    "Executed",
+    "Feeds",
+    "Precision",
+    "Runtime",
+    "Session",
+    "TensorSpec",
+    "check_feeds",
+    "get_runtime",
+]
+
+RUNTIMES = {
+    "onnxruntime": "tinyint.runtimes.ort",
+    "openvino": "tinyint.runtimes.openvino",
+    "tensorrt": "tinyint.runtimes.tensorrt",
+}
+
+
+def get_runtime(name: str) -> Runtime:
+    """The runtime called `name`; whether it is installed shows when it is used. Raises DependencyError if unknown."""
+    if name not in RUNTIMES:
+        raise DependencyError(f"unknown runtime {name!r}; {nearest(name, RUNTIMES)}")
+    return cast(Runtime, import_module(RUNTIMES[name]).RUNTIME)

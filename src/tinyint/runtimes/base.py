@@ -1,0 +1,157 @@
+"""What a runtime is: it opens a model, runs it, and says how it executed it.
+
+A further runtime is one file with an object of the `Runtime` shape, and one line in `tinyint.runtimes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyint.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = [
+    "Array",
+    "Executed",
+    "Feeds",
+    "ModelSource",
+    "Precision",
+    "Runtime",
+    "Session",
+    "TensorSpec",
+    "check_feeds",
+    "model_label",
+]
+
+Array: TypeAlias = NDArray[Any]
+Feeds: TypeAlias = Mapping[str, Array]
+Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
+ModelSource: TypeAlias = "Path | str | bytes | ir.Model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorSpec:
+    """An input of a model; None stands for a dimension that the model leaves open."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | None, ...]
+
+    def admits(self, array: Array) -> bool:
+        """Whether this input takes `array`: same type, same rank, and the fixed dimensions as declared."""
+        return (
+            array.dtype == self.dtype
+            and array.ndim == len(self.shape)
+            and all(want in (None, got) for want, got in zip(self.shape, array.shape, strict=True))
+        )
+
+    def __str__(self) -> str:
+        return _describe(self.dtype, self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Executed:
+    """One node of the graph that a runtime made of the model and runs.
+
+    * `name`: the source node that it stands for (the first one, if several were fused), else its own name
+    * `op`: the runtime's own operator type
+    * `int8`: whether its kernel works on 8-bit integers
+    * `detail`: what else the runtime says about the kernel
+    * `sources`: the names of all source nodes that it is known to stand for; empty if the runtime added it
+    """
+
+    name: str
+    op: str
+    int8: bool
+    detail: str
+    sources: tuple[str, ...]
+
+
+class Session(Protocol):
+    """A model that is loaded and can be run."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]: ...
+
+    @property
+    def outputs(self) -> tuple[str, ...]: ...
+
+    @property
+    def precision(self) -> Precision:
+        """The type in which the runtime computes what is not quantized."""
+        ...
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        """The outputs by name. They belong to the caller. Raises DataError if the feeds do not fit."""
+        ...
+
+    def run_transient(self, feeds: Feeds) -> dict[str, Array]:
+        """Like `run`, as fast as the runtime can: the arrays are overwritten by the next call of either."""
+        ...
+
+
+class Runtime(Protocol):
+    """Opens models. Both methods raise ModelError for a model that it cannot load, DependencyError if absent."""
+
+    @property
+    def name(self) -> str: ...
+
+    def available(self) -> str | None:
+        """The version that is installed, or None."""
+        ...
+
+    def open(
+        self,
+        model: ModelSource,
+        *,
+        threads: int | None = None,
+        optimize: bool = True,
+        precision: Precision | None = None,
+    ) -> Session:
+        """Loads `model`.
+
+        `threads`: None leaves the number to the runtime. `optimize=False` asks for one kernel a node, in the order
+        and with the arithmetic of the file. `precision` of what is not quantized: None means float32.
+        """
+        ...
+
+    def executed(self, model: ModelSource) -> list[Executed]:
+        """The nodes that the runtime really runs, constants left out, in its own order."""
+        ...
+
+
+def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:
+    """Raises DataError unless `feeds` holds exactly one fitting array for each input."""
+    known = [spec.name for spec in inputs]
+    for name in feeds:
+        if name not in known:
+            raise DataError(f"the model has no input {name!r}; {nearest(name, known)}")
+    for spec in inputs:
+        if spec.name not in feeds:
+            given = ", ".join(feeds) or "nothing"
+            raise DataError(f"input {spec.name!r} is missing: expected {spec}, got {given}")
+        array = feeds[spec.name]
+        if not spec.admits(array):
+            seen = _describe(array.dtype, array.shape)
+            raise DataError(f"input {spec.name!r}: expected {spec}, got {seen}")
+
+
+def model_label(model: ModelSource) -> str:
+    """How messages call `model`: its path, or its graph's name if it has no file."""
+    if isinstance(model, (str, Path)):
+        return str(model)
+    if isinstance(model, bytes):
+        return "the model"
+    return f"the model {model.graph.name!r}" if model.graph.name else "the model"
+
+
+def _describe(dtype: np.dtype[Any], shape: Sequence[int | None]) -> str:
+    return f"{dtype} [{', '.join('?' if dim is None else str(dim) for dim in shape)}]"

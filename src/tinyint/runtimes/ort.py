@@ -1,0 +1,183 @@
+"""ONNX Runtime on the CPU. The only file that imports it."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as _state
+
+from tinyint.errors import ModelError
+from tinyint.runtimes.base import (
+    Array,
+    Executed,
+    Feeds,
+    ModelSource,
+    Precision,
+    TensorSpec,
+    check_feeds,
+    model_label,
+)
+from tinyint.runtimes.ort_graph import describe, source_graph
+from tinyint.runtimes.source import loadable, metadata
+
+__all__ = ["RUNTIME", "OrtRuntime", "OrtSession"]
+
+# ONNX Runtime's exceptions have no common base.
+_ERRORS: tuple[type[Exception], ...] = tuple(
+    error for error in vars(_state).values() if isinstance(error, type) and issubclass(error, Exception)
+)
+_DTYPES = {
+    "float": "float32",
+    "double": "float64",
+    "string": "object",
+    **{
+        t: t
+        for t in ("float16", "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+    },
+}
+_FATAL = 4
+
+
+class OrtSession:
+    """A loaded model; see `runtimes.base.Session`."""
+
+    precision: Precision = "float32"
+
+    def __init__(self, session: Any, label: str) -> None:
+        self._session = session
+        self._label = label
+        self.inputs = tuple(_spec(i, label) for i in session.get_inputs())
+        self.outputs = tuple(o.name for o in session.get_outputs())
+        self._fixed = _outputs_of_known_shape(session)
+        self._shapes: tuple[tuple[int, ...], ...] | None = None
+        self._binding: Any = None
+        self._buffers: dict[str, Array] = {}
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        check_feeds(self.inputs, feeds)
+        try:
+            values = self._session.run(None, dict(feeds))
+        except _ERRORS as error:
+            raise ModelError(f"{self._label}: onnxruntime failed to run it: {_reason(error)}") from error
+        return dict(zip(self.outputs, values, strict=True))
+
+    def run_transient(self, feeds: Feeds) -> dict[str, Array]:
+        """Outputs whose shape follows from the inputs' are written into the buffers of the call before."""
+        shapes = tuple(feeds[spec.name].shape for spec in self.inputs if spec.name in feeds)
+        if shapes != self._shapes or any(spec.dtype == object for spec in self.inputs):
+            outputs = self.run(feeds)
+            self._bind(outputs)
+            self._shapes = shapes
+            return outputs
+        check_feeds(self.inputs, feeds)
+        held = {spec.name: np.ascontiguousarray(feeds[spec.name]) for spec in self.inputs}
+        for name, array in held.items():
+            self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except _ERRORS as error:
+            raise ModelError(f"{self._label}: onnxruntime failed to run it: {_reason(error)}") from error
+        if len(self._buffers) == len(self.outputs):
+            return dict(self._buffers)
+        values = zip(self.outputs, self._binding.get_outputs(), strict=True)
+        return {name: self._buffers[name] if name in self._buffers else v.numpy() for name, v in values}
+
+    def _bind(self, outputs: dict[str, Array]) -> None:
+        self._binding = self._session.io_binding()
+        self._buffers = {name: array for name, array in outputs.items() if name in self._fixed}
+        for name, array in outputs.items():
+            if name in self._buffers:
+                self._binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+            else:
+                self._binding.bind_output(name, "cpu")
+
+
+class OrtRuntime:
+    """See `runtimes.base.Runtime`. `optimize=False` is the op-by-op simulation of a Q/DQ graph."""
+
+    name = "onnxruntime"
+
+    def available(self) -> str | None:
+        return str(ort.__version__)
+
+    def open(
+        self,
+        model: ModelSource,
+        *,
+        threads: int | None = None,
+        optimize: bool = True,
+        precision: Precision | None = None,
+    ) -> OrtSession:
+        if precision not in (None, "float32"):
+            raise ModelError(f"onnxruntime computes in the types of the file; convert it to have {precision}")
+        return OrtSession(_load(model, _options(model, threads, optimize)), model_label(model))
+
+    def executed(self, model: ModelSource) -> list[Executed]:
+        with tempfile.TemporaryDirectory(prefix="tinyint-", ignore_cleanup_errors=True) as directory:
+            options = _options(model, 1, True)
+            options.optimized_model_filepath = str(Path(directory) / "optimized.onnx")
+            # The weights are not wanted: in a file of their own, they need not be read back.
+            entry = "session.optimized_model_external_initializers_file_name"
+            options.add_session_config_entry(entry, "optimized.data")
+            _load(model, options)
+            executed = ir.load(options.optimized_model_filepath).graph
+            return describe(executed, source_graph(model))
+
+
+RUNTIME = OrtRuntime()
+
+
+def _options(model: ModelSource, threads: int | None, optimize: bool) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = _FATAL
+    options.intra_op_num_threads = threads or 0
+    options.inter_op_num_threads = 1
+    level = ort.GraphOptimizationLevel
+    options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
+    # Idle threads that spin would take the cores from the next session that runs.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    if metadata(model).get("tinyint.method") == "weight_only":
+        # Lets constant folding dequantize the weights once, at load, instead of in every call.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+    return options
+
+
+def _load(model: ModelSource, options: Any) -> Any:
+    label = model_label(model)
+    try:
+        with loadable(model) as source:
+            data = source if isinstance(source, bytes) else str(source)
+            return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except _ERRORS as error:
+        raise ModelError(f"{label}: onnxruntime cannot load it: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The message without the prefix `[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : `."""
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error))
+
+
+def _spec(declared: Any, label: str) -> TensorSpec:
+    match = re.fullmatch(r"tensor\((\w+)\)", declared.type)
+    if match is None or match[1] not in _DTYPES:
+        raise ModelError(f"{label}: input {declared.name!r} has type {declared.type}, which is not supported")
+    shape = tuple(dim if isinstance(dim, int) else None for dim in declared.shape)
+    return TensorSpec(name=declared.name, dtype=np.dtype(_DTYPES[match[1]]), shape=shape)
+
+
+def _outputs_of_known_shape(session: Any) -> frozenset[str]:
+    """Outputs whose shape is the same in two runs whenever the shapes of the inputs are."""
+    symbols = {dim for i in session.get_inputs() for dim in i.shape if isinstance(dim, str)}
+    return frozenset(
+        o.name
+        for o in session.get_outputs()
+        if o.type != "tensor(string)"
+        and o.type.startswith("tensor(")
+        and all(isinstance(dim, int) or dim in symbols for dim in o.shape)
+    )

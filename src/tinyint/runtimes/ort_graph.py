@@ -1,0 +1,144 @@
+"""Reading ONNX Runtime's optimized graph: which nodes run in int8, and which source nodes they stand for.
+
+Its fusions name the new node in one of three ways (seen in 1.31): the source node's name with `_token_N` or
+`/SomeFusion` appended, the source *value's* name with `_nchwc` appended, or a name of their own with the output
+value's name kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+
+from tinyint.runtimes.base import Executed, ModelSource
+
+__all__ = ["describe", "source_graph"]
+
+# Kernels of ONNX Runtime that read 8-bit integers; QLinear… and …Integer… are recognized by name.
+_INT8_KERNELS = {
+    "QGemm",
+    "QAttention",
+    "QOrderedMatMul",
+    "QMoE",
+    "DynamicQuantizeLSTM",
+    "QEmbedLayerNormalization",
+}
+# Move or select values, so that they run on whatever type they are given.
+_PRESERVING = {
+    "Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "Identity", "MaxPool", "NhwcMaxPool", "Pad", "Relu",
+    "ReorderInput", "ReorderOutput", "Reshape", "Resize", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile",
+    "Transpose", "Unsqueeze", "Upsample",
+}  # fmt: skip
+_QDQ = {"QuantizeLinear", "DequantizeLinear"}
+_BYTE = {ir.DataType.INT8, ir.DataType.UINT8}
+# What a weighted node absorbs when it is followed by it: an activation or its bias.
+_WEIGHTED = re.compile(r"Conv|Gemm|MatMul")
+_EPILOGUE = {"Add", "Clip", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Tanh"}
+
+
+def source_graph(model: ModelSource) -> ir.Graph:
+    """The graph as the user wrote it."""
+    if isinstance(model, ir.Model):
+        return model.graph
+    if isinstance(model, bytes):
+        return ir.from_proto(onnx.load_model_from_string(model)).graph
+    return ir.load(Path(model)).graph
+
+
+def describe(graph: ir.Graph, source: ir.Graph) -> list[Executed]:
+    """A row for each node of ONNX Runtime's optimized `graph`, traced back to `source`."""
+    origins = _origins(list(graph), source)
+    narrow = {name for name, value in graph.initializers.items() if value.dtype in _BYTE}
+    narrow |= {value.name for value in graph.inputs if value.dtype in _BYTE and value.name}
+    rows = []
+    for node, sources in zip(graph, origins, strict=True):
+        reads_bytes = bool(node.inputs) and node.inputs[0] is not None and node.inputs[0].name in narrow
+        int8 = _is_int8(node, reads_bytes)
+        if _writes_bytes(node, int8, reads_bytes):
+            narrow |= {out.name for out in node.outputs if out.name}
+        name = sources[0] if sources else node.name or node.op_type
+        detail = f"{node.domain}:{node.op_type}" if node.domain else node.op_type
+        rows.append(Executed(name=name, op=node.op_type, int8=int8, detail=detail, sources=sources))
+    return rows
+
+
+def _is_int8(node: ir.Node, reads_bytes: bool) -> bool:
+    op = node.op_type
+    if op == "MatMulNBits":
+        bits = node.attributes.get("bits")
+        level = node.attributes.get("accuracy_level")
+        return bits is not None and bits.as_int() <= 8 and level is not None and level.as_int() == 4
+    if op.startswith(("QLinear", "DynamicQuantizeMatMul")) or "Integer" in op or op in _INT8_KERNELS:
+        return True
+    return op in _PRESERVING and reads_bytes
+
+
+def _writes_bytes(node: ir.Node, int8: bool, reads_bytes: bool) -> bool:
+    op = node.op_type
+    if op in _PRESERVING:
+        return reads_bytes
+    if op == "QuantizeLinear":
+        zero_point = node.inputs[2] if len(node.inputs) > 2 else None
+        return zero_point is None or zero_point.dtype is None or zero_point.dtype in _BYTE
+    if op == "QGemm":  # its ninth input is the output's zero-point; without it, the output is float
+        return len(node.inputs) > 8 and node.inputs[8] is not None
+    return int8 and op.startswith("QLinear")
+
+
+def _origins(nodes: Sequence[ir.Node], source: ir.Graph) -> list[tuple[str, ...]]:
+    """For each node, the names of the source nodes that it stands for, the one that does the work first."""
+    by_name = {node.name: node for node in source if node.name}
+    by_value = {out.name: node for node in source for out in node.outputs if out.name}
+    named = [_by_name(node, by_name, by_value) for node in nodes]
+    found = [[] if origin is None else [origin] for origin in named]
+    claimed = {origin.name or "" for origin in named if origin is not None}
+    for node, sources in zip(nodes, found, strict=True):
+        if sources and _WEIGHTED.search(node.op_type):
+            if not _WEIGHTED.search(sources[0].op_type):  # named by the value behind its activation
+                sources[:0] = _walk(sources[0], claimed, forward=False)
+            sources += _walk(sources[-1], claimed, forward=True)
+    return [tuple(n.name or "" for n in sources) for sources in found]
+
+
+def _by_name(node: ir.Node, by_name: dict[str, ir.Node], by_value: dict[str, ir.Node]) -> ir.Node | None:
+    name = re.sub(r"_token_\d+$", "", node.name or "")
+    stems = [name, *(name[: match.start()] for match in reversed(list(re.finditer("/", name))))]
+    for stem in stems:
+        if stem in by_name:
+            return by_name[stem]
+    value = by_value.get(re.sub(r"_nchwc$", "", name)) or next(
+        (by_value[out.name] for out in node.outputs if out.name in by_value), None
+    )
+    # A Reshape or Transpose that the runtime added keeps the value's name but is not the node that made it.
+    if value is None or (node.op_type in _PRESERVING and node.op_type != value.op_type):
+        return None
+    return value
+
+
+def _walk(node: ir.Node, claimed: set[str], *, forward: bool) -> list[ir.Node]:
+    """The nodes that were fused into `node`: its activation and bias behind it, or what stands before those."""
+    path: list[ir.Node] = []
+    while True:
+        step = _only_consumer(node) if forward else _first_producer(node)
+        if step is None or (step.name or "") in claimed or step.op_type in _QDQ:
+            return path
+        if forward and step.op_type not in _EPILOGUE:
+            return path
+        claimed.add(step.name or "")
+        path.insert(len(path) if forward else 0, step)
+        if not forward and _WEIGHTED.search(step.op_type):
+            return path
+        node = step
+
+
+def _only_consumer(node: ir.Node) -> ir.Node | None:
+    users = list(node.outputs[0].uses()) if len(node.outputs) == 1 else []
+    return users[0].node if len(users) == 1 else None
+
+
+def _first_producer(node: ir.Node) -> ir.Node | None:
+    return next((value.producer() for value in node.inputs if value is not None and value.producer()), None)

@@ -1,0 +1,114 @@
+"""A model in the form that a runtime loads, and its metadata without its weights."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+import onnx_ir as ir
+
+from tinyint.runtimes.base import ModelSource
+
+__all__ = ["loadable", "metadata"]
+
+Loadable: TypeAlias = Path | bytes
+
+# A protobuf message cannot exceed 2 GiB; the rest is for the graph itself and for the copy in the making.
+_LARGEST_MESSAGE = 2**30
+# Field numbers of ModelProto and StringStringEntryProto (onnx.proto), and the wire types of protobuf.
+_METADATA_PROPS = 14
+_KEY, _VALUE = 1, 2
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+@contextmanager
+def loadable(model: ModelSource) -> Iterator[Loadable]:
+    """`model` as a path or as bytes, for as long as the context lasts.
+
+    A graph in memory that is too large for one message, or whose weights lie in files, goes through a temporary file.
+    """
+    if isinstance(model, (str, Path)):
+        yield Path(model)
+    elif isinstance(model, bytes):
+        yield model
+    elif _fits_one_message(model):
+        yield ir.to_proto(model).SerializeToString()
+    else:
+        # Windows keeps the weights mapped and refuses to delete them.
+        with tempfile.TemporaryDirectory(prefix="tinyint-", ignore_cleanup_errors=True) as directory:
+            path = Path(directory) / "model.onnx"
+            ir.save(model, path, external_data="model.data")
+            yield path
+
+
+def _fits_one_message(model: ir.Model) -> bool:
+    tensors = [v.const_value for v in model.graph.initializers.values() if v.const_value is not None]
+    if any(isinstance(t, ir.ExternalTensor) for t in tensors):
+        return False
+    return sum(t.nbytes for t in tensors) < _LARGEST_MESSAGE
+
+
+def metadata(model: ModelSource) -> dict[str, str]:
+    """The metadata of `model`; weights are skipped, not read. Empty for what is not an ONNX file."""
+    if isinstance(model, ir.Model):
+        return dict(model.metadata_props)
+    if isinstance(model, bytes):
+        return _scan(io.BytesIO(model), len(model))
+    try:
+        with Path(model).open("rb") as file:
+            return _scan(file, os.fstat(file.fileno()).st_size)
+    except OSError:
+        return {}  # the runtime says what is wrong with the file
+
+
+def _scan(file: BinaryIO, size: int) -> dict[str, str]:
+    found: dict[str, str] = {}
+    try:
+        for field, length in _fields(file, size):
+            if field == _METADATA_PROPS:
+                entry = io.BytesIO(file.read(length))
+                parts = {number: entry.read(n).decode() for number, n in _fields(entry, length)}
+                found[parts.get(_KEY, "")] = parts.get(_VALUE, "")
+    except (EOFError, ValueError):
+        return {}
+    return found
+
+
+def _fields(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
+    """(field number, length) of each length-delimited field, the file standing at its content.
+
+    Raises ValueError for what is not a protobuf message, EOFError for a truncated one.
+    """
+    while file.tell() < size:
+        tag = _varint(file)
+        field, wire_type = tag >> 3, tag & 7
+        if wire_type == _BYTES:
+            length = _varint(file)
+            end = file.tell() + length
+            if end > size:
+                raise EOFError
+            yield field, length
+            file.seek(end)
+        elif wire_type == _VARINT:
+            _varint(file)
+        elif wire_type in (_FIXED64, _FIXED32):
+            file.seek(8 if wire_type == _FIXED64 else 4, os.SEEK_CUR)
+        else:
+            raise ValueError(f"wire type {wire_type}")
+
+
+def _varint(file: BinaryIO) -> int:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = file.read(1)
+        if not byte:
+            raise EOFError
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return value
+    raise ValueError("a varint of more than ten bytes")
