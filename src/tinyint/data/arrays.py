@@ -1,0 +1,133 @@
+"""Samples from whole arrays, whose first axis counts the samples: .npy and .npz files, arrays in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from tinyint.data.images import file_identity
+from tinyint.data.rows import LABEL_NAMES, as_label, batch_rows, is_open
+from tinyint.data.sample import Sample
+from tinyint.data.stored import Table, open_npy, open_npz
+from tinyint.errors import DataError, nearest
+from tinyint.numerics import Array
+from tinyint.runtimes.base import TensorSpec
+
+
+@dataclass(frozen=True)
+class _Column:
+    """An array and how a sample is taken from it: `rows` rows, without the row axis if `single`."""
+
+    table: Table
+    rows: int
+    single: bool
+
+    @property
+    def size(self) -> int:
+        return self.table.shape[0] // self.rows
+
+    def read(self, start: int, stop: int) -> Iterator[Array]:
+        for block in self.table.blocks(self.rows, start, stop):
+            yield block[0] if self.single else block
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArraySource:
+    """Samples from columns of equal length; `path` is the file they come from, if any."""
+
+    name: str
+    columns: Mapping[str, _Column]
+    label: _Column | None
+    path: Path | None = None
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        return next(iter(self.columns.values())).size
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        return None if self.path is None else hashlib.sha256(file_identity(self.path).encode()).hexdigest()
+
+    def read(self, start: int, stop: int | None) -> Generator[Sample]:
+        end = self.size if stop is None else min(stop, self.size)
+        columns = {name: column.read(start, end) for name, column in self.columns.items()}
+        labels = self.label.read(start, end) if self.label else None
+        for i in range(start, end):
+            name = f"{self.name}[{i}]"
+            inputs = {key: next(column) for key, column in columns.items()}
+            yield Sample(inputs, None if labels is None else as_label(next(labels), name), name)
+
+
+def npy_source(path: Path, specs: Sequence[TensorSpec]) -> ArraySource:
+    """A .npy file for a model with one input. Raises DataError."""
+    if len(specs) != 1:
+        names = ", ".join(repr(spec.name) for spec in specs)
+        raise DataError(
+            f"{path} is one array, the model has {len(specs)} inputs ({names}): save them by name in an .npz"
+        )
+    return array_source({specs[0].name: open_npy(path)}, specs, path.name, path)
+
+
+def npz_source(path: Path, specs: Sequence[TensorSpec]) -> ArraySource:
+    """An .npz file with an array per input, and optionally `labels`, `label` or `y`. Raises DataError."""
+    tables = open_npz(path)
+    if len(specs) == 1 and "arr_0" in tables and specs[0].name not in tables:  # saved without a name
+        tables[specs[0].name] = tables.pop("arr_0")
+    return array_source(tables, specs, path.name, path)
+
+
+def array_source(
+    tables: Mapping[str, Table], specs: Sequence[TensorSpec], name: str, path: Path | None = None
+) -> ArraySource:
+    """Raises DataError when an input is missing, a rank is impossible, or the numbers of samples differ."""
+    columns = {}
+    for spec in specs:
+        if spec.name not in tables:
+            hint = nearest(spec.name, tables)
+            raise DataError(f"{name} has no array for the model's input {spec.name!r} ({spec}): {hint}")
+        columns[spec.name] = _column(tables[spec.name], spec, name)
+    sizes = {key: column.size for key, column in columns.items()}
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{key!r}: {size}" for key, size in sizes.items())
+        raise DataError(f"the arrays of {name} hold different numbers of samples ({listed})")
+    count = next(iter(sizes.values()))
+    label_names = [key for key in LABEL_NAMES if key in tables and key not in columns]
+    label = (
+        _label_column(tables[label_names[0]], count, f"{name}[{label_names[0]!r}]") if label_names else None
+    )
+    notices = []
+    if others := sorted(set(tables) - set(columns) - set(label_names[:1])):
+        notices.append(f"arrays of {name} that are no inputs of the model are left out: {', '.join(others)}")
+    return ArraySource(name=name, columns=columns, label=label, path=path, notices=notices)
+
+
+def _column(table: Table, spec: TensorSpec, name: str) -> _Column:
+    """The column's rows are samples without batch axis, or samples as the model takes them."""
+    where = f"{name}, input {spec.name!r}"
+    if not table.shape or 0 in table.shape:
+        raise DataError(
+            f"{where}: the array is empty (shape {table.shape}); expected samples of {spec} along axis 0"
+        )
+    if len(table.shape) == len(spec.shape) + 1:
+        return _Column(table, 1, single=True)
+    rows = batch_rows(spec)
+    if len(table.shape) != len(spec.shape):
+        raise DataError(
+            f"{where}: the array has shape {table.shape}; expected samples of {spec} along axis 0"
+        )
+    if not is_open(spec) and table.shape[0] % rows:
+        raise DataError(
+            f"{where}: {table.shape[0]} rows are no multiple of the model's fixed batch of {rows} ({spec})"
+        )
+    return _Column(table, rows, single=False)
+
+
+def _label_column(table: Table, count: int, name: str) -> _Column:
+    if not table.shape or table.shape[0] == 0 or table.shape[0] % count:
+        raise DataError(f"{name} has shape {table.shape}, but there are {count} samples")
+    rows = table.shape[0] // count
+    return _Column(table, rows, single=rows == 1)

@@ -1,0 +1,99 @@
+"""Every sample is held against the model's inputs before anything uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tinyint.data.sample import Sample
+from tinyint.errors import DataError, nearest
+from tinyint.numerics import Array
+from tinyint.runtimes.base import TensorSpec
+
+Tell = Callable[[str], None]
+_CHANNELS_TO_FRONT, _CHANNELS_TO_BACK = (0, 3, 1, 2), (0, 2, 3, 1)
+
+
+def check_sample(sample: Sample, specs: Sequence[TensorSpec], tell: Tell) -> Sample:
+    """The sample with its arrays in the model's types; `tell` hears of every conversion.
+
+    Converted are: one float type to another, and whole numbers to a whole-number type that holds the values. Not whole
+    numbers to float: they are most often pixels that still need the scaling of the training.
+    Raises DataError naming sample and input: a missing input, another type, rank or dimension, an empty array, NaN or
+    infinity.
+    """
+    for spec in specs:
+        if spec.name not in sample.inputs:
+            raise DataError(
+                f"{sample.name} has no input {spec.name!r} ({spec}): {nearest(spec.name, sample.inputs)}"
+            )
+    inputs = {
+        spec.name: _fit(sample.inputs[spec.name], spec, f"{sample.name}, input {spec.name!r}", tell)
+        for spec in specs
+    }
+    return Sample(inputs, sample.label, sample.name)
+
+
+def _fit(array: Array, spec: TensorSpec, where: str, tell: Tell) -> Array:
+    if array.size == 0:
+        raise DataError(f"{where}: the array is empty (shape {array.shape}); expected {spec}")
+    if not _shape_fits(array.shape, spec):
+        raise DataError(
+            f"{where}: the array has shape {array.shape}; expected {spec}{_transposed(array.shape, spec)}"
+        )
+    _check_finite(array, where)
+    if array.dtype != spec.dtype:
+        converted = _convert(array, spec, where)
+        if array.dtype.newbyteorder("=") != spec.dtype:
+            tell(f"input {spec.name!r}: {array.dtype} samples are converted to the model's {spec.dtype}")
+        array = converted
+    return np.asarray(array, order="C")
+
+
+def _shape_fits(shape: tuple[int, ...], spec: TensorSpec) -> bool:
+    return len(shape) == len(spec.shape) and all(
+        want in (None, got) for want, got in zip(spec.shape, shape, strict=True)
+    )
+
+
+def _transposed(shape: tuple[int, ...], spec: TensorSpec) -> str:
+    """A hint when only the place of the channels is wrong."""
+    if len(shape) == 4:
+        for axes in (_CHANNELS_TO_FRONT, _CHANNELS_TO_BACK):
+            if _shape_fits(tuple(shape[i] for i in axes), spec):
+                return f"; it would fit after transpose{axes}"
+    return ""
+
+
+def _check_finite(array: Array, where: str) -> None:
+    if array.dtype.kind not in "fc":
+        return
+    finite = np.isfinite(array)
+    if not finite.all():
+        bad = np.argwhere(~finite)
+        value = array[tuple(bad[0])]
+        place = [int(i) for i in bad[0]]
+        raise DataError(
+            f"{where}: {len(bad)} of {array.size} values are NaN or infinite (the first, {value}, at {place})"
+        )
+
+
+def _convert(array: Array, spec: TensorSpec, where: str) -> Array:
+    have, want = array.dtype, spec.dtype
+    if have.kind == "f" and want.kind == "f":
+        with np.errstate(over="ignore"):
+            converted = array.astype(want)
+        if np.isinf(converted).any():
+            raise DataError(f"{where}: {np.abs(array).max():g} is out of the range of the model's {want}")
+        return converted
+    if have.kind in "iub" and want.kind in "iu":
+        bounds = np.iinfo(want)
+        low, high = int(array.min()), int(array.max())
+        if low < bounds.min or high > bounds.max:
+            raise DataError(f"{where}: the values {low} to {high} are out of the range of the model's {want}")
+        return array.astype(want)
+    remedy = f"convert the samples to {want}"
+    if have.kind in "iub" and want.kind == "f":
+        remedy += ", scaled as in training (for image files, declare the preprocessing instead)"
+    raise DataError(f"{where}: the array is of type {have}; the model takes {spec}: {remedy}")

@@ -1,0 +1,102 @@
+"""A folder of images: class folders, or unlabelled images."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyint.data.images import ImageFile, is_image_name
+from tinyint.errors import DataError
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The images that a folder holds, in reading order, and what the user should be told about them."""
+
+    files: list[ImageFile]
+    notices: list[str]
+
+
+def read_folder(root: Path) -> Folder:
+    """The images under `root`, found by file name ending, at any depth.
+
+    With subfolders, each one is a class, and its label is its place in the sorted names (as torchvision's ImageFolder
+    does it). The classes take turns (first image of each, second of each, …), so that any leading part of the data
+    covers them evenly. Without subfolders the images have no labels. Hidden files are passed over.
+    Raises DataError when there is no image, a class is empty, or images lie beside class folders.
+    """
+    entries = _listing(root)
+    flat = [entry.name for entry in entries if entry.is_file()]
+    classes = tuple(entry.name for entry in entries if entry.is_dir())
+    images = [name for name in flat if is_image_name(name)]
+    if not classes:
+        if not images:
+            raise DataError(_nothing_found(root, flat))
+        return Folder([ImageFile(root / name, name) for name in images], _passed_over(flat, images))
+    if images:
+        raise DataError(
+            f"{root} holds images ({images[0]}, …) beside folders ({classes[0]}, …): it is unclear whether the "
+            "folders are classes; move the images into them, or name a list file (FOLDER:LIST)"
+        )
+    per_class = [_class_files(root, name, label) for label, name in enumerate(classes)]
+    if not any(per_class):
+        raise DataError(_nothing_found(root, flat))
+    for name, files in zip(classes, per_class, strict=True):
+        if not files:
+            raise DataError(
+                f"the class folder {root / name} holds no image; remove it if it is no class "
+                "(the labels of the others depend on it)"
+            )
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*per_class))
+    return Folder([file for file in turns if file is not None], _order_notice(classes))
+
+
+def _listing(root: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(root) as entries:
+            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+    except OSError as error:
+        raise DataError(f"cannot read the folder {root}: {error.strerror}") from None
+
+
+def _class_files(root: Path, name: str, label: int) -> list[ImageFile]:
+    def fail(error: OSError) -> None:
+        raise DataError(f"cannot read the folder {error.filename}: {error.strerror}")
+
+    files = []
+    for folder, below, names in os.walk(root / name, onerror=fail):
+        below[:] = sorted(b for b in below if not b.startswith("."))
+        for file in sorted(names):
+            if is_image_name(file) and not file.startswith("."):
+                path = Path(folder, file)
+                files.append(ImageFile(path, str(path.relative_to(root)), label))
+    return files
+
+
+def _nothing_found(root: Path, flat: Sequence[str]) -> str:
+    seen = f"it holds {', '.join(flat[:3])}{', …' if len(flat) > 3 else ''}" if flat else "it is empty"
+    return f"no images in {root}: {seen}; expected class folders, images, or a list file"
+
+
+def _passed_over(flat: Sequence[str], images: Sequence[str]) -> list[str]:
+    others = sorted(set(flat) - set(images))
+    return (
+        [f"{len(others)} files are no images by their name and were passed over ({others[0]}, …)"]
+        if others
+        else []
+    )
+
+
+def _order_notice(classes: Sequence[str]) -> list[str]:
+    """Class folders 1, 2, …, 10 sort as 1, 10, 2: right for torchvision, a trap for everyone else."""
+    if all(name.isascii() and name.isdigit() for name in classes) and list(classes) != sorted(
+        classes, key=int
+    ):
+        order = ", ".join(classes[:4])
+        return [
+            f"the class folders are numbers but are labelled in text order ({order}, …), as torchvision does"
+        ]
+    return []

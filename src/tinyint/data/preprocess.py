@@ -1,0 +1,233 @@
+"""How an image becomes a model input, declared as a value that is saved with the model and reused by every command.
+
+The steps, in order: EXIF orientation (applied, as image viewers do), colour, resize, centre crop, then for each channel
+
+    y = (pixel · scale - mean) / std
+
+An 8-bit pixel has 256 values, so y comes from a table of 256 rows per channel: exact (computed in float64, rounded
+once), and quick. `mean` and `std` follow the channel order of `color`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import yaml
+from PIL import Image, ImageOps
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from tinyint.errors import DataError, nearest
+from tinyint.numerics import Array
+
+METADATA_KEY = "tinyint.preprocessing"
+
+Side = Annotated[int, Field(gt=0, le=1 << 16, strict=True)]
+_RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+}
+
+
+class Preprocessing(BaseModel):
+    """See the module's docstring for the steps and their order; every step can be left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    # An int is the length of the shorter side; a pair is (height, width).
+    resize: Side | tuple[Side, Side] | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "box"] = "bilinear"
+    # The centre, as (height, width).
+    crop: tuple[Side, Side] | None = None
+    scale: float = 1 / 255
+    # One value for all channels, or one per channel; in units of the scaled pixel.
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    color: Literal["RGB", "BGR", "GRAY"] = "RGB"
+    # True when nobody declared the values above and they were inferred from the model's input.
+    assumed: bool = False
+
+    @field_validator("scale", mode="before")
+    @classmethod
+    def _fraction(cls, value: object) -> object:
+        """A scale can be written as 1/255, which YAML reads as text."""
+        if isinstance(value, str) and "/" in value:
+            try:
+                return float(Fraction(value.replace(" ", "")))
+            except (ValueError, ZeroDivisionError, OverflowError):
+                return value
+        return value
+
+    @field_validator("crop", mode="before")
+    @classmethod
+    def _square(cls, value: object) -> object:
+        return (value, value) if isinstance(value, int) else value
+
+    @field_validator("mean", "std", mode="before")
+    @classmethod
+    def _per_channel(cls, value: object) -> object:
+        return (value,) if isinstance(value, int | float) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for key, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (1, self.channels):
+                raise ValueError(
+                    f"{key} has {len(values)} values, {self.color} images have {self.channels} channels"
+                )
+        if self.scale == 0 or any(s <= 0 for s in self.std):
+            raise ValueError("scale must not be 0 and std must be > 0")
+        brightest = abs(255 * self.scale)
+        if any(abs(m) > 1.001 * brightest for m in self.mean):
+            raise ValueError(
+                f"mean {list(self.mean)} lies outside the scaled pixel range of {brightest:g}: mean and std apply "
+                "after scale, so set scale to 1, or divide mean and std by 255"
+            )
+        if self.crop and self.resize:
+            height, width = self.resize if isinstance(self.resize, tuple) else (self.resize, self.resize)
+            one_side_fits = min(self.crop) <= self.resize if isinstance(self.resize, int) else True
+            if not one_side_fits or (
+                isinstance(self.resize, tuple) and (self.crop[0] > height or self.crop[1] > width)
+            ):
+                raise ValueError(f"crop {list(self.crop)} is larger than the resized image ({self.resize})")
+        return self
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.color == "GRAY" else 3
+
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of every result, or None when it depends on the image."""
+        return self.crop or (self.resize if isinstance(self.resize, tuple) else None)
+
+    def apply(self, image: Image.Image, dtype: np.dtype[Any] | None = None) -> Array:
+        """The image as an array (C, H, W) or (H, W, C) of `dtype` (float32 by default).
+
+        Raises DataError for an image of more than 8 bits, one smaller than the crop, and for an integer `dtype` that
+        cannot hold the values exactly.
+        """
+        table = _pixel_table(self, np.dtype(np.float32) if dtype is None else dtype)
+        pixels = np.asarray(self._crop(self._resize(_eight_bit(ImageOps.exif_transpose(image), self.color))))
+        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+        if self.color == "BGR":
+            pixels = pixels[..., ::-1]
+        height, width, channels = pixels.shape
+        out = np.empty((channels, height, width), table.dtype)
+        for channel in range(channels):
+            np.take(table[channel], pixels[..., channel], out=out[channel], mode="clip")
+        return out if self.layout == "NCHW" else np.ascontiguousarray(out.transpose(1, 2, 0))
+
+    def _resize(self, image: Image.Image) -> Image.Image:
+        if self.resize is None:
+            return image
+        if isinstance(self.resize, tuple):
+            height, width = self.resize
+        else:  # the longer side is rounded down, as torchvision does
+            short = min(image.size)
+            width, height = (max(1, self.resize * side // short) for side in image.size)
+        if (width, height) == image.size:
+            return image
+        return image.resize((width, height), _RESAMPLING[self.interpolation])
+
+    def _crop(self, image: Image.Image) -> Image.Image:
+        if self.crop is None:
+            return image
+        height, width = self.crop
+        if width > image.width or height > image.height:
+            raise DataError(
+                f"the image is {image.height}×{image.width} when it comes to the crop of {height}×{width}: "
+                "declare a resize that is at least as large"
+            )
+        left, top = round((image.width - width) / 2), round((image.height - height) / 2)
+        return image.crop((left, top, left + width, top + height))
+
+    @classmethod
+    def parse(cls, mapping: object, origin: str = "preprocessing") -> Preprocessing:
+        """From a mapping; `origin` is what an error calls it. Raises DataError for a wrong key or value."""
+        if not isinstance(mapping, Mapping):
+            raise DataError(f"{origin} must map keys to values, got {type(mapping).__name__}")
+        for key in mapping:
+            if key not in cls.model_fields:
+                raise DataError(
+                    f"{origin} has the unknown key {key!r}: {nearest(str(key), cls.model_fields)}"
+                )
+        try:
+            return cls.model_validate(dict(mapping))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = str(first["loc"][0]) if first["loc"] else ""
+            seen = f" (got {mapping[key]!r})" if key else ""
+            message = first["msg"].removeprefix("Value error, ")
+            raise DataError(f"{origin}{f', key {key!r}' if key else ''}: {message}{seen}") from None
+
+    @classmethod
+    def from_yaml(cls, text: str, origin: str = "preprocessing") -> Preprocessing:
+        """The inverse of `dump`. Raises DataError."""
+        try:
+            mapping = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise DataError(f"{origin} is not valid YAML: {str(error).splitlines()[0]}") from None
+        return cls.parse(mapping, origin)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Preprocessing:
+        """From a YAML file. Raises DataError."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise DataError(f"cannot read the preprocessing file {path}: {error}") from None
+        return cls.from_yaml(text, f"the preprocessing file {path}")
+
+    def dump(self) -> str:
+        """As YAML, with every key."""
+        return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, default_flow_style=None))
+
+    def to_metadata(self) -> dict[str, str]:
+        """What to add to the metadata of a model."""
+        return {METADATA_KEY: self.dump()}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Preprocessing | None:
+        """What `to_metadata` saved, or None. Raises DataError when the entry is damaged."""
+        text = metadata.get(METADATA_KEY)
+        return None if text is None else cls.from_yaml(text, f"the model's metadata entry {METADATA_KEY}")
+
+
+def _eight_bit(image: Image.Image, color: str) -> Image.Image:
+    """The image with 8 bits per channel, RGB or gray; transparency is dropped."""
+    if image.mode[0] in "IF":
+        raise DataError(
+            f"the image has more than 8 bits per channel (mode {image.mode}): convert it, or give arrays (.npy, .npz)"
+        )
+    if "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert("L" if color == "GRAY" else "RGB")
+
+
+@lru_cache(maxsize=16)
+def _pixel_table(preprocessing: Preprocessing, dtype: np.dtype[Any]) -> Array:
+    """What each pixel value becomes, of shape (C, 256)."""
+    shape = (preprocessing.channels, 1)
+    mean = np.broadcast_to(np.array(preprocessing.mean)[:, None], shape)
+    std = np.broadcast_to(np.array(preprocessing.std)[:, None], shape)
+    exact = (np.arange(256.0) * preprocessing.scale - mean) / std
+    if dtype.kind in "iu":
+        bounds = np.iinfo(dtype)
+        if (exact != np.rint(exact)).any() or exact.min() < bounds.min or exact.max() > bounds.max:
+            raise DataError(
+                f"the model takes {dtype} images, but the preprocessing gives values from {exact.min():g} to "
+                f"{exact.max():g} that are not all of that type: set scale and std to 1 and mean to a whole number"
+            )
+    elif dtype.kind != "f":
+        raise DataError(f"images cannot be turned into {dtype} arrays: give the samples as arrays (.npz)")
+    table: Array = exact.astype(dtype)
+    table.flags.writeable = False
+    return table

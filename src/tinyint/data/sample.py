@@ -1,0 +1,123 @@
+"""What the rest of the project sees of the user's data: samples, and a dataset that can be read any number of times."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from tinyint.errors import DataError
+from tinyint.numerics import Array
+
+if TYPE_CHECKING:
+    from tinyint.data.preprocess import Preprocessing
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One sample, as the model takes it.
+
+    * `inputs`: an array per model input, with the batch axis (of length 1, or the model's fixed batch) if the input
+      has one
+    * `label`: a class number, an array of labels, or None
+    * `name`: what an error calls it, such as "img_3.png" or "calib.npy[3]"
+    """
+
+    inputs: dict[str, Array]
+    label: int | Array | None = None
+    name: str = ""
+
+
+class Dataset(Protocol):
+    """Samples that are read lazily, one at a time, in the same order on every pass."""
+
+    @property
+    def len_hint(self) -> int | None:
+        """The number of samples, or None when only a full pass would tell."""
+        ...
+
+    @property
+    def fingerprint(self) -> str | None:
+        """A cheap identity (paths, sizes, modification times, preprocessing); None for data in memory or from code."""
+        ...
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """What turns image files into arrays; None when the samples are arrays already."""
+        ...
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Sentences the user should be shown: what was assumed, cast or left out. May grow while samples are read."""
+        ...
+
+    def __iter__(self) -> Iterator[Sample]: ...
+
+
+class Source(Protocol):
+    """One kind of data, before selection and checks. `read` yields the samples start, …, stop - 1 (or to the end)."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def size(self) -> int | None: ...
+
+    @property
+    def fingerprint(self) -> str | None: ...
+
+    @property
+    def notices(self) -> list[str]: ...
+
+    def read(self, start: int, stop: int | None) -> Generator[Sample]: ...
+
+
+def stack(samples: Sequence[Sample]) -> dict[str, Array]:
+    """One batch: every input of the samples joined along its batch axis, axis 0.
+
+    An input without axes (a scalar setting) must be the same in all samples and is passed once.
+    Raises DataError when there is no sample, or when two samples differ in inputs or in shape.
+    """
+    if not samples:
+        raise DataError("cannot build a batch from no samples")
+    first = samples[0]
+    for other in samples[1:]:
+        _check_same_shape(first, other)
+    if len(samples) == 1:
+        return dict(first.inputs)
+    return {
+        name: np.concatenate([s.inputs[name] for s in samples]) if array.ndim else array
+        for name, array in first.inputs.items()
+    }
+
+
+def _check_same_shape(first: Sample, other: Sample) -> None:
+    if first.inputs.keys() != other.inputs.keys():
+        raise DataError(
+            f"{first.name} has the inputs {sorted(first.inputs)}, {other.name} has {sorted(other.inputs)}"
+        )
+    for name, array in first.inputs.items():
+        theirs = other.inputs[name]
+        if array.ndim == 0 and theirs.ndim == 0 and array != theirs:
+            raise DataError(
+                f"input {name!r} is {array} in {first.name} and {theirs} in {other.name}: "
+                "a scalar input must be the same throughout a batch; use a batch size of 1"
+            )
+        if array.shape[1:] != theirs.shape[1:] or array.ndim != theirs.ndim:
+            raise DataError(
+                f"input {name!r} has shape {array.shape} in {first.name} and {theirs.shape} in {other.name}: "
+                "samples of different shapes do not fit into one batch; use a batch size of 1, or resize and crop"
+            )
+
+
+def content_key(sample: Sample) -> bytes:
+    """16 bytes that depend on the inputs' names, types, shapes and values alone, not on their order or the label."""
+    digest = hashlib.sha256()
+    for name in sorted(sample.inputs):
+        array = np.asarray(sample.inputs[name], order="C")
+        digest.update(f"{len(name)}:{name}|{array.dtype.str}|{array.shape}|".encode())
+        digest.update(array.tobytes() if array.ndim == 0 else array.data)
+    return digest.digest()[:16]

@@ -1,0 +1,150 @@
+"""Arrays whose first axis counts, read block by block: from memory, from a .npy file, from a member of an .npz file.
+
+A file is streamed: only the block at hand is in memory, compressed or not. (The NPY format: NumPy's NEP 1.)
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from lzma import LZMAError
+from pathlib import Path
+from typing import IO, Any, Protocol, cast
+
+import numpy as np
+
+from tinyint.errors import DataError
+from tinyint.numerics import Array
+
+
+class Table(Protocol):
+    """`len` rows of one shape and type."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def blocks(self, rows: int, start: int, stop: int) -> Iterator[Array]:
+        """Blocks start, …, stop - 1 of `rows` rows each, of shape (rows, *shape[1:]); they belong to the caller."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryTable:
+    array: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.array.dtype
+
+    def blocks(self, rows: int, start: int, stop: int) -> Iterator[Array]:
+        for i in range(start, stop):
+            yield np.array(self.array[i * rows : (i + 1) * rows], order="C")
+
+
+@dataclass(frozen=True)
+class StreamTable:
+    """An array in C order that `open` gives as a stream, its data from `offset` on."""
+
+    name: str
+    open: Callable[[], IO[bytes]]
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def blocks(self, rows: int, start: int, stop: int) -> Iterator[Array]:
+        shape = (rows, *self.shape[1:])
+        size = self.dtype.itemsize * int(np.prod(shape, dtype=object))
+        try:
+            with self.open() as stream:
+                stream.seek(self.offset + start * size)
+                for _ in range(start, stop):
+                    data = bytearray(stream.read(size))
+                    if len(data) != size:
+                        raise EOFError("the file ends too early")
+                    yield np.frombuffer(data, self.dtype).reshape(shape)
+        except (
+            OSError,
+            EOFError,
+            ValueError,
+            RuntimeError,
+            zipfile.BadZipFile,
+            zlib.error,
+            LZMAError,
+        ) as error:
+            raise DataError(f"cannot read {self.name}: {error}") from None
+
+
+def open_npy(path: Path) -> Table:
+    """The array of a .npy file. Raises DataError when the file is damaged, truncated, or holds Python objects."""
+    return _open_table(
+        str(path), lambda: path.open("rb"), lambda: os.path.getsize(path), lambda: np.load(path, "r")
+    )
+
+
+def open_npz(path: Path) -> dict[str, Table]:
+    """The arrays of an .npz file by name. Raises DataError as `open_npy` does."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
+    except (
+        Exception
+    ) as error:  # zipfile raises what it meets: BadZipFile, struct.error, NotImplementedError, …
+        raise DataError(f"cannot read {path} as an .npz file: {error}") from None
+    return {member.removesuffix(".npy"): _open_member(path, member, size) for member, size in sizes.items()}
+
+
+def _open_member(path: Path, member: str, size: int) -> Table:
+    key = member.removesuffix(".npy")
+
+    def open_stream() -> IO[bytes]:
+        with zipfile.ZipFile(path) as archive:  # the stream keeps the file open by itself
+            return archive.open(member)
+
+    def load() -> Array:
+        with np.load(path) as arrays:
+            return cast(Array, arrays[key])
+
+    return _open_table(f"{path}[{key!r}]", open_stream, lambda: size, load)
+
+
+def _open_table(
+    name: str, open_: Callable[[], IO[bytes]], size: Callable[[], int], load: Callable[[], Array]
+) -> Table:
+    try:
+        with open_() as stream:
+            shape, fortran, dtype = _read_header(stream)
+            offset = stream.tell()
+        if dtype.hasobject:
+            raise ValueError("it holds Python objects; save plain numbers")
+        if any(n < 0 for n in shape):
+            raise ValueError(f"its header gives the shape {shape}")
+        needed = offset + dtype.itemsize * int(np.prod(shape, dtype=object))
+        if needed > size():
+            raise ValueError(f"it is truncated: {size()} bytes instead of {needed}")
+        # Columns first cannot be streamed by rows: mapped into memory (.npy) or loaded (.npz).
+        return (
+            MemoryTable(load())
+            if fortran and len(shape) > 1
+            else StreamTable(name, open_, offset, shape, dtype)
+        )
+    except Exception as error:  # NumPy's header parser lets pass what Python's parser raises
+        raise DataError(f"cannot read {name} as a NumPy array: {error}") from None
+
+
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(stream)
+    if version == (2, 0):
+        return np.lib.format.read_array_header_2_0(stream)
+    raise ValueError(f"NPY format {version[0]}.{version[1]} is not supported (1.0 and 2.0 are)")
