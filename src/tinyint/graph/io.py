@@ -1,7 +1,7 @@
 """Reads and writes ONNX files: whole, or not at all.
 
-A model in memory never refers to the file that it came from: external data is mapped into memory once per
-file, so a model can be saved over its own source. A file on disk is written under a temporary name in the same
+A model in memory never refers to the file that it came from: external data is mapped once per file, so a
+model can be saved over its own source. A file on disk is written under a temporary name in the same
 directory and renamed, so a full disk or Ctrl-C leaves the previous file as it was.
 """
 
@@ -236,7 +236,7 @@ def _scratch_directory(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; rename it to `path` at the end, or remove it on an error or Ctrl-C.
+    """Yield a temporary name beside `path`; rename it to `path` at the end; on an error or Ctrl-C remove it.
 
     The body must create the file. Raises OutputError, naming path and remedy, if the system refuses.
     """

@@ -1,0 +1,162 @@
+"""Fold a per-channel affine map after a linear operator into that operator's weights and bias.
+
+    a[c]·(W[c]·x + b[c]) + d[c]  →  (a[c]·W[c])·x + (a[c]·b[c] + d[c])
+
+The linear operator is a Conv, ConvTranspose or Gemm with constant weights that nothing else reads; the map is a
+BatchNormalization in inference mode, or Mul, Div, Add or Sub by a constant scalar or per-channel tensor.
+Computed in float64, so the change is one rounding a weight.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from tinyint.graph.passes.rewiring import add_constant, bypass, replace_constant
+from tinyint.graph.walk import constant_of, sole_consumer
+
+__all__ = ["fold_affine"]
+
+Vector = NDArray[np.float64]
+_LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm"})
+
+
+def fold_affine(model: ir.Model) -> None:
+    """Fold, in place and in order, every such map of the main graph. Needs unshared constants."""
+    for node in list(model.graph):
+        if node.domain != "" or not node.outputs:
+            continue
+        index, linear = _linear_input(node)
+        if linear is None:
+            continue
+        affine = (
+            _batch_norm(node) if node.op_type == "BatchNormalization" else _arithmetic(node, index, linear)
+        )
+        if affine is not None:
+            _fold(linear, node, *affine)
+
+
+def _linear_input(node: ir.Node) -> tuple[int, ir.Node | None]:
+    """The input that is a foldable linear operator's output, and that operator."""
+    for index, value in enumerate(node.inputs[:2]):
+        linear = None if value is None else value.producer()
+        if value is None or linear is None or linear.domain != "" or linear.op_type not in _LINEAR:
+            continue
+        if linear.graph is node.graph and sole_consumer(value) is node and _has_own_constants(linear):
+            return index, linear
+    return 0, None
+
+
+def _has_own_constants(linear: ir.Node) -> bool:
+    weight, bias = constant_of(linear.inputs[1]), _bias(linear)
+    if weight is None or not np.issubdtype(weight.dtype, np.floating):
+        return False
+    if linear.op_type == "Gemm" and not (_factor(linear, "alpha") == _factor(linear, "beta") == 1.0):
+        return False
+    constant = constant_of(bias)
+    return bias is None or (constant is not None and constant.shape == (_channels(linear, weight),))
+
+
+def _factor(linear: ir.Node, name: str) -> float:
+    return linear.attributes.get_float(name, 1.0)
+
+
+def _bias(linear: ir.Node) -> ir.Value | None:
+    return linear.inputs[2] if len(linear.inputs) > 2 else None
+
+
+def _channels(linear: ir.Node, weight: NDArray[np.generic]) -> int:
+    match linear.op_type:
+        case "Conv":
+            return int(weight.shape[0])
+        case "ConvTranspose":
+            return int(weight.shape[1]) * linear.attributes.get_int("group", 1)
+        case _:
+            return int(weight.shape[0 if linear.attributes.get_int("transB", 0) else 1])
+
+
+def _batch_norm(node: ir.Node) -> tuple[Vector, Vector] | None:
+    """(a, d) of a BatchNormalization, None in training mode or with computed statistics."""
+    training = node.attributes.get_int("training_mode", 0) or any(
+        output.uses() for output in node.outputs[1:]
+    )
+    constants = [constant_of(value) for value in node.inputs[1:5]]
+    if training or any(output.is_graph_output() for output in node.outputs[1:]):
+        return None
+    scale, shift, mean, variance = (None if c is None else c.astype(np.float64) for c in constants)
+    if scale is None or shift is None or mean is None or variance is None:
+        return None
+    factor = scale / np.sqrt(variance + node.attributes.get_float("epsilon", 1e-5))
+    return factor, shift - mean * factor
+
+
+def _arithmetic(node: ir.Node, index: int, linear: ir.Node) -> tuple[Vector, Vector] | None:
+    """(a, d) of Mul, Div, Add or Sub by a constant, None for other operators and other shapes."""
+    if node.op_type not in {"Mul", "Add", "Div", "Sub"} or (node.op_type in {"Div", "Sub"} and index == 1):
+        return None
+    weight, constant = constant_of(linear.inputs[1]), constant_of(node.inputs[1 - index])
+    if weight is None or constant is None or constant.dtype != weight.dtype:
+        return None
+    vector = _per_channel(constant.astype(np.float64), _channels(linear, weight), weight.ndim)
+    if vector is None:
+        return None
+    with np.errstate(divide="ignore"):
+        match node.op_type:
+            case "Mul":
+                return vector, np.zeros_like(vector)
+            case "Div":
+                return 1.0 / vector, np.zeros_like(vector)
+            case "Add":
+                return np.ones_like(vector), vector
+            case _:
+                return np.ones_like(vector), -vector
+
+
+def _per_channel(constant: Vector, channels: int, rank: int) -> Vector | None:
+    """The constant as (channels,), if it broadcasts along axis 1 of a tensor of that rank and nowhere else."""
+    if constant.ndim > rank:
+        return None
+    shape = (1,) * (rank - constant.ndim) + constant.shape
+    if shape[1] not in (1, channels) or math.prod(shape) != shape[1]:
+        return None
+    return np.broadcast_to(constant.reshape(-1), (channels,)).copy()
+
+
+def _fold(linear: ir.Node, node: ir.Node, factor: Vector, shift: Vector) -> None:
+    weight, value, graph = constant_of(linear.inputs[1]), linear.inputs[1], linear.graph
+    if weight is None or value is None or not isinstance(graph, ir.Graph):
+        return
+    if not (
+        np.isfinite(factor).all()
+        and np.isfinite(shift).all()
+        and factor.shape == (_channels(linear, weight),)
+    ):
+        return
+    bias = _bias(linear)
+    before = constant_of(bias)
+    after = shift if before is None else before.astype(np.float64) * factor + shift
+    if not bypass(node, linear.outputs[0]):
+        return
+    replace_constant(value, _scaled(linear, weight, factor).astype(weight.dtype))
+    if bias is not None:
+        replace_constant(bias, after.astype(weight.dtype))
+    elif after.any():
+        stem = (value.name or "").removesuffix("weight").removesuffix("_").removesuffix(".")
+        linear.resize_inputs(3)
+        linear.replace_input_with(2, add_constant(graph, f"{stem}.bias", after.astype(weight.dtype)))
+
+
+def _scaled(linear: ir.Node, weight: NDArray[np.generic], factor: Vector) -> Vector:
+    wide = weight.astype(np.float64)
+    match linear.op_type:
+        case "Conv":
+            return wide * factor.reshape(-1, *(1,) * (wide.ndim - 1))
+        case "ConvTranspose":  # (C_in, C_out / groups, ...): the group is the leading part of C_in
+            groups = linear.attributes.get_int("group", 1)
+            by_group = wide.reshape(groups, -1, *wide.shape[1:])
+            return (by_group * factor.reshape(groups, 1, -1, *(1,) * (wide.ndim - 2))).reshape(wide.shape)
+        case _:
+            return wide * (factor[:, None] if linear.attributes.get_int("transB", 0) else factor)

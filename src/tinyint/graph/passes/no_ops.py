@@ -1,0 +1,27 @@
+"""Remove what does nothing at inference: Identity, and Dropout outside training."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from tinyint.graph.passes.rewiring import bypass
+from tinyint.graph.walk import constant_of
+
+__all__ = ["drop_no_ops"]
+
+
+def drop_no_ops(model: ir.Model) -> None:
+    """Connect, in place, the readers of each such node to its input; a graph output keeps its name."""
+    for node in list(model.graph):
+        if _does_nothing(node) and node.inputs[0] is not None:
+            bypass(node, node.inputs[0])
+
+
+def _does_nothing(node: ir.Node) -> bool:
+    if node.domain != "" or node.op_type not in {"Identity", "Dropout"}:
+        return False
+    if any(mask.uses() or mask.is_graph_output() for mask in node.outputs[1:]):
+        return False
+    training = node.inputs[2] if len(node.inputs) > 2 else None
+    flag = constant_of(training)
+    return training is None or (flag is not None and not flag.any())

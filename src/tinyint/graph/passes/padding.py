@@ -1,0 +1,58 @@
+"""Fold a Pad with zeros over the spatial axes into the Conv that reads it: the Conv's own padding grows."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from tinyint.graph.walk import constant_of
+
+__all__ = ["fold_padding"]
+
+
+def fold_padding(model: ir.Model) -> None:
+    """Fold in place; the Pad stays for its other readers. Negative pads, other modes and values are left."""
+    for node in model.graph:
+        if node.domain != "" or node.op_type != "Conv" or node.inputs[0] is None:
+            continue
+        pad, weight = node.inputs[0].producer(), constant_of(node.inputs[1])
+        if (
+            pad is None
+            or weight is None
+            or node.attributes.get_string("auto_pad", "NOTSET") not in {"NOTSET", "VALID"}
+        ):
+            continue
+        amounts = _spatial_zeros(pad, weight.ndim)
+        if amounts is None:
+            continue
+        own = node.attributes.get_ints("pads", [0] * len(amounts))
+        node.attributes["pads"] = ir.AttrInt64s("pads", [a + b for a, b in zip(own, amounts, strict=True)])
+        node.attributes.pop("auto_pad", None)
+        node.replace_input_with(0, pad.inputs[0])
+
+
+def _spatial_zeros(pad: ir.Node, rank: int) -> list[int] | None:
+    """Begins and ends of the spatial axes, if that is all the node pads, with zeros; else None."""
+    if (
+        pad.domain != ""
+        or pad.op_type != "Pad"
+        or pad.attributes.get_string("mode", "constant") != "constant"
+    ):
+        return None
+    inputs = [*pad.inputs, None, None][:4]
+    constants = [constant_of(value) for value in inputs[1:]]
+    if any(
+        value is not None and constant is None for value, constant in zip(inputs[1:], constants, strict=True)
+    ):
+        return None
+    pads, fill, axes = constants
+    if pads is None or (fill is not None and fill.any()):
+        return None
+    amounts = [0] * (2 * rank)
+    chosen = range(rank) if axes is None else [int(axis) % rank for axis in axes]
+    for position, axis in enumerate(chosen):
+        amounts[axis] = int(pads[position])
+        amounts[rank + axis] = int(pads[len(chosen) + position])
+    begins, ends = amounts[:rank], amounts[rank:]
+    if min(amounts) < 0 or any(begins[:2]) or any(ends[:2]):
+        return None
+    return begins[2:] + ends[2:]

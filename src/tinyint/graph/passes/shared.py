@@ -1,0 +1,22 @@
+"""Give each Conv, ConvTranspose, Gemm and MatMul constants of its own: each is folded and quantized its own way."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from tinyint.graph.passes.rewiring import add_constant
+from tinyint.graph.walk import constant_of
+
+__all__ = ["clone_shared_constants"]
+
+
+def clone_shared_constants(model: ir.Model) -> None:
+    """Clone, in place, each weight and bias that has another reader or is a graph output. The data are shared."""
+    for node in model.graph:
+        if node.domain != "" or node.op_type not in {"Conv", "ConvTranspose", "Gemm", "MatMul"}:
+            continue
+        for index, value in enumerate(node.inputs):
+            if value is None or value.const_value is None or constant_of(value) is None:
+                continue
+            if len(value.uses()) > 1 or value.is_graph_output():
+                node.replace_input_with(index, add_constant(model.graph, value.name or "", value.const_value))

@@ -1,0 +1,65 @@
+"""Brings a float model into the form that calibration and quantization work on, without changing what it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx_ir as ir
+from onnx_ir.passes.common import (
+    InlinePass,
+    RemoveInitializersFromInputsPass,
+    RemoveUnusedNodesPass,
+    TopologicalSortPass,
+)
+
+from tinyint.graph.passes.affine import fold_affine
+from tinyint.graph.passes.constants import fold_constants
+from tinyint.graph.passes.gemm import normalize_gemm
+from tinyint.graph.passes.global_pool import recognize_global_pool
+from tinyint.graph.passes.names import name_nodes
+from tinyint.graph.passes.no_ops import drop_no_ops
+from tinyint.graph.passes.opset import upgrade_opset
+from tinyint.graph.passes.padding import fold_padding
+from tinyint.graph.passes.relu import recognize_relu
+from tinyint.graph.passes.shapes import infer_shapes
+from tinyint.graph.passes.shared import clone_shared_constants
+
+__all__ = ["PASSES", "prepare"]
+
+PASSES: tuple[Callable[[ir.Model], None], ...] = (
+    infer_shapes,
+    fold_constants,
+    drop_no_ops,
+    clone_shared_constants,
+    normalize_gemm,
+    fold_affine,
+    fold_padding,
+    recognize_global_pool,
+    recognize_relu,
+)
+"""The rewritings in their order: each relies on those before it."""
+
+_OLDEST_IR = 8  # the first that goes with opset 17, and later than 4, where constants ceased to be inputs
+
+
+def prepare(model: ir.Model) -> ir.Model:
+    """A new model that computes the same and has opset ≥ 13 (17 if it was older), no local functions, no foldable
+    constants, batch norms or padding, own constants for each Conv/Gemm/MatMul, unique node names and inferred shapes.
+
+    Inputs and outputs keep names, order and types; initializers that were listed as inputs become constants.
+    If and Loop bodies stay as they are. Weights are shared with the caller's model, which is unchanged.
+    Raises ModelError if the operator set cannot be raised to 13.
+    """
+    model = model.clone()
+    RemoveInitializersFromInputsPass()(model)
+    if model.functions:
+        InlinePass()(model)
+    TopologicalSortPass()(model)
+    model = upgrade_opset(model)
+    model.ir_version = max(model.ir_version, _OLDEST_IR)
+    for rewrite in PASSES:
+        rewrite(model)
+    RemoveUnusedNodesPass()(model)
+    name_nodes(model)
+    infer_shapes(model)
+    return model
