@@ -12,7 +12,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
-from tinyint.errors import ModelError
+from tinyint.errors import ModelError, TargetError
 from tinyint.runtimes.base import (
     Array,
     Executed,
@@ -23,8 +23,8 @@ from tinyint.runtimes.base import (
     check_feeds,
     model_label,
 )
-from tinyint.runtimes.ort_graph import describe, source_graph
-from tinyint.runtimes.source import loadable, metadata
+from tinyint.runtimes.ort_graph import describe
+from tinyint.runtimes.source import graph_of, loadable, metadata
 
 __all__ = ["RUNTIME", "OrtRuntime", "OrtSession"]
 
@@ -115,7 +115,9 @@ class OrtRuntime:
         precision: Precision | None = None,
     ) -> OrtSession:
         if precision not in (None, "float32"):
-            raise ModelError(f"onnxruntime computes in the types of the file; convert it to have {precision}")
+            raise TargetError(
+                f"onnxruntime computes in the types of the file; convert the file for {precision}"
+            )
         return OrtSession(_load(model, _options(model, threads, optimize)), model_label(model))
 
     def executed(self, model: ModelSource) -> list[Executed]:
@@ -127,7 +129,7 @@ class OrtRuntime:
             options.add_session_config_entry(entry, "optimized.data")
             _load(model, options)
             executed = ir.load(options.optimized_model_filepath).graph
-            return describe(executed, source_graph(model))
+            return describe(executed, graph_of(model))
 
 
 RUNTIME = OrtRuntime()

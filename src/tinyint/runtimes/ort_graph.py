@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
-import onnx
 import onnx_ir as ir
 
-from tinyint.runtimes.base import Executed, ModelSource
+from tinyint.runtimes.base import Executed
 
-__all__ = ["describe", "source_graph"]
+__all__ = ["describe"]
 
 # Kernels of ONNX Runtime that read 8-bit integers; QLinear… and …Integer… are recognized by name.
 _INT8_KERNELS = {
@@ -38,15 +36,6 @@ _BYTE = {ir.DataType.INT8, ir.DataType.UINT8}
 # What a weighted node absorbs when it is followed by it: an activation or its bias.
 _WEIGHTED = re.compile(r"Conv|Gemm|MatMul")
 _EPILOGUE = {"Add", "Clip", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Tanh"}
-
-
-def source_graph(model: ModelSource) -> ir.Graph:
-    """The graph as the user wrote it."""
-    if isinstance(model, ir.Model):
-        return model.graph
-    if isinstance(model, bytes):
-        return ir.from_proto(onnx.load_model_from_string(model)).graph
-    return ir.load(Path(model)).graph
 
 
 def describe(graph: ir.Graph, source: ir.Graph) -> list[Executed]:

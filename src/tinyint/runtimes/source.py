@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
+import onnx
 import onnx_ir as ir
 
 from tinyint.runtimes.base import ModelSource
 
-__all__ = ["loadable", "metadata"]
+__all__ = ["graph_of", "loadable", "metadata"]
 
 Loadable: TypeAlias = Path | bytes
 
@@ -44,6 +45,15 @@ def loadable(model: ModelSource) -> Iterator[Loadable]:
             path = Path(directory) / "model.onnx"
             ir.save(model, path, external_data="model.data")
             yield path
+
+
+def graph_of(model: ModelSource) -> ir.Graph:
+    """The graph of `model`, weights in files left there."""
+    if isinstance(model, ir.Model):
+        return model.graph
+    if isinstance(model, bytes):
+        return ir.from_proto(onnx.load_model_from_string(model)).graph
+    return ir.load(model).graph
 
 
 def _fits_one_message(model: ir.Model) -> bool:

@@ -1,0 +1,157 @@
+"""Facts about the machine that this process runs on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+__all__ = ["Host", "default_target_name", "expected_gain", "host", "parse_cpuinfo", "peak_rss_bytes"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """The processor. `features` holds the kernel's own names for instruction sets, in lower case."""
+
+    machine: str  # "x86_64", "arm64", or what the system says
+    model: str
+    cores: int  # that this process may use
+    features: frozenset[str]
+
+    @property
+    def is_x86(self) -> bool:
+        return self.machine == "x86_64"
+
+    @property
+    def is_arm64(self) -> bool:
+        return self.machine == "arm64"
+
+    @property
+    def has_avx2(self) -> bool:
+        return "avx2" in self.features
+
+    @property
+    def has_avx512(self) -> bool:
+        return {"avx512f", "avx512bw", "avx512vl"} <= self.features
+
+    @property
+    def has_vnni(self) -> bool:
+        """8-bit dot products without saturation: VPDPBUSD, in its AVX-512 or its AVX form."""
+        return bool({"avx512_vnni", "avx_vnni"} & self.features)
+
+    @property
+    def has_amx_int8(self) -> bool:
+        return "amx_int8" in self.features
+
+    @property
+    def has_bfloat16(self) -> bool:
+        return bool({"avx512_bf16", "amx_bf16", "bf16"} & self.features)
+
+    @property
+    def has_dotprod(self) -> bool:
+        """SDOT and UDOT on ARM (Linux calls them asimddp)."""
+        return bool({"asimddp", "feat_dotprod"} & self.features)
+
+    @property
+    def has_i8mm(self) -> bool:
+        return bool({"i8mm", "feat_i8mm"} & self.features)
+
+
+@cache
+def host() -> Host:
+    """This machine; what cannot be found out is left empty."""
+    machine = {"AMD64": "x86_64", "x86": "x86_64", "aarch64": "arm64"}.get(
+        platform.machine(), platform.machine()
+    )
+    if sys.platform == "linux":
+        model, features = parse_cpuinfo(_read("/proc/cpuinfo"))
+    elif sys.platform == "darwin":
+        model, features = _darwin()
+    else:
+        model, features = platform.processor(), frozenset()
+    return Host(machine=machine, model=model or platform.processor(), cores=_cores(), features=features)
+
+
+def parse_cpuinfo(text: str) -> tuple[str, frozenset[str]]:
+    """(model name, features) of the first processor in the text of Linux's /proc/cpuinfo."""
+    fields: dict[str, str] = {}
+    for line in text.splitlines():
+        key, separator, value = line.partition(":")
+        if separator:
+            fields.setdefault(key.strip().lower(), value.strip())
+    flags = fields.get("flags") or fields.get("features") or ""
+    return fields.get("model name", fields.get("cpu model", "")), frozenset(flags.lower().split())
+
+
+def default_target_name(machine: Host | None = None) -> str:
+    """The target that quantizes for this machine."""
+    machine = machine or host()
+    if machine.is_x86:
+        return "x86-vnni" if machine.has_vnni else "x86-avx2" if machine.has_avx2 else "generic"
+    return "arm64" if machine.is_arm64 else "generic"
+
+
+def expected_gain(machine: Host | None = None) -> str:
+    """One sentence: how much faster than float32 an int8 network may run here.
+
+    Measured ratios of convolutional networks on one core. VPDPBUSD does 64 multiply-adds where a float FMA does 16,
+    so 4 is its ceiling; without it, three instructions do the work of one.
+    """
+    machine = machine or host()
+    if machine.is_x86 and machine.has_amx_int8:
+        return "int8 matrix tiles (AMX): 3 to 4 times float32, more for large dense layers"
+    if machine.is_x86 and machine.has_vnni:
+        return "8-bit dot products (VNNI): 3 to 3.7 times float32, 4 at most"
+    if machine.is_x86 and machine.has_avx2:
+        return "no VNNI: about 1.5 times float32, with 7-bit weights against saturation"
+    if machine.is_arm64 and machine.has_dotprod:
+        return "8-bit dot products (SDOT): about 2 to 3 times float32"
+    if machine.is_arm64:
+        return "no 8-bit dot products: little or no gain; compare with `tinyint bench`"
+    return "unknown processor: compare with `tinyint bench`"
+
+
+def peak_rss_bytes() -> int | None:
+    """The most memory that this process has held so far; None where the system does not tell."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _darwin() -> tuple[str, frozenset[str]]:
+    """Names such as `hw.optional.arm.FEAT_DotProd: 1` and `machdep.cpu.features: FPU AVX1.0 …`."""
+    values = dict(line.partition(": ")[::2] for line in _run("sysctl", "-a").splitlines())
+    optional = {
+        key.rpartition(".")[2] for key, value in values.items() if "hw.optional" in key and value == "1"
+    }
+    listed = values.get("machdep.cpu.features", "") + " " + values.get("machdep.cpu.leaf7_features", "")
+    features = {name.lower() for name in optional} | set(listed.lower().split())
+    features |= {"avx2"} & {name.removesuffix("_0") for name in features}
+    return values.get("machdep.cpu.brand_string", ""), frozenset(features)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+def _run(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -1,0 +1,182 @@
+"""OpenVINO on the CPU. The only file that imports it, and only when it is used."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from tinyint.errors import DependencyError, ModelError, TargetError
+from tinyint.runtimes.base import (
+    Array,
+    Executed,
+    Feeds,
+    ModelSource,
+    Precision,
+    TensorSpec,
+    check_feeds,
+    model_label,
+)
+from tinyint.runtimes.source import graph_of, loadable
+
+__all__ = ["RUNTIME", "OpenVINORuntime", "OpenVINOSession"]
+
+_HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+_CAPABILITY: dict[Precision, str] = {"float32": "FP32", "bfloat16": "BF16", "float16": "FP16"}
+_NOT_RUN = {"Input", "Output"}
+# What OpenVINO appends to a source node's name when it splits or fuses the node.
+_SUFFIX = re.compile(r"(/WithoutBiases|/Dequantization\w+|_original)$")
+
+
+class OpenVINOSession:
+    """A compiled model; see `runtimes.base.Session`."""
+
+    def __init__(self, compiled: Any, outputs: tuple[str, ...], precision: Precision, label: str) -> None:
+        self._request = compiled.create_infer_request()
+        self._label = label
+        self.inputs = tuple(_spec(port) for port in compiled.inputs)
+        self.outputs = outputs
+        self.precision = precision
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        return self._run(feeds, share_outputs=False)
+
+    def run_transient(self, feeds: Feeds) -> dict[str, Array]:
+        """The arrays are the runtime's own output memory, not copies of it."""
+        return self._run(feeds, share_outputs=True)
+
+    def _run(self, feeds: Feeds, *, share_outputs: bool) -> dict[str, Array]:
+        check_feeds(self.inputs, feeds)
+        try:
+            results = self._request.infer(dict(feeds), share_inputs=True, share_outputs=share_outputs)
+        except RuntimeError as error:
+            raise ModelError(f"{self._label}: openvino failed to run it: {_reason(error)}") from error
+        return dict(zip(self.outputs, results.to_tuple(), strict=True))
+
+
+class OpenVINORuntime:
+    """See `runtimes.base.Runtime`. Also opens OpenVINO's own `.xml` files, given by path."""
+
+    name = "openvino"
+
+    def available(self) -> str | None:
+        try:
+            return importlib.metadata.version("openvino")
+        except importlib.metadata.PackageNotFoundError:
+            return None
+
+    def open(
+        self,
+        model: ModelSource,
+        *,
+        threads: int | None = None,
+        optimize: bool = True,
+        precision: Precision | None = None,
+    ) -> OpenVINOSession:
+        """Raises TargetError for `optimize=False`, which OpenVINO does not have, and for a type the CPU lacks."""
+        if not optimize:
+            raise TargetError("openvino always optimizes; simulate op by op on onnxruntime instead")
+        chosen: Precision = precision or "float32"
+        compiled, outputs = _compile(model, threads, chosen)
+        return OpenVINOSession(compiled, outputs, chosen, model_label(model))
+
+    def executed(self, model: ModelSource) -> list[Executed]:
+        compiled, _ = _compile(model, None, "float32")
+        is_ir = isinstance(model, (str, Path)) and Path(model).suffix == ".xml"
+        source = None if is_ir else graph_of(model)
+        constant: set[str] = set()  # evaluated once, when the model is compiled
+        rows = []
+        for node in compiled.get_runtime_model().get_ordered_ops():
+            inputs = [port.get_source_output().get_node().get_friendly_name() for port in node.inputs()]
+            row = _executed(node, source)
+            if row.op == "Const" or (inputs and constant.issuperset(inputs)):
+                constant.add(node.get_friendly_name())
+            elif row.op not in _NOT_RUN:
+                rows.append(row)
+        return rows
+
+
+RUNTIME = OpenVINORuntime()
+
+
+@cache
+def _core() -> Any:
+    try:
+        import openvino
+    except ImportError as error:
+        raise DependencyError("OpenVINO is not installed; run: pip install 'tinyint[openvino]'") from error
+    return openvino.Core()
+
+
+def _compile(model: ModelSource, threads: int | None, precision: Precision) -> tuple[Any, tuple[str, ...]]:
+    core = _core()
+    if _CAPABILITY[precision] not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise TargetError(f"openvino cannot compute in {precision} on this CPU; use float32")
+    # The hint makes one stream that uses all the threads; without it, they may be spread over several streams.
+    # A worker that is pinned to a core waits while another process has it (2 cores, one busy: 10.3 ms against 7.6);
+    # on an idle machine pinning gains nothing.
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "ENABLE_CPU_PINNING": False,
+    }
+    if threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    label = model_label(model)
+    try:
+        with loadable(model) as source:
+            read = core.read_model(source)
+            # The compiled model's ports also carry the names of values that were merged into them.
+            outputs = tuple(port.get_any_name() for port in read.outputs)
+            return core.compile_model(read, "CPU", settings), outputs
+    except RuntimeError as error:
+        raise ModelError(f"{label}: openvino cannot load it: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The message without the places in OpenVINO's sources."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = [
+        line for line in lines if line and not line.startswith(("Exception from", "Check '", "FrontEnd API"))
+    ]
+    return " ".join(told) or "no reason given"
+
+
+def _spec(port: Any) -> TensorSpec:
+    dims = port.get_partial_shape()
+    shape = tuple(None if dim.is_dynamic else dim.get_length() for dim in dims)
+    return TensorSpec(
+        name=port.get_any_name(), dtype=np.dtype(port.get_element_type().to_dtype()), shape=shape
+    )
+
+
+def _executed(node: Any, source: ir.Graph | None) -> Executed:
+    facts = {str(key): str(value.value) for key, value in node.get_rt_info().items()}
+    own = node.get_friendly_name()
+    layers = [name for name in facts.get("originalLayersNames", "").split(",") if name]
+    sources = tuple(dict.fromkeys(layers)) if source is None else _sources(layers, source)
+    kernel = facts.get("primitiveType", "")
+    precision = facts.get("runtimePrecision", "")
+    return Executed(
+        name=sources[0] if sources else own,
+        op=facts.get("layerType", node.get_type_name()),
+        int8=precision in ("i8", "u8") or kernel.endswith(("_I8", "_U8", "_i8", "_u8")),
+        detail=f"{precision} {kernel}".strip(),
+        sources=sources,
+    )
+
+
+def _sources(layers: list[str], source: ir.Graph) -> tuple[str, ...]:
+    """The source nodes among `layers`; OpenVINO calls a node by its output where that is the model's output."""
+    by_name = {node.name: node.name for node in source if node.name}
+    by_value = {out.name: node.name for node in source for out in node.outputs if out.name and node.name}
+    found = []
+    for layer in layers:
+        stem = _SUFFIX.sub("", layer)
+        found.append(by_name.get(layer) or by_name.get(stem) or by_value.get(stem))
+    return tuple(dict.fromkeys(name for name in found if name))
