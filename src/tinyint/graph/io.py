@@ -59,7 +59,7 @@ def load_model(path: str | Path) -> ir.Model:
         raise ModelError(f"cannot read '{path}': {error.strerror or error}") from error
     except (DecodeError, ir.serde.SerdeError, ValueError, TypeError, KeyError) as error:
         raise ModelError(_why_unreadable(path)) from error
-    if not model.graph.outputs:
+    if not model.graph.outputs or not all(isinstance(name, str) for name in _names(model)):
         raise ModelError(_why_unreadable(path))
     opset = model.opset_imports.get("")
     if opset is not None and opset < _OLDEST_OPSET:
@@ -80,13 +80,21 @@ def _why_unreadable(path: Path) -> str:
     return f"'{path}' is not a complete ONNX model: it is truncated or damaged; copy or export it again"
 
 
+def _names(model: ir.Model) -> Iterator[object]:
+    """All names but those of values that don't exist; protobuf gives bytes for what is no text."""
+    yield from model.opset_imports
+    for node in _all_nodes(model):
+        yield from (node.op_type, node.domain, node.name or "")
+        yield from (value.name or "" for value in (*node.inputs, *node.outputs) if value is not None)
+
+
 def _map_external_data(model: ir.Model, path: Path) -> None:
-    """Replace each external tensor by a view of its file, one map (and one open file) per data file."""
+    """Make each tensor an array: external ones a view of their file, one map (and one open file) per data file."""
     maps: dict[Path, np.memmap] = {}
 
     def mapped(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
         if not isinstance(tensor, ir.ExternalTensor):
-            return tensor
+            return _decoded(tensor, path)
         file = _data_file(tensor, path)
         size, need = file.stat().st_size, (tensor.offset or 0) + tensor.nbytes
         if size < need:
@@ -109,6 +117,18 @@ def _map_external_data(model: ir.Model, path: Path) -> None:
         return ir.Tensor(array, dtype=tensor.dtype, name=tensor.name)
 
     _replace_tensors(model, mapped)
+
+
+def _decoded(tensor: ir.TensorProtocol, path: Path) -> ir.TensorProtocol:
+    """The tensor as an array, so that the message it came in is freed and a wrong size is seen now."""
+    if tensor.dtype == ir.DataType.STRING:
+        return tensor
+    try:
+        return ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
+    except (ValueError, TypeError) as error:
+        raise ModelError(
+            f"tensor '{tensor.name}' of '{path}' is damaged ({error}); copy or export the model again"
+        ) from error
 
 
 def _data_file(tensor: ir.ExternalTensor, path: Path) -> Path:
