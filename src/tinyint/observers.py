@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HALF", "TAIL", "Histogram", "Summary"]
+__all__ = ["HALF", "TAIL", "Extremes", "Histogram", "Summary"]
 
 HALF = 4096
 """Histogram bins on either side of zero; at least half of them are in use once a value was seen."""
@@ -184,6 +184,32 @@ class Summary:
         for entry in self._tail:
             lo, hi, state = rate * lo + entry.lo, rate * hi + entry.hi, rate * state + 1.0
         return lo / state, hi / state
+
+    @property
+    def tail(self) -> tuple[Extremes, ...]:
+        """The samples that the moving average runs over, by key."""
+        return tuple(self._tail)
+
+    def to_header(self) -> dict[str, Any]:
+        """What is not an array, for JSON; see `from_header`."""
+        return {
+            "samples": self.samples,
+            "lo": self._lo if self.samples else None,
+            "hi": self._hi if self.samples else None,
+            "sum_lo": str(self._sum_lo),
+            "sum_hi": str(self._sum_hi),
+            "tail": len(self._tail),
+            "exponent": self.histogram.exponent,
+        }
+
+    @classmethod
+    def from_header(cls, header: dict[str, Any], tail: list[Extremes], histogram: Histogram) -> Summary:
+        """The summary that `to_header` described. Raises KeyError, TypeError or ValueError for a damaged one."""
+        summary = cls(samples=int(header["samples"]), _tail=tail, histogram=histogram)
+        if summary.samples:
+            summary._lo, summary._hi = float(header["lo"]), float(header["hi"])
+        summary._sum_lo, summary._sum_hi = int(header["sum_lo"]), int(header["sum_hi"])
+        return summary
 
     def _require_seen(self) -> None:
         if self.samples == 0:

@@ -1,0 +1,117 @@
+"""Run the float graph over the samples once, and feed the observers."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from tinyint.calibrate.instrument import EXTREMA, Instrumented, instrument
+from tinyint.calibrate.record import CalibrationRecord
+from tinyint.data import Dataset, Sample, content_key
+from tinyint.errors import DataError, RecordError, TinyintWarning
+from tinyint.numerics import Array
+from tinyint.observers import Summary
+from tinyint.runtimes import get_runtime
+
+__all__ = ["calibrate"]
+
+_CHECKPOINT_SECONDS = 20.0
+
+
+def calibrate(
+    model: ir.Model,
+    data: Dataset,
+    *,
+    fingerprint: str,
+    threads: int | None = None,
+    checkpoint: Path | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> CalibrationRecord:
+    """The record of a prepared model over all of `data`, one sample at a time, in memory that does not grow.
+
+    `fingerprint` is that of the model before preparation. With `checkpoint`, an interrupted run leaves its record there,
+    and the next one over the same samples goes on from it; `progress` is told the samples done.
+    Raises DataError for no samples, or one that makes NaN or Inf, which it names.
+    """
+    instrumented = instrument(model)
+    session = get_runtime("onnxruntime").open(instrumented.model, threads=threads)
+    samples = iter(data)
+    record = _resume(checkpoint, fingerprint, data, samples) if checkpoint else None
+    if record is None:
+        record, samples = CalibrationRecord(fingerprint), iter(data)
+    saved, torn = time.monotonic(), False
+    try:
+        for sample in samples:
+            found = session.run_transient(sample.inputs)
+            _require_finite(instrumented, found, sample)
+            torn = True
+            _add(record, instrumented, found, content_key(sample))
+            torn = False
+            progress(record.samples)
+            if checkpoint and time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                record.save(checkpoint)
+                saved = time.monotonic()
+    except BaseException:
+        if checkpoint and record.samples and not torn:
+            record.save(checkpoint)
+        raise
+    if record.samples == 0:
+        raise DataError(
+            "there are no calibration samples; name a folder, list, .npy, .npz or generator that has some"
+        )
+    if checkpoint:
+        checkpoint.unlink(missing_ok=True)
+    return record
+
+
+def _require_finite(instrumented: Instrumented, found: Mapping[str, Array], sample: Sample) -> None:
+    # The reductions may pass over NaN; a tensor that holds one holds many, and the subsample shows them.
+    minima, maxima = np.split(found[EXTREMA], 2)
+    for i, name in enumerate(instrumented.tensors):
+        subsample = found[instrumented.subsamples[i]]
+        if not (np.isfinite(minima[i]) and np.isfinite(maxima[i]) and np.isfinite(subsample.sum())):
+            raise DataError(
+                f"sample {sample.name}: tensor {name!r} becomes NaN or infinite in the float model "
+                f"(extrema {minima[i]}, {maxima[i]}); check the preprocessing, or leave the sample out"
+            )
+
+
+def _add(
+    record: CalibrationRecord, instrumented: Instrumented, found: Mapping[str, Array], key: bytes
+) -> None:
+    minima, maxima = (half.tolist() for half in np.split(found[EXTREMA], 2))
+    for i, name in enumerate(instrumented.tensors):
+        summary = record.summaries.setdefault(name, Summary())
+        summary.update(minima[i], maxima[i], found[instrumented.subsamples[i]], key)
+    record.count(key)
+
+
+def _resume(
+    checkpoint: Path, fingerprint: str, data: Dataset, samples: Iterator[Sample]
+) -> CalibrationRecord | None:
+    """The record of an interrupted run, with `samples` advanced past what it has seen; None to start anew."""
+    if not checkpoint.exists():
+        return None
+    try:
+        record = CalibrationRecord.load(checkpoint)
+        record.require_model(fingerprint)
+    except RecordError:
+        return None
+    seen = CalibrationRecord(fingerprint)
+    for sample in samples:
+        seen.count(content_key(sample))
+        if seen.samples == record.samples:
+            break
+    if seen.data_fingerprint == record.data_fingerprint and seen.samples == record.samples:
+        return record
+    warnings.warn(
+        f"{checkpoint}: left by a run over other samples; calibration starts anew",
+        TinyintWarning,
+        stacklevel=3,
+    )
+    return None

@@ -1,0 +1,173 @@
+"""Which nodes run in int8, and why the others do not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import onnx_ir as ir
+
+from tinyint.graph.flow import clamp_range, settled
+from tinyint.graph.ops import Kind, data_inputs, facts, kind_of, op_names
+from tinyint.graph.walk import constant_of, consumers, is_float32, sole_consumer
+from tinyint.recipe import Recipe, Rule
+from tinyint.targets import Inputs, OperatorRule, Output, Target
+
+__all__ = ["Decisions", "decide", "residual_input"]
+
+Decisions = dict[str, str | None]
+"""By node name: None for a node that runs in int8, else the reason why it does not."""
+
+_BESIDE_FLOAT = "its inputs come from float operators, so quantizing it would only add cost"
+
+
+def decide(graph: ir.Graph, target: Target, recipe: Recipe, rules: Mapping[str, Rule]) -> Decisions:
+    """One decision a node of the main graph, in graph order.
+
+    Operators with weights are decided on their own. The others follow: they run in int8 where a tensor that is
+    quantized anyway reaches them, and clamps go with the operator before them. Operators that only move values
+    need an int8 reader too.
+    """
+    decisions: Decisions = {}
+    for node in graph:
+        decisions[node.name or ""] = _refusal(node, target, recipe, rules)
+    for node in graph:  # topological order, so that every producer is settled before its readers
+        if decisions[node.name or ""] is None and kind_of(node) is not Kind.COMPUTE:
+            decisions[node.name or ""] = _follow(node, target, decisions)
+    for node in reversed(graph):
+        if kind_of(node) is Kind.PRESERVING and not _feeds_int8(node, decisions):
+            decisions[node.name or ""] = decisions[node.name or ""] or "no int8 operator reads its output"
+    return decisions
+
+
+def _refusal(node: ir.Node, target: Target, recipe: Recipe, rules: Mapping[str, Rule]) -> str | None:
+    """Why the node cannot or shall not be quantized, whatever stands around it."""
+    row, name = facts(node), node.name or ""
+    kind = kind_of(node)
+    if name in rules and rules[name].float:
+        rule = rules[name]
+        return f"kept in float, as the recipe asks for {rule.name or rule.op_type or rule.scope}"
+    if row is None:
+        inside = (
+            " and holds a subgraph"
+            if any(a.type == ir.AttributeType.GRAPH for a in node.attributes.values())
+            else ""
+        )
+        return f"{node.op_type} has no int8 form{inside}"
+    if kind is Kind.CLAMP:
+        return None if clamp_range(node) else "the bounds of the clamp are not constant"
+    operator = target.operators.get(node.op_type)
+    if operator is None or (node.op_type == "Resize" and kind is not Kind.PRESERVING):
+        return target.left_float.get(
+            node.op_type, f"{target.name} has no rule for {_described(node)} in int8"
+        )
+    if not _requested(node, operator, recipe):
+        return f"{node.op_type} is not among the operator types of the recipe"
+    if not all(is_float32(value) for _, value in data_inputs(node)):
+        return "its inputs are not float32"
+    return _compute_refusal(node, operator) if kind is Kind.COMPUTE else None
+
+
+def _described(node: ir.Node) -> str:
+    mode = node.attributes.get_string("mode", "") if node.op_type == "Resize" else ""
+    return f"{node.op_type} ({mode})" if mode else node.op_type
+
+
+def _requested(node: ir.Node, operator: OperatorRule, recipe: Recipe) -> bool:
+    if recipe.op_types == "all" or kind_of(node) is Kind.PRESERVING:
+        return True
+    if recipe.op_types == "default":
+        return operator.preset
+    return bool(set(op_names(node)) & set(recipe.op_types))
+
+
+def _compute_refusal(node: ir.Node, operator: OperatorRule) -> str | None:
+    row = facts(node)
+    assert row is not None
+    assert row.weight is not None
+    weight = constant_of(node.inputs[row.weight])
+    if constant_of(node.inputs[0]) is not None:
+        return "its first input is constant"
+    if weight is None:
+        return None if operator.weightless else "its weights are not constant"
+    return None if weight.size else "its weights are empty"
+
+
+def _follow(node: ir.Node, target: Target, decisions: Decisions) -> str | None:
+    """Why a node without weights stays in float, given the decisions on what feeds it."""
+    if kind_of(node) is Kind.CLAMP:
+        return None if _absorbs(node, decisions) else "a clamp apart from the operator that feeds it"
+    if target.operators[node.op_type].inputs is Inputs.RESIDUAL:
+        return None if residual_input(node, decisions) is not None else _BESIDE_FLOAT
+    computed = [value for _, value in data_inputs(node) if constant_of(value) is None]
+    held = [value for value in computed if _held_in_int8(value, target, decisions)]
+    if not held:
+        return _BESIDE_FLOAT
+    if len(held) < len(computed) and not _feeds_int8(node, decisions):
+        return _BESIDE_FLOAT
+    return None
+
+
+def _held_in_int8(value: ir.Value, target: Target, decisions: Decisions) -> bool:
+    """Whether the tensor is int8 already when it arrives: made by an int8 operator whose output is quantized."""
+    producer = value.producer()
+    if producer is None or decisions.get(producer.name or "") is not None:
+        return False
+    if kind_of(producer) is Kind.CLAMP:
+        source = producer.inputs[0]
+        return source is not None and _held_in_int8(source, target, decisions)
+    return target.operators[producer.op_type].output is Output.REQUIRED
+
+
+def residual_input(node: ir.Node, decisions: Decisions) -> int | None:
+    """Which input of an Add is the skip connection: the one that comes the shorter way, if the other is a Conv's.
+
+    The longer way ends in an int8 operator with weights, which adds the skip connection in its own epilogue.
+    """
+    values = dict(data_inputs(node))
+    if len(values) != 2 or any(constant_of(value) is not None for value in values.values()):
+        return None
+    weighted = {i for i, value in values.items() if _made_by_int8_weights(value, decisions)}
+    if not weighted:
+        return None
+    main = max(weighted, key=lambda i: (_depth(values[i]), -i))
+    return next(i for i in values if i != main)
+
+
+def _made_by_int8_weights(value: ir.Value, decisions: Decisions) -> bool:
+    producer = value.producer()
+    return (
+        producer is not None
+        and kind_of(producer) is Kind.COMPUTE
+        and decisions.get(producer.name or "", "float") is None
+        and sole_consumer(value) is not None
+    )
+
+
+def _depth(value: ir.Value) -> int:
+    """Operators with weights on the way back to the next fork."""
+    depth, producer = 0, value.producer()
+    while producer is not None and producer.inputs and producer.inputs[0] is not None:
+        depth += kind_of(producer) is Kind.COMPUTE
+        source = producer.inputs[0]
+        if len(consumers(source)) > 1:
+            break
+        producer = source.producer()
+    return depth
+
+
+def _feeds_int8(node: ir.Node, decisions: Decisions) -> bool:
+    readers = [reader for out in node.outputs for reader, _ in consumers(settled(out))]
+    return any(decisions.get(reader.name or "", "float") is None for reader in readers)
+
+
+def _absorbs(clamp: ir.Node, decisions: Decisions) -> bool:
+    """Whether the clamp belongs to the int8 operator before it, which nothing else reads."""
+    source = clamp.inputs[0]
+    producer = None if source is None else source.producer()
+    return (
+        source is not None
+        and producer is not None
+        and sole_consumer(source) is clamp
+        and kind_of(producer) in (Kind.COMPUTE, Kind.ELEMENTWISE, Kind.AVERAGE)
+        and decisions.get(producer.name or "", "float") is None
+    )

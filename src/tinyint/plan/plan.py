@@ -1,0 +1,70 @@
+"""The plan: a scheme for each tensor that will be quantized, and a reason for each node that stays in float.
+
+Planning changes nothing in the model. It answers three questions in turn, each in a file of its own:
+which nodes run in int8 (`nodes`), where quantizers stand (`tensors`), and which tensors share a scale (`ties`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+from tinyint.scheme import Scheme
+
+__all__ = ["ConstantPlan", "Plan", "Role", "TensorPlan", "Use"]
+
+Use: TypeAlias = tuple[str, int]
+"""A place where a tensor is read: node name and input position."""
+
+
+class Role(StrEnum):
+    """What a quantized constant is to its node."""
+
+    WEIGHT = "weight"
+    BIAS = "bias"
+    OPERAND = "operand"  # the constant of an Add or Mul
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorPlan:
+    """A computed tensor that gets a quantizer.
+
+    * `group`: the tensor whose scale it shares; its own name if it shares none
+    * `reads`: the places that read the quantized value; None = all of them, the graph's outputs included
+    * `fixed_range`: the range that the operator itself sets (Softmax: 0 to 1), which needs no calibration
+    """
+
+    scheme: Scheme
+    group: str
+    reads: frozenset[Use] | None
+    fixed_range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConstantPlan:
+    """A constant that is stored in integers. A bias has no scheme: its scale is s_x · s_w (see `numerics`)."""
+
+    role: Role
+    scheme: Scheme | None
+    range: Literal["absmax", "mse"] = "absmax"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What quantization will do to a model.
+
+    * `tensors`: by tensor name
+    * `constants`: by the place that reads them
+    * `absorbed`: clamp nodes that the quantizer behind them replaces
+    * `int8_nodes`: in graph order, absorbed clamps included
+    * `float_nodes`: every other node that computes, with the reason
+    """
+
+    target: str
+    tensors: Mapping[str, TensorPlan]
+    constants: Mapping[Use, ConstantPlan]
+    absorbed: frozenset[str]
+    int8_nodes: tuple[str, ...]
+    float_nodes: Mapping[str, str]

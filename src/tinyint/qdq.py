@@ -1,0 +1,165 @@
+"""Write scales into a graph as QuantizeLinear and DequantizeLinear, and read them back.
+
+A quantized tensor T becomes  T → "T/Q" → T_q → "T/DQ" → T_dq,  and the places that the plan names read T_dq. A constant W
+is stored as integers W_q with one "W/DQ". Runtimes fuse the pairs around an operator into its int8 kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from tinyint.graph.walk import constant_of, consumers
+from tinyint.numerics import INT32, Array, QParams, QType, quantize
+from tinyint.plan import Plan, TensorPlan, Use
+from tinyint.qparams import Assignment
+
+__all__ = ["QuantizedTensor", "insert", "quantize_constants", "read"]
+
+
+def insert(model: ir.Model, plan: Plan, assignment: Assignment) -> ir.Model:
+    """A copy of the prepared float `model` with the plan carried out. Inputs and outputs keep names and types."""
+    model = model.clone()
+    graph = model.graph
+    quantize_constants(graph, assignment.constants)
+    values = {value.name or "": value for value in _values(graph)}
+    for name, tensor in plan.tensors.items():
+        _quantize_tensor(graph, values[name], tensor, assignment.tensors[name])
+    _drop(graph, plan.absorbed)
+    graph.sort()
+    return model
+
+
+def quantize_constants(graph: ir.Graph, params: Mapping[Use, QParams]) -> None:
+    """Stores the constants at these places as integers behind a DequantizeLinear each."""
+    nodes = {node.name or "": node for node in graph}
+    for (name, position), qparams in params.items():
+        node = nodes[name]
+        value = node.inputs[position]
+        array = constant_of(value)
+        assert value is not None
+        assert array is not None
+        base = _free_name(graph, value.name or f"{name}/{position}")
+        codes = _initializer(graph, f"{base}_q", quantize(array, qparams))
+        dequantized = _dequantize(graph, codes, qparams, base, before=node)
+        dequantized.shape = value.shape
+        node.replace_input_with(position, dequantized)
+        if not value.uses() and not value.is_graph_output() and value.name in graph.initializers:
+            graph.initializers.pop(value.name)
+
+
+def _quantize_tensor(graph: ir.Graph, value: ir.Value, plan: TensorPlan, params: QParams) -> None:
+    uses = [(node, i) for node, i in consumers(value) if plan.reads is None or (node.name, i) in plan.reads]
+    is_output = plan.reads is None and value.is_graph_output()
+    name = value.name or ""
+    if is_output:
+        value.name = f"{name}_float"
+    scale, zero_point = _parameters(graph, name, params)
+    axis = {} if params.axis is None else {"axis": params.axis}
+    q = ir.node("QuantizeLinear", [value, scale, zero_point], attributes=axis, name=f"{name}/Q")
+    _describe(q.outputs[0], f"{name}_q", ir.DataType.from_numpy(params.qtype.dtype), value.shape)
+    dq = ir.node("DequantizeLinear", [q.outputs[0], scale, zero_point], attributes=axis, name=f"{name}/DQ")
+    _describe(dq.outputs[0], name if is_output else f"{name}_dq", ir.DataType.FLOAT, value.shape)
+    graph.extend([q, dq])
+    for node, i in uses:
+        node.replace_input_with(i, dq.outputs[0])
+    if is_output:
+        for i, output in enumerate(graph.outputs):
+            if output is value:
+                graph.outputs[i] = dq.outputs[0]
+
+
+def _dequantize(graph: ir.Graph, codes: ir.Value, params: QParams, base: str, *, before: ir.Node) -> ir.Value:
+    scale, zero_point = _parameters(graph, base, params)
+    axis = {} if params.axis is None else {"axis": params.axis}
+    # An int32 DequantizeLinear takes no zero-point (ONNX operator specification).
+    inputs = [codes, scale] if params.qtype == INT32 else [codes, scale, zero_point]
+    node = ir.node("DequantizeLinear", inputs, attributes=axis, name=f"{base}/DQ")
+    _describe(node.outputs[0], f"{base}_dq", ir.DataType.FLOAT, codes.shape)
+    graph.insert_before(before, node)
+    return node.outputs[0]
+
+
+def _parameters(graph: ir.Graph, base: str, params: QParams) -> tuple[ir.Value, ir.Value]:
+    scale = _initializer(graph, f"{base}/scale", params.scale)
+    return scale, _initializer(graph, f"{base}/zero_point", params.zero_point)
+
+
+def _initializer(graph: ir.Graph, name: str, array: Array) -> ir.Value:
+    tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=name)
+    value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
+    graph.register_initializer(value)
+    return value
+
+
+def _describe(value: ir.Value, name: str, dtype: ir.DataType, shape: ir.Shape | None) -> None:
+    value.name, value.dtype, value.shape = name, dtype, shape
+
+
+def _free_name(graph: ir.Graph, name: str) -> str:
+    """`name`, or a numbered one where a constant that two nodes read was quantized for the other before."""
+    number, free = 1, name
+    while f"{free}_q" in graph.initializers:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def _drop(graph: ir.Graph, absorbed: frozenset[str]) -> None:
+    """Removes clamps; what they would have cut, the quantizer behind them cuts."""
+    for node in [node for node in graph if node.name in absorbed]:
+        source = node.inputs[0]
+        assert source is not None
+        ir.convenience.replace_all_uses_with(node.outputs[0], source)
+        graph.remove(node, safe=True)
+
+
+def _values(graph: ir.Graph) -> Iterator[ir.Value]:
+    yield from graph.inputs
+    for node in graph:
+        yield from node.outputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizedTensor:
+    """A tensor or constant of a quantized graph, as `read` finds it."""
+
+    name: str
+    constant: bool
+    params: QParams
+
+
+def read(model: ir.Model) -> list[QuantizedTensor]:
+    """Every quantizer of a Q/DQ graph, whoever wrote it: computed tensors first to last, and constants."""
+    found = []
+    for node in model.graph:
+        if node.op_type == "QuantizeLinear":
+            params = _read_params(node)
+            source = node.inputs[0]
+            if params is not None and source is not None:
+                found.append(QuantizedTensor(name=source.name or "", constant=False, params=params))
+        elif node.op_type == "DequantizeLinear" and constant_of(node.inputs[0]) is not None:
+            params = _read_params(node)
+            if params is not None:
+                name = (node.inputs[0].name or "").removesuffix("_q") if node.inputs[0] else ""
+                found.append(QuantizedTensor(name=name, constant=True, params=params))
+    return found
+
+
+def _read_params(node: ir.Node) -> QParams | None:
+    scale = constant_of(node.inputs[1])
+    zero_point = constant_of(node.inputs[2]) if len(node.inputs) > 2 else None
+    if scale is None:
+        return None
+    if zero_point is None:
+        codes = constant_of(node.inputs[0])
+        zero_point = np.zeros(scale.shape, np.uint8 if codes is None else codes.dtype)
+    limits = np.iinfo(zero_point.dtype)
+    qtype = QType(storage=zero_point.dtype.name, qmin=int(limits.min), qmax=int(limits.max))
+    scale = scale.reshape(()) if scale.size == 1 and scale.ndim == 1 else scale
+    zero_point = zero_point.reshape(scale.shape)
+    axis = node.attributes.get_int("axis", 1) if scale.ndim else None
+    return QParams(scale=scale.astype(np.float32), zero_point=zero_point, qtype=qtype, axis=axis)

@@ -1,0 +1,126 @@
+"""Plan + calibration record + weights → the scale and zero-point of every quantized tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx_ir as ir
+
+from tinyint.calibrate import CalibrationRecord
+from tinyint.errors import ModelError, RecordError
+from tinyint.graph.flow import range_source
+from tinyint.graph.walk import constant_of
+from tinyint.numerics import FloatArray, QParams, bias_params, fit_bias, qparams_from_range
+from tinyint.plan import ConstantPlan, Plan, Role, Use
+from tinyint.ranges import RangeMethod, find_range, weight_range
+from tinyint.scheme import Scheme
+
+__all__ = ["Assignment", "assign_constants", "assign_qparams"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """The parameters of each tensor by name, and of each constant by the place that reads it."""
+
+    tensors: Mapping[str, QParams]
+    constants: Mapping[Use, QParams]
+
+
+def assign_qparams(model: ir.Model, plan: Plan, record: CalibrationRecord, method: RangeMethod) -> Assignment:
+    """Parameters for everything in `plan` on the prepared `model`.
+
+    Raises RecordError if the record lacks a tensor of the plan, ModelError for weights that are not finite.
+    """
+    nodes = {node.name or "": node for node in model.graph}
+    tensors = _tensor_params(model, plan, record, method)
+    constants = assign_constants(nodes, plan.constants)
+    for use, constant in plan.constants.items():
+        if constant.role is Role.BIAS:
+            _fit_bias(nodes[use[0]], use, plan, tensors, constants)
+    return Assignment(tensors=tensors, constants=constants)
+
+
+def assign_constants(nodes: Mapping[str, ir.Node], plans: Mapping[Use, ConstantPlan]) -> dict[Use, QParams]:
+    """Parameters of weights and operands; biases, which follow from others, are left out."""
+    params: dict[Use, QParams] = {}
+    for use, plan in plans.items():
+        if plan.scheme is None:
+            continue
+        name, array = _constant(nodes, use)
+        if not np.isfinite(array).all():
+            raise ModelError(
+                f"the constant {name!r} of node {use[0]!r} holds NaN or Inf; repair the float model"
+            )
+        lo, hi = weight_range(array, plan.scheme.axis, plan.range, plan.scheme)
+        params[use] = _from_scheme(lo, hi, plan.scheme)
+    return params
+
+
+def _tensor_params(
+    model: ir.Model, plan: Plan, record: CalibrationRecord, method: RangeMethod
+) -> dict[str, QParams]:
+    """One range a group, which holds the ranges of all its members."""
+    ranges: dict[str, tuple[float, float]] = {}
+    found: dict[tuple[str, Scheme], tuple[float, float]] = {}
+    for value in _values(model.graph):
+        tensor = plan.tensors.get(value.name or "")
+        if tensor is None:
+            continue
+        key = (range_source(value).name or "", tensor.scheme)
+        if tensor.fixed_range is not None:
+            lo, hi = tensor.fixed_range
+        else:
+            if key not in found:
+                found[key] = _calibrated(key[0], record, method, tensor.scheme)
+            lo, hi = found[key]
+        low, high = ranges.get(tensor.group, (0.0, 0.0))
+        ranges[tensor.group] = min(low, lo), max(high, hi)
+    return {name: _from_scheme(*ranges[tensor.group], tensor.scheme) for name, tensor in plan.tensors.items()}
+
+
+def _values(graph: ir.Graph) -> Iterator[ir.Value]:
+    yield from graph.inputs
+    for node in graph:
+        yield from node.outputs
+
+
+def _calibrated(
+    name: str, record: CalibrationRecord, method: RangeMethod, scheme: Scheme
+) -> tuple[float, float]:
+    summary = record.summaries.get(name)
+    if summary is None or summary.samples == 0:
+        raise RecordError(
+            f"the calibration record has nothing on tensor {name!r}, which the plan quantizes; calibrate this model anew"
+        )
+    return find_range(summary, method, scheme)
+
+
+def _from_scheme(lo: float | FloatArray, hi: float | FloatArray, scheme: Scheme) -> QParams:
+    return qparams_from_range(lo, hi, qtype=scheme.qtype, symmetric=scheme.symmetric, axis=scheme.axis)
+
+
+def _fit_bias(
+    node: ir.Node, use: Use, plan: Plan, tensors: Mapping[str, QParams], constants: dict[Use, QParams]
+) -> None:
+    """Sets the bias's scale to s_x · s_w, after raising s_w in the channels where the bias would overflow."""
+    weight_use = next(u for u, c in plan.constants.items() if u[0] == use[0] and c.role is Role.WEIGHT)
+    source = node.inputs[0]
+    bias = constant_of(node.inputs[use[1]])
+    assert source is not None
+    assert bias is not None
+    if not np.isfinite(bias).all():
+        raise ModelError(f"the bias of node {use[0]!r} holds NaN or Inf; repair the float model")
+    input_scale = tensors[source.name or ""].scale
+    weight = constants[weight_use]
+    constants[weight_use] = replace(weight, scale=fit_bias(bias, input_scale, weight.scale))
+    constants[use] = bias_params(input_scale, constants[weight_use].scale)
+
+
+def _constant(nodes: Mapping[str, ir.Node], use: Use) -> tuple[str, FloatArray]:
+    value = nodes[use[0]].inputs[use[1]]
+    array = constant_of(value)
+    assert value is not None
+    assert array is not None
+    return value.name or "", array.astype(np.float32, copy=False)

@@ -1,0 +1,15 @@
+"""A plain Q/DQ graph that any ONNX tool can read: nothing is removed, nothing relies on one runtime's fusions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tinyint.targets.x86 import X86_VNNI
+
+GENERIC = replace(
+    X86_VNNI,
+    name="generic",
+    summary="plain Q/DQ for any runtime: Relu and Clip stay where they are; checked on ONNX Runtime",
+    clamps_absorbed=False,
+    sources=("ONNX operator specification, QuantizeLinear and DequantizeLinear",),
+)

@@ -1,0 +1,52 @@
+"""TensorRT 10 and 11, explicit quantization. Not run here: `tinyint.runtimes.tensorrt` holds a model against the rules."""
+
+from __future__ import annotations
+
+from tinyint.numerics import INT8
+from tinyint.scheme import Scheme
+from tinyint.targets.target import Inputs, OperatorRule, Output, Target
+
+_PLACEMENT = "NVIDIA TensorRT documentation, Working with Quantized Types: Q/DQ placement recommendations"
+
+_weighted = OperatorRule(
+    output=Output.FORBIDDEN, source=f"{_PLACEMENT}: inputs of weighted layers, not their outputs"
+)
+_pooled = OperatorRule(source=f"{_PLACEMENT}: DQ before and Q behind layers without weights")
+
+TENSORRT = Target(
+    name="tensorrt",
+    runtime="tensorrt",
+    summary="TensorRT: int8 with zero-point 0, quantizers before weighted layers and on the skip input of Add",
+    activation=Scheme(qtype=INT8.narrow(), symmetric=True),
+    weight=Scheme(qtype=INT8.narrow(), symmetric=True, axis=0),
+    clamps_absorbed=False,
+    int32_bias=False,
+    operators={
+        "Conv": _weighted,
+        "ConvTranspose": OperatorRule(
+            output=Output.FORBIDDEN,
+            weight_axis=(None,),
+            source="TensorRT issues 1694 and 2380: per-channel scales of deconvolutions are not supported",
+        ),
+        "Gemm": _weighted,
+        "MatMul": OperatorRule(output=Output.FORBIDDEN, weightless=True, source=f"{_PLACEMENT}"),
+        "Add": OperatorRule(
+            output=Output.FORBIDDEN,
+            inputs=Inputs.RESIDUAL,
+            source=f"{_PLACEMENT}: quantize the residual input, so that Conv + Add + Relu fuse",
+        ),
+        "AveragePool": _pooled,
+        "GlobalAveragePool": _pooled,
+        "Concat": OperatorRule(
+            tied=True, source="TensorRT issue 4366: unequal scales made the engine 30 % slower"
+        ),
+    },
+    left_float=dict.fromkeys(
+        ("MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Gather", "Resize"),
+        "TensorRT moves the quantizer through it, so it needs none of its own",
+    ),
+    sources=(
+        "NVIDIA TensorRT documentation: only symmetric int8, zero-point 0",
+        "TensorRT-Model-Optimizer PR 510: biases stay float",
+    ),
+)

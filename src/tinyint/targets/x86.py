@@ -1,0 +1,83 @@
+"""ONNX Runtime on x86: `x86-vnni` for processors with AVX-512 VNNI or AVX-VNNI, `x86-avx2` for those without."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tinyint.numerics import INT7, INT8, UINT8
+from tinyint.scheme import Scheme
+from tinyint.targets.target import OperatorRule, Output, Target
+
+_SELECTORS = "onnxruntime, optimizer/qdq_transformer/selectors_actions"
+_MEASURED = "measured with onnxruntime 1.31.1: tests/runtimes/test_backend_facts.py"
+
+# Value-preserving operators run on the bytes, but only between equal scales.
+_moved = OperatorRule(tied=True, source=f"{_SELECTORS}: DropQDQ; {_MEASURED}")
+_unary = OperatorRule(source=f"{_SELECTORS}: UnaryNodeGroupSelector")
+_binary = OperatorRule(source=f"{_SELECTORS}: BinaryNodeGroupSelector; both inputs must be quantized")
+_on_request = replace(_unary, preset=False)
+
+CPU_OPERATORS = {
+    "Conv": OperatorRule(source=f"{_MEASURED}: a Conv with a float output runs as float FusedConv"),
+    "Gemm": OperatorRule(
+        output=Output.OPTIONAL, weightless=True, source="onnxruntime, QGemm contrib operator"
+    ),
+    "MatMul": OperatorRule(
+        output=Output.OPTIONAL, weightless=True, source="onnxruntime, MatMulIntegerToFloat contrib operator"
+    ),
+    "Add": _binary,
+    "Mul": _binary,
+    "Sigmoid": _unary,
+    "LeakyRelu": _unary,
+    "Softmax": _on_request,
+    "AveragePool": _unary,
+    "GlobalAveragePool": _unary,
+    "Concat": OperatorRule(tied=True, source="onnxruntime, QLinearConcat; with equal scales it copies bytes"),
+    "MaxPool": _moved,
+    "Reshape": _moved,
+    "Flatten": _moved,
+    "Transpose": _moved,
+    "Squeeze": _moved,
+    "Unsqueeze": _moved,
+    "Slice": _moved,
+    "Gather": _moved,
+    "Resize": _moved,
+    "Split": _moved,
+    "Expand": _moved,
+}
+
+_NO_KERNEL = "ONNX Runtime has no int8 CPU kernel for it"
+
+X86_VNNI = Target(
+    name="x86-vnni",
+    runtime="onnxruntime",
+    summary="ONNX Runtime on x86 with VNNI: uint8 activations, int8 weights per channel",
+    activation=Scheme(qtype=UINT8, symmetric=False),
+    weight=Scheme(qtype=INT8.narrow(), symmetric=True, axis=0),
+    clamps_absorbed=True,
+    int32_bias=True,
+    operators=CPU_OPERATORS,
+    left_float={
+        "ConvTranspose": _NO_KERNEL,
+        "Pad": _NO_KERNEL,
+        "ReduceMean": _NO_KERNEL,
+        "Sub": _NO_KERNEL,
+        "ArgMax": "its int8 form is slower than the float one",
+    },
+    dynamic=frozenset({"Gemm", "MatMul"}),
+    sources=(
+        "onnxruntime.ai/docs/performance/model-optimizations/quantization.html: U8S8 on x86",
+        f"{_MEASURED}: an int8 activation that two Convs read leaves both in float, uint8 does not",
+    ),
+)
+
+X86_AVX2 = replace(
+    X86_VNNI,
+    name="x86-avx2",
+    summary="ONNX Runtime on x86 without VNNI: as x86-vnni, with 7-bit weights so that no pair sum saturates",
+    weight=Scheme(qtype=INT7.narrow(), symmetric=True, axis=0),
+    sources=(
+        "Intel SDM, VPMADDUBSW: the sum of two u8·s8 products is cut to int16; 2 · 255 · 63 = 32,130 fits",
+        *X86_VNNI.sources,
+    ),
+)
