@@ -36,7 +36,9 @@ __all__ = [
 PROTOBUF_LIMIT = 2**31 - 2**24
 """Weights that one protobuf message holds, in bytes: 2 GiB, less room for the structure."""
 
-_OLDEST_OPSET = 11
+OLDEST_OPSET = 11
+"""The first operator set that is read."""
+
 _EXTERNAL_FROM = 256  # bytes; smaller tensors stay in the model file, as readers want shapes at hand
 _ONNX_FIRST_BYTE = 0x08  # the key of field 1, ir_version: every ONNX writer begins with it
 
@@ -62,9 +64,9 @@ def load_model(path: str | Path) -> ir.Model:
     if not model.graph.outputs or not all(isinstance(name, str) for name in _names(model)):
         raise ModelError(_why_unreadable(path))
     opset = model.opset_imports.get("")
-    if opset is not None and opset < _OLDEST_OPSET:
+    if opset is not None and opset < OLDEST_OPSET:
         raise ModelError(
-            f"'{path}' has opset {opset}; opset {_OLDEST_OPSET} or later is needed: export it again"
+            f"'{path}' has opset {opset}; opset {OLDEST_OPSET} or later is needed: export it again"
         )
     _map_external_data(model, path)
     return model

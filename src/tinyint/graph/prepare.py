@@ -55,8 +55,8 @@ def prepare(model: ir.Model) -> ir.Model:
     if model.functions:
         InlinePass()(model)
     TopologicalSortPass()(model)
-    model = upgrade_opset(model)
     model.ir_version = max(model.ir_version, _OLDEST_IR)
+    model = upgrade_opset(model)
     for rewrite in PASSES:
         rewrite(model)
     RemoveUnusedNodesPass()(model)

@@ -75,7 +75,7 @@ def _evaluate(node: ir.Node, opset: int) -> list[ir.TensorProtocol] | None:
     feeds = {value.name: constant_of(value) for value in node.inputs if value is not None and value.name}
     try:
         results = _run(node, {name: array for name, array in feeds.items() if array is not None}, opset)
-        tensors: list[ir.TensorProtocol] = [ir.tensor(np.ascontiguousarray(array)) for array in results]
+        tensors: list[ir.TensorProtocol] = [ir.tensor(np.array(array, order="C")) for array in results]
     except (
         Exception
     ):  # the reference implementation lacks some operators and types: the node stays, which is right

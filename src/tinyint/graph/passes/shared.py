@@ -5,18 +5,18 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from tinyint.graph.passes.rewiring import add_constant
-from tinyint.graph.walk import constant_of
 
 __all__ = ["clone_shared_constants"]
 
 
 def clone_shared_constants(model: ir.Model) -> None:
-    """Clone, in place, each weight and bias that has another reader or is a graph output. The data are shared."""
+    """Clone, in place, each weight and bias that has another reader, is a graph output or a node's. The data are shared."""
     for node in model.graph:
         if node.domain != "" or node.op_type not in {"Conv", "ConvTranspose", "Gemm", "MatMul"}:
             continue
         for index, value in enumerate(node.inputs):
-            if value is None or value.const_value is None or constant_of(value) is None:
+            tensor = None if value is None or value.is_graph_input() else ir.convenience.get_const_tensor(value)
+            if value is None or tensor is None:
                 continue
-            if len(value.uses()) > 1 or value.is_graph_output():
-                node.replace_input_with(index, add_constant(model.graph, value.name or "", value.const_value))
+            if len(value.uses()) > 1 or value.is_graph_output() or not value.is_initializer():
+                node.replace_input_with(index, add_constant(model.graph, value.name or "", tensor))

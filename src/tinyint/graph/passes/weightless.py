@@ -1,0 +1,38 @@
+"""A model's message without its large weights, for the parts of onnx that take a message and no more than 2 GiB."""
+
+from __future__ import annotations
+
+import onnx
+import onnx_ir as ir
+
+__all__ = ["restore_weights", "weightless_proto"]
+
+_LARGE = 1024  # bytes; larger tensors are no shapes or axes, so neither inference nor conversion reads them
+
+
+def weightless_proto(model: ir.Model) -> tuple[onnx.ModelProto, dict[str, ir.TensorProtocol]]:
+    """The model with large initializers turned into inputs, and their tensors by name. The model is unchanged."""
+    model = model.clone()
+    graph = model.graph
+    weights: dict[str, ir.TensorProtocol] = {}
+    for name, value in list(graph.initializers.items()):
+        tensor = value.const_value
+        if tensor is not None and tensor.nbytes > _LARGE and not value.is_graph_input():
+            weights[name] = tensor
+            value.shape, value.dtype = ir.Shape(tensor.shape.numpy()), tensor.dtype
+            del graph.initializers[name]
+            value.const_value = None
+            graph.inputs.append(value)
+    return ir.to_proto(model), weights
+
+
+def restore_weights(model: ir.Model, weights: dict[str, ir.TensorProtocol]) -> None:
+    """Turn the inputs of those names into initializers again, in place."""
+    graph = model.graph
+    values = list(graph.inputs)
+    graph.inputs.clear()
+    graph.inputs.extend(value for value in values if value.name not in weights)
+    for value in values:
+        if value.name in weights:
+            value.const_value = weights[value.name]
+            graph.register_initializer(value)
