@@ -114,7 +114,7 @@ def load_image(path: Path, preprocessing: Preprocessing, dtype: np.dtype[np.gene
 
 
 def read_ahead(load: Callable[[_T], _R], items: Iterable[_T]) -> Generator[_R]:
-    """`load` of each item, in order, computed ahead by threads; they end when the iterator is closed, fails or is done."""
+    """`load` of each item, in order, computed ahead by threads; they end when the iterator is closed or fails."""
     pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="tinyint-data")
     remaining = iter(items)
     try:

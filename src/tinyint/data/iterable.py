@@ -1,4 +1,4 @@
-"""Samples from any Python iterable: arrays, tensors, dicts, (inputs, label) pairs, in samples or in batches of any size."""
+"""Samples from any Python iterable: arrays, tensors, dicts, (inputs, label) pairs, singly or in batches of any size."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def open_data(
 
 
 def _named_source(spec: str, inputs: Sequence[TensorSpec], preprocessing: Preprocessing | None) -> Source:
-    path = Path(spec).expanduser() if spec else Path("\0")
+    path = Path(os.path.expanduser(spec)) if spec else Path("\0")
     folder, _, rest = spec.rpartition(":")
     if os.path.isdir(path):
         if (list_file := find_list(path)) is not None:
@@ -129,8 +129,8 @@ def _named_source(spec: str, inputs: Sequence[TensorSpec], preprocessing: Prepro
         return _images(str(path), found.files, found.notices, inputs, preprocessing)
     if os.path.isfile(path):
         return _file_source(path, inputs, preprocessing)
-    if folder and rest and os.path.isdir(Path(folder).expanduser()):
-        root = Path(folder).expanduser()
+    root = Path(os.path.expanduser(folder))
+    if folder and rest and os.path.isdir(root):
         list_file = root / rest if os.path.isfile(root / rest) else Path(rest)
         return _images(str(list_file), read_list(list_file, root), [], inputs, preprocessing)
     if is_function_spec(spec):
