@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import importlib
+import warnings
+from typing import Any
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -341,3 +345,45 @@ def test_half_precision_weights_keep_their_type() -> None:
     prepared = prepare(model)
     assert operators(prepared) == ["Conv"]
     assert {v.const_value.dtype for v in prepared.graph.initializers.values()} == {ir.DataType.FLOAT16}
+
+
+def control_flow_cases() -> list[Any]:
+    """ONNX's own conformance cases of If, Loop and Scan that take tensors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        node = importlib.import_module("onnx.backend.test.case.node")
+        for module in ("if_", "loop", "scan"):
+            importlib.import_module(f"onnx.backend.test.case.node.{module}")
+    cases = [
+        case for case in node._NodeTestCases if case.name.startswith(("test_if", "test_loop", "test_scan"))
+    ]
+    return [pytest.param(case, id=case.name) for case in cases if case.name not in {"test_scan_sum"}]
+
+
+@pytest.mark.parametrize("case", control_flow_cases())
+def test_control_flow_of_the_standard_gives_the_same(case: Any) -> None:
+    model = ir.from_proto(case.model)
+    inputs, expected = case.data_sets[0]
+    feeds = {value.name: array for value, array in zip(case.model.graph.input, inputs, strict=True)}
+    feeds = {name: np.asarray(array) if np.isscalar(array) else array for name, array in feeds.items()}
+    outputs = run(prepare(model), feeds)
+    for got, want in zip(outputs, expected, strict=True):
+        np.testing.assert_equal(got, want)
+
+
+def test_scalars_stay_scalars_when_they_are_folded() -> None:
+    text = """g (float[N] x) => (int64[n] y) { one = Constant<value_int=1>() three = Add(one,two) zero = Sub(one,one)
+        s = Shape(x) n = ReduceSum<keepdims=0>(s) end = Add(n,three) y = Range(zero,end,one) }"""
+    model = build(text, two=np.array(2, np.int64))
+    prepared = prepare(model)
+    assert operators(prepared) == ["Shape", "ReduceSum", "Add", "Range"]
+    np.testing.assert_array_equal(run(prepared, {"x": np.zeros(4, F)})[0], np.arange(7))
+
+
+def test_a_weight_from_a_constant_that_is_an_output_is_folded_into_a_copy() -> None:
+    text = """g (float[N,2,1,1] x) => (float[N,1,1,1] y, float[1,2,1,1] w) {
+        w = Constant<value=float[1,2,1,1] {1.0, 2.0}>() c = Conv(x,w) y = Mul(c,three) }"""
+    prepared = prepare(build(text, three=F(3)))
+    y, w = run(prepared, {"x": np.full((1, 2, 1, 1), 10, F)})
+    assert (y.item(), w.reshape(-1).tolist()) == (90.0, [1.0, 2.0])
+    assert "Mul" not in operators(prepared)

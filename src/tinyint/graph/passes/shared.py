@@ -10,12 +10,14 @@ __all__ = ["clone_shared_constants"]
 
 
 def clone_shared_constants(model: ir.Model) -> None:
-    """Clone, in place, each weight and bias that has another reader, is a graph output or a node's. The data are shared."""
+    """Clone, in place, each weight and bias that has another reader, is an output or a node's. The data are shared."""
     for node in model.graph:
         if node.domain != "" or node.op_type not in {"Conv", "ConvTranspose", "Gemm", "MatMul"}:
             continue
         for index, value in enumerate(node.inputs):
-            tensor = None if value is None or value.is_graph_input() else ir.convenience.get_const_tensor(value)
+            tensor = (
+                None if value is None or value.is_graph_input() else ir.convenience.get_const_tensor(value)
+            )
             if value is None or tensor is None:
                 continue
             if len(value.uses()) > 1 or value.is_graph_output() or not value.is_initializer():
