@@ -1,7 +1,7 @@
 """Write scales into a graph as QuantizeLinear and DequantizeLinear, and read them back.
 
-A quantized tensor T becomes  T → "T/Q" → T_q → "T/DQ" → T_dq,  and the places that the plan names read T_dq. A constant W
-is stored as integers W_q with one "W/DQ". Runtimes fuse the pairs around an operator into its int8 kernel.
+A quantized tensor T becomes  T → "T/Q" → T_q → "T/DQ" → T_dq,  and the places that the plan names read T_dq. A
+constant W is stored as integers W_q with one "W/DQ". Runtimes fuse the pairs around an operator into its int8 kernel.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def quantize_constants(graph: ir.Graph, params: Mapping[Use, QParams]) -> None:
         dequantized = _dequantize(graph, codes, qparams, base, before=node)
         dequantized.shape = value.shape
         node.replace_input_with(position, dequantized)
-        if not value.uses() and not value.is_graph_output() and value.name in graph.initializers:
-            graph.initializers.pop(value.name)
+        if not value.uses() and not value.is_graph_output():
+            graph.initializers.pop(value.name or "", None)
 
 
 def _quantize_tensor(graph: ir.Graph, value: ir.Value, plan: TensorPlan, params: QParams) -> None:
@@ -90,7 +90,8 @@ def _parameters(graph: ir.Graph, base: str, params: QParams) -> tuple[ir.Value, 
 
 def _initializer(graph: ir.Graph, name: str, array: Array) -> ir.Value:
     tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=name)
-    value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
+    shape = ir.Shape(array.shape)
+    value = ir.Value(name=name, shape=shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
     graph.register_initializer(value)
     return value
 
@@ -157,8 +158,9 @@ def _read_params(node: ir.Node) -> QParams | None:
     if zero_point is None:
         codes = constant_of(node.inputs[0])
         zero_point = np.zeros(scale.shape, np.uint8 if codes is None else codes.dtype)
-    limits = np.iinfo(zero_point.dtype)
-    qtype = QType(storage=zero_point.dtype.name, qmin=int(limits.min), qmax=int(limits.max))
+    storage = zero_point.dtype.name
+    limits = np.iinfo(storage)
+    qtype = QType(storage=storage, qmin=int(limits.min), qmax=int(limits.max))
     scale = scale.reshape(()) if scale.size == 1 and scale.ndim == 1 else scale
     zero_point = zero_point.reshape(scale.shape)
     axis = node.attributes.get_int("axis", 1) if scale.ndim else None

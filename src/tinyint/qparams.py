@@ -92,7 +92,8 @@ def _calibrated(
     summary = record.summaries.get(name)
     if summary is None or summary.samples == 0:
         raise RecordError(
-            f"the calibration record has nothing on tensor {name!r}, which the plan quantizes; calibrate this model anew"
+            f"the calibration record has nothing on tensor {name!r}, which the plan quantizes; "
+            "calibrate this model anew"
         )
     return find_range(summary, method, scheme)
 

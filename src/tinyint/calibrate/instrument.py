@@ -123,9 +123,8 @@ class _Builder:
         name = f"tinyint/{array.dtype}{array.shape}{array}"
         if name not in self._constants:
             tensor = ir.tensor(np.asarray(array), name=name)
-            value = ir.Value(
-                name=name, const_value=tensor, shape=tensor.shape, type=ir.TensorType(tensor.dtype)
-            )
+            shape = ir.Shape(array.shape)
+            value = ir.Value(name=name, const_value=tensor, shape=shape, type=ir.TensorType(tensor.dtype))
             self._graph.register_initializer(value)
             self._constants[name] = value
         return self._constants[name]

@@ -34,14 +34,14 @@ def calibrate(
 ) -> CalibrationRecord:
     """The record of a prepared model over all of `data`, one sample at a time, in memory that does not grow.
 
-    `fingerprint` is that of the model before preparation. With `checkpoint`, an interrupted run leaves its record there,
-    and the next one over the same samples goes on from it; `progress` is told the samples done.
+    `fingerprint` is that of the model before preparation. With `checkpoint`, an interrupted run leaves its record
+    there, and the next one over the same samples goes on from it; `progress` is told the samples done.
     Raises DataError for no samples, or one that makes NaN or Inf, which it names.
     """
     instrumented = instrument(model)
     session = get_runtime("onnxruntime").open(instrumented.model, threads=threads)
     samples = iter(data)
-    record = _resume(checkpoint, fingerprint, data, samples) if checkpoint else None
+    record = _resume(checkpoint, fingerprint, samples) if checkpoint else None
     if record is None:
         record, samples = CalibrationRecord(fingerprint), iter(data)
     saved, torn = time.monotonic(), False
@@ -91,9 +91,7 @@ def _add(
     record.count(key)
 
 
-def _resume(
-    checkpoint: Path, fingerprint: str, data: Dataset, samples: Iterator[Sample]
-) -> CalibrationRecord | None:
+def _resume(checkpoint: Path, fingerprint: str, samples: Iterator[Sample]) -> CalibrationRecord | None:
     """The record of an interrupted run, with `samples` advanced past what it has seen; None to start anew."""
     if not checkpoint.exists():
         return None

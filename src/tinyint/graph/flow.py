@@ -1,4 +1,4 @@
-"""How ranges flow through a graph: past clamps that a quantizer replaces, and through operators that only move values."""
+"""How ranges flow through a graph: past clamps that a quantizer replaces, through operators that only move values."""
 
 from __future__ import annotations
 

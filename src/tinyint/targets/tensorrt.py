@@ -1,4 +1,4 @@
-"""TensorRT 10 and 11, explicit quantization. Not run here: `tinyint.runtimes.tensorrt` holds a model against the rules."""
+"""TensorRT 10 and 11, explicit quantization; `tinyint.runtimes.tensorrt` holds a model against NVIDIA's rules."""
 
 from __future__ import annotations
 

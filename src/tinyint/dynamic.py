@@ -1,0 +1,131 @@
+"""Weights in int8, activations quantized as they come: no data, and integer kernels where the runtime has them.
+
+x·W + b becomes, with q, s, z from DynamicQuantizeLinear (uint8, asymmetric, over the range of this very tensor),
+
+    MatMulInteger(q, W_q, z) · (s · s_w) + b
+
+which is the form of the ONNX operator specification (MatMulInteger-10) that runtimes fuse into one kernel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from tinyint.graph.ops import facts
+from tinyint.graph.walk import constant_of, is_float32, static_shape
+from tinyint.numerics import quantize
+from tinyint.plan import ConstantPlan, Role, Use
+from tinyint.plan.tensors import weight_scheme
+from tinyint.qparams import assign_constants
+from tinyint.recipe import Recipe, Rule
+from tinyint.targets import Target
+
+__all__ = ["quantize_dynamic"]
+
+
+def quantize_dynamic(
+    model: ir.Model, target: Target, recipe: Recipe, rules: dict[str, Rule]
+) -> tuple[ir.Model, dict[Use, ConstantPlan], dict[str, str]]:
+    """A copy of the prepared `model` with integer products, their weights, and the reason for each other node."""
+    model = model.clone()
+    graph = model.graph
+    reasons = {node.name or "": _refusal(node, target, rules) for node in graph}
+    chosen = [node for node in graph if reasons[node.name or ""] is None]
+    plans = {
+        (node.name or "", 1): ConstantPlan(
+            role=Role.WEIGHT,
+            scheme=weight_scheme(node, target, recipe, rules.get(node.name or "")),
+            range=recipe.weights_for(rules.get(node.name or "")).range,
+        )
+        for node in chosen
+    }
+    params = assign_constants({node.name or "": node for node in chosen}, plans)
+    rewriter = _Rewriter(graph)
+    for node in chosen:
+        weight = constant_of(node.inputs[1])
+        assert weight is not None
+        qparams = params[node.name or "", 1]
+        codes = quantize(weight, qparams)
+        if node.op_type == "Gemm" and node.attributes.get_int("transB", 0):
+            codes = codes.T
+        rewriter.replace(node, codes, qparams.scale)
+    return model, plans, {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _refusal(node: ir.Node, target: Target, rules: dict[str, Rule]) -> str | None:
+    name = node.name or ""
+    if name in rules and rules[name].float:
+        return "kept in float, as the recipe asks"
+    if facts(node) is None or node.op_type not in target.dynamic:
+        return f"{target.name} has no {node.op_type} that quantizes its input at run time"
+    weight = node.inputs[1]
+    if constant_of(weight) is None or not is_float32(weight) or len(static_shape(weight) or ()) != 2:
+        return "its weights are not a constant float32 matrix"
+    if not is_float32(node.inputs[0]) or node.attributes.get_int("transA", 0):
+        return "its input is transposed or not float32"
+    return None
+
+
+class _Rewriter:
+    """Puts integer products into a graph; the quantizer of an input is shared by all that read it."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self._graph = graph
+        self._quantized: dict[ir.Value, tuple[ir.Value, ir.Value, ir.Value]] = {}
+
+    def replace(self, node: ir.Node, codes: np.ndarray, weight_scale: np.ndarray) -> None:
+        """`codes` has shape (K, N), `weight_scale` () or (N,)."""
+        source, name = node.inputs[0], node.name or ""
+        assert source is not None
+        if source not in self._quantized:
+            outputs = self._before(node, "DynamicQuantizeLinear", [source], f"{source.name}/dynamic", 3)
+            self._quantized[source] = outputs[0], outputs[1], outputs[2]
+        q, scale, zero_point = self._quantized[source]
+        weight = self._initializer(f"{name}/weight_q", np.ascontiguousarray(codes))
+        weight_zero = self._initializer(
+            f"{name}/weight_zero_point", np.zeros(weight_scale.shape, codes.dtype)
+        )
+        integers = self._before(
+            node, "MatMulInteger", [q, weight, zero_point, weight_zero], f"{name}/integer"
+        )[0]
+        accumulated = self._before(node, "Cast", [integers], f"{name}/cast", to=int(ir.DataType.FLOAT))[0]
+        scales = [scale, self._initializer(f"{name}/weight_scale", weight_scale)]
+        combined = self._before(node, "Mul", scales, f"{name}/scale")[0]
+        result = self._before(node, "Mul", [accumulated, combined], f"{name}/scaled")[0]
+        bias = node.inputs[2] if len(node.inputs) > 2 else None
+        if bias is not None:
+            result = self._before(node, "Add", [result, bias], f"{name}/biased")[0]
+        self._take_over(node, result)
+
+    def _before(
+        self,
+        node: ir.Node,
+        op_type: str,
+        inputs: list[ir.Value],
+        name: str,
+        outputs: int = 1,
+        **attributes: int,
+    ) -> list[ir.Value]:
+        new = ir.node(op_type, inputs, attributes=attributes, name=name, num_outputs=outputs)
+        for i, value in enumerate(new.outputs):
+            value.name = f"{name}_{i}"
+        self._graph.insert_before(node, new)
+        return list(new.outputs)
+
+    def _initializer(self, name: str, array: np.ndarray) -> ir.Value:
+        tensor = ir.tensor(array, name=name)
+        value = ir.Value(
+            name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+        )
+        self._graph.register_initializer(value)
+        return value
+
+    def _take_over(self, node: ir.Node, result: ir.Value) -> None:
+        old, weight = node.outputs[0], node.inputs[1]
+        result.name, result.shape, result.dtype = old.name, old.shape, ir.DataType.FLOAT
+        old.name = f"{old.name}_replaced"
+        ir.convenience.replace_all_uses_with(old, result, replace_graph_outputs=True)
+        self._graph.remove(node, safe=True)
+        if weight is not None and not weight.uses():
+            self._graph.initializers.pop(weight.name or "", None)

@@ -1,0 +1,186 @@
+"""The main path: a float model and some samples → an int8 model for one target.
+
+`quantize` hands a prepared graph to one of three methods. Each is a few steps, named in order; what they do stands
+in the modules that they are imported from.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+import tinyint
+from tinyint.calibrate import CalibrationRecord
+from tinyint.dynamic import quantize_dynamic
+from tinyint.errors import ModelError
+from tinyint.graph.io import is_quantized, model_fingerprint
+from tinyint.graph.ops import op_names
+from tinyint.graph.prepare import prepare
+from tinyint.plan import ConstantPlan, Plan, Use, plan
+from tinyint.qdq import insert
+from tinyint.qparams import assign_qparams
+from tinyint.recipe import Recipe, match_rules
+from tinyint.targets import Target
+from tinyint.weight_only import quantize_weights
+
+__all__ = ["Quantized", "Stopwatch", "prepare_float", "quantize"]
+
+
+class Stopwatch:
+    """Seconds a step, in the order of the steps."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, step: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantized:
+    """An int8 model, and what was decided on the way.
+
+    * `model`: the quantized graph, with its recipe and target in the metadata
+    * `prepared`: the float graph that was planned on; node names agree with `float_nodes`
+    * `plan`: of the static method
+    * `constants`: the weights that are stored as integers, by the place that reads them
+    * `planned_int8`: the nodes that shall run in int8
+    * `float_nodes`: each other node, with the reason
+    """
+
+    model: ir.Model
+    prepared: ir.Model
+    target: Target
+    recipe: Recipe
+    plan: Plan | None = None
+    record: CalibrationRecord | None = None
+    constants: Mapping[Use, ConstantPlan]
+    planned_int8: tuple[str, ...]
+    float_nodes: Mapping[str, str]
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+
+
+def prepare_float(model: ir.Model, name: str = "the model") -> tuple[ir.Model, str]:
+    """The prepared graph and the fingerprint of a float model. Raises ModelError if it is quantized already."""
+    if is_quantized(model):
+        raise ModelError(
+            f"{name} is quantized already: it holds QuantizeLinear, DequantizeLinear or integer operators; "
+            "give the float model that it was made from (`tinyint inspect` shows what is in it)"
+        )
+    return prepare(model), model_fingerprint(model)
+
+
+def quantize(
+    prepared: ir.Model,
+    *,
+    target: Target,
+    recipe: Recipe,
+    record: Callable[[], CalibrationRecord],
+    stopwatch: Stopwatch | None = None,
+) -> Quantized:
+    """Quantizes a prepared model by the recipe's method; `record` is called if that needs a calibration record.
+
+    Where the target has no operator that quantizes at run time, the dynamic method is weight-only.
+    """
+    watch = stopwatch or Stopwatch()
+    match recipe.method:
+        case "static":
+            result = _static(prepared, target, recipe, record, watch)
+        case "dynamic" if target.dynamic:
+            result = _dynamic(prepared, target, recipe, watch)
+        case _:
+            result = _weight_only(prepared, target, recipe, watch)
+    _sign(result)
+    return result
+
+
+def _static(
+    prepared: ir.Model,
+    target: Target,
+    recipe: Recipe,
+    record: Callable[[], CalibrationRecord],
+    watch: Stopwatch,
+) -> Quantized:
+    """plan → calibrate → ranges and qparams → write Q/DQ"""
+    with watch.time("quantize"):
+        planned = plan(prepared, target, recipe)
+    with watch.time("calibrate"):
+        calibration = record()
+    with watch.time("quantize"):
+        assignment = assign_qparams(prepared, planned, calibration, recipe.range_method)
+        model = insert(prepared, planned, assignment)
+    return Quantized(
+        model=model,
+        prepared=prepared,
+        target=target,
+        recipe=recipe,
+        plan=planned,
+        record=calibration,
+        constants=planned.constants,
+        planned_int8=planned.int8_nodes,
+        float_nodes=planned.float_nodes,
+        stopwatch=watch,
+    )
+
+
+def _dynamic(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stopwatch) -> Quantized:
+    """integer products with weights → the other weights as integers"""
+    with watch.time("quantize"):
+        rules = match_rules(recipe, [(node.name or "", op_names(node)) for node in prepared.graph])
+        model, products, reasons = quantize_dynamic(prepared, target, recipe, rules)
+        model, others = quantize_weights(model, recipe, rules)
+    return Quantized(
+        model=model,
+        prepared=prepared,
+        target=target,
+        recipe=recipe,
+        constants={**products, **others},
+        planned_int8=tuple(name for name, _ in products),
+        float_nodes=reasons,
+        stopwatch=watch,
+    )
+
+
+def _weight_only(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stopwatch) -> Quantized:
+    """weights as integers, restored to float before they are used"""
+    with watch.time("quantize"):
+        rules = match_rules(recipe, [(node.name or "", op_names(node)) for node in prepared.graph])
+        model, constants = quantize_weights(prepared, recipe, rules)
+    why = "its weights are integers, its arithmetic is float (weight-only)"
+    stored = {name for name, _ in constants}
+    return Quantized(
+        model=model,
+        prepared=prepared,
+        target=target,
+        recipe=recipe,
+        constants=constants,
+        planned_int8=(),
+        float_nodes={n.name or "": why if n.name in stored else "it has no weights" for n in prepared.graph},
+        stopwatch=watch,
+    )
+
+
+def _sign(quantized: Quantized) -> None:
+    """Writes down in the model what it is, so that any command can tell and repeat it."""
+    method = quantized.recipe.method
+    if method == "dynamic" and not quantized.planned_int8:
+        method = "weight_only"
+    quantized.model.metadata_props.update(
+        {
+            "tinyint.version": tinyint.__version__,
+            "tinyint.method": method,
+            "tinyint.target": quantized.target.name,
+            "tinyint.recipe": quantized.recipe.dump(),
+            "tinyint.float_nodes": json.dumps(dict(quantized.float_nodes)),
+        }
+    )
