@@ -15,19 +15,29 @@ def fold_padding(model: ir.Model) -> None:
         if node.domain != "" or node.op_type != "Conv" or node.inputs[0] is None:
             continue
         pad, weight = node.inputs[0].producer(), constant_of(node.inputs[1])
-        if (
-            pad is None
-            or weight is None
-            or node.attributes.get_string("auto_pad", "NOTSET") not in {"NOTSET", "VALID"}
-        ):
+        if pad is None or weight is None:
             continue
-        amounts = _spatial_zeros(pad, weight.ndim)
-        if amounts is None:
+        own, amounts = _own_padding(node, weight.shape[2:]), _spatial_zeros(pad, weight.ndim)
+        if own is None or amounts is None:
             continue
-        own = node.attributes.get_ints("pads", [0] * len(amounts))
         node.attributes["pads"] = ir.AttrInt64s("pads", [a + b for a, b in zip(own, amounts, strict=True)])
         node.attributes.pop("auto_pad", None)
         node.replace_input_with(0, pad.inputs[0])
+
+
+def _own_padding(conv: ir.Node, kernel: tuple[int, ...]) -> list[int] | None:
+    """The Conv's begins and ends; None where automatic padding depends on the image's size (strides over 1)."""
+    automatic = conv.attributes.get_string("auto_pad", "NOTSET")
+    if automatic == "NOTSET":
+        return list(conv.attributes.get_ints("pads", [0] * 2 * len(kernel)))
+    if automatic == "VALID":
+        return [0] * 2 * len(kernel)
+    if any(stride != 1 for stride in conv.attributes.get_ints("strides", [1])):
+        return None
+    dilations = conv.attributes.get_ints("dilations", [1] * len(kernel))
+    totals = [dilation * (extent - 1) for dilation, extent in zip(dilations, kernel, strict=True)]
+    less, more = [total // 2 for total in totals], [total - total // 2 for total in totals]
+    return less + more if automatic == "SAME_UPPER" else more + less
 
 
 def _spatial_zeros(pad: ir.Node, rank: int) -> list[int] | None:
