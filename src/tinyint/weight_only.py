@@ -34,7 +34,7 @@ def quantize_weights(
     """
     model = model.clone()
     plans = {
-        (node.name or "", i): _plan(node, i, value, recipe, rules.get(node.name or ""))
+        (node.name or "", i): _plan(node, i, recipe, rules.get(node.name or ""))
         for node in model.graph
         if not (node.name in rules and rules[node.name or ""].float)
         for i, value in enumerate(node.inputs)
@@ -54,17 +54,15 @@ def _is_weight(value: ir.Value | None) -> bool:
     return array is not None and array.ndim >= 2 and array.size >= _SMALLEST
 
 
-def _plan(
-    node: ir.Node, position: int, value: ir.Value | None, recipe: Recipe, rule: Rule | None
-) -> ConstantPlan:
+def _plan(node: ir.Node, position: int, recipe: Recipe, rule: Rule | None) -> ConstantPlan:
     wish = recipe.weights_for(rule)
     qtype = INT8.narrow() if wish.bits is None else WEIGHT_FORMATS[wish.bits]
-    axis = None if wish.granularity == "per_tensor" else _axis(node, position, value)
+    axis = None if wish.granularity == "per_tensor" else _axis(node, position)
     scheme = Scheme(qtype=qtype, symmetric=True, axis=axis)
     return ConstantPlan(role=Role.WEIGHT, scheme=scheme, range=wish.range)
 
 
-def _axis(node: ir.Node, position: int, value: ir.Value | None) -> int | None:
+def _axis(node: ir.Node, position: int) -> int | None:
     """The operator's own axis; for a table that rows are taken from, the rows."""
     if node.op_type == "Gather" and position == 0:
         return 0
