@@ -220,7 +220,7 @@ def test_padding_joins_automatic_padding_of_stride_one(auto: str) -> None:
     model = build(text, w=(2, 2, 4, 3), p=np.array([0, 0, 1, 0, 0, 0, 2, 2], np.int64))
     prepared = check(model, ["Conv"])
     before, after = (1, 2) if auto == "SAME_UPPER" else (2, 1)
-    assert prepared.graph.node(0).attributes.get_ints("pads") == [1 + before, 0 + 1, 2 + after, 2 + 1]
+    assert list(prepared.graph.node(0).attributes.get_ints("pads")) == [1 + before, 0 + 1, 2 + after, 2 + 1]
 
 
 def test_padding_stays_before_automatic_padding_that_depends_on_the_size() -> None:

@@ -232,17 +232,18 @@ def save_model(model: ir.Model, path: str | Path, *, external: bool = False) -> 
 
 def _replace_pair(scratch: Path, data: Path, path: Path) -> None:
     """Rename the data file, then the model; if the second fails, the old data file comes back."""
-    new, old = scratch / data.name, scratch / "previous"
-    if data.exists():
-        os.replace(data, old)
+    new, old, existed = scratch / data.name, scratch / "previous", data.exists()
     try:
+        if existed:
+            os.replace(data, old)
         if new.exists():
             os.replace(new, data)
         os.replace(scratch / path.name, path)
     except BaseException:
-        data.unlink(missing_ok=True)
         if old.exists():
             os.replace(old, data)
+        elif not existed:
+            data.unlink(missing_ok=True)
         raise
 
 
