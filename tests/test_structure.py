@@ -1,0 +1,121 @@
+"""The law of imports, and the size of a page."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "tinyint"
+
+# A module imports only from lines above its own, and within one line from itself.
+LAYERS = [
+    "errors",
+    "numerics observers graph.ops runtimes.base",
+    "scheme runtimes.source runtimes.host runtimes.ort_graph data graph.walk",
+    "ranges graph.flow graph.io",
+    "graph.passes",
+    "graph.prepare runtimes",
+    "recipe targets",
+    "paddleslim calibrate",
+    "plan",
+    "qparams",
+    "qdq",
+    "dynamic weight_only",
+    "ptq",
+    "evaluate",
+    "report",
+    "demo zoo",
+    "api",
+    "cli",
+]
+
+# An optional package is imported in its own file only.
+OPTIONAL = {
+    "torch": {"zoo"},
+    "onnxscript": set(),
+    "openvino": {"runtimes.openvino"},
+    "onnxruntime": {"runtimes.ort"},
+    "tensorrt": {"runtimes.tensorrt"},
+    "jinja2": {"report.html"},
+    "typer": {"cli"},
+    "rich": {"cli", "report.terminal"},
+    "sklearn": set(),
+    "nncf": set(),
+    "PIL": {"data", "demo", "zoo"},
+}
+
+MAX_FILE, MAX_FUNCTION = 400, 60
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def place(module: str) -> tuple[int, str]:
+    """The module's layer, and the entry that puts it there: the longest one that is a prefix of its name."""
+    found = [
+        (len(entry), i, entry)
+        for i, line in enumerate(LAYERS)
+        for entry in line.split()
+        if module == entry or module.startswith(entry + ".")
+    ]
+    assert found, f"{module} has no layer: add it to LAYERS"
+    return max(found)[1:]
+
+
+def imports(path: Path) -> list[str]:
+    """What the file imports, the bodies of functions included; imports for the type checker do not count."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    checked = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    names = []
+    for node in ast.walk(tree):
+        if id(node) in checked:
+            continue
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            submodules = [f"{node.module}.{alias.name}" for alias in node.names]
+            names += [s if s.removeprefix("tinyint.") in FILES else node.module or "" for s in submodules]
+    return names
+
+
+@pytest.mark.parametrize("module", [m for m in FILES if m])
+def test_a_module_imports_only_lower_layers(module):
+    for name in imports(FILES[module]):
+        if not name.startswith("tinyint."):
+            continue
+        (theirs, entry), (ours, own) = place(name.removeprefix("tinyint.")), place(module)
+        assert entry == own or theirs < ours, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", list(FILES))
+def test_an_optional_package_is_imported_in_its_own_file(module):
+    for name in imports(FILES[module]):
+        allowed = OPTIONAL.get(name.split(".")[0])
+        if allowed is not None:
+            assert any(module == a or module.startswith(a + ".") for a in allowed), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", list(FILES))
+def test_a_file_reads_like_a_page(module):
+    source = FILES[module].read_text(encoding="utf-8")
+    assert source.count("\n") <= MAX_FILE
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            assert length <= MAX_FUNCTION, f"{module}.{node.name} has {length} lines"
+
+
+def test_no_layer_names_a_module_that_is_gone():
+    for entry in " ".join(LAYERS).split():
+        assert any(module == entry or module.startswith(entry + ".") for module in FILES), entry
