@@ -235,8 +235,17 @@ def test_skip_takes_an_operator_a_pattern_or_a_scope(skip, names):
 def test_what_matches_nothing_is_an_error_with_the_nearest_names(recipe, message):
     with pytest.raises(RecipeError, match=message):
         match_rules(recipe, NODES)
-    with pytest.warns(TinyintWarning, match=message):
-        match_rules(recipe.model_copy(update={"unmatched": "warn"}), NODES)
+
+
+def test_a_recipe_for_many_models_warns_of_names_alone():
+    recipe = Recipe(
+        unmatched="warn",
+        op_types=("Conv", "MatMul"),
+        skip=("*yolo*", "Softmax"),
+        rules=(Rule(op_type="Add", float=True),),
+    )
+    with pytest.warns(TinyintWarning, match=r"nothing in the model matches skip: '\*yolo\*'$"):
+        assert set(match_rules(recipe, NODES)) == {"/head/Softmax"}
 
 
 words = st.text(min_size=1, max_size=12).filter(lambda s: not (len(s) > 2 and s[0] == s[-1] == "/"))
@@ -276,7 +285,8 @@ def recipes(draw):
             keys["percentile"] = st.floats(51, 100)
         if calibration == "mse":
             keys["norm"] = st.floats(1, 16)
-    given = draw(st.fixed_dictionaries({"method": st.just(method)}, optional=keys))
+    fixed = {"method": st.just(method)} | {k: keys.pop(k) for k in ("calibration",) if k in keys}
+    given = draw(st.fixed_dictionaries(fixed, optional=keys))
     return Recipe(**given)
 
 

@@ -18,28 +18,25 @@ def match_rules(recipe: Recipe, nodes: Sequence[Node]) -> dict[str, Rule]:
 
     `nodes` are (name, operator types): a node answers to each of its types ("Conv" and "DepthwiseConv"). A `skip` is a
     rule that keeps its nodes in float. A rule, skip or operator type of the recipe that matches no node at all is a
-    RecipeError that proposes the nearest names, or a TinyintWarning if the recipe says `unmatched: warn`.
+    RecipeError that proposes the nearest names. If the recipe says `unmatched: warn`, as one for many models does, a
+    name or scope that matches nothing is a TinyintWarning, and an operator that the model lacks is passed over.
     """
-    wanted: list[tuple[str, list[Rule]]] = [(f"skip: {entry!r}", _skip_rules(entry)) for entry in recipe.skip]
+    wanted = [(f"skip: {entry!r}", _skip_rules(entry)) for entry in recipe.skip]
     wanted += [(f"rules.{i}: {_selectors(rule)}", [rule]) for i, rule in enumerate(recipe.rules)]
     found: dict[str, Rule] = {}
-    unmatched = [
-        f"{label} matches no node; {_nearest(rules[0], nodes)}"
-        for label, rules in wanted
-        if not _assign(rules, nodes, found)
-    ]
+    idle = [(label, rules[0]) for label, rules in wanted if not _assign(rules, nodes, found)]
+    if recipe.unmatched == "warn":
+        if named := [label for label, rule in idle if rule.name or rule.scope]:
+            message = f"recipe {recipe.name!r}: nothing in the model matches " + "; ".join(named)
+            warnings.warn(message, TinyintWarning, stacklevel=2)
+        return found
+    problems = [f"{label} matches no node; {_nearest(rule, nodes)}" for label, rule in idle]
     types = {op_type for _, op_types in nodes for op_type in op_types}
     if not isinstance(recipe.op_types, str):
-        unmatched += [
-            f"op_types: the model has no {op_type!r}; {nearest(op_type, types)}"
-            for op_type in recipe.op_types
-            if op_type not in types
-        ]
-    if unmatched:
-        message = f"recipe {recipe.name!r}: " + "; ".join(unmatched)
-        if recipe.unmatched == "error":
-            raise RecipeError(message)
-        warnings.warn(message, TinyintWarning, stacklevel=2)
+        missing = [op_type for op_type in recipe.op_types if op_type not in types]
+        problems += [f"op_types: the model has no {name!r}; {nearest(name, types)}" for name in missing]
+    if problems:
+        raise RecipeError(f"recipe {recipe.name!r}: " + "; ".join(problems))
     return found
 
 

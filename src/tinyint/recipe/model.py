@@ -111,7 +111,8 @@ class Recipe(_Part):
     * `op_types`: "default" is what the target is best at, "all" is every operator that it can quantize
     * `skip`: what stays in float: node names (a glob, or a /regular expression/), operator types, or scopes
     * `rules`: in order, the first that matches a node holds for it; `skip` comes before them
-    * `unmatched`: whether a rule, skip or operator type that matches nothing in the model is an error or a warning
+    * `unmatched`: whether a rule, skip or operator type that matches nothing in the model is an error; with "warn",
+      for a recipe that serves many models, names draw a warning and operator types are passed over
     * `percentile`: with `calibration: percentile`; `norm`: the p of L_p with `calibration: mse`
     * `samples`: of the calibration data; these four go with the method static alone
     """
