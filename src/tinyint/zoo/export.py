@@ -33,7 +33,8 @@ def export(model: str | nn.Module, path: str | Path, *, size: int | None = None,
     else:
         module = model.eval()
     side = size or 224
-    image = torch.zeros(2, _channels(module), side, side)
+    first = _first_convolution(module)
+    image = torch.zeros(2, first.in_channels, side, side, device=first.weight.device)
     try:
         with torch.no_grad():
             module(image)
@@ -57,10 +58,10 @@ def export(model: str | nn.Module, path: str | Path, *, size: int | None = None,
     return path
 
 
-def _channels(module: nn.Module) -> int:
+def _first_convolution(module: nn.Module) -> nn.Conv2d:
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
-            return layer.in_channels
+            return layer
     raise ModelError(
         f"{type(module).__name__} has no convolution, so it takes no images; export it with torch.onnx"
     )
