@@ -28,9 +28,10 @@ from tinyint.runtimes.source import graph_of, loadable, metadata
 
 __all__ = ["RUNTIME", "OrtRuntime", "OrtSession"]
 
-# ONNX Runtime's exceptions have no common base.
-_ERRORS: tuple[type[Exception], ...] = tuple(
-    error for error in vars(_state).values() if isinstance(error, type) and issubclass(error, Exception)
+# ONNX Runtime's exceptions have no common base; a run with bound buffers raises plain RuntimeError.
+_ERRORS: tuple[type[Exception], ...] = (
+    RuntimeError,
+    *(error for error in vars(_state).values() if isinstance(error, type) and issubclass(error, Exception)),
 )
 _DTYPES = {
     "float": "float32",
@@ -54,7 +55,8 @@ class OrtSession:
         self._label = label
         self.inputs = tuple(_spec(i, label) for i in session.get_inputs())
         self.outputs = tuple(o.name for o in session.get_outputs())
-        self._fixed = _outputs_of_known_shape(session)
+        known = _outputs_of_known_shape(session)
+        self._loose = tuple(name for name in self.outputs if name not in known)
         self._shapes: tuple[tuple[int, ...], ...] | None = None
         self._binding: Any = None
         self._buffers: dict[str, Array] = {}
@@ -79,23 +81,22 @@ class OrtSession:
         held = {spec.name: np.ascontiguousarray(feeds[spec.name]) for spec in self.inputs}
         for name, array in held.items():
             self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        for name in self._loose:  # anew, else the value of the run before is taken for a buffer
+            self._binding.bind_output(name, "cpu")
         try:
             self._session.run_with_iobinding(self._binding)
         except _ERRORS as error:
             raise ModelError(f"{self._label}: onnxruntime failed to run it: {_reason(error)}") from error
-        if len(self._buffers) == len(self.outputs):
-            return dict(self._buffers)
-        values = zip(self.outputs, self._binding.get_outputs(), strict=True)
-        return {name: self._buffers[name] if name in self._buffers else v.numpy() for name, v in values}
+        # Outputs come in the order of their binding: the buffers first.
+        loose = self._binding.get_outputs()[len(self._buffers) :] if self._loose else []
+        found = self._buffers | {name: value.numpy() for name, value in zip(self._loose, loose, strict=True)}
+        return {name: found[name] for name in self.outputs}
 
     def _bind(self, outputs: dict[str, Array]) -> None:
         self._binding = self._session.io_binding()
-        self._buffers = {name: array for name, array in outputs.items() if name in self._fixed}
-        for name, array in outputs.items():
-            if name in self._buffers:
-                self._binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-            else:
-                self._binding.bind_output(name, "cpu")
+        self._buffers = {name: array for name, array in outputs.items() if name not in self._loose}
+        for name, array in self._buffers.items():
+            self._binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
 
 class OrtRuntime:
@@ -161,8 +162,9 @@ def _load(model: ModelSource, options: Any) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """The message without the prefix `[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : `."""
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error))
+    """The message without `[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : ` and without the place in its sources."""
+    told = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error))
+    return re.sub(r"^/\S+:\d+ .*?\) (?=[A-Z])", "", told)
 
 
 def _spec(declared: Any, label: str) -> TensorSpec:

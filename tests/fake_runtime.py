@@ -1,0 +1,59 @@
+"""A runtime without a model: it writes down every call."""
+
+# ruff: noqa: ARG002, ARG005
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinyint.runtimes.base import Array, Executed, Feeds, ModelSource, Precision, TensorSpec, check_feeds
+
+
+@dataclass
+class FakeSession:
+    inputs: tuple[TensorSpec, ...]
+    called: Callable[[Feeds], None]
+    outputs: tuple[str, ...] = ("y",)
+    precision: Precision = "float32"
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        check_feeds(self.inputs, feeds)
+        self.called(feeds)
+        return {"y": next(iter(feeds.values()))}
+
+    run_transient = run
+
+
+@dataclass
+class FakeRuntime:
+    """`calls` holds (model, feeds) in the order of the runs; `on_call` may move a clock."""
+
+    shape: tuple[int | None, ...] = (None, 3)
+    dtype: str = "float32"
+    on_call: Callable[[str], None] = lambda model: None
+    calls: list[tuple[str, Feeds]] = field(default_factory=list)
+    name: str = "fake"
+
+    def available(self) -> str | None:
+        return "1.0"
+
+    def open(
+        self,
+        model: ModelSource,
+        *,
+        threads: int | None = None,
+        optimize: bool = True,
+        precision: Precision | None = None,
+    ) -> FakeSession:
+        def called(feeds: Feeds) -> None:
+            self.calls.append((str(model), feeds))
+            self.on_call(str(model))
+
+        spec = TensorSpec(name="x", dtype=np.dtype(self.dtype), shape=self.shape)
+        return FakeSession(inputs=(spec,), called=called, precision=precision or "float32")
+
+    def executed(self, model: ModelSource) -> list[Executed]:
+        return [Executed(name="conv", op="Conv", int8=True, detail="", sources=("conv",))]

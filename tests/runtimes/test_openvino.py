@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from tests.runtimes.graphs import Graph
+from tests.runtimes.test_ort import NETWORK, X, double_and_relu, network
+from tinyint.errors import DataError, DependencyError, ModelError, TargetError
+from tinyint.runtimes import openvino
+from tinyint.runtimes.openvino import RUNTIME
+
+
+def test_outputs_come_by_name_from_a_path_bytes_or_a_graph(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(double_and_relu("N", 3))
+    for model in (path, path.read_bytes(), ir.load(path)):
+        session = RUNTIME.open(model, threads=1)
+        out = session.run(X)
+        assert list(out) == ["double_out", "relu_out"]
+        assert np.array_equal(out["double_out"], X["x"] * 2)
+        assert np.array_equal(out["relu_out"], [[1, 0, 3], [4, 5, 0]])
+    (spec,) = session.inputs
+    assert (spec.name, spec.dtype, spec.shape) == ("x", np.float32, (None, 3))
+
+
+def test_outputs_of_run_are_the_callers() -> None:
+    session = RUNTIME.open(double_and_relu(2, 3))
+    kept = session.run(X)["double_out"]
+    session.run_transient({"x": X["x"] + 1})
+    session.run({"x": X["x"] + 1})
+    assert np.array_equal(kept, X["x"] * 2)
+
+
+def test_outputs_of_merged_values_keep_their_own_names() -> None:
+    g = Graph(2, 3)
+    relu = g.add("Relu", ["x"], "relu")
+    copies = [g.add("Identity", [relu], name) for name in ("second", "first")]
+    assert RUNTIME.open(g.model(*copies)).outputs == ("second_out", "first_out")
+
+
+def test_precision_is_float32_unless_asked_otherwise() -> None:
+    model = double_and_relu(2, 3)
+    assert RUNTIME.open(model).precision == "float32"
+    capabilities = openvino._core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if "BF16" in capabilities:
+        assert RUNTIME.open(model, precision="bfloat16").precision == "bfloat16"
+    else:
+        with pytest.raises(TargetError, match="cannot compute in bfloat16"):
+            RUNTIME.open(model, precision="bfloat16")
+
+
+def test_float32_is_computed_in_float32() -> None:
+    """1 + 2⁻²⁰ is lost in bfloat16 and in float16."""
+    g = Graph(1, 64)
+    model = g.model(g.add("MatMul", ["x", g.constant("w", np.eye(64, dtype=np.float32))], "dense"))
+    x = np.full((1, 64), 1 + 2**-20, np.float32)
+    assert np.array_equal(RUNTIME.open(model).run({"x": x})["dense_out"], x)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_are_what_was_asked_for(threads: int) -> None:
+    compiled, _ = openvino._compile(double_and_relu(2, 3), threads, "float32")
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == threads
+    assert compiled.get_property("NUM_STREAMS") == 1
+    assert not compiled.get_property("ENABLE_CPU_PINNING")
+
+
+def test_there_is_no_simulation() -> None:
+    with pytest.raises(TargetError, match="simulate op by op on onnxruntime"):
+        RUNTIME.open(double_and_relu(2, 3), optimize=False)
+
+
+def test_wrong_feeds_are_refused() -> None:
+    with pytest.raises(DataError, match=r"expected float32 \[2, 3\], got float32 \[2, 4\]"):
+        RUNTIME.open(double_and_relu(2, 3)).run({"x": np.zeros((2, 4), np.float32)})
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.onnx"
+    path.write_bytes(double_and_relu(2, 3)[:60])
+    with pytest.raises(
+        ModelError, match=r"damaged\.onnx: openvino cannot load it: Unable to read the model"
+    ) as caught:
+        RUNTIME.open(path)
+    assert "Exception from" not in str(caught.value)
+
+
+def test_executed_nodes_are_traced_to_the_source() -> None:
+    rows = {source: row for row in RUNTIME.executed(network()) for source in row.sources}
+    weighted = [name for name in NETWORK if name in ("conv1", "pool", "conv2", "mean", "fc")]
+    assert [name for name in weighted if name in rows and rows[name].int8] == weighted
+    assert rows["conv1"].op == "Convolution"
+    assert "I8" in rows["conv1"].detail
+    assert all(row.op not in ("Const", "Input", "Output") for row in rows.values())
+
+
+def test_without_openvino_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    openvino._core.cache_clear()
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(DependencyError, match=r"pip install 'tinyint\[openvino\]'"):
+        RUNTIME.open(double_and_relu(2, 3))
+    openvino._core.cache_clear()

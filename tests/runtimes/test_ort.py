@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from onnx import TensorProto
+
+from tests.runtimes.graphs import SCALE, Graph
+from tinyint.errors import DataError, ModelError, TargetError
+from tinyint.runtimes.ort import RUNTIME
+
+X = {"x": np.array([[1, -2, 3], [4, 5, -6]], np.float32)}
+
+
+def double_and_relu(*shape: int | str) -> bytes:
+    g = Graph(*shape)
+    two = g.constant("two", np.float32(2))
+    return g.model(g.add("Mul", ["x", two], "double"), g.add("Relu", ["x"], "relu"))
+
+
+def weight_only() -> bytes:
+    g = Graph(4, 32)
+    return g.model(
+        g.add("MatMul", ["x", g.weight("w", (32, 8), axis=1)], "dense"),
+        metadata={"tinyint.method": "weight_only"},
+    )
+
+
+def network() -> bytes:
+    """conv, relu, max-pool, residual, mean, flatten, dense; all quantized but what follows."""
+    g = Graph(1, 8, 16, 16)
+    c = g.add("Relu", [g.conv(g.quantized("x"), "conv1", 8, 16, 3)], "relu1")
+    c = g.quantized(g.add("MaxPool", [g.quantized(c, SCALE, 0)], "pool", kernel_shape=[2, 2]), SCALE, 0)
+    c = g.quantized(g.add("Add", [g.quantized(g.conv(c, "conv2", 16, 16)), c], "sum"))
+    c = g.quantized(g.add("Flatten", [g.quantized(g.add("GlobalAveragePool", [c], "mean"))], "flat"))
+    y = g.add("Gemm", [c, g.weight("fc_w", (10, 16)), g.bias("fc_b", 10)], "fc", transB=1)
+    return g.model(g.add("Tanh", [y], "tanh"))
+
+
+def test_outputs_come_by_name_from_a_path_bytes_or_a_graph(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(double_and_relu("N", 3))
+    for model in (path, str(path), path.read_bytes(), ir.load(path)):
+        session = RUNTIME.open(model)
+        out = session.run(X)
+        assert list(out) == ["double_out", "relu_out"]
+        assert np.array_equal(out["double_out"], X["x"] * 2)
+        assert np.array_equal(out["relu_out"], [[1, 0, 3], [4, 5, 0]])
+    (spec,) = session.inputs
+    assert (spec.name, spec.dtype, spec.shape) == ("x", np.float32, (None, 3))
+    assert session.precision == "float32"
+
+
+def test_transient_outputs_reuse_memory_and_follow_the_shape() -> None:
+    session = RUNTIME.open(double_and_relu("N", 3))
+    session.run_transient(X)
+    first = session.run_transient(X)["double_out"]
+    kept = first.copy()
+    second = session.run_transient({"x": X["x"] + 1})["double_out"]
+    assert second.ctypes.data == first.ctypes.data
+    assert np.array_equal(second, kept + 2)
+    assert np.array_equal(session.run_transient({"x": X["x"][:1]})["double_out"], kept[:1])
+    assert np.array_equal(session.run(X)["double_out"], kept)
+
+
+def test_outputs_of_run_are_the_callers() -> None:
+    session = RUNTIME.open(double_and_relu("N", 3))
+    kept = session.run(X)["double_out"]
+    session.run({"x": X["x"] + 1})
+    assert np.array_equal(kept, X["x"] * 2)
+
+
+def test_transient_inputs_need_not_be_contiguous() -> None:
+    session = RUNTIME.open(double_and_relu("N", 3))
+    for _ in range(2):
+        out = session.run_transient({"x": np.asfortranarray(X["x"])})
+    assert np.array_equal(out["double_out"], X["x"] * 2)
+
+
+def test_an_output_whose_shape_depends_on_the_values() -> None:
+    g = Graph(2, 3)
+    where = g.add("Cast", [g.add("NonZero", ["x"], "where")], "cast", to=TensorProto.FLOAT)
+    session = RUNTIME.open(g.model(where, g.add("Abs", ["x"], "abs")))
+    for values in (X["x"], X["x"] * [[1, 0, 0], [0, 0, 0]], X["x"]):
+        feeds = {"x": values.astype(np.float32)}
+        out = session.run_transient(feeds)
+        assert list(out) == ["cast_out", "abs_out"]
+        assert np.array_equal(out["cast_out"], np.array(np.nonzero(feeds["x"])))
+        assert np.array_equal(out["abs_out"], np.abs(feeds["x"]))
+
+
+@pytest.mark.parametrize("method", ["run", "run_transient"])
+def test_wrong_feeds_are_refused(method: str) -> None:
+    session = RUNTIME.open(double_and_relu("N", 3))
+    session.run_transient(X)
+    with pytest.raises(DataError, match="got float64"):
+        getattr(session, method)({"x": X["x"].astype(np.float64)})
+    with pytest.raises(DataError, match="'x' is missing"):
+        getattr(session, method)({})
+
+
+def test_a_reason_starts_with_the_reason() -> None:
+    with pytest.raises(ModelError, match="the model: onnxruntime cannot load it: ONNX Runtime only"):
+        RUNTIME.open(Graph(1, 3).model("x", opset=200))
+
+
+@pytest.mark.parametrize("content", [b"", b"no model at all", double_and_relu(2, 3)[:60]])
+def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"damaged\.onnx: onnxruntime cannot load it") as caught:
+        RUNTIME.open(path)
+    assert "ONNXRuntimeError" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"none\.onnx"):
+        RUNTIME.open(tmp_path / "none.onnx")
+
+
+def test_a_failure_inside_the_model_is_a_model_error() -> None:
+    g = Graph("N", 3)
+    model = g.model(g.add("Reshape", ["x", g.constant("shape", np.array([2, 3]))], "fold"))
+    session = RUNTIME.open(model)
+    session.run_transient(X)
+    for run in (session.run, session.run_transient):
+        with pytest.raises(ModelError, match="failed to run it"):
+            run({"x": np.zeros((5, 3), np.float32)})
+
+
+def test_another_precision_is_refused() -> None:
+    with pytest.raises(TargetError, match="bfloat16"):
+        RUNTIME.open(double_and_relu(2, 3), precision="bfloat16")
+
+
+def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ModelError):
+        RUNTIME.open(b"no model at all")
+    RUNTIME.executed(network())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_weight_only_weights_are_dequantized_at_load() -> None:
+    assert [row.op for row in RUNTIME.executed(weight_only())] == ["MatMul"]
+
+
+def test_the_simulation_keeps_every_node() -> None:
+    """Unoptimized, a float graph and its sum in a changed order differ; here: Q/DQ clip and round as they stand."""
+    g = Graph(1, 3)
+    model = g.model(g.quantized("x", scale=1.0, zero_point=0))
+    out = RUNTIME.open(model, optimize=False).run({"x": np.array([[-1.0, 2.5, 300.0]], np.float32)})
+    assert np.array_equal(out["x_dq"], [[0, 2, 255]])
+
+
+def test_executed_nodes_are_traced_to_the_source() -> None:
+    rows = {row.name: row for row in RUNTIME.executed(network())}
+    assert [name for name in rows if name in NETWORK] == NETWORK
+    assert [name for name in NETWORK if rows[name].int8] == NETWORK[:-1]
+    assert rows["conv1"].sources == ("conv1", "relu1")
+    assert rows["fc"].op == "QGemm"
+
+
+NETWORK = ["conv1", "pool", "conv2", "sum", "mean", "flat", "fc", "tanh"]
+
+
+def test_float_convolutions_keep_their_names_when_their_layout_changes() -> None:
+    g = Graph(1, 16, 8, 8)
+    weight = g.constant("w", np.ones((16, 16, 3, 3), np.float32))
+    x = g.add("Relu", [g.add("Conv", ["x", weight], "conv")], "relu")
+    (row,) = [row for row in RUNTIME.executed(g.model(x)) if "Conv" in row.op]
+    assert (row.name, row.sources, row.int8) == ("conv", ("conv", "relu"), False)
+
+
+def test_executed_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    RUNTIME.executed(network())
+    assert list(tmp_path.iterdir()) == []
