@@ -1,0 +1,166 @@
+import numpy as np
+import pytest
+
+from tests.graph.build import build
+from tests.models import depthwise, inception, residual, transformer
+from tinyint.errors import ModelError, RecipeError, TargetError
+from tinyint.graph.prepare import prepare
+from tinyint.numerics import INT8, UINT8
+from tinyint.plan import Role, plan
+from tinyint.recipe import Recipe
+from tinyint.scheme import Scheme
+from tinyint.targets import TARGETS, get_target
+
+DEFAULT = Recipe.load("default")
+X86 = get_target("x86-vnni")
+
+
+def test_a_residual_network_is_int8_throughout_on_x86():
+    planned = plan(residual(), X86, DEFAULT)
+    assert planned.float_nodes == {}
+    assert planned.absorbed == {"relu1", "relu2", "relu3"}
+    # every tensor between the operators; not the logits, which a Gemm can give in float
+    assert set(planned.tensors) == {"x", "ar", "br", "c", "sr", "p", "f"}
+    assert planned.tensors["ar"].reads is None
+    assert planned.tensors["x"].reads == {("conv1", 0)}
+    assert planned.tensors["ar"].scheme == Scheme(qtype=UINT8, symmetric=False)
+
+
+def test_constants_of_a_residual_network():
+    constants = plan(residual(), X86, DEFAULT).constants
+    assert {use: c.role for use, c in constants.items() if use[0] == "conv1"} == {
+        ("conv1", 1): Role.WEIGHT,
+        ("conv1", 2): Role.BIAS,
+    }
+    assert constants["conv1", 1].scheme == Scheme(qtype=INT8.narrow(), symmetric=True, axis=0)
+    assert constants["fc", 1].scheme is not None
+    assert constants["fc", 1].scheme.axis == 0  # transB
+
+
+def test_tensorrt_quantizes_inputs_and_the_skip_connection_only():
+    planned = plan(residual(), get_target("tensorrt"), DEFAULT)
+    assert set(planned.tensors) == {"x", "ar", "br", "f"}
+    assert planned.tensors["ar"].reads == {("conv2", 0), ("add", 1)}
+    assert planned.absorbed == frozenset()
+    assert all(c.role is Role.WEIGHT for c in planned.constants.values())
+    assert planned.tensors["x"].scheme == Scheme(qtype=INT8.narrow(), symmetric=True)
+
+
+def test_generic_leaves_the_clamps():
+    planned = plan(residual(), get_target("generic"), DEFAULT)
+    assert planned.absorbed == frozenset()
+    assert planned.float_nodes == {}
+
+
+def test_concat_and_pool_share_one_scale():
+    planned = plan(inception(), X86, DEFAULT)
+    groups = {name: tensor.group for name, tensor in planned.tensors.items()}
+    assert groups["ar"] == groups["br"] == groups["c"] == groups["p"]
+    assert groups["x"] == "x"
+    assert groups["y"] == "y"
+
+
+def test_concat_of_a_clamped_and_a_free_tensor_shares_nothing():
+    model = prepare(
+        build(
+            """
+            net (float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] y) {
+              [left] a = Conv (x, w)
+              [relu] ar = Relu (a)
+              [right] b = Conv (x, w)
+              [join] c = Concat <axis = 1> (ar, b)
+              [last] y = Conv (c, v)
+            }
+            """,
+            w=(2, 2, 1, 1),
+            v=(2, 4, 1, 1),
+        )
+    )
+    planned = plan(model, X86, DEFAULT)
+    assert "relu" in planned.absorbed
+    # a shared range would reach below zero, and the absorbed Relu with it
+    assert planned.tensors["ar"].group != planned.tensors["b"].group
+
+
+def test_attention_is_int8_but_what_stands_between_float_operators_is_not():
+    planned = plan(transformer(), X86, DEFAULT)
+    assert {"query", "key", "scores", "mix", "out"} <= set(planned.int8_nodes)
+    assert set(planned.float_nodes) == {"query_bias", "turn", "softmax", "skip", "norm"}
+    assert planned.float_nodes["norm"] == "LayerNormalization has no int8 form"
+
+
+def test_depthwise_answers_to_its_own_name():
+    recipe = DEFAULT.with_settings(["skip=[DepthwiseConv]"])
+    planned = plan(depthwise(), X86, recipe)
+    assert planned.float_nodes["depth"] == "kept in float, as the recipe asks for DepthwiseConv"
+    assert "expand" in planned.int8_nodes
+    assert "clip2" not in planned.absorbed
+
+
+def test_op_types_leave_the_others_in_float():
+    planned = plan(residual(), X86, DEFAULT.with_settings(["op_types=[Gemm]"]))
+    assert planned.int8_nodes == ("fc",)
+    assert planned.float_nodes["conv1"] == "Conv is not among the operator types of the recipe"
+
+
+def test_per_tensor_weights_and_seven_bits():
+    planned = plan(residual(), X86, DEFAULT.with_settings(["weights.granularity=per_tensor", "weights.bits=7"]))
+    scheme = planned.constants["conv1", 1].scheme
+    assert scheme is not None
+    assert (scheme.axis, scheme.qtype.qmin, scheme.qtype.qmax) == (None, -63, 63)
+
+
+def test_symmetric_is_a_wish_that_tensorrt_cannot_refuse_and_x86_can_grant():
+    symmetric = plan(residual(), X86, DEFAULT.with_settings(["activations.symmetric=true"]))
+    assert symmetric.tensors["ar"].scheme.symmetric
+    with pytest.raises(TargetError, match="symmetric activations only"):
+        plan(residual(), get_target("tensorrt"), DEFAULT.with_settings(["activations.symmetric=false"]))
+
+
+def test_a_pattern_that_matches_nothing_is_an_error():
+    with pytest.raises(RecipeError, match="conv1"):
+        plan(residual(), X86, DEFAULT.with_settings(["skip=[convl]"]))
+
+
+def test_a_model_with_nothing_to_quantize_is_an_error():
+    model = prepare(build("net (float[2] x) => (float[2] y) { y = Erf (x) }"))
+    with pytest.raises(ModelError, match="its operators are Erf"):
+        plan(model, X86, DEFAULT)
+
+
+def test_planning_changes_nothing():
+    model = residual()
+    before = [(node.name, node.op_type, [v.name for v in node.inputs if v]) for node in model.graph]
+    plan(model, X86, DEFAULT)
+    assert before == [(node.name, node.op_type, [v.name for v in node.inputs if v]) for node in model.graph]
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+@pytest.mark.parametrize("network", [residual, inception, depthwise, transformer])
+def test_every_weighted_layer_is_int8_on_every_target(network, target):
+    model = network()
+    planned = plan(model, target, DEFAULT)
+    weighted = {n.name for n in model.graph if n.op_type in ("Conv", "Gemm", "MatMul")}
+    assert weighted <= set(planned.int8_nodes)
+    # nothing is lost: every node has a decision
+    assert {n.name for n in model.graph} == set(planned.int8_nodes) | set(planned.float_nodes)
+
+
+def test_a_clip_that_does_not_hold_zero_is_no_quantizer():
+    model = prepare(
+        build(
+            """
+            net (float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] y) {
+              [conv] a = Conv (x, w)
+              [clip] b = Clip (a, lo, hi)
+              [last] y = Conv (b, w)
+            }
+            """,
+            w=(2, 2, 1, 1),
+            lo=np.float32(1.0),
+            hi=np.float32(2.0),
+        )
+    )
+    planned = plan(model, X86, DEFAULT)
+    assert planned.absorbed == frozenset()
+    assert "clip" in planned.float_nodes
