@@ -265,6 +265,13 @@ class TestOtherOperators:
     def test_values_pass_in_int8_if_the_scale_stays(self, op: str, attributes: dict[str, object]) -> None:
         assert in_int8(ORT, after_quantized_conv(op, **attributes), ["a", "op"]) == ["a", "op"]
 
+    def test_max_pool_is_fast_only_behind_an_int8_convolution(self) -> None:
+        """Without one, it keeps the layout NCHW, whose kernel for bytes took 78 times as long (192×28×28, 3×3)."""
+        assert nodes(ORT, after_quantized_conv("MaxPool", kernel_shape=[2, 2]))["op"].op == "NhwcMaxPool"
+        g = Graph(1, 16, 8, 8)
+        pool = g.quantized(g.add("MaxPool", [g.quantized("x")], "op", kernel_shape=[2, 2]))
+        assert nodes(ORT, g.model(g.quantized(g.conv(pool, "a", 16, 16))))["op"].op == "MaxPool"
+
     def test_max_pool_to_another_scale_runs_in_float(self) -> None:
         model = after_quantized_conv("MaxPool", 0.03, kernel_shape=[2, 2], strides=[2, 2])
         assert in_int8(ORT, model, ["a", "op"]) == ["a"]
@@ -305,6 +312,31 @@ def dense(op: str, shape: tuple[int, ...], *, bias: str = "", output: bool = Fal
         y = g.add("MatMul", inputs, "dense")
         y = g.add("Add", [y, values], "bias") if bias else y
     return g.model(g.quantized(y) if output else y)
+
+
+def attention(*, quantized: bool) -> bytes:
+    """softmax(q(x) · k(x)ᵀ) · v(x); Q/DQ behind everything, or only before the matrix products with weights."""
+    g = Graph(1, 7, 32)
+    x = g.quantized("x")
+    q, k, v = (g.add("MatMul", [x, g.weight(f"w{name}", (32, 32), axis=1)], name) for name in "qkv")
+    k = g.add("Transpose", [g.quantized(k) if quantized else k], "transpose", perm=[0, 2, 1])
+    k = g.quantized(k) if quantized else k
+    score = g.add("MatMul", [g.quantized(q) if quantized else q, k], "score")
+    weight = g.add("Softmax", [g.quantized(score, 0.3) if quantized else score], "softmax", axis=-1)
+    weight = g.quantized(weight, 1 / 255, 0) if quantized else weight
+    return g.model(g.add("MatMul", [weight, g.quantized(v) if quantized else v], "out"))
+
+
+class TestAttention:
+    """ONNX Runtime gains from Q/DQ everywhere; a product of two activations stays float otherwise."""
+
+    def test_onnxruntime_multiplies_activations_in_int8(self) -> None:
+        names = ["q", "k", "v", "transpose", "score", "softmax", "out"]
+        assert in_int8(ORT, attention(quantized=True), names) == names
+        assert in_int8(ORT, attention(quantized=False), names) == ["q", "k", "v"]
+
+    def test_openvino_multiplies_by_weights_in_int8(self) -> None:
+        assert in_int8(OPENVINO, attention(quantized=False), ["q", "k", "v"]) == ["q", "k", "v"]
 
 
 class TestDense:

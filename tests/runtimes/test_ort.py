@@ -9,7 +9,7 @@ from onnx import TensorProto
 
 from tests.runtimes.graphs import SCALE, Graph
 from tinyint.errors import DataError, ModelError, TargetError
-from tinyint.runtimes.ort import RUNTIME
+from tinyint.runtimes.ort import RUNTIME, _options
 
 X = {"x": np.array([[1, -2, 3], [4, 5, -6]], np.float32)}
 
@@ -146,8 +146,15 @@ def test_weight_only_weights_are_dequantized_at_load() -> None:
     assert [row.op for row in RUNTIME.executed(weight_only())] == ["MatMul"]
 
 
+def test_idle_sessions_do_not_spin() -> None:
+    """A session of 2 threads kept a core busy between its runs: another runtime's took 8.2 ms instead of 4.6."""
+    options = _options(double_and_relu(2, 3), 2, True)
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (2, 1)
+
+
 def test_the_simulation_keeps_every_node() -> None:
-    """Unoptimized, a float graph and its sum in a changed order differ; here: Q/DQ clip and round as they stand."""
+    """Q/DQ clip, and round ties to even, as they stand."""
     g = Graph(1, 3)
     model = g.model(g.quantized("x", scale=1.0, zero_point=0))
     out = RUNTIME.open(model, optimize=False).run({"x": np.array([[-1.0, 2.5, 300.0]], np.float32)})
