@@ -47,7 +47,7 @@ def quantize_dynamic(
         assert weight is not None
         qparams = params[node.name or "", 1]
         codes = quantize(weight, qparams)
-        if node.op_type == "Gemm" and node.attributes.get_int("transB", 0):
+        if node.op_type == "Gemm" and node.attributes.get_int("transB", 0) == 1:
             codes = codes.T
         rewriter.replace(node, codes, qparams.scale)
     return model, plans, {name: reason for name, reason in reasons.items() if reason is not None}
@@ -62,7 +62,7 @@ def _refusal(node: ir.Node, target: Target, rules: dict[str, Rule]) -> str | Non
     weight = node.inputs[1]
     if constant_of(weight) is None or not is_float32(weight) or len(static_shape(weight) or ()) != 2:
         return "its weights are not a constant float32 matrix"
-    if not is_float32(node.inputs[0]) or node.attributes.get_int("transA", 0):
+    if not is_float32(node.inputs[0]) or node.attributes.get_int("transA", 0) == 1:
         return "its input is transposed or not float32"
     return None
 

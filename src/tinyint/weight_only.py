@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from tinyint.errors import ModelError
 from tinyint.graph.ops import weight_axis
+from tinyint.graph.passes.opset import upgrade_opset
 from tinyint.graph.walk import constant_of, is_float32
 from tinyint.numerics import INT8
 from tinyint.plan import ConstantPlan, Role, Use
@@ -30,9 +32,16 @@ def quantize_weights(
 ) -> tuple[ir.Model, dict[Use, ConstantPlan]]:
     """A copy of the prepared `model` with integer weights, and where they are read.
 
-    int16 needs opset 21 (ONNX operator specification, DequantizeLinear-21), to which the copy is raised.
+    int16 needs opset 21 (ONNX operator specification, DequantizeLinear-21), to which the copy is raised; ModelError if
+    that fails.
     """
-    model = model.clone()
+    bits = {weights.bits for weights in (recipe.weights, *(r.weights for r in rules.values() if r.weights))}
+    model = upgrade_opset(model.clone(), _INT16_OPSET) if 16 in bits else model.clone()
+    if 16 in bits and model.opset_imports[""] < _INT16_OPSET:
+        raise ModelError(
+            f"int16 weights need opset {_INT16_OPSET}, to which the model cannot be converted from "
+            f"opset {model.opset_imports['']}; export it again, or use 8 bits"
+        )
     plans = {
         (node.name or "", i): _plan(node, i, recipe, rules.get(node.name or ""))
         for node in model.graph
@@ -42,8 +51,6 @@ def quantize_weights(
     }
     nodes = {node.name or "": node for node in model.graph}
     quantize_constants(model.graph, assign_constants(nodes, plans))
-    if any(plan.scheme is not None and plan.scheme.qtype.bits == 16 for plan in plans.values()):
-        model.graph.opset_imports[""] = max(model.graph.opset_imports[""], _INT16_OPSET)
     return model, plans
 
 

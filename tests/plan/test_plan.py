@@ -104,7 +104,9 @@ def test_op_types_leave_the_others_in_float():
 
 
 def test_per_tensor_weights_and_seven_bits():
-    planned = plan(residual(), X86, DEFAULT.with_settings(["weights.granularity=per_tensor", "weights.bits=7"]))
+    planned = plan(
+        residual(), X86, DEFAULT.with_settings(["weights.granularity=per_tensor", "weights.bits=7"])
+    )
     scheme = planned.constants["conv1", 1].scheme
     assert scheme is not None
     assert (scheme.axis, scheme.qtype.qmin, scheme.qtype.qmax) == (None, -63, 63)

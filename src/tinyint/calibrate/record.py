@@ -6,7 +6,6 @@ The file is an `.npz`. The same model and samples give the same bytes, in whatev
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,16 +78,9 @@ class CalibrationRecord:
             raise RecordError(
                 f"{path}: there is no such file; make a record with `tinyint calibrate`"
             ) from None
-        except (
-            OSError,
-            EOFError,
-            zipfile.BadZipFile,
-            ValueError,
-            KeyError,
-            TypeError,
-            OverflowError,
-        ) as error:
-            # np.load tells a damaged file in any of these ways.
+        except RecordError:
+            raise
+        except Exception as error:  # zipfile, zlib, json and NumPy tell a damaged file in a dozen ways
             raise RecordError(
                 f"{path}: not a calibration record, or a damaged one ({error}); make it anew with `tinyint calibrate`"
             ) from error

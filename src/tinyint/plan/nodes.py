@@ -99,12 +99,12 @@ def _follow(node: ir.Node, target: Target, decisions: Decisions) -> str | None:
     if target.operators[node.op_type].inputs is Inputs.RESIDUAL:
         return None if residual_input(node, decisions) is not None else _BESIDE_FLOAT
     computed = [value for _, value in data_inputs(node) if constant_of(value) is None]
-    held = [value for value in computed if _held_in_int8(value, target, decisions)]
-    if not held:
+    others = [value for value in computed if not _held_in_int8(value, target, decisions)]
+    if len(others) == len(computed):
         return _BESIDE_FLOAT
-    if len(held) < len(computed) and not _feeds_int8(node, decisions):
-        return _BESIDE_FLOAT
-    return None
+    if _feeds_int8(node, decisions) or all(_quantized_for_weights(value, decisions) for value in others):
+        return None
+    return _BESIDE_FLOAT
 
 
 def _held_in_int8(value: ir.Value, target: Target, decisions: Decisions) -> bool:
@@ -153,6 +153,12 @@ def _depth(value: ir.Value) -> int:
             break
         producer = source.producer()
     return depth
+
+
+def _quantized_for_weights(value: ir.Value, decisions: Decisions) -> bool:
+    """Whether an int8 operator with weights reads the tensor, so that a quantizer stands on it already."""
+    readers = [node for node, _ in consumers(value) if kind_of(node) is Kind.COMPUTE]
+    return any(decisions.get(node.name or "", "float") is None for node in readers)
 
 
 def _feeds_int8(node: ir.Node, decisions: Decisions) -> bool:

@@ -15,13 +15,13 @@ __all__ = ["upgrade_opset"]
 WANTED, LEAST = 17, 13
 
 
-def upgrade_opset(model: ir.Model) -> ir.Model:
-    """A converted model if it is below opset 17; the model itself if it is new enough.
+def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
+    """A converted model if it is below opset `wanted`; the model itself if it is new enough.
 
     A model at 13 or above that cannot be converted is kept. Raises ModelError, with the operator, below that.
     """
     opset = model.opset_imports.setdefault("", WANTED)
-    if opset >= WANTED:
+    if opset >= wanted:
         return model
     if opset < OLDEST_OPSET:
         raise ModelError(
@@ -29,7 +29,7 @@ def upgrade_opset(model: ir.Model) -> ir.Model:
         )
     proto, weights = weightless_proto(model)
     reason = ""
-    for target in (WANTED, LEAST):
+    for target in (wanted, LEAST):
         if opset >= target:
             break
         try:
@@ -45,7 +45,7 @@ def upgrade_opset(model: ir.Model) -> ir.Model:
         return result
     if opset < LEAST:
         raise ModelError(
-            f"the model has opset {opset} and cannot be converted to {LEAST} or {WANTED}: {reason}; "
-            f"export it again with opset {WANTED}"
+            f"the model has opset {opset} and cannot be converted to {LEAST} or {wanted}: {reason}; "
+            f"export it again with opset {wanted}"
         )
     return model

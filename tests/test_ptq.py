@@ -1,0 +1,149 @@
+"""The main path, end to end: what is simulated is what runs, on the real runtimes, in LSB."""
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from tests.models import depthwise, inception, noise, residual, transformer
+from tinyint import qdq
+from tinyint.calibrate import CalibrationRecord, calibrate
+from tinyint.data import Sample
+from tinyint.errors import ModelError
+from tinyint.graph.io import is_quantized
+from tinyint.numerics import sqnr_db
+from tinyint.ptq import Quantized, prepare_float, quantize
+from tinyint.recipe import Recipe
+from tinyint.runtimes import get_runtime
+from tinyint.runtimes.host import host
+from tinyint.runtimes.tensorrt import check
+from tinyint.targets import get_target
+
+ORT = get_runtime("onnxruntime")
+NETWORKS = [residual, inception, depthwise, transformer]
+vnni = pytest.mark.skipif(not host().has_vnni, reason="int8 kernels without saturation need VNNI")
+
+
+def record_for(model: ir.Model, count: int = 8) -> CalibrationRecord:
+    samples = [Sample(inputs, name=str(i)) for i, inputs in enumerate(noise(model, count))]
+    return calibrate(model, samples, fingerprint="f", threads=1)
+
+
+def static(model: ir.Model, target: str = "x86-vnni", *settings: str) -> Quantized:
+    return quantize(
+        model,
+        target=get_target(target),
+        recipe=Recipe.load("default").with_settings(settings),
+        record=lambda: record_for(model),
+    )
+
+
+def outputs(runtime, model: ir.Model, samples, **options) -> np.ndarray:
+    session = runtime.open(model, threads=1, **options)
+    return np.stack([next(iter(session.run(s).values())) for s in samples])
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("target", ["x86-vnni", "x86-avx2", "arm64", "generic", "openvino", "tensorrt"])
+def test_close_to_float_on_every_target(network, target):
+    model = network()
+    quantized = static(model, target)
+    samples = noise(model, 4, seed=1)
+    reference = outputs(ORT, model, samples)
+    assert is_quantized(quantized.model)
+    assert sqnr_db(reference, outputs(ORT, quantized.model, samples, optimize=False)) > 20
+
+
+@vnni
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(("target", "runtime"), [("x86-vnni", "onnxruntime"), ("openvino", "openvino")])
+def test_what_is_simulated_is_what_runs(network, target, runtime):
+    model = network()
+    quantized = static(model, target)
+    samples = noise(model, 4, seed=2)
+    simulated = outputs(ORT, quantized.model, samples, optimize=False)
+    real = outputs(get_runtime(runtime), quantized.model, samples)
+    (name,) = [value.name for value in quantized.model.graph.outputs]
+    scales = {
+        t.name.removesuffix("_float"): float(t.params.scale)
+        for t in qdq.read(quantized.model)
+        if not t.constant
+    }
+    lsb = scales.get(name, np.ptp(simulated) / 255)
+    off = np.abs(real - simulated) / lsb
+    assert (off > 1.01).mean() <= 0.001
+    assert np.ptp(simulated) > 20 * lsb  # the comparison says something
+
+
+@vnni
+@pytest.mark.parametrize("network", [residual, inception, depthwise])
+def test_planned_nodes_really_run_in_int8(network):
+    model = network()
+    quantized = static(model)
+    executed = {source: row for row in ORT.executed(quantized.model) for source in row.sources}
+    weighted = [
+        n.name for n in quantized.prepared.graph if n.op_type in ("Conv", "Gemm", "Add", "Concat", "MaxPool")
+    ]
+    assert weighted
+    assert [name for name in weighted if not executed[name].int8] == []
+
+
+def test_tensorrt_graphs_keep_nvidias_rules():
+    for network in NETWORKS:
+        assert check(static(network(), "tensorrt").model) == []
+
+
+def test_inputs_and_outputs_stay_as_they_are():
+    model = residual()
+    quantized = static(model)
+    for before, after in (
+        (model.graph.inputs, quantized.model.graph.inputs),
+        (model.graph.outputs, quantized.model.graph.outputs),
+    ):
+        assert [(v.name, v.dtype, v.shape) for v in before] == [(v.name, v.dtype, v.shape) for v in after]
+
+
+def test_one_record_serves_every_target_without_data():
+    model = residual()
+    record = record_for(model)
+    for target in ("x86-vnni", "openvino", "tensorrt", "arm64"):
+        quantize(model, target=get_target(target), recipe=Recipe.load("default"), record=lambda: record)
+
+
+def test_seven_bit_weights_on_avx2():
+    codes = [
+        v.const_value.numpy()
+        for v in static(residual(), "x86-avx2").model.graph.initializers.values()
+        if "w1_q" in v.name
+    ]
+    assert codes
+    assert max(np.abs(c.astype(int)).max() for c in codes) == 63
+
+
+def test_the_model_says_what_it_is():
+    props = static(residual()).model.metadata_props
+    assert props["tinyint.target"] == "x86-vnni"
+    assert props["tinyint.method"] == "static"
+    assert Recipe.parse(__import__("yaml").safe_load(props["tinyint.recipe"])).calibration == "mse"
+
+
+def test_a_quantized_model_is_refused():
+    with pytest.raises(ModelError, match="quantized already"):
+        prepare_float(static(residual()).model)
+
+
+def test_quantizing_leaves_the_float_model_alone():
+    model = residual()
+    samples = noise(model, 2)
+    before = outputs(ORT, model, samples)
+    static(model)
+    assert np.array_equal(before, outputs(ORT, model, samples))
+
+
+@pytest.mark.parametrize(
+    "algorithm", ["minmax", "absmax", "moving_average", "average", "percentile", "mse", "kl", "emd"]
+)
+def test_every_calibration_algorithm_makes_a_working_model(algorithm):
+    model = residual()
+    quantized = static(model, "x86-vnni", f"calibration={algorithm}")
+    samples = noise(model, 4, seed=1)
+    assert sqnr_db(outputs(ORT, model, samples), outputs(ORT, quantized.model, samples)) > 15

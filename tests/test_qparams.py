@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+
+from tests.graph.build import build
+from tests.models import inception, residual, transformer
+from tinyint.calibrate import CalibrationRecord
+from tinyint.errors import ModelError, RecordError
+from tinyint.graph.flow import observed
+from tinyint.graph.prepare import prepare
+from tinyint.observers import Summary
+from tinyint.plan import plan
+from tinyint.qparams import assign_qparams
+from tinyint.ranges import RangeMethod
+from tinyint.recipe import Recipe
+from tinyint.targets import get_target
+
+MINMAX = RangeMethod(algorithm="minmax")
+DEFAULT = Recipe.load("default")
+X86 = get_target("x86-vnni")
+
+
+def record_of(model, **ranges: tuple[float, float]) -> CalibrationRecord:
+    """A record in which every observed tensor spans [-1, 1], but for those given."""
+    record = CalibrationRecord("fingerprint")
+    for value in observed(model.graph):
+        lo, hi = ranges.get(value.name, (-1.0, 1.0))
+        summary = record.summaries.setdefault(value.name, Summary())
+        summary.update(lo, hi, np.float32([lo, hi]), b"0" * 16)
+    return record
+
+
+def test_scales_by_hand():
+    model = residual()
+    assignment = assign_qparams(
+        model, plan(model, X86, DEFAULT), record_of(model, x=(-1.0, 4.1), ar=(0.0, 5.1)), MINMAX
+    )
+    x, ar = assignment.tensors["x"], assignment.tensors["ar"]
+    assert (x.scale, x.zero_point) == (np.float32(0.02), 50)
+    assert (ar.scale, ar.zero_point) == (np.float32(0.02), 0)
+
+
+def test_bias_scale_is_exactly_input_times_weight_scale():
+    model = residual()
+    planned = plan(model, X86, DEFAULT)
+    assignment = assign_qparams(model, planned, record_of(model), MINMAX)
+    weight = assignment.constants["conv1", 1].scale
+    bias = assignment.constants["conv1", 2].scale
+    assert bias.shape == (8,)
+    assert np.array_equal(bias, assignment.tensors["x"].scale * weight)
+
+
+def test_a_group_spans_the_ranges_of_its_members():
+    model = inception()
+    record = record_of(model, ar=(0.0, 1.0), br=(0.0, 7.0), c=(0.0, 7.0))
+    tensors = assign_qparams(model, plan(model, X86, DEFAULT), record, MINMAX).tensors
+    assert {float(tensors[name].scale) for name in ("ar", "br", "c", "p")} == {float(np.float32(7 / 255))}
+
+
+def test_the_range_of_softmax_is_known():
+    model = transformer()
+    planned = plan(model, X86, DEFAULT.with_settings(["op_types=all"]))
+    if "p" in planned.tensors and planned.tensors["p"].fixed_range:
+        params = assign_qparams(model, planned, record_of(model, p=(0.0, 0.3)), MINMAX).tensors["p"]
+        assert params.scale == np.float32(1 / 255)
+
+
+def test_a_huge_bias_costs_weight_resolution_not_the_bias():
+    weights = np.full((2, 1, 1, 1), 1e-6, np.float32)
+    model = prepare(
+        build(
+            """
+            net (float[1, 1, 2, 2] x) => (float[1, 2, 2, 2] y) { [conv] y = Conv (x, w, b) }
+            """,
+            w=weights,
+            b=np.float32([1e6, 1e-3]),
+        )
+    )
+    constants = assign_qparams(model, plan(model, X86, DEFAULT), record_of(model), MINMAX).constants
+    raised, plain = constants["conv", 1].scale
+    assert plain == np.float32(1e-6) / np.float32(127)
+    assert raised > 1000 * plain
+    assert 1e6 / float(constants["conv", 2].scale[0]) < 2**31
+
+
+def test_a_record_of_another_model_is_refused_by_the_tensor_it_lacks():
+    model = residual()
+    record = record_of(model)
+    del record.summaries["br"]
+    with pytest.raises(RecordError, match="'br'"):
+        assign_qparams(model, plan(model, X86, DEFAULT), record, MINMAX)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_named(bad):
+    model = prepare(
+        build(
+            "net (float[1, 1, 2, 2] x) => (float[1, 1, 2, 2] y) { [conv] y = Conv (x, w) }",
+            w=np.full((1, 1, 1, 1), bad, np.float32),
+        )
+    )
+    with pytest.raises(ModelError, match="'w' of node 'conv'"):
+        assign_qparams(model, plan(model, X86, DEFAULT), record_of(model), MINMAX)
+
+
+def test_a_dead_channel_has_scale_one():
+    model = prepare(
+        build(
+            "net (float[1, 1, 2, 2] x) => (float[1, 2, 2, 2] y) { [conv] y = Conv (x, w) }",
+            w=np.float32([0.0, 1.27]).reshape(2, 1, 1, 1),
+        )
+    )
+    constants = assign_qparams(model, plan(model, X86, DEFAULT), record_of(model), MINMAX).constants
+    assert constants["conv", 1].scale.tolist() == [1.0, np.float32(0.01)]
