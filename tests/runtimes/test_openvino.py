@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 
@@ -96,6 +97,14 @@ def test_executed_nodes_are_traced_to_the_source() -> None:
     assert rows["conv1"].op == "Convolution"
     assert "I8" in rows["conv1"].detail
     assert all(row.op not in ("Const", "Input", "Output") for row in rows.values())
+
+
+def test_names_that_openvino_extends_are_traced_too() -> None:
+    g = Graph(2, 3)
+    g.add("Relu", ["x"], "fc")
+    source = ir.from_proto(onnx.load_model_from_string(g.model("fc_out"))).graph
+    for layer in ("fc", "fc/WithoutBiases/DequantizationMultiply", "fc_out", "fc_out_original"):
+        assert openvino._sources([layer, "Constant_12"], source) == ("fc",)
 
 
 def test_without_openvino_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from tests.runtimes.graphs import SCALE, Graph
 from tinyint.errors import DataError, ModelError, TargetError
@@ -178,6 +178,21 @@ def test_float_convolutions_keep_their_names_when_their_layout_changes() -> None
     x = g.add("Relu", [g.add("Conv", ["x", weight], "conv")], "relu")
     (row,) = [row for row in RUNTIME.executed(g.model(x)) if "Conv" in row.op]
     assert (row.name, row.sources, row.int8) == ("conv", ("conv", "relu"), False)
+
+
+def test_a_dynamic_product_is_traced_through_its_rescaling() -> None:
+    g = Graph(4, 32)
+    q = ["x_q", "x_scale", "x_zero_point"]
+    g.nodes.append(helper.make_node("DynamicQuantizeLinear", ["x"], q, name="dynamic"))
+    weight = [g.constant("w", np.ones((32, 8), np.int8)), g.constant("w_zero_point", np.int8(0))]
+    product = g.add("MatMulInteger", [q[0], weight[0], q[2], weight[1]], "product")
+    scale = g.add("Mul", ["x_scale", g.constant("w_scale", np.float32(0.1))], "scale")
+    scaled = g.add("Mul", [g.add("Cast", [product], "cast", to=TensorProto.FLOAT), scale], "scaled")
+    (row,) = RUNTIME.executed(
+        g.model(g.add("Add", [scaled, g.constant("b", np.ones(8, np.float32))], "bias"))
+    )
+    assert (row.name, row.op, row.int8) == ("product", "DynamicQuantizeMatMul", True)
+    assert row.sources == ("product", "cast", "scaled", "bias")
 
 
 def test_executed_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "float16":
 _CAPABILITY: dict[Precision, str] = {"float32": "FP32", "bfloat16": "BF16", "float16": "FP16"}
 _NOT_RUN = {"Input", "Output"}
 # What OpenVINO appends to a source node's name when it splits or fuses the node.
-_SUFFIX = re.compile(r"(/WithoutBiases|/Dequantization\w+|_original)$")
+_SUFFIX = re.compile(r"(/WithoutBiases|/Dequantization\w+|_original)+$")
 
 
 class OpenVINOSession:

@@ -36,6 +36,7 @@ _BYTE = {ir.DataType.INT8, ir.DataType.UINT8}
 # What a weighted node absorbs when it is followed by it: an activation or its bias.
 _WEIGHTED = re.compile(r"Conv|Gemm|MatMul")
 _EPILOGUE = {"Add", "Clip", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Tanh"}
+_RESCALING = {"Cast", "Mul"}  # of the int32 result of MatMulInteger
 
 
 def describe(graph: ir.Graph, source: ir.Graph) -> list[Executed]:
@@ -111,11 +112,12 @@ def _by_name(node: ir.Node, by_name: dict[str, ir.Node], by_value: dict[str, ir.
 def _walk(node: ir.Node, claimed: set[str], *, forward: bool) -> list[ir.Node]:
     """The nodes that were fused into `node`: its activation and bias behind it, or what stands before those."""
     path: list[ir.Node] = []
+    epilogue = _EPILOGUE | _RESCALING if node.op_type.endswith("Integer") else _EPILOGUE
     while True:
         step = _only_consumer(node) if forward else _first_producer(node)
         if step is None or (step.name or "") in claimed or step.op_type in _QDQ:
             return path
-        if forward and step.op_type not in _EPILOGUE:
+        if forward and step.op_type not in epilogue:
             return path
         claimed.add(step.name or "")
         path.insert(len(path) if forward else 0, step)
