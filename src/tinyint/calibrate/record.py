@@ -67,7 +67,7 @@ class CalibrationRecord:
     def load(cls, path: str | Path) -> CalibrationRecord:
         """Reads a record. Raises RecordError if it cannot be read or is damaged."""
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
                 if missing := [name for name in _ARRAYS if name not in archive]:
                     raise RecordError(
                         f"{path}: not a calibration record: it lacks {', '.join(missing)}; "
