@@ -145,7 +145,7 @@ def _options(model: ModelSource, threads: int | None, optimize: bool) -> Any:
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
     # Idle threads that spin would take the cores from the next session that runs.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    if metadata(model).get("tinyint.method") == "weight_only":
+    if metadata(model).get("tinyint.method") in ("weight_only", "dynamic"):
         # Lets constant folding dequantize the weights once, at load, instead of in every call.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     return options
