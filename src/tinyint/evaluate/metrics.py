@@ -1,0 +1,87 @@
+"""How good an output is: pure functions of arrays, and sums that grow by one sample at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tinyint.numerics import Array
+
+__all__ = ["NoiseSum", "blocks", "cosine", "rank_of", "top_k"]
+
+_BLOCK = 1 << 18
+
+
+def top_k(logits: ArrayLike, labels: ArrayLike, k: int) -> NDArray[np.bool_]:
+    """For each row of `logits` (N, classes), whether its label, `labels` (N,), is among the k highest; shape (N,)."""
+    return rank_of(logits, labels) < k
+
+
+def rank_of(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
+    """The place of each row's label, from 0, when the classes of `logits` (N, classes) are sorted downward; (N,).
+
+    Of equal logits the lower class comes first, as with argmax, so that the result does not hang on the sorting.
+    NaN counts as the lowest.
+    """
+    scores, classes = np.asarray(logits), np.asarray(labels, np.int64)
+    if np.issubdtype(scores.dtype, np.floating):
+        scores = np.where(np.isnan(scores), -np.inf, scores)
+    own = np.take_along_axis(scores, classes[:, None], axis=1)
+    lower = np.arange(scores.shape[1]) < classes[:, None]
+    ahead = (scores > own) | ((scores == own) & lower)
+    return np.asarray(ahead.sum(axis=1), np.int64)
+
+
+def cosine(a: Array, b: Array) -> float:
+    """The cosine of the angle between two arrays of one shape, over the elements that are finite in both.
+
+    Two zero arrays are equal, 1; a zero array and another one have nothing in common, 0.
+    """
+    product = square_a = square_b = 0.0
+    for x, y in blocks(a, b):
+        finite = np.isfinite(x) & np.isfinite(y)
+        u, v = x[finite], y[finite]
+        product, square_a, square_b = product + float(u @ v), square_a + float(u @ u), square_b + float(v @ v)
+    if square_a == 0.0 or square_b == 0.0:
+        return 1.0 if square_a == square_b else 0.0
+    return min(1.0, max(-1.0, product / (math.sqrt(square_a) * math.sqrt(square_b))))
+
+
+@dataclass(kw_only=True)
+class NoiseSum:
+    """Signal and noise energy of a tensor, over any number of arrays."""
+
+    signal: float = 0.0
+    noise: float = 0.0
+
+    def add(self, reference: Array, value: Array) -> None:
+        """Equal infinities are no noise; an infinity that only one side has makes the noise infinite."""
+        for r, v in blocks(reference, value):
+            with np.errstate(invalid="ignore"):
+                difference = np.where(r == v, 0.0, r - v)
+            self.noise += float(np.square(difference).sum())
+            self.signal += float(np.square(r[np.isfinite(r)]).sum())
+
+    def merge(self, other: NoiseSum) -> None:
+        self.signal += other.signal
+        self.noise += other.noise
+
+    @property
+    def sqnr_db(self) -> float:
+        """10·log10(signal / noise): inf if there is no noise, -inf if there is nothing else."""
+        if self.noise == 0.0:
+            return math.inf
+        ratio = self.signal / self.noise
+        return 10.0 * math.log10(ratio) if ratio > 0 else -math.inf
+
+
+def blocks(a: Array, b: Array) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Two arrays of one shape, flat and in float64, a piece at a time: a copy of the whole would double the memory."""
+    flat_a, flat_b = a.reshape(-1), b.reshape(-1)
+    for start in range(0, flat_a.size, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        yield flat_a[part].astype(np.float64), flat_b[part].astype(np.float64)
