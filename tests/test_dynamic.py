@@ -21,7 +21,12 @@ def dynamic(model, target="x86-vnni", *settings):
 def gemm():
     return prepare(
         build(
-            "net (float[N, 24] x) => (float[N, 10] y) { [one] a = Gemm <transB = 1> (x, w1, b1) \n [two] y = Gemm (a, w2) }",
+            """
+            net (float[N, 24] x) => (float[N, 10] y) {
+              [one] a = Gemm <transB = 1> (x, w1, b1)
+              [two] y = Gemm (a, w2)
+            }
+            """,
             w1=(32, 24),
             b1=(32,),
             w2=(32, 10),

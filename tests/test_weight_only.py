@@ -61,7 +61,7 @@ def test_all_weights_shrink_and_outputs_stay(runtime, settings, share, db):
 
 def test_every_weight_is_stored_as_integers():
     quantized = stored(network())
-    assert {use for use in quantized.constants} == {("conv", 1), ("fc", 1), ("table", 0)}
+    assert set(quantized.constants) == {("conv", 1), ("fc", 1), ("table", 0)}
     assert not [
         v
         for v in quantized.model.graph.initializers.values()
