@@ -114,7 +114,10 @@ def test_real_runtimes_run_what_was_planned(target: str) -> None:
     found = read_coverage(quantized, get_runtime(quantized.target.runtime))
     assert found.measured
     assert (found.macs_int8, found.macs_planned, found.warnings) == (1.0, 1.0, ())
-    assert "erf" in [node.name for node in found.float_nodes]
+    # OpenVINO computes Erf inside the int8 convolution, and starts again from floats behind it.
+    assert [node.name for node in found.float_nodes] == (
+        ["pool"] if target == "openvino" else ["erf", "pool"]
+    )
 
 
 def test_a_skipped_convolution_costs_its_share_on_onnxruntime() -> None:
@@ -161,7 +164,7 @@ def test_a_target_of_another_processor_is_not_measured_on_this_one() -> None:
 
 
 def test_shape_arithmetic_is_no_float_node_and_unknown_costs_are_told() -> None:
-    text = """net (float[N,3,H,W] x) => (float[N,M] y, float z) {
+    text = """net (float[N,3,H,W] x) => (float[N,M] y, int64[4] u, float z) {
         [conv] c = Conv(x, w)
         [sh] s = Shape(x)
         [two] t = Constant<value_ints = [2]>()
@@ -169,12 +172,7 @@ def test_shape_arithmetic_is_no_float_node_and_unknown_costs_are_told() -> None:
         [flat] y = Flatten(c)
         [sum] z = ReduceSum<keepdims = 0>(c)
     }"""
-    prepared = prepare(
-        build(
-            text.replace("float[N,M] y", "float[N,M] y, int64[4] u").replace("u = Div", "u = Div"),
-            w=(4, 3, 1, 1),
-        )
-    )
+    prepared = prepare(build(text, w=(4, 3, 1, 1)))
     chosen = Recipe.load("default")
     quantized = quantize(
         prepared, target=get_target("generic"), recipe=chosen, record=lambda: record(prepared)
