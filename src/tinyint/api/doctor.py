@@ -1,0 +1,62 @@
+"""The verb `doctor`: what this machine can do."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import tinyint
+from tinyint.calibrate.cache import RecordCache
+from tinyint.runtimes import RUNTIMES, get_runtime
+from tinyint.runtimes.host import default_target_name, expected_gain, host
+
+__all__ = ["Examination", "doctor"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """The machine and what is installed. `runtimes`: version by name, None for what is missing."""
+
+    tinyint: str
+    python: str
+    cpu: str
+    machine: str
+    cores: int
+    instruction_sets: tuple[str, ...]
+    vnni: bool
+    runtimes: Mapping[str, str | None]
+    default_target: str
+    expected_gain: str
+    cache_directory: str
+    cache_bytes: int
+
+
+_TOLD = (
+    ("AVX2", "has_avx2"),
+    ("AVX-512", "has_avx512"),
+    ("VNNI", "has_vnni"),
+    ("AMX int8", "has_amx_int8"),
+    ("bfloat16", "has_bfloat16"),
+    ("dot product", "has_dotprod"),
+    ("i8mm", "has_i8mm"),
+)
+
+
+def doctor() -> Examination:
+    """Looks at this machine; runs and changes nothing."""
+    machine, cache = host(), RecordCache()
+    return Examination(
+        tinyint=tinyint.__version__,
+        python=platform.python_version(),
+        cpu=machine.model,
+        machine=machine.machine,
+        cores=machine.cores,
+        instruction_sets=tuple(name for name, fact in _TOLD if getattr(machine, fact)),
+        vnni=machine.has_vnni,
+        runtimes={name: get_runtime(name).available() for name in RUNTIMES},
+        default_target=default_target_name(),
+        expected_gain=expected_gain(),
+        cache_directory=str(cache.directory),
+        cache_bytes=cache.size(),
+    )

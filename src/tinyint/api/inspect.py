@@ -1,0 +1,155 @@
+"""The verb `inspect`: what is in a model, whoever made it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from tinyint.api.opening import runtime_for
+from tinyint.api.source import Model, RecipeSource, Source, resolve_recipe
+from tinyint.errors import ModelError
+from tinyint.evaluate.coverage import FloatNode
+from tinyint.graph.io import is_quantized
+from tinyint.graph.prepare import prepare
+from tinyint.graph.walk import macs
+from tinyint.plan import plan
+from tinyint.report import TensorRow
+from tinyint.report.prove import tensor_rows
+from tinyint.runtimes import Executed
+from tinyint.targets import TARGETS, get_target
+
+__all__ = ["Inspection", "Planned", "inspect"]
+
+_NOT_TOLD = "not known: the file does not say"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """What quantizing a float model would do on one target; `problem` says why it would not be done at all."""
+
+    target: str
+    macs_int8: float
+    nodes_int8: int
+    float_nodes: tuple[FloatNode, ...]
+    problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What is in a model.
+
+    * `quantized`: whether it holds integer operators; `made_by`: the version of tinyint, None for another tool's
+    * `operators`: how many nodes of each type
+    * `executed`: the nodes that the runtime really runs, of a quantized model; empty if it is not installed
+    * `float_nodes`: those that compute in float, with the reason
+    * `tensors`: every quantizer; `plans`: of a float model, by target
+    """
+
+    model: str
+    quantized: bool
+    made_by: str | None
+    method: str | None
+    target: str | None
+    runtime: str
+    operators: dict[str, int]
+    executed: tuple[Executed, ...]
+    float_nodes: tuple[FloatNode, ...]
+    tensors: tuple[TensorRow, ...]
+    plans: tuple[Planned, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def nodes_int8(self) -> int:
+        return sum(node.int8 for node in self.executed)
+
+
+def inspect(
+    model: Model,
+    *,
+    runtime: str | None = None,
+    target: str | None = None,
+    recipe: RecipeSource = "default",
+) -> Inspection:
+    """Looks into a model. A float one is planned for each target (or the one that is named), and left as it is.
+
+    Raises ModelError for a file that cannot be read or that the runtime cannot load, RecipeError, TargetError.
+    """
+    source = Source.of(model)
+    facts = source.model.metadata_props
+    quantized = is_quantized(source.model)
+    used = runtime_for(source.model, runtime)
+    notes: list[str] = []
+    executed: tuple[Executed, ...] = ()
+    if quantized and used.available() and used.name != "tensorrt":
+        executed = tuple(used.executed(source.runnable))
+    elif quantized:
+        notes.append(f"{used.name} does not run here, so what it executes was not read back; try --runtime")
+    operators: dict[str, int] = {}
+    for node in source.model.graph:
+        operators[node.op_type] = operators.get(node.op_type, 0) + 1
+    return Inspection(
+        model=source.name,
+        quantized=quantized,
+        made_by=facts.get("tinyint.version"),
+        method=facts.get("tinyint.method"),
+        target=facts.get("tinyint.target"),
+        runtime=used.name,
+        operators=dict(sorted(operators.items(), key=lambda item: -item[1])),
+        executed=executed,
+        float_nodes=_float_nodes(source, executed) if quantized else (),
+        tensors=tensor_rows(source.model) if quantized else (),
+        plans=() if quantized else _plans(source, target, recipe),
+        notes=tuple(notes),
+    )
+
+
+def _float_nodes(source: Source, executed: tuple[Executed, ...]) -> tuple[FloatNode, ...]:
+    """The rows that are not int8, with the reasons that the file has for their source nodes."""
+    reasons = _reasons(source)
+    if not executed:
+        kinds = {node.name: node.op_type for node in source.model.graph}
+        return tuple(FloatNode(name=n, op=kinds.get(n, ""), reason=reason) for n, reason in reasons.items())
+    return tuple(
+        FloatNode(
+            name=row.name,
+            op=row.op,
+            reason=next((reasons[name] for name in (row.name, *row.sources) if name in reasons), _NOT_TOLD),
+        )
+        for row in executed
+        if not row.int8 and row.op not in ("QuantizeLinear", "DequantizeLinear")
+    )
+
+
+def _reasons(source: Source) -> dict[str, str]:
+    try:
+        found = json.loads(source.model.metadata_props.get("tinyint.float_nodes", "{}"))
+    except ValueError:
+        return {}
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _plans(source: Source, target: str | None, recipe: RecipeSource) -> tuple[Planned, ...]:
+    chosen, _ = resolve_recipe(recipe)
+    prepared = prepare(source.model)
+    cost = macs(prepared)
+    kinds = {node.name or "": node.op_type for node in prepared.graph}
+    found = []
+    for name in [get_target(target).name] if target else TARGETS:
+        try:
+            planned = plan(prepared, get_target(name), chosen)
+        except ModelError as error:
+            found.append(
+                Planned(target=name, macs_int8=0.0, nodes_int8=0, float_nodes=(), problem=str(error))
+            )
+            continue
+        found.append(
+            Planned(
+                target=name,
+                macs_int8=sum(cost.get(n, 0) for n in planned.int8_nodes) / max(sum(cost.values()), 1),
+                nodes_int8=len(planned.int8_nodes),
+                float_nodes=tuple(
+                    FloatNode(name=n, op=kinds[n], reason=reason) for n, reason in planned.float_nodes.items()
+                ),
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,97 @@
+"""The verbs that run models as they are: `open` and `benchmark`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnx_ir as ir
+
+from tinyint.api.source import Model, Source
+from tinyint.errors import DependencyError, ModelError
+from tinyint.evaluate.bench import Entry, Timing
+from tinyint.evaluate.bench import benchmark as run
+from tinyint.runtimes import Runtime, Session, get_runtime
+from tinyint.runtimes.base import Feeds, ModelSource, Precision, model_label
+from tinyint.runtimes.host import host
+from tinyint.runtimes.source import metadata
+from tinyint.targets import TARGETS
+
+__all__ = ["benchmark", "open", "runtime_for"]
+
+
+def open(
+    model: str | Path | bytes | ir.Model,
+    runtime: str | None = None,
+    threads: int | None = None,
+    precision: Precision | None = None,
+) -> Session:
+    """Loads a model, float or int8, on a runtime: the one that it was quantized for, else ONNX Runtime.
+
+    Weight-only models are dequantized once, at load, and so run at the float model's speed. Raises ModelError for a
+    file that cannot be loaded, DependencyError for a runtime that is not installed.
+    """
+    return runtime_for(model, runtime).open(_existing(model), threads=threads, precision=precision)
+
+
+def runtime_for(model: ModelSource, name: str | None = None) -> Runtime:
+    """The runtime of that name, or else the one that the model's metadata says it was quantized for."""
+    if name is None:
+        target = TARGETS.get(metadata(model).get("tinyint.target", ""))
+        name = target.runtime if target else "onnxruntime"
+    return get_runtime(name)
+
+
+def benchmark(
+    models: Sequence[Model],
+    *,
+    runtimes: Sequence[str] = (),
+    threads: int | None = None,
+    batch_size: int = 1,
+    warmup: int = 10,
+    iterations: int = 100,
+    precision: Precision | None = None,
+    feeds: Feeds | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+) -> list[Timing]:
+    """Latency of each model on each runtime (its own, if none is named), all of them in turn in this process.
+
+    Random values are fed unless `feeds` are given. `threads` are all cores by default. Raises ModelError, DataError
+    and DependencyError.
+    """
+    if not models:
+        raise ModelError("there is no model to measure")
+    entries = [
+        Entry(model=_existing(model), runtime=_installed(runtime_for(model, name)), precision=precision)
+        for model in models
+        for name in (runtimes or (None,))
+    ]
+    return run(
+        entries,
+        threads=threads or host().cores,
+        batch_size=batch_size,
+        warmup=warmup,
+        iterations=iterations,
+        feeds=feeds,
+        shapes=shapes,
+    )
+
+
+def _installed(runtime: Runtime) -> Runtime:
+    if runtime.available() is None:
+        raise DependencyError(
+            f"{runtime.name} is not installed; install it (pip install 'tinyint[{runtime.name}]'), or choose another "
+            "runtime with --runtime"
+        )
+    return runtime
+
+
+def _existing(model: ModelSource) -> ModelSource:
+    """The model, unless it is the path of nothing or of a damaged file, which tinyint says better than the runtimes."""
+    if isinstance(model, str | Path) and Path(model).suffix != ".xml":
+        Source.of(model)
+    elif isinstance(model, str | Path) and not Path(model).is_file():
+        raise ModelError(f"no such model file: '{model}'")
+    elif not isinstance(model, str | Path | bytes | ir.Model):
+        raise ModelError(f"{model_label(model)} is no model; give a path, bytes or an ir.Model")
+    return model

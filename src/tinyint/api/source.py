@@ -1,0 +1,128 @@
+"""What users hand over, model, recipe and preprocessing, brought into the project's own types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import onnx_ir as ir
+
+from tinyint.data import Preprocessing
+from tinyint.errors import ModelError
+from tinyint.graph.io import load_model, model_bytes, weight_bytes
+from tinyint.paddleslim import recipe_from_paddleslim
+from tinyint.paddleslim.tables import NOT_HONOURED, READ, SECTIONS
+from tinyint.recipe import Recipe, read_yaml
+from tinyint.runtimes.base import ModelSource, TensorSpec, model_label
+
+__all__ = ["Model", "RecipeSource", "Source", "input_specs", "resolve_preprocessing", "resolve_recipe"]
+
+Model: TypeAlias = "str | Path | ir.Model"
+RecipeSource: TypeAlias = "str | Path | Recipe | Mapping[str, Any]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A model as given: its graph, and the file that it is from, if any."""
+
+    model: ir.Model
+    path: Path | None
+
+    @classmethod
+    def of(cls, model: Model) -> Source:
+        """Raises ModelError for a file that cannot be read, and for what is no ONNX model."""
+        if isinstance(model, ir.Model):
+            return cls(model=model, path=None)
+        if isinstance(model, str | Path):
+            return cls(model=load_model(model), path=Path(model))
+        kinds = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+        if "torch" in kinds:
+            raise ModelError(
+                f"the model is a torch module ({type(model).__name__}); export it first, with "
+                "torch.onnx.export(module, (example,), 'model.onnx'), and give the file"
+            )
+        raise ModelError(
+            f"the model is a {type(model).__name__}; give the path of an ONNX file or an ir.Model"
+        )
+
+    @property
+    def runnable(self) -> ModelSource:
+        """What a runtime opens: the file where there is one, so that large weights are read once."""
+        return self.path or self.model
+
+    @property
+    def name(self) -> str:
+        return model_label(self.runnable)
+
+    def size(self) -> int:
+        """Bytes on disk, external data included; what it would be for a model in memory."""
+        weights = weight_bytes(self.model)
+        if self.path is not None:
+            file = self.path.stat().st_size
+            return file if file >= weights else file + weights
+        serialized = model_bytes(self.model)
+        return weights if serialized is None else len(serialized)
+
+
+def input_specs(model: ir.Model) -> tuple[TensorSpec, ...]:
+    """What the model must be fed. Raises ModelError for an input that is no tensor of numbers."""
+    specs = []
+    for value in model.graph.inputs:
+        if value.is_initializer():
+            continue
+        if value.dtype is None or value.shape is None or value.dtype == ir.DataType.STRING:
+            raise ModelError(
+                f"input {value.name!r} of the model has type {value.type} and shape {value.shape}; "
+                "a tensor of numbers of known rank is needed"
+            )
+        shape = tuple(dim if isinstance(dim, int) else None for dim in value.shape)
+        specs.append(TensorSpec(name=value.name or "", dtype=value.dtype.numpy(), shape=shape))
+    return tuple(specs)
+
+
+def resolve_preprocessing(given: Preprocessing | str | Path | None, model: ir.Model) -> Preprocessing | None:
+    """What was given, or else what the model's metadata declares. Raises DataError."""
+    if isinstance(given, Preprocessing):
+        return given
+    if given is not None:
+        return Preprocessing.load(given)
+    return Preprocessing.from_metadata(model.metadata_props)
+
+
+def resolve_recipe(given: RecipeSource, settings: Iterable[str] = ()) -> tuple[Recipe, list[str]]:
+    """The recipe, with settings applied, and what the user should be told about it. Raises RecipeError.
+
+    A preset's name, a YAML file, a mapping, or either of the last two in PaddleSlim's keys.
+    """
+    notes: list[str] = []
+    if isinstance(given, Recipe):
+        recipe = given
+    elif isinstance(given, Mapping):
+        if _is_paddleslim(given):
+            recipe, notes = recipe_from_paddleslim(given)
+        else:
+            recipe = Recipe.parse(given)
+    elif _is_paddleslim_file(given):
+        recipe, notes = recipe_from_paddleslim(given)
+    else:
+        recipe = Recipe.load(given)
+    return recipe.with_settings(settings), notes
+
+
+def _is_paddleslim_file(given: str | Path) -> bool:
+    path = Path(given)
+    if str(given) in Recipe.presets() or path.suffix not in (".yaml", ".yml") or not path.is_file():
+        return False
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False  # the reader of recipes says why
+    return _is_paddleslim(read_yaml(content, str(path)))
+
+
+def _is_paddleslim(config: Mapping[str, Any]) -> bool:
+    """Whether the keys are PaddleSlim's and none is a recipe's."""
+    theirs = {*READ, *NOT_HONOURED, *SECTIONS}
+    return any(key in theirs for key in config) and not set(config) & set(Recipe.model_fields)

@@ -1,0 +1,217 @@
+"""Open the quantized model in its runtime, hold it against the float one, and write down what is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+import tinyint
+from tinyint.data import Sample
+from tinyint.errors import DataError
+from tinyint.evaluate.bench import Entry, benchmark
+from tinyint.evaluate.coverage import Coverage, FloatNode, read_coverage
+from tinyint.evaluate.verify import Verification, verify
+from tinyint.graph.walk import macs
+from tinyint.numerics import QParams
+from tinyint.ptq import Quantized
+from tinyint.qdq import read
+from tinyint.report.report import Latency, Report, Sizes, TensorRow
+from tinyint.runtimes import Runtime, get_runtime
+from tinyint.runtimes.base import Feeds, ModelSource
+from tinyint.runtimes.host import host, peak_rss_bytes
+
+__all__ = ["Samples", "prove", "tensor_rows"]
+
+# Enough calls for a steady median, in about two seconds at 50 billion multiply-adds a second.
+_MACS_TO_TIME = 100e9
+_FEWEST_CALLS, _MOST_CALLS, _WARMUP = 10, 200, 5
+_TOLERATED_LSB = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """What the outputs are compared on; `held_out`: whether calibration did without them."""
+
+    samples: Iterable[Sample]
+    first: Sample
+    held_out: bool
+
+
+@dataclass(kw_only=True)
+class _Findings:
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def prove(
+    quantized: Quantized,
+    *,
+    float_model: ModelSource,
+    int8_model: ModelSource,
+    sizes: Sizes,
+    source: str,
+    output: Path | None,
+    samples: Samples | None = None,
+    verified: bool = True,
+    threads: int | None = None,
+    notes: Iterable[str] = (),
+) -> Report:
+    """The report on a quantized model. With `verified=False` nothing is run, and coverage is the plan's.
+
+    Raises ModelError if the runtime cannot load the model, DataError for a sample that does not fit.
+    """
+    own = get_runtime(quantized.target.runtime)
+    runtime = own if own.available() else get_runtime("onnxruntime")
+    found = _Findings(notes=list(notes))
+    used = threads or host().cores
+    verification, latency = None, None
+    with quantized.stopwatch.time("verify"):
+        if verified:
+            coverage = read_coverage(quantized, own)
+            verification = _verify(found, float_model, int8_model, samples, own, threads)
+            if runtime is own:
+                models = (float_model, int8_model)
+                latency = _time(found, quantized, models, runtime, used, samples.first if samples else None)
+            else:
+                found.notes.append(f"{own.name} is not installed here, so speed was not measured")
+        else:
+            coverage = _planned(quantized)
+    found.notes.extend(coverage.notes)
+    found.warnings.extend([*coverage.warnings, *_alarms(verification, latency)])
+    return Report(
+        output=None if output is None else str(output),
+        source=source,
+        method=quantized.model.metadata_props.get("tinyint.method", quantized.recipe.method),
+        target=quantized.target.name,
+        recipe=quantized.recipe.name,
+        recipe_yaml=quantized.recipe.dump(),
+        runtime=runtime.name,
+        runtime_version=runtime.available(),
+        threads=used,
+        host=f"{host().model or host().machine}, {host().cores} cores",
+        coverage=coverage,
+        verification=verification,
+        latency=latency,
+        sizes=sizes,
+        seconds={step: quantized.stopwatch.seconds.get(step, 0.0) for step in _STEPS},
+        peak_rss_bytes=peak_rss_bytes(),
+        calibration_samples=quantized.record.samples if quantized.record else None,
+        tensors=tensor_rows(quantized.model),
+        warnings=tuple(found.warnings),
+        notes=tuple(found.notes),
+        version=tinyint.__version__,
+    )
+
+
+_STEPS = ("prepare", "calibrate", "quantize", "verify")
+
+
+def tensor_rows(model: ir.Model) -> tuple[TensorRow, ...]:
+    """Every quantizer in a Q/DQ graph, whoever wrote it."""
+    return tuple(_row(tensor.name, tensor.constant, tensor.params) for tensor in read(model))
+
+
+def _row(name: str, constant: bool, params: QParams) -> TensorRow:
+    scale, zero_point = np.atleast_1d(params.scale), np.atleast_1d(params.zero_point)
+    return TensorRow(
+        name=name,
+        constant=constant,
+        dtype=params.qtype.storage,
+        channels=None if params.axis is None else scale.size,
+        scale=(float(scale.min()), float(scale.max())),
+        zero_point=(int(zero_point.min()), int(zero_point.max())),
+    )
+
+
+def _planned(quantized: Quantized) -> Coverage:
+    """The plan in place of a measurement."""
+    cost, planned = macs(quantized.prepared), set(quantized.planned_int8)
+    share = sum(cost.get(name, 0) for name in planned) / max(sum(cost.values()), 1)
+    kinds = {node.name or "": node.op_type for node in quantized.prepared.graph}
+    nodes = tuple(FloatNode(name=n, op=kinds.get(n, ""), reason=r) for n, r in quantized.float_nodes.items())
+    return Coverage(
+        measured=False,
+        macs_int8=share,
+        macs_planned=share,
+        nodes_int8=len(planned),
+        nodes_float=len(nodes),
+        float_nodes=nodes,
+        notes=("not verified, as asked: coverage is what was planned, not what a runtime did",),
+    )
+
+
+def _verify(
+    found: _Findings,
+    float_model: ModelSource,
+    int8_model: ModelSource,
+    samples: Samples | None,
+    runtime: Runtime,
+    threads: int | None,
+) -> Verification | None:
+    if samples is None:
+        found.warnings.append(
+            "the outputs were not compared with the float model's, since there are no samples: give --data"
+        )
+        return None
+    return verify(
+        float_model,
+        int8_model,
+        samples.samples,
+        runtime=runtime,
+        threads=threads,
+        held_out=samples.held_out,
+    )
+
+
+def _time(
+    found: _Findings,
+    quantized: Quantized,
+    models: tuple[ModelSource, ModelSource],
+    runtime: Runtime,
+    threads: int,
+    sample: Sample | None,
+) -> Latency | None:
+    feeds: Feeds | None = None if sample is None else sample.inputs
+    calls = int(_MACS_TO_TIME / max(sum(macs(quantized.prepared).values()), 1))
+    entries = [
+        Entry(model=model, runtime=runtime, precision="float32", label=label)
+        for model, label in zip(models, ("float", "int8"), strict=True)
+    ]
+    try:
+        timings = benchmark(
+            entries,
+            threads=threads,
+            warmup=_WARMUP,
+            iterations=min(max(calls, _FEWEST_CALLS), _MOST_CALLS),
+            feeds=feeds,
+        )
+    except DataError as error:
+        if feeds is not None:
+            raise
+        found.notes.append(f"speed was not measured: {error}")
+        return None
+    return Latency(baseline=timings[0], int8=timings[1])
+
+
+def _alarms(verification: Verification | None, latency: Latency | None) -> Iterator[str]:
+    if latency and latency.slower:
+        yield (
+            f"the int8 model is slower than the float model: {latency.int8.median_ms:.2f} ms against "
+            f"{latency.baseline.median_ms:.2f} ms on {latency.int8.runtime}"
+        )
+    if verification is None:
+        return
+    if not verification.held_out:
+        yield (
+            "the outputs were compared on the calibration samples themselves, not on held-out ones: give more "
+            "samples, or calibrate on fewer (--samples)"
+        )
+    if verification.lsb_over_1 is not None and verification.lsb_over_1 > _TOLERATED_LSB:
+        yield (
+            f"{verification.lsb_over_1:.1%} of the outputs are more than 1 LSB away from the simulation: the runtime "
+            "computes something else than the model says; `tinyint compare` shows where"
+        )

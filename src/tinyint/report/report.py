@@ -1,0 +1,147 @@
+"""What there is to say about a quantized model, as one frozen value."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tinyint.evaluate.bench import Timing
+from tinyint.evaluate.coverage import Coverage
+from tinyint.evaluate.verify import Verification
+
+__all__ = ["Latency", "Report", "Sizes", "TensorRow", "jsonable", "to_json"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """The float model (`baseline`) and the int8 one in turn: the same runtime, threads and precision."""
+
+    baseline: Timing
+    int8: Timing
+
+    @property
+    def speedup(self) -> float:
+        return self.baseline.median_ms / self.int8.median_ms if self.int8.median_ms else math.inf
+
+    @property
+    def slower(self) -> bool:
+        """Slower in the median and in the fastest call, so that it is not the noise of the machine."""
+        return self.int8.median_ms > self.baseline.median_ms and self.int8.min_ms > self.baseline.min_ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Bytes of the model files, external data included."""
+
+    baseline: int
+    int8: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorRow:
+    """How one tensor is quantized; per channel, `scale` and `zero_point` hold the smallest and the largest."""
+
+    name: str
+    constant: bool
+    dtype: str
+    channels: int | None
+    scale: tuple[float, float]
+    zero_point: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The proof, and what it was obtained with.
+
+    * `output`: the path of the int8 model; None if it was not written
+    * `recipe`: its name; `recipe_yaml`: all of it
+    * `runtime`: that the proof was run on, with `runtime_version`; not the target's own where that is not installed
+    * `verification`, `latency`: None where they were left out or could not be had; `notes` or `warnings` say why
+    * `warnings`: what the user should look at; `notes`: what else there is to know
+    """
+
+    output: str | None
+    source: str
+    method: str
+    target: str
+    recipe: str
+    recipe_yaml: str
+    runtime: str
+    runtime_version: str | None
+    threads: int
+    host: str
+    coverage: Coverage
+    verification: Verification | None
+    latency: Latency | None
+    sizes: Sizes
+    seconds: Mapping[str, float]
+    peak_rss_bytes: int | None
+    calibration_samples: int | None
+    tensors: tuple[TensorRow, ...] = ()
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    version: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values. What is infinite or not a number becomes null."""
+        coverage, proof, latency = self.coverage, self.verification, self.latency
+        document = {
+            "output": self.output,
+            "source": self.source,
+            "method": self.method,
+            "target": self.target,
+            "recipe": self.recipe,
+            "recipe_yaml": self.recipe_yaml,
+            "coverage": {
+                "macs_int8": coverage.macs_int8,
+                "macs_planned": coverage.macs_planned,
+                "measured": coverage.measured,
+                "nodes_int8": coverage.nodes_int8,
+                "nodes_float": coverage.nodes_float,
+            },
+            "float_nodes": [{"name": n.name, "op": n.op, "reason": n.reason} for n in coverage.float_nodes],
+            "held_out": None if proof is None else proof.held_out,
+            "verification": proof,
+            "latency_ms": latency and {"float": latency.baseline.median_ms, "int8": latency.int8.median_ms},
+            "latency_p90_ms": latency and {"float": latency.baseline.p90_ms, "int8": latency.int8.p90_ms},
+            "speedup": latency and latency.speedup,
+            "size_bytes": {"float": self.sizes.baseline, "int8": self.sizes.int8},
+            "seconds": self.seconds,
+            "peak_rss_bytes": self.peak_rss_bytes,
+            "calibration_samples": self.calibration_samples,
+            "runtime": {
+                "name": self.runtime,
+                "version": self.runtime_version,
+                "precision": latency.baseline.precision if latency else None,
+                "threads": self.threads,
+            },
+            "host": self.host,
+            "warnings": self.warnings,
+            "notes": self.notes,
+            "tinyint": self.version,
+        }
+        found: dict[str, Any] = jsonable(document)
+        return found
+
+
+def jsonable(value: Any) -> Any:
+    """The same as plain JSON values: mappings, lists, text, finite numbers; dataclasses become mappings."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [jsonable(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: jsonable(getattr(value, name)) for name in value.__dataclass_fields__}
+    if hasattr(value, "tolist"):  # NumPy's arrays and numbers
+        return jsonable(value.tolist())
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def to_json(value: Any) -> str:
+    """`value` as JSON text that any reader takes: no NaN, no Infinity."""
+    return json.dumps(jsonable(value), indent=2, ensure_ascii=False, allow_nan=False)

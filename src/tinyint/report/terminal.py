@@ -1,0 +1,61 @@
+"""The report as the terminal shows it."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from tinyint.evaluate.coverage import FloatNode
+from tinyint.report.report import Report
+from tinyint.report.words import figures, grouped, headline, next_steps
+
+__all__ = ["float_nodes", "render", "steps"]
+
+_NAMED = 3  # nodes of a group that are called by name
+
+
+def render(report: Report, *, hints: bool = True) -> RenderableType:
+    """A table with float beside int8, the nodes in float by reason, warnings, files, and what to do next."""
+    title = f"{report.method} · {report.target} · recipe {report.recipe} · {report.runtime}"
+    if report.runtime_version:
+        title += f" {report.runtime_version}"
+    precision = f", {report.latency.baseline.precision}" if report.latency else ""
+    table = Table(title=escape(title), caption=escape(f"{report.host}; {report.threads} threads{precision}"))
+    table.add_column("")
+    for column in ("float", "int8"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("")
+    for figure in figures(report):
+        table.add_row(figure.name, figure.baseline, figure.int8, figure.change)
+    parts: list[RenderableType] = [table]
+    if report.coverage.float_nodes and report.method != "weight_only":
+        parts.append(float_nodes(report.coverage.float_nodes))
+    parts += [Text(f"note: {note}", style="dim") for note in report.notes]
+    parts += [Text(f"warning: {warning}", style="yellow") for warning in report.warnings]
+    parts.append(Text(headline(report), style="bold red" if _is_slower(report) else "bold"))
+    if report.output:
+        parts.append(Text(f"written: {report.output}"))
+    if hints:
+        parts.append(steps(tuple(next_steps(report))))
+    return Group(*parts)
+
+
+def float_nodes(nodes: tuple[FloatNode, ...]) -> RenderableType:
+    """One line a reason."""
+    lines = [Text(f"in float: {len(nodes)} nodes")]
+    for reason, members in grouped(nodes).items():
+        names = ", ".join(f"{node.name} ({node.op})" for node in members[:_NAMED])
+        more = f", and {len(members) - _NAMED} more" if len(members) > _NAMED else ""
+        lines.append(Text(f"  {len(members):>3} × {reason}: {names}{more}", style="dim"))
+    return Group(*lines)
+
+
+def steps(commands: tuple[str, ...]) -> RenderableType:
+    """What to do next; nothing if there is nothing."""
+    return Group(*[Text(f"next: {command}", style="cyan") for command in commands])
+
+
+def _is_slower(report: Report) -> bool:
+    return report.latency is not None and report.latency.slower
