@@ -86,6 +86,12 @@ def test_resnet_strides_in_the_three_by_three() -> None:
     assert block.conv.conv.stride == (2, 2)
 
 
+def test_resnet_block_starts_near_the_identity() -> None:
+    block = resnet50().stages[0][1]
+    assert block.expand.norm.weight.unique().tolist() == [0.25]
+    assert block.conv.norm.weight.unique().tolist() == [1.0]
+
+
 @pytest.mark.parametrize(
     ("channels", "expected"), [(32, 32), (11, 16), (12, 16), (18, 24), (19.9, 24), (33.6, 32), (1, 8)]
 )

@@ -10,7 +10,10 @@ __all__ = ["Classifier", "ConvNorm", "ConvReLU", "divisible"]
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution, batch norm and, unless `activation` is None, an activation; "same" padding for odd kernels."""
+    """Convolution, batch norm and, unless `activation` is None, an activation; "same" padding for odd kernels.
+
+    `gain` is the first scale of the batch norm.
+    """
 
     def __init__(
         self,
@@ -21,12 +24,15 @@ class ConvNorm(nn.Sequential):
         stride: int = 1,
         groups: int = 1,
         activation: type[nn.ReLU] | type[nn.ReLU6] | None = nn.ReLU,
+        gain: float = 1.0,
     ) -> None:
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         layers["conv"] = nn.Conv2d(
             inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
         )
-        layers["norm"] = nn.BatchNorm2d(outputs)
+        norm = nn.BatchNorm2d(outputs)
+        nn.init.constant_(norm.weight, gain)
+        layers["norm"] = norm
         if activation is not None:
             layers["act"] = activation(inplace=True)
         super().__init__(layers)

@@ -15,6 +15,9 @@ from tinyint.zoo.blocks import Classifier, ConvNorm
 __all__ = ["ResNet", "resnet50", "resnet101"]
 
 _EXPANSION = 4
+_RESIDUAL_GAIN = (
+    0.25  # first scale of each block's last batch norm; Goyal et al. (arXiv:1706.02677) start from 0
+)
 
 
 class Bottleneck(nn.Module):
@@ -25,7 +28,7 @@ class Bottleneck(nn.Module):
         outputs = width * _EXPANSION
         self.reduce = ConvNorm(inputs, width, 1)
         self.conv = ConvNorm(width, width, 3, stride=stride)
-        self.expand = ConvNorm(width, outputs, 1, activation=None)
+        self.expand = ConvNorm(width, outputs, 1, activation=None, gain=_RESIDUAL_GAIN)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
             self.shortcut = ConvNorm(inputs, outputs, 1, stride=stride, activation=None)
