@@ -13,7 +13,7 @@ from tinyint.errors import ModelError, RecordError
 from tinyint.graph.flow import range_source
 from tinyint.graph.walk import constant_of
 from tinyint.numerics import FloatArray, QParams, bias_params, fit_bias, qparams_from_range
-from tinyint.plan import ConstantPlan, Plan, Role, Use
+from tinyint.plan import ConstantPlan, Plan, Use
 from tinyint.ranges import RangeMethod, find_range, weight_range
 from tinyint.scheme import Scheme
 
@@ -37,8 +37,8 @@ def assign_qparams(model: ir.Model, plan: Plan, record: CalibrationRecord, metho
     tensors = _tensor_params(model, plan, record, method)
     constants = assign_constants(nodes, plan.constants)
     for use, constant in plan.constants.items():
-        if constant.role is Role.BIAS:
-            _fit_bias(nodes[use[0]], use, plan, tensors, constants)
+        if constant.weight is not None:
+            _fit_bias(nodes, use, constant.weight, tensors, constants)
     return Assignment(tensors=tensors, constants=constants)
 
 
@@ -103,20 +103,30 @@ def _from_scheme(lo: float | FloatArray, hi: float | FloatArray, scheme: Scheme)
 
 
 def _fit_bias(
-    node: ir.Node, use: Use, plan: Plan, tensors: Mapping[str, QParams], constants: dict[Use, QParams]
+    nodes: Mapping[str, ir.Node],
+    use: Use,
+    weight_use: Use,
+    tensors: Mapping[str, QParams],
+    constants: dict[Use, QParams],
 ) -> None:
     """Sets the bias's scale to s_x · s_w, after raising s_w in the channels where the bias would overflow."""
-    weight_use = next(u for u, c in plan.constants.items() if u[0] == use[0] and c.role is Role.WEIGHT)
-    source = node.inputs[0]
-    bias = constant_of(node.inputs[use[1]])
-    assert source is not None
-    assert bias is not None
+    _, bias = _constant(nodes, use)
     if not np.isfinite(bias).all():
         raise ModelError(f"the bias of node {use[0]!r} holds NaN or Inf; repair the float model")
-    input_scale = tensors[source.name or ""].scale
+    input_scale = _input_params(nodes[weight_use[0]], tensors).scale
     weight = constants[weight_use]
     constants[weight_use] = replace(weight, scale=fit_bias(bias, input_scale, weight.scale))
     constants[use] = bias_params(input_scale, constants[weight_use].scale)
+
+
+def _input_params(node: ir.Node, tensors: Mapping[str, QParams]) -> QParams:
+    """Of the quantizer that serves the node's first input: on it, or before the operators that moved it there."""
+    value = node.inputs[0]
+    while value is not None and value.name not in tensors:
+        producer = value.producer()
+        value = None if producer is None else producer.inputs[0]
+    assert value is not None
+    return tensors[value.name or ""]
 
 
 def _constant(nodes: Mapping[str, ir.Node], use: Use) -> tuple[str, FloatArray]:

@@ -60,8 +60,8 @@ def test_concat_and_pool_share_one_scale():
     assert groups["y"] == "y"
 
 
-def test_concat_of_a_clamped_and_a_free_tensor_shares_nothing():
-    model = prepare(
+def lopsided():
+    return prepare(
         build(
             """
             net (float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] y) {
@@ -76,17 +76,41 @@ def test_concat_of_a_clamped_and_a_free_tensor_shares_nothing():
             v=(2, 4, 1, 1),
         )
     )
-    planned = plan(model, X86, DEFAULT)
-    assert "relu" in planned.absorbed
-    # a shared range would reach below zero, and the absorbed Relu with it
-    assert planned.tensors["ar"].group != planned.tensors["b"].group
+
+
+def test_concat_of_a_clamped_and_a_free_tensor():
+    x86, openvino = plan(lopsided(), X86, DEFAULT), plan(lopsided(), get_target("openvino"), DEFAULT)
+    # a shared range reaches below zero, where it does not replace the Relu: either no sharing, or the Relu stays
+    assert x86.tensors["ar"].group != x86.tensors["b"].group
+    assert "relu" in x86.absorbed
+    assert openvino.tensors["ar"].group == openvino.tensors["b"].group
+    assert "relu" not in openvino.absorbed
 
 
 def test_attention_is_int8_but_what_stands_between_float_operators_is_not():
     planned = plan(transformer(), X86, DEFAULT)
-    assert {"query", "key", "scores", "mix", "out"} <= set(planned.int8_nodes)
-    assert set(planned.float_nodes) == {"query_bias", "turn", "softmax", "skip", "norm"}
+    assert set(planned.int8_nodes) == {"query", "query_bias", "key", "turn", "scores", "mix", "out"}
+    assert set(planned.float_nodes) == {"softmax", "skip", "norm"}
     assert planned.float_nodes["norm"] == "LayerNormalization has no int8 form"
+    # the bias is added in int32, and what is moved is moved as bytes
+    assert planned.constants["query_bias", 1].weight == ("query", 1)
+    assert planned.tensors["k"].group == planned.tensors["kt"].group
+    assert "q0" not in planned.tensors
+
+
+def test_openvino_multiplies_activations_in_float_unless_asked():
+    openvino = get_target("openvino")
+    assert {"scores", "mix"} <= set(plan(transformer(), openvino, DEFAULT).float_nodes)
+    assert {"scores", "mix"} <= set(
+        plan(transformer(), openvino, DEFAULT.with_settings(["op_types=all"])).int8_nodes
+    )
+
+
+def test_openvino_has_no_quantizer_behind_what_moves_values():
+    planned = plan(inception(), get_target("openvino"), DEFAULT)
+    assert set(planned.tensors) == {"x", "ar", "br", "y"}
+    assert planned.tensors["ar"].group == planned.tensors["br"].group
+    assert {"join", "pool", "last"} <= set(planned.int8_nodes)
 
 
 def test_depthwise_answers_to_its_own_name():
@@ -142,7 +166,11 @@ def test_planning_changes_nothing():
 def test_every_weighted_layer_is_int8_on_every_target(network, target):
     model = network()
     planned = plan(model, target, DEFAULT)
-    weighted = {n.name for n in model.graph if n.op_type in ("Conv", "Gemm", "MatMul")}
+    weighted = {node for node, i in planned.constants if planned.constants[node, i].role is Role.WEIGHT}
+    assert weighted == {n.name for n in model.graph if n.op_type in ("Conv", "Gemm", "MatMul")} - {
+        "scores",
+        "mix",
+    }
     assert weighted <= set(planned.int8_nodes)
     # nothing is lost: every node has a decision
     assert {n.name for n in model.graph} == set(planned.int8_nodes) | set(planned.float_nodes)

@@ -1,13 +1,17 @@
-"""How ranges flow through a graph: past clamps that a quantizer replaces, through operators that only move values."""
+"""How ranges flow through a graph: past epilogues, which belong to the operator before them, and through operators
+that only move values.
+
+An epilogue is a clamp (Relu, Clip), or the Add of a bias behind a MatMul with constant weights.
+"""
 
 from __future__ import annotations
 
 import onnx_ir as ir
 
 from tinyint.graph.ops import Kind, data_inputs, facts, kind_of
-from tinyint.graph.walk import constant_of, is_float32, sole_consumer
+from tinyint.graph.walk import constant_of, is_float32, sole_consumer, static_shape
 
-__all__ = ["clamp_range", "observed", "range_source", "settled"]
+__all__ = ["bias_position", "clamp_range", "is_epilogue", "observed", "range_source", "settled"]
 
 
 def observed(graph: ir.Graph) -> list[ir.Value]:
@@ -15,7 +19,7 @@ def observed(graph: ir.Graph) -> list[ir.Value]:
     behind their clamps, and before operators that only move values."""
     found: dict[str, ir.Value] = {}
     for node in graph:
-        if facts(node) is None or kind_of(node) is Kind.CLAMP:
+        if facts(node) is None or is_epilogue(node):
             continue
         for value in (*(value for _, value in data_inputs(node)), *node.outputs):
             source = range_source(settled(value))
@@ -36,16 +40,46 @@ def range_source(value: ir.Value) -> ir.Value:
 
 
 def settled(value: ir.Value) -> ir.Value:
-    """The tensor behind the clamps that alone read `value`: the one that a quantizer is to hold."""
+    """The tensor behind the epilogues that alone read `value`: the one that a quantizer is to hold."""
     reader = sole_consumer(value)
-    while reader is not None and kind_of(reader) is Kind.CLAMP and clamp_range(reader) is not None:
+    while reader is not None and (bias_position(reader) is not None or clamp_range(reader) is not None):
         value = reader.outputs[0]
         reader = sole_consumer(value)
     return value
 
 
+def is_epilogue(node: ir.Node) -> bool:
+    """Whether the node belongs to the operator before it."""
+    return kind_of(node) is Kind.CLAMP or bias_position(node) is not None
+
+
+def bias_position(node: ir.Node) -> int | None:
+    """Which input of an Add is the bias, one number a column, of the MatMul with constant weights that the other
+    input is from; None for any other node."""
+    if node.op_type != "Add" or len(node.inputs) != 2:
+        return None
+    for i, value in enumerate(node.inputs):
+        other = node.inputs[1 - i]
+        product = None if other is None else other.producer()
+        if (
+            other is None
+            or product is None
+            or product.op_type != "MatMul"
+            or sole_consumer(other) is not node
+        ):
+            continue
+        weight = static_shape(product.inputs[1])
+        columns = weight[1:] if weight is not None and len(weight) == 2 else None
+        constants = (constant_of(product.inputs[1]), constant_of(value))
+        if all(c is not None for c in constants) and static_shape(value) == columns:
+            return i
+    return None
+
+
 def clamp_range(node: ir.Node) -> tuple[float, float] | None:
-    """What the clamp cuts to; None if the bounds are computed or leave zero out."""
+    """What the clamp cuts to; None if the bounds are computed or leave zero out, and for any other node."""
+    if kind_of(node) is not Kind.CLAMP:
+        return None
     if node.op_type == "Relu":
         return 0.0, float("inf")
     bounds = [-float("inf"), float("inf")]

@@ -11,7 +11,7 @@ from tinyint.graph.walk import consumers
 from tinyint.plan.nodes import Decisions, decide
 from tinyint.plan.plan import ConstantPlan, Plan, Role, TensorPlan, Use
 from tinyint.plan.tensors import Placement, place
-from tinyint.plan.ties import groups
+from tinyint.plan.ties import cut_of, groups
 from tinyint.recipe import Recipe, match_rules
 from tinyint.targets import Target
 
@@ -38,7 +38,7 @@ def plan(model: ir.Model, target: Target, recipe: Recipe) -> Plan:
         target=target.name,
         tensors={name: _tensor(name, placement, group_of[name]) for name in placement.reads},
         constants=placement.constants,
-        absorbed=_absorbed(graph, target, decisions, placement),
+        absorbed=_absorbed(graph, target, decisions, placement, group_of),
         int8_nodes=tuple(name for name, reason in decisions.items() if reason is None),
         float_nodes={name: reason for name, reason in decisions.items() if reason is not None},
     )
@@ -54,20 +54,31 @@ def _tensor(name: str, placement: Placement, group: str) -> TensorPlan:
     )
 
 
-def _absorbed(graph: ir.Graph, target: Target, decisions: Decisions, placement: Placement) -> frozenset[str]:
+def _absorbed(
+    graph: ir.Graph, target: Target, decisions: Decisions, placement: Placement, group_of: dict[str, str]
+) -> frozenset[str]:
     """The clamps that can go: the quantizer behind them, read by all, cuts at the same place or inside.
 
-    A symmetric signed quantizer does not cut at zero, so there the clamp stays.
+    A symmetric signed quantizer does not cut at zero, and one that shares its scale with a tensor that is clamped
+    otherwise cuts elsewhere; there the clamp stays.
     """
+    if not target.clamps_absorbed:
+        return frozenset()
+    cuts: dict[str, set[tuple[float, float] | None]] = {}
+    values = {v.name or "": v for v in (*graph.inputs, *(v for node in graph for v in node.outputs))}
+    for name, group in group_of.items():
+        if kind_of(values[name].producer()) not in (Kind.PRESERVING, Kind.JOIN):
+            cuts.setdefault(group, set()).add(cut_of(values[name]))
     absorbed: set[str] = set()
     for node in graph:
         if kind_of(node) is not Kind.CLAMP or decisions[node.name or ""] is not None:
             continue
         value = settled(node.outputs[0])
-        scheme = placement.schemes.get(value.name or "")
+        name = value.name or ""
+        scheme = placement.schemes.get(name)
         if scheme is None or (scheme.symmetric and scheme.qtype.signed):
             continue
-        if target.clamps_absorbed and _all_read_quantized(value, placement.reads[value.name or ""]):
+        if len(cuts[group_of[name]]) == 1 and _all_read_quantized(value, placement.reads[name]):
             absorbed.add(node.name or "")
     return frozenset(absorbed)
 

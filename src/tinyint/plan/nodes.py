@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import onnx_ir as ir
 
-from tinyint.graph.flow import clamp_range, settled
+from tinyint.graph.flow import bias_position, clamp_range, is_epilogue, settled
 from tinyint.graph.ops import Kind, data_inputs, facts, kind_of, op_names
 from tinyint.graph.walk import constant_of, consumers, is_float32, sole_consumer
 from tinyint.recipe import Recipe, Rule
-from tinyint.targets import Inputs, OperatorRule, Output, Target
+from tinyint.targets import Inputs, OperatorRule, Output, Target, Weightless
 
 __all__ = ["Decisions", "decide", "residual_input"]
 
@@ -24,8 +24,8 @@ def decide(graph: ir.Graph, target: Target, recipe: Recipe, rules: Mapping[str, 
     """One decision a node of the main graph, in graph order.
 
     Operators with weights are decided on their own. The others follow: they run in int8 where a tensor that is
-    quantized anyway reaches them, and clamps go with the operator before them. Operators that only move values
-    need an int8 reader too.
+    quantized anyway reaches them, and epilogues go with the operator before them. Operators that only move values
+    need an int8 reader too, and join what was moved to what reads it.
     """
     decisions: Decisions = {}
     for node in graph:
@@ -53,8 +53,10 @@ def _refusal(node: ir.Node, target: Target, recipe: Recipe, rules: Mapping[str, 
             else ""
         )
         return f"{node.op_type} has no int8 form{inside}"
+    if bias_position(node) is not None:
+        return None
     if kind is Kind.CLAMP:
-        return None if clamp_range(node) else "the bounds of the clamp are not constant"
+        return None if clamp_range(node) else "its bounds are not constant, or leave zero out"
     operator = target.operators.get(node.op_type)
     if operator is None or (node.op_type == "Resize" and kind is not Kind.PRESERVING):
         return target.left_float.get(
@@ -64,7 +66,7 @@ def _refusal(node: ir.Node, target: Target, recipe: Recipe, rules: Mapping[str, 
         return f"{node.op_type} is not among the operator types of the recipe"
     if not all(is_float32(value) for _, value in data_inputs(node)):
         return "its inputs are not float32"
-    return _compute_refusal(node, operator) if kind is Kind.COMPUTE else None
+    return _compute_refusal(node, operator, recipe) if kind is Kind.COMPUTE else None
 
 
 def _described(node: ir.Node) -> str:
@@ -80,25 +82,36 @@ def _requested(node: ir.Node, operator: OperatorRule, recipe: Recipe) -> bool:
     return bool(set(op_names(node)) & set(recipe.op_types))
 
 
-def _compute_refusal(node: ir.Node, operator: OperatorRule) -> str | None:
+def _compute_refusal(node: ir.Node, operator: OperatorRule, recipe: Recipe) -> str | None:
     row = facts(node)
     assert row is not None
     assert row.weight is not None
     weight = constant_of(node.inputs[row.weight])
     if constant_of(node.inputs[0]) is not None:
         return "its first input is constant"
-    if weight is None:
-        return None if operator.weightless else "its weights are not constant"
-    return None if weight.size else "its weights are empty"
+    if weight is not None:
+        return None if weight.size else "its weights are empty"
+    match operator.weightless:
+        case Weightless.NEVER:
+            return "its weights are not constant"
+        case Weightless.ON_REQUEST if recipe.op_types != "all":
+            return "a product of two computed tensors, which does not pay in int8 here (op_types: all has it)"
+    return None
 
 
 def _follow(node: ir.Node, target: Target, decisions: Decisions) -> str | None:
     """Why a node without weights stays in float, given the decisions on what feeds it."""
-    if kind_of(node) is Kind.CLAMP:
-        return None if _absorbs(node, decisions) else "a clamp apart from the operator that feeds it"
+    if is_epilogue(node):
+        return (
+            None
+            if _belongs_to_int8(node, decisions)
+            else "the operator before it runs in float, or others read it"
+        )
     if target.operators[node.op_type].inputs is Inputs.RESIDUAL:
         return None if residual_input(node, decisions) is not None else _BESIDE_FLOAT
     computed = [value for _, value in data_inputs(node) if constant_of(value) is None]
+    if kind_of(node) is Kind.PRESERVING:
+        return None if all(_made_in_int8(value, target, decisions) for value in computed) else _BESIDE_FLOAT
     others = [value for value in computed if not _held_in_int8(value, target, decisions)]
     if len(others) == len(computed):
         return _BESIDE_FLOAT
@@ -109,13 +122,25 @@ def _follow(node: ir.Node, target: Target, decisions: Decisions) -> str | None:
 
 def _held_in_int8(value: ir.Value, target: Target, decisions: Decisions) -> bool:
     """Whether the tensor is int8 already when it arrives: made by an int8 operator whose output is quantized."""
+    return _output_rule(value, target, decisions) in (Output.REQUIRED, Output.TRANSPARENT)
+
+
+def _made_in_int8(value: ir.Value, target: Target, decisions: Decisions) -> bool:
+    """Whether the tensor is int8, or could be at no cost: made by an int8 operator that a quantizer may follow."""
+    return _output_rule(value, target, decisions) not in (None, Output.FORBIDDEN)
+
+
+def _output_rule(value: ir.Value, target: Target, decisions: Decisions) -> Output | None:
+    """The rule of the int8 operator that the tensor is from, behind its epilogues; None if it is from no such one."""
     producer = value.producer()
-    if producer is None or decisions.get(producer.name or "") is not None:
-        return False
-    if kind_of(producer) is Kind.CLAMP:
-        source = producer.inputs[0]
-        return source is not None and _held_in_int8(source, target, decisions)
-    return target.operators[producer.op_type].output is Output.REQUIRED
+    while (
+        producer is not None and decisions.get(producer.name or "", "float") is None and is_epilogue(producer)
+    ):
+        source = producer.inputs[1 if bias_position(producer) == 0 else 0]
+        producer = None if source is None else source.producer()
+    if producer is None or decisions.get(producer.name or "", "float") is not None:
+        return None
+    return target.operators[producer.op_type].output
 
 
 def residual_input(node: ir.Node, decisions: Decisions) -> int | None:
@@ -166,14 +191,14 @@ def _feeds_int8(node: ir.Node, decisions: Decisions) -> bool:
     return any(decisions.get(reader.name or "", "float") is None for reader in readers)
 
 
-def _absorbs(clamp: ir.Node, decisions: Decisions) -> bool:
-    """Whether the clamp belongs to the int8 operator before it, which nothing else reads."""
-    source = clamp.inputs[0]
+def _belongs_to_int8(epilogue: ir.Node, decisions: Decisions) -> bool:
+    """Whether the operator before the epilogue runs in int8, and nothing else reads what it makes."""
+    source = epilogue.inputs[1 if bias_position(epilogue) == 0 else 0]
     producer = None if source is None else source.producer()
     return (
         source is not None
         and producer is not None
-        and sole_consumer(source) is clamp
+        and sole_consumer(source) is epilogue
         and kind_of(producer) in (Kind.COMPUTE, Kind.ELEMENTWISE, Kind.AVERAGE)
         and decisions.get(producer.name or "", "float") is None
     )

@@ -44,11 +44,15 @@ class TensorPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class ConstantPlan:
-    """A constant that is stored in integers. A bias has no scheme: its scale is s_x · s_w (see `numerics`)."""
+    """A constant that is stored in integers.
+
+    A bias has no scheme: its scale is s_x · s_w (see `numerics`), with s_w that of the constant read at `weight`.
+    """
 
     role: Role
     scheme: Scheme | None
     range: Literal["absmax", "mse"] = "absmax"
+    weight: Use | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +61,8 @@ class Plan:
 
     * `tensors`: by tensor name
     * `constants`: by the place that reads them
-    * `absorbed`: clamp nodes that the quantizer behind them replaces
-    * `int8_nodes`: in graph order, absorbed clamps included
+    * `absorbed`: clamps that the quantizer behind them replaces
+    * `int8_nodes`: in graph order, epilogues (`graph.flow`) included
     * `float_nodes`: every other node that computes, with the reason
     """
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import onnx_ir as ir
 
 from tinyint.errors import TargetError
-from tinyint.graph.flow import settled
+from tinyint.graph.flow import bias_position, is_epilogue, settled
 from tinyint.graph.ops import Kind, data_inputs, facts, kind_of, weight_axis
-from tinyint.graph.walk import constant_of, static_shape
+from tinyint.graph.walk import constant_of, sole_consumer, static_shape
 from tinyint.numerics import INT7, INT8, INT16
 from tinyint.plan.nodes import Decisions, residual_input
 from tinyint.plan.plan import ConstantPlan, Role, Use
@@ -53,14 +53,13 @@ def place(
     """The quantizers that the int8 nodes of `decisions` need on `target`."""
     placement = Placement()
     for node in graph:
-        if decisions[node.name or ""] is not None or kind_of(node) is Kind.CLAMP:
+        if decisions[node.name or ""] is not None or is_epilogue(node):
             continue
         scheme = activation_scheme(target, recipe, rules.get(node.name or ""))
         for i, value in _quantized_inputs(node, target, decisions):
             placement.read_by(value, (node.name or "", i), scheme)
         _place_outputs(placement, node, target, scheme)
-        for i, constant in _constants(node, target, recipe, rules.get(node.name or "")):
-            placement.constants[node.name or "", i] = constant
+        placement.constants.update(_constants(node, target, recipe, rules.get(node.name or "")))
     return placement
 
 
@@ -97,8 +96,16 @@ def _quantized_inputs(node: ir.Node, target: Target, decisions: Decisions) -> It
         residual_input(node, decisions) if target.operators[node.op_type].inputs is Inputs.RESIDUAL else None
     )
     for i, value in data_inputs(node):
-        if constant_of(value) is None and only in (None, i):
+        if constant_of(value) is None and only in (None, i) and not _served(value, target, decisions):
             yield i, value
+
+
+def _served(value: ir.Value, target: Target, decisions: Decisions) -> bool:
+    """Whether the quantizers before the operator that made the tensor serve its readers too."""
+    producer = value.producer()
+    if producer is None or is_epilogue(producer) or decisions.get(producer.name or "", "float") is not None:
+        return False
+    return target.operators[producer.op_type].output is Output.TRANSPARENT
 
 
 def _place_outputs(placement: Placement, node: ir.Node, target: Target, scheme: Scheme) -> None:
@@ -117,32 +124,30 @@ def _place_outputs(placement: Placement, node: ir.Node, target: Target, scheme: 
 
 def _constants(
     node: ir.Node, target: Target, recipe: Recipe, rule: Rule | None
-) -> Iterator[tuple[int, ConstantPlan]]:
+) -> Iterator[tuple[Use, ConstantPlan]]:
     row = facts(node)
     assert row is not None
+    name = node.name or ""
     for i, value in data_inputs(node):
         if constant_of(value) is None or i == row.weight or kind_of(node) is Kind.PRESERVING:
             continue
-        operand = activation_scheme(target, recipe, rule)
-        yield i, ConstantPlan(role=Role.OPERAND, scheme=operand)
+        yield (name, i), ConstantPlan(role=Role.OPERAND, scheme=activation_scheme(target, recipe, rule))
     if row.weight is not None and constant_of(node.inputs[row.weight]) is not None:
-        yield (
-            row.weight,
-            ConstantPlan(
-                role=Role.WEIGHT,
-                scheme=weight_scheme(node, target, recipe, rule),
-                range=recipe.weights_for(rule).range,
-            ),
+        scheme, how = weight_scheme(node, target, recipe, rule), recipe.weights_for(rule).range
+        yield (name, row.weight), ConstantPlan(role=Role.WEIGHT, scheme=scheme, range=how)
+        bias = _bias(node, row.bias) if target.int32_bias else None
+        if bias is not None:
+            yield bias, ConstantPlan(role=Role.BIAS, scheme=None, weight=(name, row.weight))
+
+
+def _bias(node: ir.Node, position: int | None) -> Use | None:
+    """Where a constant bias of one number a channel is read: by the node, or by the Add behind it."""
+    if position is not None and position < len(node.inputs):
+        bias = node.inputs[position]
+        shape = static_shape(bias)
+        return (
+            (node.name or "", position) if constant_of(bias) is not None and len(shape or ()) == 1 else None
         )
-        if target.int32_bias and _has_plain_bias(node, row.bias):
-            assert row.bias is not None
-            yield row.bias, ConstantPlan(role=Role.BIAS, scheme=None)
-
-
-def _has_plain_bias(node: ir.Node, position: int | None) -> bool:
-    """Whether the bias is a constant vector, one number a channel."""
-    if position is None or position >= len(node.inputs):
-        return False
-    bias = node.inputs[position]
-    shape = static_shape(bias)
-    return constant_of(bias) is not None and shape is not None and len(shape) == 1
+    reader = sole_consumer(node.outputs[0])
+    added = None if reader is None else bias_position(reader)
+    return None if reader is None or added is None else (reader.name or "", added)

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from tinyint.scheme import Scheme
 
-__all__ = ["Inputs", "OperatorRule", "Output", "Target"]
+__all__ = ["Inputs", "OperatorRule", "Output", "Target", "Weightless"]
 
 
 class Output(StrEnum):
@@ -20,6 +20,15 @@ class Output(StrEnum):
     REQUIRED = "required"  # without one the operator runs in float
     OPTIONAL = "optional"  # only if an int8 operator reads the output
     FORBIDDEN = "forbidden"  # one would break a fusion; readers quantize for themselves
+    TRANSPARENT = "transparent"  # the quantizers of its inputs, of one scale, serve its readers as well
+
+
+class Weightless(StrEnum):
+    """Whether a product of two computed tensors, as in attention, runs in int8."""
+
+    NEVER = "never"
+    ON_REQUEST = "on request"  # only under `op_types: all`, since it does not pay
+    PRESET = "preset"
 
 
 class Inputs(StrEnum):
@@ -36,7 +45,7 @@ class OperatorRule:
     * `output`, `inputs`: where quantizers must and must not stand
     * `tied`: all inputs and outputs share one scale and zero-point
     * `preset`: quantized under `op_types: default`; the others only when asked for
-    * `weightless`: also with two computed inputs (MatMul of attention); only matters for Gemm and MatMul
+    * `weightless`: for Gemm and MatMul
     * `weight_axis`: overrides the axis of per-channel weights; None within a one-tuple means per tensor
     * `source`: where the fact is from
     """
@@ -45,7 +54,7 @@ class OperatorRule:
     inputs: Inputs = Inputs.ALL
     tied: bool = False
     preset: bool = True
-    weightless: bool = False
+    weightless: Weightless = Weightless.NEVER
     weight_axis: tuple[int | None] | None = None
     source: str
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinyint.numerics import INT8
 from tinyint.scheme import Scheme
-from tinyint.targets.target import Inputs, OperatorRule, Output, Target
+from tinyint.targets.target import Inputs, OperatorRule, Output, Target, Weightless
 
 _PLACEMENT = "NVIDIA TensorRT documentation, Working with Quantized Types: Q/DQ placement recommendations"
 
@@ -29,7 +29,7 @@ TENSORRT = Target(
             source="TensorRT issues 1694 and 2380: per-channel scales of deconvolutions are not supported",
         ),
         "Gemm": _weighted,
-        "MatMul": OperatorRule(output=Output.FORBIDDEN, weightless=True, source=f"{_PLACEMENT}"),
+        "MatMul": OperatorRule(output=Output.FORBIDDEN, weightless=Weightless.PRESET, source=f"{_PLACEMENT}"),
         "Add": OperatorRule(
             output=Output.FORBIDDEN,
             inputs=Inputs.RESIDUAL,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tinyint.numerics import INT7, INT8, UINT8
 from tinyint.scheme import Scheme
-from tinyint.targets.target import OperatorRule, Output, Target
+from tinyint.targets.target import OperatorRule, Output, Target, Weightless
 
 _SELECTORS = "onnxruntime, optimizer/qdq_transformer/selectors_actions"
 _MEASURED = "measured with onnxruntime 1.31.1: tests/runtimes/test_backend_facts.py"
@@ -20,10 +20,12 @@ _on_request = replace(_unary, preset=False)
 CPU_OPERATORS = {
     "Conv": OperatorRule(source=f"{_MEASURED}: a Conv with a float output runs as float FusedConv"),
     "Gemm": OperatorRule(
-        output=Output.OPTIONAL, weightless=True, source="onnxruntime, QGemm contrib operator"
+        output=Output.OPTIONAL, weightless=Weightless.PRESET, source="onnxruntime, QGemm contrib operator"
     ),
     "MatMul": OperatorRule(
-        output=Output.OPTIONAL, weightless=True, source="onnxruntime, MatMulIntegerToFloat contrib operator"
+        output=Output.OPTIONAL,
+        weightless=Weightless.PRESET,
+        source="onnxruntime, MatMulIntegerToFloat and QGemm",
     ),
     "Add": _binary,
     "Mul": _binary,
