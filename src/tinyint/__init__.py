@@ -1,3 +1,79 @@
-"""tinyint: 8-bit models, proved on the runtime that they are for."""
+"""tinyint: 8-bit models, proved on the runtime that they are for.
+
+    import tinyint
+    result = tinyint.quantize("model.onnx", "images/", output="model.int8.onnx")
+    session = tinyint.open("model.int8.onnx")
+
+Names are loaded when they are first used, so that importing the package costs nothing. The verbs whose names are also
+those of subpackages, `calibrate` and `evaluate`, are in `tinyint.api`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tinyint.api import Result, benchmark, doctor, inspect, open, quantize  # noqa: A004  the verbs
+    from tinyint.calibrate import CalibrationRecord
+    from tinyint.data import Preprocessing
+    from tinyint.errors import (
+        DataError,
+        DependencyError,
+        ModelError,
+        OutputError,
+        RecipeError,
+        RecordError,
+        TargetError,
+        TinyintError,
+        TinyintWarning,
+    )
+    from tinyint.recipe import Recipe
+    from tinyint.report import Report
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "CalibrationRecord",
+    "DataError",
+    "DependencyError",
+    "ModelError",
+    "OutputError",
+    "Preprocessing",
+    "Recipe",
+    "RecipeError",
+    "RecordError",
+    "Report",
+    "Result",
+    "TargetError",
+    "TinyintError",
+    "TinyintWarning",
+    "benchmark",
+    "doctor",
+    "inspect",
+    "open",
+    "quantize",
+]
+
+_HOME = {
+    **dict.fromkeys(("Result", "benchmark", "doctor", "inspect", "open", "quantize"), "tinyint.api"),
+    "CalibrationRecord": "tinyint.calibrate",
+    "Preprocessing": "tinyint.data",
+    "Recipe": "tinyint.recipe",
+    "Report": "tinyint.report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module(_HOME.get(name, "tinyint.errors")), name)
+    try:
+        return import_module(f"tinyint.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"tinyint.{name}":
+            raise
+    raise AttributeError(f"module 'tinyint' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__", "api"]

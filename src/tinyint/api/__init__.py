@@ -1,18 +1,23 @@
 """The verbs of the command line, in Python."""
 
-from tinyint.api.calibrate import calibrate
+from tinyint.api.calibrate import SAMPLES, calibrate
 from tinyint.api.doctor import Examination, doctor
+from tinyint.api.evaluate import evaluate
 from tinyint.api.inspect import Inspection, inspect
-from tinyint.api.opening import benchmark, open
+from tinyint.api.opening import benchmark, open  # noqa: A004  the verb
 from tinyint.api.quantize import Result, quantize
+from tinyint.evaluate.classify import ClassificationResult
 
 __all__ = [
+    "SAMPLES",
+    "ClassificationResult",
     "Examination",
     "Inspection",
     "Result",
     "benchmark",
     "calibrate",
     "doctor",
+    "evaluate",
     "inspect",
     "open",
     "quantize",

@@ -16,16 +16,16 @@ from tinyint.calibrate.cache import RecordCache, cache_key
 from tinyint.data import Dataset, Preprocessing, open_data
 from tinyint.ptq import prepare_float
 
-__all__ = ["cached_record", "calibrate"]
+__all__ = ["SAMPLES", "cached_record", "calibrate"]
 
-_SAMPLES = 128
+SAMPLES = 128
 
 
 def calibrate(
     model: Model,
     data: str | Path | Iterable[Any],
     *,
-    samples: int = _SAMPLES,
+    samples: int = SAMPLES,
     preprocessing: Preprocessing | str | Path | None = None,
     threads: int | None = None,
     progress: Progress = silent,

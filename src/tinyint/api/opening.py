@@ -20,7 +20,7 @@ from tinyint.targets import TARGETS
 __all__ = ["benchmark", "open", "runtime_for"]
 
 
-def open(
+def open(  # noqa: A001  the verb, as in tinyint.open
     model: str | Path | bytes | ir.Model,
     runtime: str | None = None,
     threads: int | None = None,

@@ -1,0 +1,42 @@
+"""The verbs that hold a model against data: `evaluate`, and `compare` with the float model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tinyint.api.opening import open as open_model
+from tinyint.api.progress import Progress, silent
+from tinyint.api.source import Model, Source, input_specs, resolve_preprocessing
+from tinyint.data import Preprocessing, open_data
+from tinyint.evaluate.classify import ClassificationResult, evaluate_classification
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    model: Model,
+    data: str | Path | Iterable[Any],
+    *,
+    runtime: str | None = None,
+    threads: int | None = None,
+    batch_size: int = 1,
+    samples: int | None = None,
+    preprocessing: Preprocessing | str | Path | None = None,
+    progress: Progress = silent,
+) -> ClassificationResult:
+    """Top-1 and top-5 accuracy of a classifier, float or int8, on labelled data.
+
+    Raises ModelError, DataError (a sample without a label, a label that is no class) and DependencyError.
+    """
+    source = Source.of(model)
+    declared = resolve_preprocessing(preprocessing, source.model)
+    dataset = open_data(data, input_specs(source.model), declared, limit=samples)
+    total = dataset.len_hint
+    return evaluate_classification(
+        open_model(source.runnable, runtime, threads),
+        dataset,
+        batch_size,
+        progress=lambda done: progress("evaluate", done, total),
+    )

@@ -1,0 +1,52 @@
+"""The commands by name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import tinyint
+from tinyint.cli.bench import bench
+from tinyint.cli.demo import demo
+from tinyint.cli.evaluate import evaluate
+from tinyint.cli.group import Commands
+from tinyint.cli.inspect import inspect
+from tinyint.cli.machine import cache, doctor
+from tinyint.cli.quantize import calibrate, quantize
+from tinyint.cli.recipe import recipe
+from tinyint.cli.zoo import zoo
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="tinyint",
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tinyint {tinyint.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def tinyint_(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Turn a trained float model into an 8-bit one, and prove on the real runtime that it is as good and faster.
+
+    Start with `tinyint demo`, then `tinyint quantize MODEL -o OUT --data DATA`.
+    """
+
+
+for _command in (demo, quantize, calibrate, evaluate, inspect, bench, doctor, cache):
+    app.command()(_command)
+app.add_typer(recipe, name="recipe")
+app.add_typer(zoo, name="zoo")

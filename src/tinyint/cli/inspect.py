@@ -1,0 +1,101 @@
+"""`tinyint inspect`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from tinyint import api
+from tinyint.api.inspect import Inspection
+from tinyint.cli.options import Json, Model, Runtime, Target
+from tinyint.cli.screen import Screen
+from tinyint.report.terminal import float_nodes
+from tinyint.report.words import number, percent
+
+__all__ = ["inspect"]
+
+
+def inspect(
+    model: Model,
+    runtime: Runtime = None,
+    target: Target = None,
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="For a float model: the recipe to plan with.")
+    ] = "default",
+    json: Json = False,
+) -> None:
+    """Show which nodes of a model run in int8, their scales, and why the others do not.
+
+    Of a float model it shows what quantizing would do, for each target. Models of other tools can be looked at too.
+
+    Examples:
+
+        tinyint inspect model.int8.onnx
+
+        tinyint inspect model.onnx --target tensorrt
+    """
+    found = api.inspect(model, runtime=runtime, target=target, recipe=recipe)
+    document = {
+        **{name: getattr(found, name) for name in Inspection.__dataclass_fields__},
+        "nodes_int8": found.nodes_int8,
+        "nodes_float": len(found.float_nodes),
+    }
+    Screen(json).show(
+        document, _title(found), *(_quantized(found) if found.quantized else _float(found)), *found.notes
+    )
+
+
+def _title(found: Inspection) -> str:
+    if not found.quantized:
+        return f"{found.model}: float"
+    if found.made_by is None:
+        return f"{found.model}: quantized by another tool"
+    return f"{found.model}: {found.method} for {found.target}, by tinyint {found.made_by}"
+
+
+def _quantized(found: Inspection) -> list[RenderableType | str]:
+    nodes = Table(
+        title=escape(f"on {found.runtime}: {found.nodes_int8} of {len(found.executed)} nodes in int8")
+    )
+    for column in ("node", "operator", "", "kernel"):
+        nodes.add_column(column, overflow="fold")
+    for row in found.executed:
+        nodes.add_row(escape(row.name), row.op, "int8" if row.int8 else "float", escape(row.detail))
+    tensors = Table(title=f"{len(found.tensors)} quantized tensors")
+    for column in ("tensor", "stored as", "channels", "scale", "zero point"):
+        tensors.add_column(column, overflow="fold")
+    for tensor in found.tensors:
+        tensors.add_row(
+            escape(tensor.name),
+            tensor.dtype + (", constant" if tensor.constant else ""),
+            "" if tensor.channels is None else str(tensor.channels),
+            _span(*(number(value) for value in tensor.scale)),
+            _span(*(str(value) for value in tensor.zero_point)),
+        )
+    return [nodes, tensors, *([float_nodes(found.float_nodes)] if found.float_nodes else [])]
+
+
+def _float(found: Inspection) -> list[RenderableType | str]:
+    table = Table(title="what quantizing would do")
+    table.add_column("target")
+    table.add_column("multiply-adds in int8", justify="right")
+    table.add_column("nodes in int8", justify="right")
+    table.add_column("in float")
+    for plan in found.plans:
+        kinds: dict[str, int] = {}
+        for node in plan.float_nodes:
+            kinds[node.op] = kinds.get(node.op, 0) + 1
+        left = ", ".join(f"{count} {op}" for op, count in kinds.items())
+        table.add_row(
+            plan.target, percent(plan.macs_int8), str(plan.nodes_int8), escape(plan.problem or left)
+        )
+    single = found.plans[0].float_nodes if len(found.plans) == 1 else ()
+    return [table, *([float_nodes(single)] if single else [])]
+
+
+def _span(low: str, high: str) -> str:
+    return low if low == high else f"{low} … {high}"

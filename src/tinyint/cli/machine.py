@@ -1,0 +1,69 @@
+"""`tinyint doctor` and `tinyint cache`: this machine, and what tinyint keeps on it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from tinyint import api
+from tinyint.calibrate.cache import RecordCache
+from tinyint.cli.options import Json
+from tinyint.cli.screen import Screen
+from tinyint.report.words import megabytes
+
+__all__ = ["cache", "doctor"]
+
+
+def doctor(json: Json = False) -> None:
+    """Say what this machine can do: instruction sets, runtimes, and the gain to expect from int8.
+
+    Example:
+
+        tinyint doctor --json
+    """
+    found = api.doctor()
+    table = Table(show_header=False)
+    installed = [f"{name} {version or 'not installed'}" for name, version in found.runtimes.items()]
+    rows = {
+        "processor": f"{found.cpu or 'unknown'} ({found.machine}, {found.cores} cores)",
+        "instruction sets": ", ".join(found.instruction_sets) or "none that matter here",
+        "VNNI": "yes" if found.vnni else "no",
+        "expected gain": found.expected_gain,
+        "default target": found.default_target,
+        "runtimes": "\n".join(installed),
+        "cache": f"{found.cache_directory} ({megabytes(found.cache_bytes)})",
+        "tinyint": f"{found.tinyint} on Python {found.python}",
+    }
+    for name, value in rows.items():
+        table.add_row(name, escape(value))
+    Screen(json).show(found, table)
+
+
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove everything that is cached.")] = False,
+    json: Json = False,
+) -> None:
+    """Show or clear the calibration records that tinyint keeps for later runs.
+
+    The directory is TINYINT_CACHE_DIR, or the platform's place for caches; it holds at most 512 MB.
+
+    Example:
+
+        tinyint cache --clear
+    """
+    kept = RecordCache()
+    files, removed = kept.clear() if clear else (0, 0)
+    document = {
+        "directory": str(kept.directory),
+        "bytes": kept.size(),
+        "limit_bytes": kept.limit,
+        "removed_files": files,
+        "removed_bytes": removed,
+    }
+    lines = [f"{kept.directory}: {megabytes(kept.size())} of {megabytes(kept.limit)}"]
+    if clear:
+        lines.insert(0, f"removed {files} files, {megabytes(removed)}")
+    Screen(json).show(document, *lines)

@@ -1,0 +1,66 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "BatchSize",
+    "Data",
+    "Json",
+    "Model",
+    "NeededData",
+    "PreprocessingFile",
+    "Runtime",
+    "Samples",
+    "Target",
+    "Threads",
+]
+
+_DATA = (
+    "Samples: a folder of class folders, a folder with a list file ('path label' lines), an array file "
+    "(.npy, .npz), or a Python generator package.module:function."
+)
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout; progress goes to stderr.")
+]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file.", show_default=False)]
+Data = Annotated[str | None, typer.Option("--data", metavar="DATA", help=_DATA, show_default=False)]
+NeededData = Annotated[str, typer.Option("--data", metavar="DATA", help=_DATA, show_default=False)]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, metavar="N", help="Threads of the runtime; all cores by default."),
+]
+Runtime = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime",
+        metavar="NAME",
+        help="onnxruntime or openvino; by default the one that the model was quantized for.",
+    ),
+]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, metavar="B", help="Samples in one call.")]
+Samples = Annotated[
+    int | None, typer.Option("--samples", min=1, metavar="N", help="Use the first N samples.")
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        metavar="NAME",
+        help="x86-vnni, x86-avx2, openvino, tensorrt, arm64 or generic; by default what this machine is.",
+    ),
+]
+PreprocessingFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--preprocessing",
+        metavar="FILE",
+        help="A YAML file that says how images become inputs: resize, crop, scale, mean, std, layout, color. "
+        "By default, what the model's metadata say.",
+    ),
+]

@@ -1,0 +1,130 @@
+"""`tinyint quantize` and `tinyint calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinyint import api
+from tinyint.cli.options import Data, Json, Model, NeededData, PreprocessingFile, Samples, Target, Threads
+from tinyint.cli.screen import Screen
+from tinyint.report.terminal import render
+
+__all__ = ["calibrate", "quantize"]
+
+
+def quantize(
+    model: Model,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="Where to write the int8 model.", show_default=False
+        ),
+    ],
+    data: Data = None,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="A preset (`tinyint recipe show`), a YAML file, or a PaddleSlim config.",
+        ),
+    ] = "default",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a key of the recipe, such as calibration=kl or 'skip=/head/*'. Can be repeated.",
+        ),
+    ] = None,
+    target: Target = None,
+    samples: Samples = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(metavar="RECORD", help="A record of `tinyint calibrate`; needs no data then."),
+    ] = None,
+    preprocessing: PreprocessingFile = None,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Leave out the proof.")] = False,
+    threads: Threads = None,
+    json: Json = False,
+) -> None:
+    """Turn a float model into an int8 one, and prove it on the runtime that it is for.
+
+    Beside OUT appear its calibration record and its report (JSON and HTML): all of them, or none.
+
+    Examples:
+
+        tinyint quantize model.onnx -o model.int8.onnx --data images/
+
+        tinyint quantize model.onnx -o small.onnx --recipe weight_only
+
+        tinyint quantize model.onnx -o ov.onnx --calibration model.calibration.npz --target openvino
+
+        tinyint quantize model.onnx -o out.onnx --data images/ --set calibration=kl --set 'skip=[Softmax]'
+    """
+    screen = Screen(json)
+    with screen.progress() as progress:
+        result = api.quantize(
+            model,
+            data,
+            output=output,
+            recipe=recipe,
+            settings=settings or (),
+            target=target,
+            calibration=calibration,
+            samples=samples,
+            preprocessing=preprocessing,
+            verify=not no_verify,
+            threads=threads,
+            progress=progress,
+        )
+    screen.show(result.report.to_json(), render(result.report))
+    if json:
+        for warning in result.report.warnings:
+            screen.warn(warning)
+
+
+def calibrate(
+    model: Model,
+    data: NeededData,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="RECORD", help="Where to write the record (.npz).")
+    ],
+    samples: Samples = None,
+    preprocessing: PreprocessingFile = None,
+    threads: Threads = None,
+    json: Json = False,
+) -> None:
+    """Run a float model over some samples and keep what its tensors hold; one record serves every target.
+
+    An interrupted calibration goes on where it stopped.
+
+    Example:
+
+        tinyint calibrate model.onnx --data images/ -o model.calibration.npz
+    """
+    screen = Screen(json)
+    with screen.progress() as progress:
+        record = api.calibrate(
+            model,
+            data,
+            samples=samples or api.SAMPLES,
+            preprocessing=preprocessing,
+            threads=threads,
+            progress=progress,
+        )
+        record.save(output)
+    document = {
+        "output": str(output),
+        "samples": record.samples,
+        "tensors": len(record.summaries),
+        "model_fingerprint": record.model_fingerprint,
+        "data_fingerprint": f"{record.data_fingerprint:032x}",
+    }
+    screen.show(
+        document,
+        f"{record.samples} samples, {len(record.summaries)} tensors: {output}",
+        f"next: tinyint quantize {model} -o OUT --calibration {output}",
+    )

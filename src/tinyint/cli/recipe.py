@@ -1,0 +1,64 @@
+"""`tinyint recipe`: look at recipes, and bring in those of PaddleSlim."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from tinyint.cli.group import Commands
+from tinyint.cli.options import Json
+from tinyint.cli.screen import Screen
+from tinyint.paddleslim import recipe_from_paddleslim
+from tinyint.recipe import Recipe
+
+__all__ = ["recipe"]
+
+recipe = typer.Typer(cls=Commands, no_args_is_help=True, help="Show recipes, or convert one from PaddleSlim.")
+
+
+@recipe.command()
+def show(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME|FILE]", help="A preset or a YAML file; all presets without one."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key first. Can be repeated."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Print a recipe as YAML, with every key that has an effect.
+
+    Examples:
+
+        tinyint recipe show
+
+        tinyint recipe show default --set calibration=kl > mine.yaml
+    """
+    names = [name] if name else Recipe.presets()
+    found = [Recipe.load(each).with_settings(settings or ()) for each in names]
+    documents = [yaml.safe_load(each.dump()) for each in found]
+    texts = [each.dump().rstrip() for each in found]
+    Screen(json).show(documents[0] if name else {"recipes": documents}, "\n---\n".join(texts))
+
+
+@recipe.command("from-paddleslim")
+def from_paddleslim(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A PaddleSlim quantization config (YAML).")],
+    json: Json = False,
+) -> None:
+    """Print a PaddleSlim config as a recipe; keys that cannot be honoured are named on stderr.
+
+    Example:
+
+        tinyint recipe from-paddleslim quant.yaml > recipe.yaml
+    """
+    screen = Screen(json)
+    made, notes = recipe_from_paddleslim(file)
+    for note in notes:
+        screen.warn(note)
+    screen.show({"recipe": yaml.safe_load(made.dump()), "not_honoured": notes}, made.dump().rstrip())

@@ -1,0 +1,69 @@
+"""`tinyint zoo`: the reference networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from tinyint.cli.group import Commands
+from tinyint.cli.options import Json
+from tinyint.cli.screen import Screen
+
+__all__ = ["zoo"]
+
+zoo = typer.Typer(
+    cls=Commands, no_args_is_help=True, help="List and export the reference networks (needs tinyint\\[zoo])."
+)
+
+
+@zoo.command("list")
+def list_networks(json: Json = False) -> None:
+    """List the networks of the zoo.
+
+    Example:
+
+        tinyint zoo list
+    """
+    from tinyint.zoo import MODELS  # needs torch, which no other command does
+
+    table = Table()
+    for column in ("name", "parameters", "input", "paper"):
+        table.add_column(column, justify="right" if column == "parameters" else "left")
+    for entry in MODELS.values():
+        table.add_row(entry.name, f"{entry.parameters:,}", f"3 × {entry.size} × {entry.size}", entry.paper)
+    networks = [
+        {"name": e.name, "parameters": e.parameters, "size": e.size, "paper": e.paper}
+        for e in MODELS.values()
+    ]
+    Screen(json).show({"networks": networks}, table)
+
+
+@zoo.command()
+def export(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As `tinyint zoo list` gives it.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the ONNX file.")
+    ],
+    seed: Annotated[int, typer.Option(min=0, help="Of the weights.")] = 0,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Height and width; by default the network's own.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write a network with seeded weights as ONNX: not trained, but with activations as sane as a trained one's.
+
+    Example:
+
+        tinyint zoo export mobilenet_v2 -o mobilenet_v2.onnx
+    """
+    from tinyint.zoo import export as write
+
+    path = write(name, output, size=size, seed=seed)
+    Screen(json).show(
+        {"name": name, "output": str(path), "size_bytes": path.stat().st_size},
+        f"{name}: {path}",
+        f"next: tinyint inspect {path}",
+    )
