@@ -14,7 +14,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tinyint.api import Result, benchmark, doctor, inspect, open, quantize  # noqa: A004  the verbs
+    from tinyint.api.doctor import doctor
+    from tinyint.api.evaluate import compare
+    from tinyint.api.inspect import inspect
+    from tinyint.api.opening import benchmark, open  # noqa: A004  the verb
+    from tinyint.api.quantize import Result, quantize
     from tinyint.calibrate import CalibrationRecord
     from tinyint.data import Preprocessing
     from tinyint.errors import (
@@ -49,6 +53,7 @@ __all__ = [
     "TinyintError",
     "TinyintWarning",
     "benchmark",
+    "compare",
     "doctor",
     "inspect",
     "open",
@@ -56,7 +61,9 @@ __all__ = [
 ]
 
 _HOME = {
-    **dict.fromkeys(("Result", "benchmark", "doctor", "inspect", "open", "quantize"), "tinyint.api"),
+    **dict.fromkeys(
+        ("Result", "benchmark", "compare", "doctor", "inspect", "open", "quantize"), "tinyint.api"
+    ),
     "CalibrationRecord": "tinyint.calibrate",
     "Preprocessing": "tinyint.data",
     "Recipe": "tinyint.recipe",
@@ -67,11 +74,8 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(import_module(_HOME.get(name, "tinyint.errors")), name)
-    try:
-        return import_module(f"tinyint.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"tinyint.{name}":
-            raise
+    if name == "api":
+        return import_module("tinyint.api")
     raise AttributeError(f"module 'tinyint' has no attribute {name!r}")
 
 

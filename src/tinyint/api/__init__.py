@@ -2,7 +2,7 @@
 
 from tinyint.api.calibrate import SAMPLES, calibrate
 from tinyint.api.doctor import Examination, doctor
-from tinyint.api.evaluate import evaluate
+from tinyint.api.evaluate import compare, evaluate
 from tinyint.api.inspect import Inspection, inspect
 from tinyint.api.opening import benchmark, open  # noqa: A004  the verb
 from tinyint.api.quantize import Result, quantize
@@ -16,6 +16,7 @@ __all__ = [
     "Result",
     "benchmark",
     "calibrate",
+    "compare",
     "doctor",
     "evaluate",
     "inspect",

@@ -11,8 +11,10 @@ from tinyint.api.progress import Progress, silent
 from tinyint.api.source import Model, Source, input_specs, resolve_preprocessing
 from tinyint.data import Preprocessing, open_data
 from tinyint.evaluate.classify import ClassificationResult, evaluate_classification
+from tinyint.evaluate.compare import Comparison
+from tinyint.evaluate.compare import compare as compare_tensors
 
-__all__ = ["evaluate"]
+__all__ = ["compare", "evaluate"]
 
 
 def evaluate(
@@ -40,3 +42,23 @@ def evaluate(
         batch_size,
         progress=lambda done: progress("evaluate", done, total),
     )
+
+
+def compare(
+    float_model: Model,
+    int8_model: Model,
+    data: str | Path | Iterable[Any],
+    *,
+    samples: int = 16,
+    threads: int | None = None,
+    preprocessing: Preprocessing | str | Path | None = None,
+) -> Comparison:
+    """Where the error arises: every quantized tensor against the float model's, worst first, with a cause.
+
+    Raises ModelError if the two models do not belong together, DataError.
+    """
+    reference, quantized = Source.of(float_model), Source.of(int8_model)
+    declared = resolve_preprocessing(preprocessing, quantized.model)
+    declared = declared or resolve_preprocessing(None, reference.model)
+    dataset = open_data(data, input_specs(reference.model), declared, limit=samples)
+    return compare_tensors(reference.model, quantized.model, dataset, samples, threads=threads)

@@ -70,17 +70,15 @@ def quantize(
 
     The first `samples` (or as many as the recipe says) of `data` calibrate; those behind them are held out for the
     proof. `calibration` is a record to use instead. With `output`, the model is written there, and beside it its
-    record and its report; all of them or none. `settings` are KEY=VALUE changes to the recipe. `verify=False` leaves
-    out the proof.
+    record and its report; all of them or none. `settings` are KEY=VALUE changes to the recipe.
 
     Raises TinyintError: what is wrong with the model, the data, the recipe, the target, the record or the place.
     """
-    chosen, recipe_notes = resolve_recipe(recipe, settings)
-    goal = get_target(target)
-    job = _Job(recipe=chosen, samples=samples or chosen.samples, threads=threads, progress=progress)
-    job.notes.extend(recipe_notes)
-    path = None if output is None else Path(output)
-    source = Source.of(model)
+    chosen, notes = resolve_recipe(recipe, settings)
+    job = _Job(
+        recipe=chosen, samples=samples or chosen.samples, threads=threads, progress=progress, notes=notes
+    )
+    path, goal, source = _path(output), get_target(target), Source.of(model)
     with staged(path) as scratch:
         with job.watch.time("prepare"):
             progress("prepare", 0, None)
@@ -113,6 +111,10 @@ def quantize(
         )
         _write_beside(written, quantized, report)
     return Result(model=quantized.model, report=report, record=quantized.record, path=path)
+
+
+def _path(output: str | Path | None) -> Path | None:
+    return None if output is None else Path(output)
 
 
 @dataclass(kw_only=True)

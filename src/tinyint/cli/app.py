@@ -9,7 +9,7 @@ import typer
 import tinyint
 from tinyint.cli.bench import bench
 from tinyint.cli.demo import demo
-from tinyint.cli.evaluate import evaluate
+from tinyint.cli.evaluate import compare, evaluate
 from tinyint.cli.group import Commands
 from tinyint.cli.inspect import inspect
 from tinyint.cli.machine import cache, doctor
@@ -46,7 +46,7 @@ def tinyint_(
     """
 
 
-for _command in (demo, quantize, calibrate, evaluate, inspect, bench, doctor, cache):
+for _command in (demo, quantize, calibrate, evaluate, compare, inspect, bench, doctor, cache):
     app.command()(_command)
 app.add_typer(recipe, name="recipe")
 app.add_typer(zoo, name="zoo")

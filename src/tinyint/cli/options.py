@@ -14,8 +14,10 @@ __all__ = [
     "Model",
     "NeededData",
     "PreprocessingFile",
+    "RecipeName",
     "Runtime",
     "Samples",
+    "Settings",
     "Target",
     "Threads",
 ]
@@ -53,6 +55,22 @@ Target = Annotated[
         "--target",
         metavar="NAME",
         help="x86-vnni, x86-avx2, openvino, tensorrt, arm64 or generic; by default what this machine is.",
+    ),
+]
+RecipeName = Annotated[
+    str,
+    typer.Option(
+        "--recipe",
+        metavar="NAME|FILE",
+        help="A preset (`tinyint recipe show`), a YAML file, or a PaddleSlim config.",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the recipe, such as calibration=kl or 'skip=/head/*'. Can be repeated.",
     ),
 ]
 PreprocessingFile = Annotated[

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from tinyint import api
-from tinyint.cli.options import Data, Json, Model, NeededData, PreprocessingFile, Samples, Target, Threads
+from tinyint.cli.options import (
+    Data,
+    Json,
+    Model,
+    NeededData,
+    PreprocessingFile,
+    RecipeName,
+    Samples,
+    Settings,
+    Target,
+    Threads,
+)
 from tinyint.cli.screen import Screen
 from tinyint.report.terminal import render
 
@@ -24,21 +35,8 @@ def quantize(
         ),
     ],
     data: Data = None,
-    recipe: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="A preset (`tinyint recipe show`), a YAML file, or a PaddleSlim config.",
-        ),
-    ] = "default",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a key of the recipe, such as calibration=kl or 'skip=/head/*'. Can be repeated.",
-        ),
-    ] = None,
+    recipe: RecipeName = "default",
+    settings: Settings = None,
     target: Target = None,
     samples: Samples = None,
     calibration: Annotated[
@@ -52,7 +50,7 @@ def quantize(
 ) -> None:
     """Turn a float model into an int8 one, and prove it on the runtime that it is for.
 
-    Beside OUT appear its calibration record and its report (JSON and HTML): all of them, or none.
+    Beside OUT appear its calibration record and its report (JSON and HTML).
 
     Examples:
 
@@ -60,9 +58,9 @@ def quantize(
 
         tinyint quantize model.onnx -o small.onnx --recipe weight_only
 
-        tinyint quantize model.onnx -o ov.onnx --calibration model.calibration.npz --target openvino
+        tinyint quantize model.onnx -o ov.onnx --calibration RECORD --target openvino
 
-        tinyint quantize model.onnx -o out.onnx --data images/ --set calibration=kl --set 'skip=[Softmax]'
+        tinyint quantize model.onnx -o out.onnx --data images/ --set calibration=kl
     """
     screen = Screen(json)
     with screen.progress() as progress:

@@ -1,4 +1,4 @@
-"""`python -m tinyint` is `tinyint`."""
+"""`python -m tinyint.cli` is `tinyint`."""
 
 from tinyint.cli import main
 

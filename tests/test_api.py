@@ -1,0 +1,259 @@
+"""The verbs in Python, end to end on small networks."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+import tinyint
+from tests.models import noise, residual
+from tinyint import api
+from tinyint.calibrate import CalibrationRecord
+from tinyint.data import Preprocessing
+from tinyint.errors import DataError, DependencyError, ModelError, OutputError, RecordError
+from tinyint.graph.io import load_model, save_model
+
+SHAPE = (3, 16, 16)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("TINYINT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "float.onnx"
+    save_model(residual(), path)
+    return path
+
+
+@pytest.fixture
+def samples() -> np.ndarray:
+    return np.concatenate([sample["x"] for sample in noise(residual(), 12)])
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    heavy = [
+        "torch",
+        "numpy",
+        "onnx",
+        "onnx_ir",
+        "onnxruntime",
+        "openvino",
+        "typer",
+        "rich",
+        "pydantic",
+        "jinja2",
+    ]
+    code = f"import sys, tinyint; print([m for m in {heavy} if m in sys.modules], 'quantize' in dir(tinyint))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[] True"
+
+
+def test_every_public_name_is_there_and_sorted():
+    assert list(tinyint.__all__) == sorted(tinyint.__all__)
+    for name in tinyint.__all__:
+        assert getattr(tinyint, name) is not None
+    with pytest.raises(AttributeError, match="nothing_such"):
+        _ = tinyint.nothing_such
+
+
+def test_quantize_writes_the_model_and_what_goes_with_it(model, samples, tmp_path):
+    output = tmp_path / "net.int8.onnx"
+    result = tinyint.quantize(model, samples, output=output, samples=8, threads=1)
+    written = {path.name for path in tmp_path.iterdir()}
+    beside = {"net.int8.calibration.npz", "net.int8.report.json", "net.int8.report.html"}
+    assert written == {"float.onnx", "net.int8.onnx"} | beside
+    assert json.loads((tmp_path / "net.int8.report.json").read_text()) == result.report.to_json()
+    assert CalibrationRecord.load(tmp_path / "net.int8.calibration.npz") == result.record
+    assert result.report.verification is not None
+    assert result.report.verification.held_out
+    assert result.report.verification.samples == 4
+    assert result.report.sizes.int8 == output.stat().st_size
+    assert result.report.sizes.baseline == model.stat().st_size
+
+
+def test_without_output_nothing_is_written(model, samples, tmp_path):
+    result = tinyint.quantize(load_model(model), samples, threads=1)
+    assert result.path is None
+    assert result.report.latency is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["float.onnx"]
+
+
+def test_all_samples_used_for_calibration_is_said(model, samples):
+    report = tinyint.quantize(model, samples, threads=1).report
+    assert report.verification is not None
+    assert not report.verification.held_out
+    assert report.to_json()["held_out"] is False
+    assert any("held-out" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize(("given", "held_out"), [(12, True), (8, False)])
+def test_data_of_unknown_length_are_split_too(model, samples, given, held_out):
+    def generate():
+        return iter(samples[:given, None])
+
+    report = tinyint.quantize(model, generate, samples=8, threads=1).report
+    assert report.verification is not None
+    assert report.verification.held_out is held_out
+
+
+def test_without_verify_nothing_is_run_and_the_plan_is_told(model, samples):
+    report = tinyint.quantize(model, samples, verify=False).report
+    document = report.to_json()
+    assert document["verification"] is None
+    assert document["latency_ms"] is None
+    assert document["coverage"]["measured"] is False
+    assert document["coverage"]["macs_int8"] == 1.0
+
+
+def test_a_record_takes_the_place_of_data(model, samples, tmp_path):
+    record = api.calibrate(model, samples, samples=8)
+    record.save(tmp_path / "record.npz")
+    ours = tinyint.quantize(model, samples, samples=8, verify=False)
+    theirs = tinyint.quantize(model, calibration=tmp_path / "record.npz", verify=False)
+    assert ir.to_proto(ours.model).SerializeToString() == ir.to_proto(theirs.model).SerializeToString()
+    no_data = tinyint.quantize(model, calibration=record, target="openvino", threads=1).report
+    assert any("no samples" in warning for warning in no_data.warnings)
+    assert no_data.latency is not None
+
+
+def test_a_record_of_another_model_is_refused(model, samples):
+    with pytest.raises(RecordError, match="another model"):
+        tinyint.quantize(model, calibration=CalibrationRecord("0" * 64))
+
+
+def test_calibration_of_files_is_cached_and_in_memory_data_are_not(model, samples, tmp_path, monkeypatch):
+    np.save(tmp_path / "calib.npy", samples)
+    first = api.calibrate(model, tmp_path / "calib.npy", samples=8)
+    monkeypatch.setattr(sys.modules["tinyint.api.calibrate"], "run", _broken)
+    assert api.calibrate(model, tmp_path / "calib.npy", samples=8) == first
+    for data, count in ((samples, 8), (tmp_path / "calib.npy", 7)):
+        with pytest.raises(AssertionError, match="again"):
+            api.calibrate(model, data, samples=count)
+
+
+def _broken(*_: object, **__: object) -> None:
+    raise AssertionError("the model was run again")
+
+
+def test_weight_only_needs_no_data_and_runs_at_the_models_own_speed(model, tmp_path):
+    output = tmp_path / "small.onnx"
+    report = tinyint.quantize(model, output=output, recipe="weight_only", threads=1).report
+    assert report.method == "weight_only"
+    assert report.calibration_samples is None
+    assert not (tmp_path / "small.calibration.npz").exists()
+    session = tinyint.open(output, threads=1)
+    assert session.run({"x": np.zeros((1, *SHAPE), np.float32)})["y"].shape == (1, 10)
+
+
+def test_static_without_data_says_what_to_do(model):
+    with pytest.raises(DataError, match="--calibration"):
+        tinyint.quantize(model)
+
+
+def test_preprocessing_is_kept_in_the_model(model, samples):
+    declared = Preprocessing(resize=16, crop=(16, 16), mean=(0.5,), std=(0.25,))
+    source = load_model(model)
+    source.metadata_props.update(declared.to_metadata())
+    made = tinyint.quantize(source, samples, verify=False).model
+    assert Preprocessing.from_metadata(made.metadata_props) == declared
+
+
+def test_a_failure_leaves_the_old_files(model, samples, tmp_path, monkeypatch):
+    output = tmp_path / "net.onnx"
+    output.write_bytes(b"old")
+    (tmp_path / "net.report.html").write_bytes(b"old page")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["tinyint.report.prove"], "verify", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        tinyint.quantize(model, samples, output=output, threads=1)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_rename_that_fails_brings_the_old_files_back(model, samples, tmp_path):
+    output = tmp_path / "net.onnx"
+    output.write_bytes(b"old")
+    (tmp_path / "net.report.json").mkdir()  # the last of the files to be moved
+    with pytest.raises(OutputError, match=r"net\.onnx"):
+        tinyint.quantize(model, samples, output=output, verify=False)
+    assert output.read_bytes() == b"old"
+    assert {path.name for path in tmp_path.iterdir()} == {"float.onnx", "net.onnx", "net.report.json"}
+
+
+def test_a_place_that_cannot_be_written_is_seen_before_the_work(model, tmp_path):
+    with pytest.raises(OutputError, match="does not exist"):
+        tinyint.quantize(model, output=tmp_path / "no" / "net.onnx", recipe="weight_only")
+
+
+def test_a_torch_module_is_refused_with_the_way_out():
+    module = type("Net", (), {"__module__": "torch.nn"})()
+    with pytest.raises(ModelError, match=r"torch\.onnx\.export"):
+        tinyint.quantize(module)  # type: ignore[arg-type]
+
+
+def test_open_takes_the_runtime_that_the_model_is_for(model, samples):
+    made = tinyint.quantize(model, samples, target="openvino", verify=False).model
+    assert type(tinyint.open(made)).__name__ == "OpenVINOSession"
+    assert type(tinyint.open(made, "onnxruntime")).__name__ == "OrtSession"
+    assert type(tinyint.open(model)).__name__ == "OrtSession"
+    with pytest.raises(DependencyError, match="onnxruntime"):
+        tinyint.open(model, "onnxruntme")
+
+
+def test_tensorrt_is_planned_and_checked_without_its_runtime(model, samples):
+    report = tinyint.quantize(model, samples, samples=8, target="tensorrt", threads=1).report
+    assert not report.coverage.measured
+    assert report.latency is None
+    assert report.verification is not None
+    assert math.isfinite(report.verification.sqnr_db or math.nan)
+
+
+def test_inspect_tells_float_from_int8(model, samples):
+    looked = tinyint.inspect(model)
+    assert not looked.quantized
+    assert {plan.target for plan in looked.plans} >= {"x86-vnni", "openvino", "tensorrt"}
+    made = tinyint.quantize(model, samples, target="x86-vnni", settings=["skip=[fc]"], verify=False).model
+    found = tinyint.inspect(made)
+    assert found.quantized
+    assert found.made_by == tinyint.__version__
+    assert found.nodes_int8 >= 4
+    assert any("recipe asks" in node.reason for node in found.float_nodes)
+    assert {row.name for row in found.tensors if not row.constant} >= {"x"}
+
+
+def test_benchmark_measures_every_model_on_every_runtime(model):
+    timings = tinyint.benchmark(
+        [model], runtimes=["onnxruntime", "openvino"], threads=1, iterations=3, warmup=1
+    )
+    assert [timing.runtime for timing in timings] == ["onnxruntime", "openvino"]
+    with pytest.raises(DependencyError, match="not installed"):
+        tinyint.benchmark([model], runtimes=["tensorrt"])
+
+
+def test_evaluate_counts_right_answers(model, samples):
+    session = tinyint.open(model)
+    best = session.run({"x": samples})["y"].argmax(axis=1)
+    right = api.evaluate(model, {"x": samples, "label": best})
+    wrong = api.evaluate(model, {"x": samples, "label": (best + 1) % 10})
+    assert (right.metrics["top1"], right.samples) == (1.0, 12)
+    assert wrong.metrics["top1"] == 0.0
+
+
+def test_a_paddleslim_config_is_a_recipe(model, samples):
+    config = {
+        "weight_quantize_type": "channel_wise_abs_max",
+        "quantize_op_types": ["conv2d", "depthwise_conv2d"],
+    }
+    report = tinyint.quantize(model, samples, recipe=config, verify=False).report
+    assert "fc" in {node.name for node in report.coverage.float_nodes}
