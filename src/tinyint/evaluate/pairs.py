@@ -1,0 +1,205 @@
+"""Which tensor of a float graph each quantizer of an int8 graph stands for, whoever wrote the latter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import onnx_ir as ir
+
+from tinyint.graph.flow import settled
+from tinyint.graph.ops import Kind, kind_of, weight_axis
+from tinyint.graph.walk import constant_of, consumers
+from tinyint.numerics import INT32, Array, FloatArray, QParams, dequantize, quantize
+from tinyint.qdq import _read_params as read_params
+
+__all__ = ["Activation", "Constant", "Pairs", "pair"]
+
+
+_FORMATS = {getattr(ir.DataType, name) for name in ("INT8", "UINT8", "INT16", "UINT16", "INT32")}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Activation:
+    """A computed tensor: `name` and `op`, its producer, in the float graph; `codes`, its integers in the int8 graph."""
+
+    name: str
+    op: str
+    codes: str
+    params: QParams
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Constant:
+    """A weight or bias: its float values, its codes, and the axis of its output channels in the node that reads it."""
+
+    name: str
+    op: str
+    kind: Literal["weight", "bias"]
+    values: FloatArray
+    codes: Array
+    params: QParams
+    axis: int | None
+    reader: str
+
+    @property
+    def dequantized(self) -> FloatArray:
+        return dequantize(self.codes, self.params)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """What was matched, and the names of the quantized tensors that have no counterpart in the float graph."""
+
+    activations: tuple[Activation, ...]
+    constants: tuple[Constant, ...]
+    unmatched: tuple[str, ...]
+
+
+def pair(float_graph: ir.Graph, int8_graph: ir.Graph) -> Pairs:
+    """Matches by name: computed tensors by their own, constants by the node that reads them or their own."""
+    activations: dict[tuple[str, float], Activation] = {}
+    constants, unmatched = [], []
+    values = _values(float_graph)
+    nodes = {node.name: node for node in float_graph if node.name}
+    names_in_int8 = set(_values(int8_graph))
+    for node in int8_graph:
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or not node.inputs[0]:
+            continue
+        if _already_seen(node):
+            continue
+        params, is_constant = _params(node), constant_of(node.inputs[0]) is not None
+        if params is None:
+            if is_constant or node.op_type == "QuantizeLinear":
+                unmatched.append(node.inputs[0].name or "")
+        elif is_constant:
+            constant = _constant(node, params, nodes, float_graph)
+            if constant is None:
+                unmatched.append(node.inputs[0].name or "")
+            else:
+                constants.append(constant)
+        elif node.op_type == "QuantizeLinear":
+            value = _counterpart(node, values, names_in_int8)
+            if value is None:
+                unmatched.append(node.inputs[0].name or "")
+                continue
+            activation = _activation(value, node, params)
+            activations.setdefault((activation.name, float(params.scale.flat[0])), activation)
+    return Pairs(
+        activations=tuple(activations.values()), constants=tuple(constants), unmatched=tuple(unmatched)
+    )
+
+
+def _params(node: ir.Node) -> QParams | None:
+    """None for parameters that are computed, that are given in blocks, or that are not of 8, 16 or 32 bits."""
+    zero_point = node.inputs[2] if len(node.inputs) > 2 else None
+    stored = zero_point or (node.inputs[0] if node.op_type == "DequantizeLinear" else None)
+    scale = constant_of(node.inputs[1])
+    if scale is None or scale.ndim > 1 or (stored is not None and stored.dtype not in _FORMATS):
+        return None
+    if stored is None and constant_of(node.inputs[0]) is not None:
+        return None
+    return read_params(node)
+
+
+def _values(graph: ir.Graph) -> dict[str, ir.Value]:
+    computed = [value for node in graph for value in node.outputs]
+    return {value.name: value for value in (*graph.inputs, *computed) if value.name}
+
+
+def _already_seen(node: ir.Node) -> bool:
+    """Whether the node dequantizes what a QuantizeLinear, which has its own turn, makes of a constant."""
+    source = None if node.inputs[0] is None else node.inputs[0].producer()
+    return source is not None and source.op_type == "QuantizeLinear"
+
+
+def _activation(value: ir.Value, quantizer: ir.Node, params: QParams) -> Activation:
+    producer = value.producer()
+    codes = quantizer.outputs[0].name or ""
+    return Activation(
+        name=value.name or "", op=producer.op_type if producer else "Input", codes=codes, params=params
+    )
+
+
+def _counterpart(
+    quantizer: ir.Node, values: Mapping[str, ir.Value], names_in_int8: set[str]
+) -> ir.Value | None:
+    """The float tensor that the dequantized one stands for.
+
+    Ours is called T_dq for T, or T itself where it is a graph output. Others quantize T under its own name; if the
+    clamp behind T is gone from their graph, the quantizer does its work, and stands for the clamp's output.
+    """
+    for reader, _ in consumers(quantizer.outputs[0]):
+        name = reader.outputs[0].name or ""
+        for candidate in (name.removesuffix("_dq") if name.endswith("_dq") else name, name):
+            if candidate in values:
+                return values[candidate]
+    source = quantizer.inputs[0]
+    value = values.get(source.name or "") if source is not None else None
+    if value is None:
+        return None
+    behind = settled(value)
+    producer = behind.producer()
+    absorbed = kind_of(producer) is Kind.CLAMP and behind.name not in names_in_int8
+    return behind if absorbed else value
+
+
+def _constant(
+    node: ir.Node, params: QParams, nodes: Mapping[str, ir.Node], float_graph: ir.Graph
+) -> Constant | None:
+    stored = constant_of(node.inputs[0])
+    assert stored is not None
+    reader, position = _reader(node)
+    twin = nodes.get(reader.name or "") if reader is not None else None
+    values = _float_values(node, twin, position, stored.shape, float_graph)
+    if values is None:
+        return None
+    codes = quantize(stored, params) if node.op_type == "QuantizeLinear" else stored
+    read_by = twin or reader
+    name = (node.inputs[0].name if node.inputs[0] is not None else "") or ""
+    return Constant(
+        name=name.removesuffix("_q").removesuffix("_quantized"),
+        op=read_by.op_type if read_by else "",
+        kind="bias" if params.qtype.storage == INT32.storage else "weight",
+        values=values.astype(np.float32, copy=False),
+        codes=codes,
+        params=params,
+        axis=params.axis if params.axis is not None or twin is None else _axis(twin, position),
+        reader=read_by.name or "" if read_by else "",
+    )
+
+
+def _axis(node: ir.Node, position: int) -> int | None:
+    return weight_axis(node) if position == 1 else None
+
+
+def _reader(node: ir.Node) -> tuple[ir.Node | None, int]:
+    """The operator that reads the dequantized constant."""
+    for reader, position in consumers(node.outputs[0]):
+        if reader.op_type == "DequantizeLinear":
+            return _reader(reader)
+        return reader, position
+    return None, 0
+
+
+def _float_values(
+    node: ir.Node, twin: ir.Node | None, position: int, shape: tuple[int, ...], float_graph: ir.Graph
+) -> Array | None:
+    for array in _candidates(node, twin, position, float_graph):
+        if array is not None and array.shape == shape and array.dtype.kind == "f":
+            return array
+    return None
+
+
+def _candidates(
+    node: ir.Node, twin: ir.Node | None, position: int, float_graph: ir.Graph
+) -> Iterator[Array | None]:
+    if twin is not None and position < len(twin.inputs):
+        yield constant_of(twin.inputs[position])
+    name = (node.inputs[0].name if node.inputs[0] is not None else "") or ""
+    for candidate in (name, name.removesuffix("_q"), name.removesuffix("_quantized")):
+        initializer = float_graph.initializers.get(candidate)
+        if initializer is not None:
+            yield constant_of(initializer)
