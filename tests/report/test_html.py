@@ -1,0 +1,60 @@
+# ruff: noqa: ARG002
+
+import re
+from html.parser import HTMLParser
+
+from tests.report.build import report
+from tinyint.report.html import to_html
+
+
+class Checker(HTMLParser):
+    """Every element that is opened is closed, in order."""
+
+    VOID = ("meta", "link", "br", "img", "hr")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_well_formed_and_needs_nothing_else():
+    page = to_html(report())
+    checker = Checker()
+    checker.feed(page)
+    assert checker.open == []
+    assert not re.search(r"https?://|<script|<link|url\(", page)
+
+
+def test_names_cannot_break_the_page():
+    page = to_html(report())
+    assert "&lt;script&gt;" in page
+    assert "a &amp; b" in page
+
+
+def test_the_page_says_what_matters():
+    page = to_html(report())
+    for text in (
+        "2.00× as fast",
+        "4.0× smaller",
+        "75.0%",
+        "width: 75.0%",
+        "look here",
+        "by the way",
+        "0.01 … 0.2",
+    ):
+        assert text in page, text
+    assert 'class="bad"' not in page
+    assert 'class="bad"' in to_html(report(int8_ms=9.0))
+
+
+def test_a_report_without_proof_makes_a_page_too():
+    page = to_html(report(latency=None, verification=None, tensors=(), peak_rss_bytes=None, output=None))
+    assert "its speed was not measured" in page
+    assert "in memory" in page

@@ -1,0 +1,54 @@
+import json
+import math
+
+import numpy as np
+
+from tests.report.build import report
+from tinyint.report.report import to_json
+
+KEYS = {
+    "output",
+    "method",
+    "target",
+    "recipe",
+    "coverage",
+    "float_nodes",
+    "verification",
+    "latency_ms",
+    "size_bytes",
+    "seconds",
+    "peak_rss_bytes",
+    "warnings",
+    "runtime",
+    "host",
+    "held_out",
+}
+
+
+def test_the_document_has_the_promised_keys():
+    document = report().to_json()
+    assert document.keys() >= KEYS
+    assert document["coverage"].keys() >= {"macs_int8", "nodes_int8", "nodes_float"}
+    assert document["float_nodes"][0] == {"name": "/a", "op": "Sin", "reason": "Sin has no int8 form"}
+    assert document["verification"].keys() >= {"samples", "sqnr_db", "top1_agreement", "lsb_over_1"}
+    assert document["latency_ms"] == {"float": 4.0, "int8": 2.0}
+    assert document["size_bytes"] == {"float": 4_000_000, "int8": 1_000_000}
+    assert list(document["seconds"]) == ["prepare", "calibrate", "quantize", "verify"]
+    assert document["runtime"] == {
+        "name": "onnxruntime",
+        "version": "1.31.1",
+        "precision": "float32",
+        "threads": 1,
+    }
+
+
+def test_what_json_cannot_say_is_null():
+    text = to_json({"a": math.inf, "b": [math.nan, 1.5], "c": np.float32(2), "d": (np.int64(3), None, True)})
+    assert json.loads(text) == {"a": None, "b": [None, 1.5], "c": 2.0, "d": [3, None, True]}
+    assert report().to_json()["verification"]["sqnr_db"] is None
+
+
+def test_slower_means_slower_in_the_median_and_at_best():
+    assert report(int8_ms=5.0).latency.slower  # type: ignore[union-attr]
+    assert not report(int8_ms=3.0).latency.slower  # type: ignore[union-attr]
+    assert report(int8_ms=2.0).latency.speedup == 2.0  # type: ignore[union-attr]
