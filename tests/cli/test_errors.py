@@ -1,0 +1,205 @@
+"""Bad input: one clear line, exit code 2, nothing left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import Run
+from tests.models import residual
+from tinyint.cli.screen import Screen
+from tinyint.graph.io import save_model
+
+QUANTIZE = ("quantize", "float.onnx", "-o", "int8.onnx")
+DATA = ("--data", "calib.npy")
+
+
+def truncated(here: Path) -> None:
+    whole = (here / "float.onnx").read_bytes()
+    (here / "float.onnx").write_bytes(whole[: len(whole) // 2])
+
+
+def without_external_data(here: Path) -> None:
+    save_model(residual(), here / "float.onnx", external=True)
+    (here / "float.onnx.data").unlink()
+
+
+def not_onnx(here: Path) -> None:
+    (here / "float.onnx").write_text("hello")
+
+
+def quantized(here: Path) -> None:
+    import tinyint
+
+    tinyint.quantize(here / "float.onnx", np.load("calib.npy"), output=here / "float.onnx", verify=False)
+    for path in here.glob("float.*.*"):
+        path.unlink()
+
+
+def array(*shape: int, value: float = 0.5, dtype: str = "float32"):
+    def make(here: Path) -> None:
+        np.save(here / "calib.npy", np.full(shape, value, dtype))
+
+    return make
+
+
+def one_nan(here: Path) -> None:
+    samples = np.load("calib.npy")
+    samples[3, 1, 2, 2] = np.nan
+    np.save(here / "calib.npy", samples)
+
+
+def other_name(here: Path) -> None:
+    np.savez(here / "calib.npz", image=np.load("calib.npy"))
+
+
+def empty_folder(here: Path) -> None:
+    (here / "images").mkdir()
+
+
+def list_with_a_missing_image(here: Path) -> None:
+    (here / "images").mkdir()
+    Image.new("RGB", (16, 16)).save(here / "images" / "a.png")
+    (here / "images" / "list.txt").write_text("a.png 0\ngone.png 1\n")
+
+
+def broken_recipe(here: Path) -> None:
+    (here / "r.yaml").write_text("calibraton: kl\n")
+
+
+def broken_record(here: Path) -> None:
+    (here / "r.npz").write_bytes(b"PK nonsense")
+
+
+def a_directory(here: Path) -> None:
+    (here / "int8.onnx").mkdir()
+
+
+def nothing(here: Path) -> None:
+    del here
+
+
+CASES = [
+    pytest.param(not_onnx, (*QUANTIZE, *DATA), "float.onnx", id="not an ONNX file"),
+    pytest.param(truncated, (*QUANTIZE, *DATA), "truncated", id="truncated model"),
+    pytest.param(without_external_data, (*QUANTIZE, *DATA), "float.onnx.data", id="external data missing"),
+    pytest.param(quantized, (*QUANTIZE, *DATA), "quantized already", id="already quantized"),
+    pytest.param(nothing, ("quantize", "no.onnx", "-o", "o.onnx", *DATA), "no.onnx", id="no such model"),
+    pytest.param(nothing, QUANTIZE, "--data", id="no data"),
+    pytest.param(array(0, 3, 16, 16), (*QUANTIZE, *DATA), "calib.npy", id="empty data"),
+    pytest.param(empty_folder, (*QUANTIZE, "--data", "images"), "images", id="empty folder"),
+    pytest.param(nothing, (*QUANTIZE, "--data", "gone"), "gone", id="no such data"),
+    pytest.param(array(4, 3, 8, 8), (*QUANTIZE, *DATA), "calib.npy[0]", id="wrong shape"),
+    pytest.param(array(4, 3, 16, 16, dtype="int64"), (*QUANTIZE, *DATA), "int64", id="wrong type"),
+    pytest.param(other_name, (*QUANTIZE, "--data", "calib.npz"), "'x'", id="wrong name"),
+    pytest.param(one_nan, (*QUANTIZE, *DATA), "calib.npy[3]", id="NaN in a sample"),
+    pytest.param(list_with_a_missing_image, (*QUANTIZE, "--data", "images"), "gone.png", id="missing image"),
+    pytest.param(nothing, (*QUANTIZE, *DATA, "--target", "x86-vni"), "'x86-vnni'", id="unknown target"),
+    pytest.param(nothing, (*QUANTIZE, *DATA, "--recipe", "defualt"), "'default'", id="unknown recipe"),
+    pytest.param(broken_recipe, (*QUANTIZE, *DATA, "--recipe", "r.yaml"), "'calibration'", id="unknown key"),
+    pytest.param(nothing, (*QUANTIZE, *DATA, "--set", "calibration=k"), "calibration", id="wrong value"),
+    pytest.param(nothing, (*QUANTIZE, *DATA, "--set", "skip=[conv9]"), "'conv3'", id="pattern without match"),
+    pytest.param(nothing, (*QUANTIZE, *DATA, "--set", "op_types=[Cnov]"), "'Conv'", id="unknown operator"),
+    pytest.param(broken_record, (*QUANTIZE, "--calibration", "r.npz"), "r.npz", id="damaged record"),
+    pytest.param(a_directory, (*QUANTIZE, *DATA), "int8.onnx", id="output is a directory"),
+    pytest.param(nothing, ("quantize", "float.onnx", "-o", "no/o.onnx", *DATA), "no", id="no such directory"),
+    pytest.param(nothing, ("evaluate", "float.onnx", *DATA), "label", id="data without labels"),
+    pytest.param(nothing, ("bench", "float.onnx", "--runtime", "onyx"), "onnxruntime", id="unknown runtime"),
+    pytest.param(nothing, ("bench", "float.onnx", "--shape", "x"), "INPUT=DIMS", id="wrong shape option"),
+    pytest.param(
+        nothing, ("compare", "float.onnx", "float.onnx", *DATA), "not quantized", id="two float models"
+    ),
+    pytest.param(nothing, ("recipe", "show", "nosuch"), "nosuch", id="no such recipe"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "arguments", "named"), CASES)
+def test_bad_input_is_one_clear_error(here: Path, run: Run, spoil, arguments, named):
+    spoil(here)
+    before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert named in errors[0]
+    assert "Traceback" not in result.stderr
+    assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before
+
+
+def test_with_json_the_error_is_a_document_too(here, document):
+    assert "no.onnx" in document("inspect", "no.onnx", code=2)["error"]
+
+
+def test_a_fault_of_ours_is_told_as_one(here, run, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by nought")
+
+    monkeypatch.setattr("tinyint.cli.inspect.api.inspect", fail)
+    monkeypatch.delenv("TINYINT_DEBUG", raising=False)
+    result = run("inspect", "float.onnx")
+    assert result.exit_code == 1
+    assert "by nought" in result.stderr
+    assert "report" in result.stderr
+    assert "Traceback" not in result.stderr
+    monkeypatch.setenv("TINYINT_DEBUG", "1")
+    assert "Traceback" in run("inspect", "float.onnx").stderr
+
+
+def test_usage_errors_are_typers(run):
+    assert run("quantize", "--no-such-option").exit_code == 2
+
+
+SLOW_SAMPLES = """
+import pathlib, time
+import numpy as np
+
+def samples():
+    for i in range(1000):
+        yield np.full((1, 3, 16, 16), i / 1000, np.float32)
+        pathlib.Path("started").touch()
+        time.sleep(0.02)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_the_old_file(here, number, code):
+    (here / "slow.py").write_text(SLOW_SAMPLES)
+    (here / "int8.onnx").write_bytes(b"old")
+    command = [sys.executable, "-m", "tinyint.cli", *QUANTIZE, "--data", "slow:samples"]
+    environment = {**os.environ, "PYTHONPATH": str(here)}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    while not (here / "started").exists():
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert "Traceback" not in errors
+    assert (here / "int8.onnx").read_bytes() == b"old"
+    left = {path.name for path in here.iterdir()} - {"__pycache__"}
+    assert left == {"float.onnx", "calib.npy", "slow.py", "started", "int8.onnx"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+def test_a_reader_that_goes_away_is_no_error(here):
+    command = f"{sys.executable} -m tinyint.cli recipe show | true"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_json_mode_keeps_stdout_for_the_document(capsys):
+    screen = Screen(json=True)
+    screen.warn("careful")
+    screen.show({"a": float("nan")}, "not shown")
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"a": None}
+    assert captured.err == "warning: careful\n"
