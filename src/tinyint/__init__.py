@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tinyint.api.advise import advise
     from tinyint.api.doctor import doctor
     from tinyint.api.evaluate import compare
     from tinyint.api.inspect import inspect
@@ -52,6 +53,7 @@ __all__ = [
     "TargetError",
     "TinyintError",
     "TinyintWarning",
+    "advise",
     "benchmark",
     "compare",
     "doctor",
@@ -62,7 +64,7 @@ __all__ = [
 
 _HOME = {
     **dict.fromkeys(
-        ("Result", "benchmark", "compare", "doctor", "inspect", "open", "quantize"), "tinyint.api"
+        ("Result", "advise", "benchmark", "compare", "doctor", "inspect", "open", "quantize"), "tinyint.api"
     ),
     "CalibrationRecord": "tinyint.calibrate",
     "Preprocessing": "tinyint.data",

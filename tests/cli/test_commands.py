@@ -120,6 +120,16 @@ def test_doctor(document, run):
     assert "expected gain" in run("doctor").stdout
 
 
+def test_advise_sees_labels_and_names_the_data(here, document, run):
+    assert document("advise", "float.onnx", "--wants", "size")["method"] == "weight_only"
+    found = document("advise", "float.onnx", "--data", "calib.npy")
+    assert found["method"] == "static"
+    assert all("--data calib.npy" in command for command in found["commands"][:2])
+    assert not any("evaluate" in command for command in found["commands"])
+    np.savez("labelled.npz", x=np.load("calib.npy"), label=np.arange(12) % 10)
+    assert "tinyint evaluate" in run("advise", "float.onnx", "--data", "labelled.npz").stdout
+
+
 def test_cache_is_shown_and_cleared(here, document):
     document("calibrate", "float.onnx", "--data", "calib.npy", "-o", "record.npz")
     assert document("cache")["bytes"] > 0

@@ -1,5 +1,6 @@
 """The verbs of the command line, in Python."""
 
+from tinyint.api.advise import advise
 from tinyint.api.calibrate import SAMPLES, calibrate
 from tinyint.api.doctor import Examination, doctor
 from tinyint.api.evaluate import compare, evaluate
@@ -14,6 +15,7 @@ __all__ = [
     "Examination",
     "Inspection",
     "Result",
+    "advise",
     "benchmark",
     "calibrate",
     "compare",

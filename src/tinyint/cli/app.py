@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import tinyint
+from tinyint.cli.advise import advise
 from tinyint.cli.bench import bench
 from tinyint.cli.demo import demo
 from tinyint.cli.evaluate import compare, evaluate
@@ -46,7 +47,7 @@ def tinyint_(
     """
 
 
-for _command in (demo, quantize, calibrate, evaluate, compare, inspect, bench, doctor, cache):
+for _command in (demo, quantize, calibrate, evaluate, compare, inspect, bench, doctor, advise, cache):
     app.command()(_command)
 app.add_typer(recipe, name="recipe")
 app.add_typer(zoo, name="zoo")

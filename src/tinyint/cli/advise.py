@@ -1,0 +1,53 @@
+"""`tinyint advise`."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated
+
+import typer
+
+from tinyint import api
+from tinyint.cli.options import Data, Json, Model, Target
+from tinyint.cli.screen import Screen
+from tinyint.evaluate.advise import Wants
+
+__all__ = ["advise"]
+
+
+def advise(
+    model: Model,
+    data: Data = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="N", help="How long quantizing may take.", show_default=False),
+    ] = None,
+    wants: Annotated[Wants, typer.Option(help="What matters most.")] = "speed",
+    target: Target = None,
+    json: Json = False,
+) -> None:
+    """Say which method fits a float model, and why, with the commands to run.
+
+    Examples:
+
+        tinyint advise model.onnx --data images/
+
+        tinyint advise model.onnx --wants size
+    """
+    found = api.advise(model, data, minutes=minutes, wants=wants, target=target)
+    given = "DATA" if data is None else shlex.quote(data)
+    commands = [command.replace("--data DATA", f"--data {given}") for command in found.commands]
+    Screen(json).show(
+        {
+            "model": str(model),
+            "method": found.method,
+            "recipe": found.recipe,
+            "target": found.target,
+            "reasons": found.reasons,
+            "commands": commands,
+            "facts": found.facts,
+        },
+        f"{found.method}, recipe {found.recipe}, for {found.target}",
+        *(f"  - {reason}" for reason in found.reasons),
+        *(f"next: {command}" for command in commands),
+    )
