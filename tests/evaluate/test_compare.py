@@ -192,6 +192,44 @@ def test_weight_only_has_weights_and_outputs() -> None:
     assert {row.kind for row in found.rows} == {"weight", "output"}
 
 
+def test_weights_of_integer_products_are_found() -> None:
+    found = rows(compare(net(), quantized(net(), recipe="dynamic"), IMAGES))
+    assert (found["w3"].kind, found["w3"].op) == ("weight", "Gemm")
+    assert found["w3"].worst_db > 35
+    assert {"w1", "w2", "w3", "y"} <= set(found)
+
+
+def test_weights_of_integer_products_of_other_tools_are_found() -> None:
+    text = """g (float[1,2] x) => (float[1,2] y) { q, s, z = DynamicQuantizeLinear(x)
+        i = MatMulInteger(q, w_quantized, z, w_zero_point)  f = Cast<to = 1>(i)  k = Mul(s, w_scale)  y = Mul(f, k) }"""
+    w = np.array([[1.0, 0.0], [0.25, -1.0]], np.float32)
+    other = build(
+        text,
+        w_quantized=np.array([[127, 0], [32, -127]], np.int8),
+        w_scale=np.float32(1 / 127),
+        w_zero_point=np.int8(0),
+    )
+    found = rows(
+        compare(build("g (float[1,2] x) => (float[1,2] y) { y = MatMul(x, w) }", w=w), other, [sample(1, 2)])
+    )
+    assert found["w"].local_db == pytest.approx(10 * math.log10(2.0625 / (32 / 127 - 0.25) ** 2), rel=1e-4)
+
+
+def test_few_clipped_values_that_make_most_of_the_error_are_called_range() -> None:
+    values = np.random.default_rng(0).uniform(0, 2.5, 4000)
+    row = rows(compare(build(FLOAT), int8(t=0.01, u=0.1), [sample(*values, 50.0)]))["t"]
+    assert row.cause is Cause.RANGE
+    assert row.detail.startswith("0.02% of the values lie beyond the range [0, 2.55]; they reach [")
+
+
+def test_values_too_small_for_the_steps_are_called_resolution() -> None:
+    # Six values in 4006 keep the range open, and the others are worth less than half a step.
+    values = np.random.default_rng(0).uniform(0, 0.4, 4000)
+    row = rows(compare(build(FLOAT), int8(t=1.0, u=0.1), [sample(*values, *[70.0] * 6)]))["t"]
+    assert row.cause is Cause.RESOLUTION
+    assert "half of the values are smaller than 0.2" in row.detail
+
+
 FOREIGN = """g (float[1,4,2,2] x) => (float[1,4,2,2] y)
     <float sx = {0.02}, uint8 zx = {128}, float sc = {0.02}, uint8 zc = {0}> {
     x_Q = QuantizeLinear(x, sx, zx)  x_DequantizeLinear_Output = DequantizeLinear(x_Q, sx, zx)

@@ -113,6 +113,17 @@ def test_one_class_and_higher_ranks_have_no_top1() -> None:
     assert found.sqnr_db == math.inf
 
 
+def test_embeddings_have_no_top1_but_probabilities_do() -> None:
+    unit = build("g (float[N,2] x) => (float[N,2] y) { y = LpNormalization(x) }")
+    signed = verify(unit, unit, samples([1, -2], [-3, 1]), runtime=ORT, held_out=True)
+    assert (signed.top1_agreement, signed.cosine) == (
+        None,
+        Cosine(min=pytest.approx(1), mean=pytest.approx(1)),
+    )
+    certain = verify(build(IDENTITY), build(IDENTITY), samples([0, 1], [1, 0]), runtime=ORT, held_out=True)
+    assert certain.top1_agreement == 1.0
+
+
 def test_a_runtime_that_is_not_installed_leaves_the_simulation() -> None:
     class Absent(FakeRuntime):
         def open(self, model: object, **options: object) -> object:  # type: ignore[override]

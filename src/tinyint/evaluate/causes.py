@@ -38,7 +38,7 @@ class Cause(StrEnum):
 
     OUTLIER = "outlier"  # few large elements stretch the range, so that most codes are unused
     WIDE = "wide range"  # the range is far wider than the values on these samples: most codes are unused
-    RANGE = "range"  # elements beyond the range are clipped
+    RANGE = "range"  # elements beyond the range are clipped: many, or few that hold most of the error
     SATURATION = "saturation"  # codes pile up at the ends that the float tensor does not reach
     DEAD = "dead channel"  # constant, or a channel of zeros
     BIAS_OVERFLOW = "bias overflow"  # the bias needs more than 32 bits, so the weights got a coarser scale
@@ -57,6 +57,7 @@ class TensorSums:
     magnitudes: Histogram = field(default_factory=Histogram)
     elements: int = 0
     clipped: int = 0
+    clipping_noise: float = 0.0
     at_ends: int = 0  # codes of the float tensor at the lowest or highest code
     at_ends_int8: int = 0
     lo: float = np.inf
@@ -74,7 +75,9 @@ class TensorSums:
         own = quantize(expected, self.params)
         self.local.add(expected, dequantize(own, self.params))
         self.cumulative.add(expected, dequantize(found, self.params))
-        self.clipped += _beyond(expected, self.params)
+        clipped, noise = _beyond(expected, self.params)
+        self.clipped += clipped
+        self.clipping_noise += noise
         self.at_ends += _at_ends(own, self.params)
         self.at_ends_int8 += _at_ends(found, self.params)
         flat = expected.reshape(-1)
@@ -112,16 +115,15 @@ def explain_activation(sums: TensorSums) -> tuple[Cause, str]:
 def _explain_local(sums: TensorSums, params: QParams) -> tuple[Cause, str]:
     lo, hi = params.range()
     share = sums.clipped / sums.elements
-    if share > _CLIPPED:
-        text = f"{share:.1%} of the values lie beyond the range [{lo.min():.3g}, {hi.max():.3g}]; they reach "
+    if share > _CLIPPED or sums.clipping_noise > sums.local.noise / 2:
+        text = f"{share:.2%} of the values lie beyond the range [{lo.min():.3g}, {hi.max():.3g}]; they reach "
         return Cause.RANGE, text + f"[{sums.lo:.3g}, {sums.hi:.3g}]"
     found = _stretched(sums, params, _UNUSED)
     if found is not None:
         return found
-    return (
-        Cause.RESOLUTION,
-        f"steps of {float(params.scale.max()):.3g} are coarse for values spread like these",
-    )
+    step = float(params.scale.max())
+    median = _quantile(sums.magnitudes, 0.5) / step
+    return Cause.RESOLUTION, f"half of the values are smaller than {median:.2g} steps of {step:.3g}"
 
 
 def _stretched(sums: TensorSums, params: QParams, ratio: float) -> tuple[Cause, str] | None:
@@ -163,7 +165,7 @@ def explain_constant(constant: Constant, bias: Constant | None) -> tuple[float, 
 def _explain_weight(constant: Constant, worst: int) -> tuple[Cause, str]:
     """Looks at the worst channel alone."""
     values, params = constant.values, constant.params
-    clipped = _beyond(values, params) / values.size
+    clipped = _beyond(values, params)[0] / values.size
     if clipped > _CLIPPED:
         return Cause.RANGE, f"{clipped:.1%} of the values are clipped"
     if constant.axis is not None:
@@ -204,16 +206,16 @@ def _energy(values: Array, axis: int | None) -> NDArray[np.float64]:
     return np.asarray(squares.sum(axis=others), np.float64)
 
 
-def _beyond(values: Array, params: QParams) -> int:
-    """Elements that lie more than half a step outside of the range."""
-    lo, hi = params.range()
+def _beyond(values: Array, params: QParams) -> tuple[int, float]:
+    """Elements that lie more than half a step outside of the range, and Σ of their squared distances to it."""
+    (lo, hi), half = params.range(), params.scale / 2
     if params.axis is not None:
         shape = [1] * values.ndim
         shape[params.axis] = -1
-        lo, hi, half = lo.reshape(shape), hi.reshape(shape), params.scale.reshape(shape) / 2
-    else:
-        half = params.scale / 2
-    return int(np.count_nonzero((values < lo - half) | (values > hi + half)))
+        lo, hi, half = lo.reshape(shape), hi.reshape(shape), half.reshape(shape)
+    excess = np.maximum(lo - values, values - hi)
+    far = excess[excess > half].astype(np.float64)
+    return far.size, float(np.square(far).sum())
 
 
 def _at_ends(codes: Array, params: QParams) -> int:

@@ -12,13 +12,13 @@ import onnx_ir as ir
 from tinyint.graph.flow import settled
 from tinyint.graph.ops import Kind, kind_of, weight_axis
 from tinyint.graph.walk import constant_of, consumers
-from tinyint.numerics import INT32, Array, FloatArray, QParams, dequantize, quantize
+from tinyint.numerics import INT32, Array, FloatArray, QParams, QType, dequantize, quantize
 from tinyint.qdq import _read_params as read_params
 
 __all__ = ["Activation", "Constant", "Pairs", "pair"]
 
 
-_FORMATS = {getattr(ir.DataType, name) for name in ("INT8", "UINT8", "INT16", "UINT16", "INT32")}
+_FORMATS = {"int8", "uint8", "int16", "uint16", "int32"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,11 +61,14 @@ class Pairs:
 def pair(float_graph: ir.Graph, int8_graph: ir.Graph) -> Pairs:
     """Matches by name: computed tensors by their own, constants by the node that reads them or their own."""
     activations: dict[tuple[str, float], Activation] = {}
-    constants, unmatched = [], []
+    constants: list[Constant] = []
+    unmatched = []
     values = _values(float_graph)
     nodes = {node.name: node for node in float_graph if node.name}
     names_in_int8 = set(_values(int8_graph))
     for node in int8_graph:
+        if node.op_type == "MatMulInteger":
+            constants += _product_weight(node, nodes, float_graph, int8_graph)
         if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or not node.inputs[0]:
             continue
         if _already_seen(node):
@@ -94,14 +97,12 @@ def pair(float_graph: ir.Graph, int8_graph: ir.Graph) -> Pairs:
 
 def _params(node: ir.Node) -> QParams | None:
     """None for parameters that are computed, that are given in blocks, or that are not of 8, 16 or 32 bits."""
-    zero_point = node.inputs[2] if len(node.inputs) > 2 else None
-    stored = zero_point or (node.inputs[0] if node.op_type == "DequantizeLinear" else None)
-    scale = constant_of(node.inputs[1])
-    if scale is None or scale.ndim > 1 or (stored is not None and stored.dtype not in _FORMATS):
+    scale, source = constant_of(node.inputs[1]), constant_of(node.inputs[0])
+    if scale is None or scale.ndim > 1:
         return None
-    if stored is None and constant_of(node.inputs[0]) is not None:
-        return None
-    return read_params(node)
+    # Without a zero-point, the codes tell the format; a computed tensor is uint8 then.
+    stored = constant_of(node.inputs[2]) if len(node.inputs) > 2 else source
+    return read_params(node) if stored is None or stored.dtype.name in _FORMATS else None
 
 
 def _values(graph: ir.Graph) -> dict[str, ir.Value]:
@@ -168,6 +169,43 @@ def _constant(
         params=params,
         axis=params.axis if params.axis is not None or twin is None else _axis(twin, position),
         reader=read_by.name or "" if read_by else "",
+    )
+
+
+def _product_weight(
+    node: ir.Node, nodes: Mapping[str, ir.Node], float_graph: ir.Graph, int8_graph: ir.Graph
+) -> Iterator[Constant]:
+    """The weight of an integer product, if it is constant: T_q or T_quantized, whose scale is called T_scale."""
+    value = node.inputs[1]
+    codes, name = constant_of(value), (value.name or "" if value is not None else "")
+    base = name.removesuffix("_q").removesuffix("_quantized")
+    scale = constant_of(int8_graph.initializers.get(f"{base}_scale"))
+    if codes is None or scale is None or codes.dtype.name not in _FORMATS:
+        return
+    twin = nodes.get(base.removesuffix("/weight"))
+    source = twin.inputs[1] if twin is not None else float_graph.initializers.get(base)
+    values = constant_of(source)
+    if values is not None and twin is not None and twin.attributes.get_int("transB", False):
+        values = values.T
+    if values is None or values.shape != codes.shape:
+        return
+    stored = constant_of(node.inputs[3]) if len(node.inputs) > 3 else None
+    limits = np.iinfo(codes.dtype.name)
+    params = QParams(
+        scale=np.asarray(scale, np.float32),
+        zero_point=np.zeros(scale.shape, codes.dtype) if stored is None else stored.reshape(scale.shape),
+        qtype=QType(storage=codes.dtype.name, qmin=int(limits.min), qmax=int(limits.max)),
+        axis=None if scale.ndim == 0 else 1,
+    )
+    yield Constant(
+        name=(source.name or base) if source is not None else base,
+        op=twin.op_type if twin is not None else "MatMul",
+        kind="weight",
+        values=values.astype(np.float32, copy=False),
+        codes=codes,
+        params=params,
+        axis=1,
+        reader=twin.name or "" if twin is not None else "",
     )
 
 

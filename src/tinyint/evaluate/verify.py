@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from tinyint.data import Sample
 from tinyint.errors import DataError, DependencyError, ModelError
@@ -40,7 +41,8 @@ class Verification:
     * `runtime`: where the int8 model ran; "simulation" where its own runtime does not run here
     * `sqnr_db`: over all float outputs together; None if there are none, inf if they are equal
     * `output_sqnr_db`: of each float output
-    * `top1_agreement`: share of rows with the same highest class, of the first output of shape (N, classes)
+    * `top1_agreement`: share of rows with the same highest class, of the first output of shape (N, classes); None if
+      there is none, or if its rows are embeddings: of length 1, with negative elements
     * `cosine`: of the rows of the first float output that has several elements a row
     * `integers_equal`: share of equal elements of integer outputs
     * `lsb_over_1`: share of elements that are off from the simulation by more than 1 LSB; None if it stood in
@@ -145,6 +147,7 @@ class _Output:
     equal: int = 0
     rows: int = 0
     agreeing: int | None = None
+    embeddings: int = 0
     cosine_sum: float = 0.0
     cosine_min: float = 1.0
     deviations: Histogram = field(default_factory=Histogram)
@@ -172,6 +175,7 @@ class _Output:
         if expected.ndim == 2:
             same = expected.argmax(axis=1) == actual.argmax(axis=1)
             self.agreeing = (self.agreeing or 0) + int(np.count_nonzero(same))
+            self.embeddings += int(np.count_nonzero(_are_embeddings(expected)))
         for row in range(rows):
             value = cosine(expected[row], actual[row])
             self.cosine_sum += value
@@ -206,13 +210,19 @@ class _Output:
         return self.different + int(counts[edges[:-1] >= self.lsb()].sum())
 
 
+def _are_embeddings(rows: Array) -> NDArray[np.bool_]:
+    """Which rows (N, D) lie on the unit sphere; a row of probabilities that does has no negative elements."""
+    length = np.linalg.norm(rows.astype(np.float64), axis=1)
+    return np.asarray((np.abs(length - 1.0) < 1e-3) & (rows < 0).any(axis=1))
+
+
 def _conclude(outputs: Mapping[str, _Output], *, samples: int, held_out: bool, runtime: str) -> Verification:
     floats = {name: output for name, output in outputs.items() if output.is_float}
     integers = [output for output in outputs.values() if not output.is_float]
     total = NoiseSum()
     for output in floats.values():
         total.merge(output.noise)
-    classified = next((o for o in floats.values() if o.agreeing is not None), None)
+    classified = next((o for o in floats.values() if o.agreeing is not None and o.embeddings < o.rows), None)
     rowed = next((o for o in floats.values() if o.rows), None)
     measured = runtime != "simulation"
     elements = sum(output.elements for output in outputs.values())
