@@ -112,3 +112,14 @@ def test_memory_does_not_grow_with_samples():
         summary.update(float(x.min()), float(x.max()), x, i.to_bytes(4, "big"))
     assert len(summary._tail) == TAIL
     assert summary.histogram.counts.size == 2 * HALF
+
+
+def test_what_the_subsample_missed_keeps_its_weight():
+    summary = Summary()
+    for i in range(4):
+        # 1000 elements, of which 10 are counted; the maximum is not among them
+        summary.update(-1.0, 50.0 + i, np.linspace(-1, 1, 10, dtype=np.float32), bytes([i]), elements=1000)
+    values, weights = summary.missed()
+    assert values.tolist() == [50.0, 51.0, 52.0, 53.0]
+    # each is one element in 1000 of its sample, where a count stands for 100
+    assert weights.tolist() == pytest.approx([0.01] * 4)

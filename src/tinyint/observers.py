@@ -128,10 +128,11 @@ class Summary:
     """Everything that a calibration algorithm asks about one tensor.
 
     `lo`, `hi` are the extrema over every element of every sample; `histogram` counts a deterministic subsample of
-    each sample's elements. "Not seen yet" is `samples == 0`, never a value.
+    each sample's elements, of which there were `elements`. "Not seen yet" is `samples == 0`, never a value.
     """
 
     samples: int = 0
+    elements: int = 0
     _lo: float = np.inf
     _hi: float = -np.inf
     _sum_lo: int = 0  # Σ lo, in units of 2^-149
@@ -139,16 +140,23 @@ class Summary:
     _tail: list[Extremes] = field(default_factory=list)  # sorted by key
     histogram: Histogram = field(default_factory=Histogram)
 
-    def update(self, lo: float, hi: float, values: NDArray[Any], key: bytes) -> None:
-        """Adds one sample: its exact extrema (float32 values), some of its elements, and its content key."""
+    def update(
+        self, lo: float, hi: float, values: NDArray[Any], key: bytes, elements: int | None = None
+    ) -> None:
+        """Adds one sample: its exact extrema (float32 values), some of its elements, and its content key.
+
+        `elements`: how many it has; None if `values` are all of them.
+        """
         if not (np.isfinite(lo) and np.isfinite(hi)):
             raise ValueError(f"extrema must be finite, got [{lo}, {hi}]")
         self.histogram.update(values)
+        self.elements += values.size if elements is None else elements
         self._add(1, lo, hi, _exact(lo), _exact(hi), [Extremes(key, lo, hi)])
 
     def merge(self, other: Summary) -> None:
         """Adds all samples of `other`."""
         self.histogram.merge(other.histogram)
+        self.elements += other.elements
         self._add(other.samples, other._lo, other._hi, other._sum_lo, other._sum_hi, other._tail)
 
     def _add(
@@ -169,6 +177,15 @@ class Summary:
     def hi(self) -> float:
         self._require_seen()
         return self._hi
+
+    def missed(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Extrema of single samples beyond the histogram, and their weights in units of its counts: what is so rare
+        that the subsample passed it by. Of a transformer's outliers there may be one in a hundred thousand."""
+        edges, _ = self.histogram.trimmed()
+        ends = np.array([end for entry in self._tail for end in (entry.lo, entry.hi)])
+        values = ends[(ends < edges[0]) | (ends > edges[-1])]
+        share = self.histogram.total / self.elements if self.elements else 0.0
+        return values, np.full(len(values), share * self.samples / max(len(self._tail), 1))
 
     def mean_extrema(self) -> tuple[float, float]:
         """The mean over samples of the minimum and of the maximum."""
@@ -194,6 +211,7 @@ class Summary:
         """What is not an array, for JSON; see `from_header`."""
         return {
             "samples": self.samples,
+            "elements": self.elements,
             "lo": self._lo if self.samples else None,
             "hi": self._hi if self.samples else None,
             "sum_lo": str(self._sum_lo),
@@ -205,7 +223,7 @@ class Summary:
     @classmethod
     def from_header(cls, header: dict[str, Any], tail: list[Extremes], histogram: Histogram) -> Summary:
         """The summary that `to_header` described. Raises KeyError, TypeError or ValueError for a damaged one."""
-        summary = cls(samples=int(header["samples"]), _tail=tail, histogram=histogram)
+        summary = cls(int(header["samples"]), int(header["elements"]), _tail=tail, histogram=histogram)
         if summary.samples:
             summary._lo, summary._hi = float(header["lo"]), float(header["hi"])
         summary._sum_lo, summary._sum_hi = int(header["sum_lo"]), int(header["sum_hi"])

@@ -184,3 +184,10 @@ def _sign(quantized: Quantized) -> None:
             "tinyint.float_nodes": json.dumps(dict(quantized.float_nodes)),
         }
     )
+    # Runtimes infer shapes better than the file can state them. Told that two open shapes are equal, ONNX Runtime
+    # 1.31 fuses Add and LayerNormalization into a kernel that is five times as slow (MiniLM: 8.4 ms instead of 6.6).
+    for node in quantized.model.graph:
+        for value in node.outputs:
+            if not value.is_graph_output():
+                value.shape = None
+                value.type = None

@@ -17,7 +17,9 @@ from tinyint.numerics import INT32, Array, QParams, QType, quantize
 from tinyint.plan import Plan, TensorPlan, Use
 from tinyint.qparams import Assignment
 
-__all__ = ["QuantizedTensor", "insert", "quantize_constants", "read"]
+__all__ = ["QuantizedTensor", "insert", "quantize_constants", "read", "read_params"]
+
+_STORAGES = ("int8", "uint8", "int16", "uint16", "int32")
 
 
 def insert(model: ir.Model, plan: Plan, assignment: Assignment) -> ir.Model:
@@ -138,27 +140,31 @@ def read(model: ir.Model) -> list[QuantizedTensor]:
     found = []
     for node in model.graph:
         if node.op_type == "QuantizeLinear":
-            params = _read_params(node)
+            params = read_params(node)
             source = node.inputs[0]
             if params is not None and source is not None:
                 found.append(QuantizedTensor(name=source.name or "", constant=False, params=params))
         elif node.op_type == "DequantizeLinear" and constant_of(node.inputs[0]) is not None:
-            params = _read_params(node)
+            params = read_params(node)
             if params is not None:
                 name = (node.inputs[0].name or "").removesuffix("_q") if node.inputs[0] else ""
                 found.append(QuantizedTensor(name=name, constant=True, params=params))
     return found
 
 
-def _read_params(node: ir.Node) -> QParams | None:
+def read_params(node: ir.Node) -> QParams | None:
+    """The parameters of a QuantizeLinear or DequantizeLinear; None if they are computed, blocked, or not in integers
+    of 8 to 32 bits."""
     scale = constant_of(node.inputs[1])
     zero_point = constant_of(node.inputs[2]) if len(node.inputs) > 2 else None
-    if scale is None:
+    if scale is None or scale.ndim > 1:
         return None
     if zero_point is None:
-        codes = constant_of(node.inputs[0])
+        codes = constant_of(node.inputs[0]) if node.op_type == "DequantizeLinear" else None
         zero_point = np.zeros(scale.shape, np.uint8 if codes is None else codes.dtype)
     storage = zero_point.dtype.name
+    if storage not in _STORAGES:
+        return None
     limits = np.iinfo(storage)
     qtype = QType(storage=storage, qmin=int(limits.min), qmax=int(limits.max))
     scale = scale.reshape(()) if scale.size == 1 and scale.ndim == 1 else scale

@@ -154,6 +154,26 @@ def test_a_model_with_nothing_to_quantize_is_an_error():
         plan(model, X86, DEFAULT)
 
 
+def test_a_table_of_constants_is_no_activation():
+    model = prepare(
+        build(
+            """
+            net (int64[4] ids, float[4, 8] x) => (float[4, 8] y) {
+              [table] e = Gather <axis = 0> (words, ids)
+              [add] s = Add (e, x)
+              [product] y = MatMul (s, w)
+            }
+            """,
+            words=(9, 8),
+            w=(8, 8),
+        )
+    )
+    planned = plan(model, X86, DEFAULT)
+    assert planned.float_nodes["table"] == "its data are constant"
+    assert "add" in planned.float_nodes
+    assert planned.int8_nodes == ("product",)
+
+
 def test_planning_changes_nothing():
     model = residual()
     before = [(node.name, node.op_type, [v.name for v in node.inputs if v]) for node in model.graph]

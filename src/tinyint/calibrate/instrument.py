@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
@@ -29,11 +30,13 @@ class Instrumented:
     * `model`: outputs EXTREMA, float32 (2n,), the n minima and then the n maxima, and n subsamples, float32 (any,)
     * `tensors`: the names of the n observed tensors
     * `subsamples`: the output that holds each one's subsample
+    * `sizes`: the elements of each one in one sample, or the output that tells them, int64 ()
     """
 
     model: ir.Model
     tensors: tuple[str, ...]
     subsamples: tuple[str, ...]
+    sizes: tuple[int | str, ...]
 
 
 def instrument(model: ir.Model) -> Instrumented:
@@ -42,55 +45,65 @@ def instrument(model: ir.Model) -> Instrumented:
     graph = model.graph
     values = observed(graph)
     builder = _Builder(graph)
-    minima, maxima, subsamples = [], [], []
-    for value in values:
-        lo, hi, subsample = _observe(builder, value)
-        minima.append(lo)
-        maxima.append(hi)
-        subsamples.append(subsample)
-    extrema = builder.node("Concat", [*minima, *maxima], axis=0)
+    observations = [_observe(builder, value) for value in values]
+    extrema = builder.node("Concat", [*(o.lo for o in observations), *(o.hi for o in observations)], axis=0)
     extrema.name = EXTREMA
+    sizes = [o.size for o in observations]
     graph.outputs.clear()
-    graph.outputs.extend([extrema, *subsamples])
-    names = tuple(value.name or "" for value in values)
-    return Instrumented(model=model, tensors=names, subsamples=tuple(s.name or "" for s in subsamples))
+    graph.outputs.extend([extrema, *(o.subsample for o in observations)])
+    graph.outputs.extend(size for size in sizes if isinstance(size, ir.Value))
+    return Instrumented(
+        model=model,
+        tensors=tuple(value.name or "" for value in values),
+        subsamples=tuple(o.subsample.name or "" for o in observations),
+        sizes=tuple(size if isinstance(size, int) else size.name or "" for size in sizes),
+    )
 
 
-def _observe(builder: _Builder, value: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """Minimum (1,), maximum (1,) and subsample of a tensor."""
+class _Observation(NamedTuple):
+    lo: ir.Value  # (1,)
+    hi: ir.Value  # (1,)
+    subsample: ir.Value  # (any,)
+    size: ir.Value | int
+
+
+def _observe(builder: _Builder, value: ir.Value) -> _Observation:
     flat = builder.node("Reshape", [value, builder.integers(-1)])
-    stride = _stride(value)
-    if stride is None:
+    size: ir.Value | int | None = _known_size(value)
+    if isinstance(size, int):
+        whole, step = flat, builder.integers(_stride(size))
+    else:
         # A tensor of unknown size may be empty, and the reduction of nothing is an error; zero is in every range.
         whole = builder.node("Concat", [flat, builder.zero()], axis=0)
-        step = _computed_stride(builder, value)
-    else:
-        whole, step = flat, builder.integers(stride)
+        size = builder.node("Size", [value])
+        step = _computed_stride(builder, size)
     lo = builder.node("ReduceMin", [whole], keepdims=1)
     hi = builder.node("ReduceMax", [whole], keepdims=1)
     ends = builder.integers(0), builder.integers(2**62)
-    return lo, hi, builder.node("Slice", [flat, *ends, builder.integers(0), step])
+    return _Observation(lo, hi, builder.node("Slice", [flat, *ends, builder.integers(0), step]), size)
 
 
-def _stride(value: ir.Value) -> int | None:
-    """The step from one sampled element to the next for a batch of one; None if the size is not known.
-
-    Coprime to every dimension, so that the samples do not all fall into one channel or column.
-    """
+def _known_size(value: ir.Value) -> int | None:
+    """The elements of the tensor for a batch of one; None if other dimensions than the first are open."""
     shape = static_shape(value)
     if shape is None or any(dim is None for dim in shape[1:]):
         return None
-    dims = [dim for dim in (shape[0] or 1, *shape[1:]) if dim is not None] if shape else []
-    size = math.prod(dims)
+    return math.prod(1 if dim is None else dim for dim in shape)
+
+
+def _stride(size: int) -> int:
+    """The step from one sampled element to the next.
+
+    Coprime to every dimension, so that the samples do not all fall into one channel or column.
+    """
     stride = max(1, size // SUBSAMPLE)
     while math.gcd(stride, max(size, 1)) > 1:
         stride += 1
     return stride
 
 
-def _computed_stride(builder: _Builder, value: ir.Value) -> ir.Value:
+def _computed_stride(builder: _Builder, size: ir.Value) -> ir.Value:
     """The same at run time, as far as integer operators go: the next odd number."""
-    size = builder.node("Size", [value])
     half = builder.node("Div", [size, builder.integers(2 * SUBSAMPLE, scalar=True)])
     even = builder.node("Mul", [half, builder.integers(2, scalar=True)])
     odd = builder.node("Add", [even, builder.integers(1, scalar=True)])

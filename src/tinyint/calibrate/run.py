@@ -87,7 +87,9 @@ def _add(
     minima, maxima = (half.tolist() for half in np.split(found[EXTREMA], 2))
     for i, name in enumerate(instrumented.tensors):
         summary = record.summaries.setdefault(name, Summary())
-        summary.update(minima[i], maxima[i], found[instrumented.subsamples[i]], key)
+        size = instrumented.sizes[i]
+        elements = size if isinstance(size, int) else int(found[size])
+        summary.update(minima[i], maxima[i], found[instrumented.subsamples[i]], key, elements)
     record.count(key)
 
 

@@ -13,7 +13,7 @@ from tinyint.graph.flow import settled
 from tinyint.graph.ops import Kind, kind_of, weight_axis
 from tinyint.graph.walk import constant_of, consumers
 from tinyint.numerics import INT32, Array, FloatArray, QParams, QType, dequantize, quantize
-from tinyint.qdq import _read_params as read_params
+from tinyint.qdq import read_params as read_params
 
 __all__ = ["Activation", "Constant", "Pairs", "pair"]
 

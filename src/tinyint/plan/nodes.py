@@ -110,6 +110,8 @@ def _follow(node: ir.Node, target: Target, decisions: Decisions) -> str | None:
     if target.operators[node.op_type].inputs is Inputs.RESIDUAL:
         return None if residual_input(node, decisions) is not None else _BESIDE_FLOAT
     computed = [value for _, value in data_inputs(node) if constant_of(value) is None]
+    if not computed:
+        return "its data are constant"
     if kind_of(node) is Kind.PRESERVING:
         return None if all(_made_in_int8(value, target, decisions) for value in computed) else _BESIDE_FLOAT
     others = [value for value in computed if not _held_in_int8(value, target, decisions)]

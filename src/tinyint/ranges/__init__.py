@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tinyint.observers import Summary
-from tinyint.ranges.bins import Counts, Edges
 from tinyint.ranges.kl import kl_bound, kl_range
 from tinyint.ranges.percentile import percentile_range
 from tinyint.ranges.search import emd_range, mse_range, quantization_error
@@ -48,8 +47,7 @@ class RangeMethod:
 def find_range(summary: Summary, method: RangeMethod, scheme: Scheme) -> tuple[float, float]:
     """The range [lo, hi], lo <= 0 <= hi, of one tensor. The summary must have seen a sample.
 
-    What the histogram's subsample missed is clipped where an algorithm reads the histogram; but a subsample of
-    zeros alone says nothing about the rest, and then the range is that of "minmax".
+    A subsample of zeros alone says nothing about the rest, and then the range is that of "minmax".
     """
     outer = min(summary.lo, 0.0), max(summary.hi, 0.0)
     if outer == (0.0, 0.0) or method.algorithm == "minmax":
@@ -63,25 +61,18 @@ def find_range(summary: Summary, method: RangeMethod, scheme: Scheme) -> tuple[f
     edges, counts = summary.histogram.trimmed()
     if len(counts) == 0 or (len(counts) == 1 and edges[0] == 0.0):
         return outer
-    outer = _within(outer, (float(edges[0]), float(edges[-1])))
-    found = _from_histogram(edges, counts, outer, method, scheme)
-    return _within(outer, found)
-
-
-def _from_histogram(
-    edges: Edges, counts: Counts, outer: tuple[float, float], method: RangeMethod, scheme: Scheme
-) -> tuple[float, float]:
     match method.algorithm:
         case "percentile":
-            return percentile_range(edges, counts, method.percentile)
+            found = percentile_range(edges, counts, method.percentile)
         case "mse":
-            return mse_range(edges, counts, outer, scheme, method.norm)
+            found = mse_range(edges, counts, outer, scheme, method.norm, summary.missed())
         case "emd":
-            return emd_range(edges, counts, outer, scheme)
+            found = emd_range(edges, counts, outer, scheme, summary.missed())
         case "kl":
-            return kl_range(edges, counts, scheme)
+            found = kl_range(edges, counts, scheme)
         case _:
             raise ValueError(f"unknown algorithm {method.algorithm!r}")
+    return _within(outer, found)
 
 
 def _within(outer: tuple[float, float], found: tuple[float, float]) -> tuple[float, float]:

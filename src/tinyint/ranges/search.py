@@ -15,13 +15,22 @@ from tinyint.scheme import Scheme
 # (values (n,), quantized values (g, n), weights (n,)) -> (g,), the cost of each of g candidate ranges
 Cost = Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[np.float64]]
 
+# Values and their weights in units of the counts.
+Points = tuple[NDArray[np.float64], NDArray[np.float64]]
+NO_POINTS: Points = (np.zeros(0), np.zeros(0))
+
 _NARROWEST = 1 / 256  # the narrowest range tried: one code would become all of them
 
 
 def mse_range(
-    edges: Edges, counts: Counts, outer: tuple[float, float], scheme: Scheme, norm: float = 2.0
+    edges: Edges,
+    counts: Counts,
+    outer: tuple[float, float],
+    scheme: Scheme,
+    norm: float = 2.0,
+    missed: Points = NO_POINTS,
 ) -> tuple[float, float]:
-    """The range within `outer` with the smallest E|x - x̂|^norm.
+    """The range within `outer` with the smallest E|x - x̂|^norm, over the histogram and the values it `missed`.
 
     Choukroun et al., Low-bit Quantization of Neural Networks (OMSE, 2019); p = 2.4 is BRECQ's choice (Li et
     al., 2021).
@@ -31,11 +40,15 @@ def mse_range(
         error = np.abs(quantized - x)
         return np.asarray((error * error if norm == 2.0 else error**norm) @ weights)
 
-    return _search(edges, counts, outer, scheme, cost)
+    return _search(edges, counts, outer, scheme, cost, missed)
 
 
 def emd_range(
-    edges: Edges, counts: Counts, outer: tuple[float, float], scheme: Scheme
+    edges: Edges,
+    counts: Counts,
+    outer: tuple[float, float],
+    scheme: Scheme,
+    missed: Points = NO_POINTS,
 ) -> tuple[float, float]:
     """The range within `outer` with the smallest |mean x - mean x̂| + |std x - std x̂| (PaddleSlim's `emd`)."""
 
@@ -46,7 +59,7 @@ def emd_range(
         std = np.sqrt(np.maximum(both**2 @ share - mean**2, 0.0))
         return np.asarray(np.abs(mean[1:] - mean[0]) + np.abs(std[1:] - std[0]))
 
-    return _search(edges, counts, outer, scheme, cost)
+    return _search(edges, counts, outer, scheme, cost, missed)
 
 
 def quantization_error(
@@ -59,7 +72,7 @@ def quantization_error(
 
 
 def _search(
-    edges: Edges, counts: Counts, outer: tuple[float, float], scheme: Scheme, cost: Cost
+    edges: Edges, counts: Counts, outer: tuple[float, float], scheme: Scheme, cost: Cost, missed: Points
 ) -> tuple[float, float]:
     """The cheapest range within `outer`: a coarse geometric grid on few points, then finer ones around the best.
 
@@ -68,6 +81,7 @@ def _search(
     """
     unit = 2.0 ** int(np.frexp(max(-outer[0], outer[1]))[1])  # of a tensor in [-1, 1], no cost overflows
     edges, outer = edges / unit, (outer[0] / unit, outer[1] / unit)
+    missed = missed[0] / unit, missed[1]
     lo, hi = outer
     tied = scheme.symmetric or lo == 0.0 or hi == 0.0
     ratios, size, rounds, finer = (64, 1024, 2, 15) if tied else (20, 256, 3, 7)
@@ -75,7 +89,7 @@ def _search(
     step = float(grid[1] / grid[0])
     low_grid, high_grid = grid, grid
     for _ in range(rounds + 1):
-        x, weights = points(edges, counts, outer, size)
+        x, weights = _with(missed, points(edges, counts, outer, size))
         lows, highs = _ranges(outer, low_grid, high_grid, tied)
         best = int(np.argmin(cost(x, _candidates(x, lows, highs, scheme), weights)))
         around = step ** np.linspace(-1.0, 1.0, finer)
@@ -85,11 +99,18 @@ def _search(
         step **= 2 / (finer - 1)
         size = 1024
     found = float(lows[best]), float(highs[best])
-    x, weights = points(edges, counts, outer, len(counts))
+    x, weights = _with(missed, points(edges, counts, outer, len(counts)))
     ends = _candidates(x, np.array([found[0], lo]), np.array([found[1], hi]), scheme)
     kept, full = cost(x, ends, weights)
     lo, hi = found if kept < full else outer
     return lo * unit, hi * unit
+
+
+def _with(
+    missed: Points, seen: tuple[FloatArray, NDArray[np.float64]]
+) -> tuple[FloatArray, NDArray[np.float64]]:
+    values, weights = missed
+    return np.concatenate([seen[0], values.astype(np.float32)]), np.concatenate([seen[1], weights])
 
 
 def _ranges(outer: tuple[float, float], low_grid: Edges, high_grid: Edges, tied: bool) -> tuple[Edges, Edges]:

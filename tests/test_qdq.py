@@ -1,0 +1,68 @@
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from tests.graph.build import build
+from tests.models import residual
+from tests.runtimes.graphs import Graph
+from tinyint import qdq
+from tinyint.numerics import INT8, UINT8, QParams
+from tinyint.plan import Plan, TensorPlan
+from tinyint.qparams import Assignment
+from tinyint.scheme import Scheme
+
+PARAMS = QParams(scale=np.float32(0.5), zero_point=np.uint8(3), qtype=UINT8)
+
+
+def insert(model: ir.Model, **reads) -> ir.Model:
+    scheme = Scheme(qtype=UINT8, symmetric=False)
+    tensors = {name: TensorPlan(scheme=scheme, group=name, reads=r) for name, r in reads.items()}
+    planned = Plan(
+        target="x86-vnni", tensors=tensors, constants={}, absorbed=frozenset(), int8_nodes=(), float_nodes={}
+    )
+    return qdq.insert(model, planned, Assignment(tensors=dict.fromkeys(tensors, PARAMS), constants={}))
+
+
+def fork() -> ir.Model:
+    return build("net (float[2] x) => (float[2] a, float[2] b) { [one] a = Relu (x) \n [two] b = Neg (x) }")
+
+
+def test_only_the_places_that_the_plan_names_read_the_quantized_value():
+    model = insert(fork(), x=frozenset({("one", 0)}))
+    nodes = {node.name: node for node in model.graph}
+    assert nodes["one"].inputs[0].name == "x_dq"
+    assert nodes["two"].inputs[0].name == "x"
+    assert [node.name for node in model.graph][:2] == ["x/Q", "x/DQ"]
+
+
+def test_a_graph_output_keeps_its_name():
+    model = insert(fork(), a=None)
+    assert [value.name for value in model.graph.outputs] == ["a", "b"]
+    assert model.graph.outputs[0].producer().name == "a/DQ"
+
+
+def test_what_is_written_is_read_back():
+    (found,) = qdq.read(insert(fork(), x=None))
+    assert (found.name, found.constant, found.params) == ("x", False, PARAMS)
+
+
+def test_constants_are_replaced_by_their_codes():
+    model = residual()
+    scale = np.full(8, 0.5, np.float32)
+    params = QParams(scale=scale, zero_point=np.zeros(8), qtype=INT8, axis=0)
+    copy = model.clone()
+    qdq.quantize_constants(copy.graph, {("conv1", 1): params})
+    assert "w1" not in copy.graph.initializers
+    assert copy.graph.initializers["w1_q"].dtype == ir.DataType.INT8
+    (found,) = qdq.read(copy)
+    assert (found.name, found.constant, found.params) == ("w1", True, params)
+    assert "w1" in model.graph.initializers
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_reads_graphs_of_other_writers(dtype):
+    graph = Graph(1, 4)
+    model = graph.model(graph.quantized("x", scale=0.25, zero_point=7, dtype=dtype))
+    (found,) = qdq.read(ir.from_proto(__import__("onnx").load_from_string(model)))
+    assert (float(found.params.scale), int(found.params.zero_point)) == (0.25, 7)
+    assert found.params.qtype.storage == dtype
