@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import pytest
+from PIL import Image
 
 import tinyint
 from tests.models import noise, residual
@@ -141,6 +142,59 @@ def test_calibration_of_files_is_cached_and_in_memory_data_are_not(model, sample
 
 def _broken(*_: object, **__: object) -> None:
     raise AssertionError("the model was run again")
+
+
+def test_an_interrupted_calibration_goes_on_where_it_stopped(model, samples, tmp_path):
+    np.save(tmp_path / "calib.npy", samples)
+    data = tmp_path / "calib.npy"
+    seen: list[int] = []
+
+    def interrupt(step: str, done: int, total: int | None) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        api.calibrate(model, data, progress=interrupt)
+    resumed = api.calibrate(model, data, progress=lambda step, done, total: seen.append(done))
+    assert seen == list(range(6, 13))
+    assert resumed == api.calibrate(model, samples)
+
+
+def test_dead_channels_and_constant_tensors_are_no_obstacle(model, samples):
+    dead = load_model(model)
+    weight = dead.graph.initializers["w1"]
+    array = weight.const_value.numpy().copy()
+    array[2] = 0.0
+    weight.const_value = ir.tensor(array, name="w1")
+    dead.graph.initializers["b1"].const_value = ir.tensor(
+        np.full(8, -1e3, np.float32), name="b1"
+    )  # Relu gives 0
+    report = tinyint.quantize(dead, samples, samples=8, threads=1).report
+    assert report.verification is not None
+    assert report.coverage.macs_int8 == 1.0
+    assert all(math.isfinite(bound) and bound > 0 for row in report.tensors for bound in row.scale)
+
+
+def test_images_are_read_as_declared_and_the_declaration_goes_with_the_model(model, tmp_path):
+    generator = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for i in range(6):
+            pixels = generator.integers(0, 256, (20, 24, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / label / f"{i}.png")
+    (tmp_path / "pre.yaml").write_text("resize: 16\ncrop: 16\nmean: [0.5]\nstd: [0.25]\n")
+    output = tmp_path / "int8.onnx"
+    result = tinyint.quantize(
+        model, tmp_path / "images", output=output, samples=8, preprocessing=tmp_path / "pre.yaml", threads=1
+    )
+    assert result.report.verification is not None
+    assert (result.report.verification.samples, result.report.verification.held_out) == (4, True)
+    assert Preprocessing.from_metadata(load_model(output).metadata_props) == Preprocessing.load(
+        tmp_path / "pre.yaml"
+    )
+    declared = api.evaluate(model, tmp_path / "images", preprocessing=tmp_path / "pre.yaml")
+    assert declared.samples == 12
+    assert api.evaluate(output, tmp_path / "images").samples == 12  # with what its metadata say
 
 
 def test_weight_only_needs_no_data_and_runs_at_the_models_own_speed(model, tmp_path):

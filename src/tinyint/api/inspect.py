@@ -10,6 +10,7 @@ from tinyint.api.source import Model, RecipeSource, Source, resolve_recipe
 from tinyint.errors import ModelError
 from tinyint.evaluate.coverage import FloatNode
 from tinyint.graph.io import is_quantized
+from tinyint.graph.ops import Kind, kind_of
 from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import macs
 from tinyint.plan import plan
@@ -18,9 +19,9 @@ from tinyint.report.prove import tensor_rows
 from tinyint.runtimes import Executed
 from tinyint.targets import TARGETS, get_target
 
-__all__ = ["Inspection", "Planned", "inspect"]
+__all__ = ["CONVERSIONS", "Inspection", "Planned", "inspect"]
 
-_NOT_TOLD = "not known: the file does not say"
+CONVERSIONS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,16 +97,16 @@ def inspect(
         runtime=used.name,
         operators=dict(sorted(operators.items(), key=lambda item: -item[1])),
         executed=executed,
-        float_nodes=_float_nodes(source, executed) if quantized else (),
+        float_nodes=_float_nodes(source, executed, used.name) if quantized else (),
         tensors=tensor_rows(source.model) if quantized else (),
         plans=() if quantized else _plans(source, target, recipe),
         notes=tuple(notes),
     )
 
 
-def _float_nodes(source: Source, executed: tuple[Executed, ...]) -> tuple[FloatNode, ...]:
+def _float_nodes(source: Source, executed: tuple[Executed, ...], runtime: str) -> tuple[FloatNode, ...]:
     """The rows that are not int8, with the reasons that the file has for their source nodes."""
-    reasons = _reasons(source)
+    reasons, unknown = _reasons(source), f"{runtime} runs it in float; the file does not say why"
     if not executed:
         kinds = {node.name: node.op_type for node in source.model.graph}
         return tuple(FloatNode(name=n, op=kinds.get(n, ""), reason=reason) for n, reason in reasons.items())
@@ -113,10 +114,10 @@ def _float_nodes(source: Source, executed: tuple[Executed, ...]) -> tuple[FloatN
         FloatNode(
             name=row.name,
             op=row.op,
-            reason=next((reasons[name] for name in (row.name, *row.sources) if name in reasons), _NOT_TOLD),
+            reason=next((reasons[name] for name in (row.name, *row.sources) if name in reasons), unknown),
         )
         for row in executed
-        if not row.int8 and row.op not in ("QuantizeLinear", "DequantizeLinear")
+        if not row.int8 and row.op not in CONVERSIONS
     )
 
 
@@ -133,6 +134,7 @@ def _plans(source: Source, target: str | None, recipe: RecipeSource) -> tuple[Pl
     prepared = prepare(source.model)
     cost = macs(prepared)
     kinds = {node.name or "": node.op_type for node in prepared.graph}
+    clamps = {node.name for node in prepared.graph if kind_of(node) is Kind.CLAMP}
     found = []
     for name in [get_target(target).name] if target else TARGETS:
         try:
@@ -146,7 +148,7 @@ def _plans(source: Source, target: str | None, recipe: RecipeSource) -> tuple[Pl
             Planned(
                 target=name,
                 macs_int8=sum(cost.get(n, 0) for n in planned.int8_nodes) / max(sum(cost.values()), 1),
-                nodes_int8=len(planned.int8_nodes),
+                nodes_int8=len(set(planned.int8_nodes) - clamps),  # they go with the operator before them
                 float_nodes=tuple(
                     FloatNode(name=n, op=kinds[n], reason=reason) for n, reason in planned.float_nodes.items()
                 ),

@@ -14,6 +14,7 @@ from tinyint.cli.options import BatchSize, Json, Threads
 from tinyint.cli.screen import Screen
 from tinyint.errors import DataError
 from tinyint.evaluate.bench import Timing
+from tinyint.report.words import counted
 from tinyint.runtimes.base import Precision
 
 __all__ = ["bench"]
@@ -66,7 +67,9 @@ def bench(
 def table(timings: list[Timing]) -> Table:
     """One row a timing; speed is relative to the first."""
     first = timings[0]
-    made = Table(title=f"{first.threads} threads, batch {first.batch_size}, {first.iterations} calls each")
+    made = Table(
+        title=f"{counted(first.threads, 'thread')}, batch {first.batch_size}, {first.iterations} calls each"
+    )
     made.add_column("model", overflow="fold")
     for column in ("runtime", "float type"):
         made.add_column(column)

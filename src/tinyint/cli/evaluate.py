@@ -21,7 +21,7 @@ from tinyint.cli.options import (
     Threads,
 )
 from tinyint.cli.screen import Screen
-from tinyint.report.words import decibels, percent
+from tinyint.report.words import counted, decibels, percent
 
 __all__ = ["compare", "evaluate"]
 
@@ -56,7 +56,7 @@ def evaluate(
             preprocessing=preprocessing,
             progress=progress,
         )
-    table = Table(title=f"{result.samples} samples, {result.classes} classes")
+    table = Table(title=f"{counted(result.samples, 'sample')}, {result.classes} classes")
     for name in result.metrics:
         table.add_column(name, justify="right")
     table.add_row(*(percent(value, 2) for value in result.metrics.values()))
@@ -95,7 +95,7 @@ def compare(
         float_model, int8_model, data, samples=samples, threads=threads, preprocessing=preprocessing
     )
     table = Table(
-        title=f"SQNR on {found.samples} samples: the {min(top, len(found.rows))} worst of {len(found.rows)}"
+        title=f"SQNR on {counted(found.samples, 'sample')}: the {min(top, len(found.rows))} worst of {len(found.rows)}"
     )
     for column in ("tensor", "operator", "kind"):
         table.add_column(column, overflow="fold")

@@ -10,11 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from tinyint import api
-from tinyint.api.inspect import Inspection
+from tinyint.api.inspect import CONVERSIONS, Inspection
 from tinyint.cli.options import Json, Model, Runtime, Target
 from tinyint.cli.screen import Screen
 from tinyint.report.terminal import float_nodes
 from tinyint.report.words import number, percent
+from tinyint.runtimes import Executed
 
 __all__ = ["inspect"]
 
@@ -64,7 +65,7 @@ def _quantized(found: Inspection) -> list[RenderableType | str]:
     for column in ("node", "operator", "", "kernel"):
         nodes.add_column(column, overflow="fold")
     for row in found.executed:
-        nodes.add_row(escape(row.name), row.op, "int8" if row.int8 else "float", escape(row.detail))
+        nodes.add_row(escape(row.name), row.op, _kind(row), escape(row.detail))
     tensors = Table(title=f"{len(found.tensors)} quantized tensors")
     for column in ("tensor", "stored as", "channels", "scale", "zero point"):
         tensors.add_column(column, overflow="fold")
@@ -95,6 +96,12 @@ def _float(found: Inspection) -> list[RenderableType | str]:
         )
     single = found.plans[0].float_nodes if len(found.plans) == 1 else ()
     return [table, *([float_nodes(single)] if single else [])]
+
+
+def _kind(row: Executed) -> str:
+    if row.op in CONVERSIONS:
+        return "converts"
+    return "int8" if row.int8 else "float"
 
 
 def _span(low: str, high: str) -> str:

@@ -12,7 +12,7 @@ from tinyint import api
 from tinyint.calibrate.cache import RecordCache
 from tinyint.cli.options import Json
 from tinyint.cli.screen import Screen
-from tinyint.report.words import megabytes
+from tinyint.report.words import counted, megabytes
 
 __all__ = ["cache", "doctor"]
 
@@ -28,7 +28,7 @@ def doctor(json: Json = False) -> None:
     table = Table(show_header=False)
     installed = [f"{name} {version or 'not installed'}" for name, version in found.runtimes.items()]
     rows = {
-        "processor": f"{found.cpu or 'unknown'} ({found.machine}, {found.cores} cores)",
+        "processor": f"{found.cpu or 'unknown'} ({found.machine}, {counted(found.cores, 'core')})",
         "instruction sets": ", ".join(found.instruction_sets) or "none that matter here",
         "VNNI": "yes" if found.vnni else "no",
         "expected gain": found.expected_gain,
@@ -65,5 +65,5 @@ def cache(
     }
     lines = [f"{kept.directory}: {megabytes(kept.size())} of {megabytes(kept.limit)}"]
     if clear:
-        lines.insert(0, f"removed {files} files, {megabytes(removed)}")
+        lines.insert(0, f"removed {counted(files, 'file')}, {megabytes(removed)}")
     Screen(json).show(document, *lines)

@@ -22,6 +22,7 @@ from tinyint.cli.options import (
 )
 from tinyint.cli.screen import Screen
 from tinyint.report.terminal import render
+from tinyint.report.words import counted
 
 __all__ = ["calibrate", "quantize"]
 
@@ -123,6 +124,6 @@ def calibrate(
     }
     screen.show(
         document,
-        f"{record.samples} samples, {len(record.summaries)} tensors: {output}",
+        f"{counted(record.samples, 'sample')}, {counted(len(record.summaries), 'tensor')}: {output}",
         f"next: tinyint quantize {model} -o OUT --calibration {output}",
     )

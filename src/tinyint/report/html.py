@@ -8,7 +8,7 @@ from importlib import resources
 import jinja2
 
 from tinyint.report.report import Report
-from tinyint.report.words import figures, grouped, headline, number, percent
+from tinyint.report.words import counted, figures, grouped, headline, number, percent
 
 __all__ = ["to_html"]
 
@@ -27,5 +27,5 @@ def to_html(report: Report) -> str:
 def _template() -> jinja2.Template:
     source = (resources.files("tinyint.report") / "report.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(percent=percent, number=number)
+    environment.filters.update(percent=percent, number=number, counted=counted)
     return environment.from_string(source)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tinyint.evaluate.coverage import FloatNode
 from tinyint.report.report import Report
-from tinyint.report.words import figures, grouped, headline, next_steps
+from tinyint.report.words import counted, figures, grouped, headline, next_steps
 
 __all__ = ["float_nodes", "render", "steps"]
 
@@ -22,7 +22,9 @@ def render(report: Report, *, hints: bool = True) -> RenderableType:
     if report.runtime_version:
         title += f" {report.runtime_version}"
     precision = f", {report.latency.baseline.precision}" if report.latency else ""
-    table = Table(title=escape(title), caption=escape(f"{report.host}; {report.threads} threads{precision}"))
+    table = Table(
+        title=escape(title), caption=escape(f"{report.host}; {counted(report.threads, 'thread')}{precision}")
+    )
     table.add_column("")
     for column in ("float", "int8"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -44,7 +46,7 @@ def render(report: Report, *, hints: bool = True) -> RenderableType:
 
 def float_nodes(nodes: tuple[FloatNode, ...]) -> RenderableType:
     """One line a reason."""
-    lines = [Text(f"in float: {len(nodes)} nodes")]
+    lines = [Text(f"in float: {counted(len(nodes), 'node')}")]
     for reason, members in grouped(nodes).items():
         names = ", ".join(f"{node.name} ({node.op})" for node in members[:_NAMED])
         more = f", and {len(members) - _NAMED} more" if len(members) > _NAMED else ""

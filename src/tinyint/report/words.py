@@ -11,6 +11,18 @@ from tinyint.report.report import Report
 
 __all__ = [
     "Figure",
+    "counted",
+    "decibels",
+    "figures",
+    "grouped",
+    "headline",
+    "megabytes",
+    "next_steps",
+    "number",
+    "percent",
+]
+    "Figure",
+    "counted",
     "decibels",
     "figures",
     "grouped",
@@ -34,6 +46,11 @@ class Figure:
     baseline: str = ""
     int8: str = ""
     change: str = ""
+
+
+def counted(count: int, what: str) -> str:
+    """ "1 node", "2 nodes"."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -91,11 +108,11 @@ def figures(report: Report) -> Iterator[Figure]:
     yield Figure(
         name="multiply-adds in int8" + ("" if coverage.measured else " (planned)"),
         int8=percent(coverage.macs_int8),
-        change=f"{coverage.nodes_int8} nodes in int8, {coverage.nodes_float} in float",
+        change=f"{counted(coverage.nodes_int8, 'node')} in int8, {coverage.nodes_float} in float",
     )
     if report.verification:
         proof = report.verification
-        basis = f"{proof.samples} {'held-out' if proof.held_out else 'calibration'} samples"
+        basis = counted(proof.samples, f"{'held-out' if proof.held_out else 'calibration'} sample")
         yield Figure(name="SQNR against float", int8=decibels(proof.sqnr_db), change=basis)
         if proof.top1_agreement is not None:
             yield Figure(name="same top-1 as float", int8=percent(proof.top1_agreement), change=basis)
