@@ -155,7 +155,11 @@ def test_an_interrupted_calibration_goes_on_where_it_stopped(model, samples, tmp
 
     with pytest.raises(KeyboardInterrupt):
         api.calibrate(model, data, progress=interrupt)
-    resumed = api.calibrate(model, data, progress=lambda step, done, total: seen.append(done))
+
+    def note(step: str, done: int, total: int | None) -> None:
+        seen.append(done)
+
+    resumed = api.calibrate(model, data, progress=note)
     assert seen == list(range(6, 13))
     assert resumed == api.calibrate(model, samples)
 

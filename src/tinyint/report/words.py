@@ -21,17 +21,6 @@ __all__ = [
     "number",
     "percent",
 ]
-    "Figure",
-    "counted",
-    "decibels",
-    "figures",
-    "grouped",
-    "headline",
-    "megabytes",
-    "next_steps",
-    "number",
-    "percent",
-]
 
 _GOOD_AGREEMENT = 0.98
 _GOOD_SQNR = 20.0
