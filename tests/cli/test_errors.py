@@ -136,6 +136,7 @@ def test_bad_input_is_one_clear_error(here: Path, run: Run, spoil, arguments, na
 
 def test_with_json_the_error_is_a_document_too(here, document):
     assert "no.onnx" in document("inspect", "no.onnx", code=2)["error"]
+    assert "nosuch" in document("recipe", "show", "nosuch", code=2)["error"]
 
 
 def test_a_fault_of_ours_is_told_as_one(here, run, monkeypatch):

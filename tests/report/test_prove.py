@@ -3,6 +3,7 @@
 import sys
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from tests.fake_runtime import FakeRuntime
@@ -29,10 +30,9 @@ def quantized() -> Quantized:
 def proof(quantized: Quantized, held_out: bool = True, **options: object) -> Report:
     data = open_data(noise(residual(), 4, seed=1), get_runtime("onnxruntime").open(quantized.prepared).inputs)
     samples = Samples(samples=data, first=next(iter(data)), held_out=held_out)
-    given = {"samples": samples, "threads": 1, **options}
+    given = {"samples": samples, "threads": 1, "float_model": quantized.prepared, **options}
     return prove(
         quantized,
-        float_model=quantized.prepared,
         int8_model=quantized.model,
         sizes=Sizes(baseline=4, int8=1),
         source="in.onnx",
@@ -104,3 +104,13 @@ def test_tensor_rows_tell_scales_per_tensor_and_per_channel(quantized):
     assert weight.scale[0] < weight.scale[1]
     assert weight.zero_point == (0, 0)
     assert np.isfinite([row.scale for row in rows.values()]).all()
+
+
+def test_open_inputs_without_samples_leave_speed_unmeasured(quantized):
+    wide = quantized.prepared.clone()
+    value = wide.graph.inputs[0]
+    value.shape = ir.Shape(["N", 3, "H", "W"])
+    report = proof(quantized, float_model=wide, samples=None)
+    assert report.latency is None
+    assert any("speed was not measured" in note for note in report.notes)
+    assert any("no samples" in warning for warning in report.warnings)

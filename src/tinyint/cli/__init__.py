@@ -7,13 +7,16 @@ import sys
 
 __all__ = ["main"]
 
-_TERMINATED = 143  # 128 + SIGTERM, as shells say it
+_INTERRUPTED, _TERMINATED = 130, 143  # 128 + the signal's number, as shells say it
 
 
 def main() -> None:
     """The entry point of `tinyint`."""
     # SIGTERM ends the run like Ctrl-C, so that temporary files are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
-    from tinyint.cli.app import app
+    try:
+        from tinyint.cli.app import app
 
-    app()
+        app()
+    except KeyboardInterrupt:  # before or after the command itself
+        sys.exit(_INTERRUPTED)

@@ -192,10 +192,12 @@ def _time(
             iterations=min(max(calls, _FEWEST_CALLS), _MOST_CALLS),
             feeds=feeds,
         )
-    except DataError as error:
+    except DataError:
         if feeds is not None:
             raise
-        found.notes.append(f"speed was not measured: {error}")
+        found.notes.append(
+            "speed was not measured: the model leaves dimensions open, and no samples tell them; give --data"
+        )
         return None
     return Latency(baseline=timings[0], int8=timings[1])
 
