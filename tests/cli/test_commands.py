@@ -1,5 +1,8 @@
 """Each command does its work, and says it in words and as one JSON document."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import yaml
@@ -180,3 +183,15 @@ def test_the_demo_does_the_main_job(tmp_path, document):
     assert found["accuracy"]["int8"]["top1"] > found["accuracy"]["float"]["top1"] - 0.02
     assert found["held_out"] is True
     assert (tmp_path / "demo" / "digits.int8.report.html").exists()
+
+
+def test_the_demo_needs_no_extras(tmp_path):
+    code = f"""
+import sys
+from typer.testing import CliRunner
+from tinyint.cli.app import app
+result = CliRunner().invoke(app, ["demo", "-o", {str(tmp_path)!r}, "--threads", "1"])
+print(result.exit_code, [name for name in ("torch", "openvino", "sklearn", "onnxscript") if name in sys.modules])
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "0 []"

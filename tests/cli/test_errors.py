@@ -111,6 +111,10 @@ CASES = [
     pytest.param(a_directory, (*QUANTIZE, *DATA), "int8.onnx", id="output is a directory"),
     pytest.param(nothing, ("quantize", "float.onnx", "-o", "no/o.onnx", *DATA), "no", id="no such directory"),
     pytest.param(nothing, ("evaluate", "float.onnx", *DATA), "label", id="data without labels"),
+    pytest.param(
+        truncated, ("bench", "float.onnx", "--runtime", "openvino"), "truncated", id="truncated, to measure"
+    ),
+    pytest.param(nothing, ("bench", "gone.onnx"), "gone.onnx", id="nothing to measure"),
     pytest.param(nothing, ("bench", "float.onnx", "--runtime", "onyx"), "onnxruntime", id="unknown runtime"),
     pytest.param(nothing, ("bench", "float.onnx", "--shape", "x"), "INPUT=DIMS", id="wrong shape option"),
     pytest.param(

@@ -29,7 +29,7 @@ def advise(
     source = Source.of(model)
     labels = False
     if data is not None:
-        declared = resolve_preprocessing(None, source.model)
+        declared = resolve_preprocessing(None, source.model.metadata_props)
         first = next(iter(open_data(data, input_specs(source.model), declared, limit=1)))
         labels = first.label is not None
     return run(

@@ -37,7 +37,7 @@ def calibrate(
     """
     source = Source.of(model)
     prepared, fingerprint = prepare_float(source.model, source.name)
-    declared = resolve_preprocessing(preprocessing, source.model)
+    declared = resolve_preprocessing(preprocessing, source.model.metadata_props)
     dataset = open_data(data, input_specs(source.model), declared, limit=samples)
     return cached_record(prepared, fingerprint, dataset, samples, threads=threads, progress=progress)
 

@@ -13,6 +13,7 @@ from tinyint.data import Preprocessing, open_data
 from tinyint.evaluate.classify import ClassificationResult, evaluate_classification
 from tinyint.evaluate.compare import Comparison
 from tinyint.evaluate.compare import compare as compare_tensors
+from tinyint.runtimes.source import metadata
 
 __all__ = ["compare", "evaluate"]
 
@@ -32,12 +33,12 @@ def evaluate(
 
     Raises ModelError, DataError (a sample without a label, a label that is no class) and DependencyError.
     """
-    source = Source.of(model)
-    declared = resolve_preprocessing(preprocessing, source.model)
-    dataset = open_data(data, input_specs(source.model), declared, limit=samples)
+    session = open_model(model, runtime, threads)
+    declared = resolve_preprocessing(preprocessing, metadata(model))
+    dataset = open_data(data, session.inputs, declared, limit=samples)
     total = dataset.len_hint
     return evaluate_classification(
-        open_model(source.runnable, runtime, threads),
+        session,
         dataset,
         batch_size,
         progress=lambda done: progress("evaluate", done, total),
@@ -58,7 +59,7 @@ def compare(
     Raises ModelError if the two models do not belong together, DataError.
     """
     reference, quantized = Source.of(float_model), Source.of(int8_model)
-    declared = resolve_preprocessing(preprocessing, quantized.model)
-    declared = declared or resolve_preprocessing(None, reference.model)
+    declared = resolve_preprocessing(preprocessing, quantized.model.metadata_props)
+    declared = declared or resolve_preprocessing(None, reference.model.metadata_props)
     dataset = open_data(data, input_specs(reference.model), declared, limit=samples)
     return compare_tensors(reference.model, quantized.model, dataset, samples, threads=threads)

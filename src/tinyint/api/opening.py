@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx_ir as ir
@@ -12,7 +13,7 @@ from tinyint.errors import DependencyError, ModelError
 from tinyint.evaluate.bench import Entry, Timing
 from tinyint.evaluate.bench import benchmark as run
 from tinyint.runtimes import Runtime, Session, get_runtime
-from tinyint.runtimes.base import Feeds, ModelSource, Precision, model_label
+from tinyint.runtimes.base import Feeds, ModelSource, Precision
 from tinyint.runtimes.host import host
 from tinyint.runtimes.source import metadata
 from tinyint.targets import TARGETS
@@ -31,7 +32,9 @@ def open(  # noqa: A001  the verb, as in tinyint.open
     Weight-only models are dequantized once, at load, and so run at the float model's speed. Raises ModelError for a
     file that cannot be loaded, DependencyError for a runtime that is not installed.
     """
-    return runtime_for(model, runtime).open(_existing(model), threads=threads, precision=precision)
+    chosen = runtime_for(_existing(model), runtime)
+    with _clearly(model):
+        return chosen.open(model, threads=threads, precision=precision)
 
 
 def runtime_for(model: ModelSource, name: str | None = None) -> Runtime:
@@ -62,19 +65,20 @@ def benchmark(
     if not models:
         raise ModelError("there is no model to measure")
     entries = [
-        Entry(model=_existing(model), runtime=_installed(runtime_for(model, name)), precision=precision)
+        Entry(model=model, runtime=_installed(runtime_for(_existing(model), name)), precision=precision)
         for model in models
         for name in (runtimes or (None,))
     ]
-    return run(
-        entries,
-        threads=threads or host().cores,
-        batch_size=batch_size,
-        warmup=warmup,
-        iterations=iterations,
-        feeds=feeds,
-        shapes=shapes,
-    )
+    with _clearly(*models):
+        return run(
+            entries,
+            threads=threads or host().cores,
+            batch_size=batch_size,
+            warmup=warmup,
+            iterations=iterations,
+            feeds=feeds,
+            shapes=shapes,
+        )
 
 
 def _installed(runtime: Runtime) -> Runtime:
@@ -86,12 +90,22 @@ def _installed(runtime: Runtime) -> Runtime:
     return runtime
 
 
+@contextmanager
+def _clearly(*models: ModelSource) -> Iterator[None]:
+    """Where a runtime refuses a damaged file, says what is wrong with it, which the runtimes do not."""
+    try:
+        yield
+    except ModelError:
+        for model in models:
+            if isinstance(model, str | Path) and Path(model).suffix == ".onnx":
+                Source.of(model)
+        raise
+
+
 def _existing(model: ModelSource) -> ModelSource:
-    """The model, unless it is the path of nothing or of a damaged file, which tinyint says better than the runtimes."""
-    if isinstance(model, str | Path) and Path(model).suffix != ".xml":
-        Source.of(model)
-    elif isinstance(model, str | Path) and not Path(model).is_file():
+    """The model, unless it is the path of nothing, which not every runtime says clearly."""
+    if isinstance(model, str | Path) and not Path(model).is_file():
         raise ModelError(f"no such model file: '{model}'")
-    elif not isinstance(model, str | Path | bytes | ir.Model):
-        raise ModelError(f"{model_label(model)} is no model; give a path, bytes or an ir.Model")
+    if not isinstance(model, str | Path | bytes | ir.Model):
+        raise ModelError(f"a {type(model).__name__} is no model; give a path, bytes or an ir.Model")
     return model

@@ -83,7 +83,7 @@ def quantize(
         with job.watch.time("prepare"):
             progress("prepare", 0, None)
             prepared, fingerprint = prepare_float(source.model, source.name)
-        job.open(data, source.model, resolve_preprocessing(preprocessing, source.model), calibration)
+        job.open(data, source.model, preprocessing, calibration)
         quantized = run(
             prepared,
             target=goal,
@@ -138,10 +138,11 @@ class _Job:
         self,
         data: Data | None,
         model: ir.Model,
-        preprocessing: Preprocessing | None,
+        preprocessing: Preprocessing | str | Path | None,
         calibration: CalibrationRecord | str | Path | None,
     ) -> None:
-        self.data, self.preprocessing = data, preprocessing
+        self.data = data
+        self.preprocessing = resolve_preprocessing(preprocessing, model.metadata_props)
         static = self.recipe.method == "static"
         if static and calibration is not None:
             if not isinstance(calibration, CalibrationRecord):
@@ -155,8 +156,8 @@ class _Job:
                 )
             return
         self.specs = input_specs(model)
-        self.calibrating = open_data(data, self.specs, preprocessing, limit=self.samples)
-        self.preprocessing = self.calibrating.preprocessing or preprocessing
+        self.calibrating = open_data(data, self.specs, self.preprocessing, limit=self.samples)
+        self.preprocessing = self.calibrating.preprocessing or self.preprocessing
 
     def record(self, prepared: ir.Model, fingerprint: str) -> CalibrationRecord:
         if self.given is not None:

@@ -82,13 +82,15 @@ def input_specs(model: ir.Model) -> tuple[TensorSpec, ...]:
     return tuple(specs)
 
 
-def resolve_preprocessing(given: Preprocessing | str | Path | None, model: ir.Model) -> Preprocessing | None:
-    """What was given, or else what the model's metadata declares. Raises DataError."""
+def resolve_preprocessing(
+    given: Preprocessing | str | Path | None, metadata: Mapping[str, str]
+) -> Preprocessing | None:
+    """What was given, or else what the model's metadata declare. Raises DataError."""
     if isinstance(given, Preprocessing):
         return given
     if given is not None:
         return Preprocessing.load(given)
-    return Preprocessing.from_metadata(model.metadata_props)
+    return Preprocessing.from_metadata(metadata)
 
 
 def resolve_recipe(given: RecipeSource, settings: Iterable[str] = ()) -> tuple[Recipe, list[str]]:
