@@ -26,7 +26,14 @@ finite = st.floats(-1e6, 1e6, width=32)
 
 
 def test_formats():
-    assert (UINT8.bits, INT8.bits, INT8.narrow().bits, INT7.bits, INT16.bits, INT32.bits) == (8, 8, 8, 7, 16, 32)
+    assert (UINT8.bits, INT8.bits, INT8.narrow().bits, INT7.bits, INT16.bits, INT32.bits) == (
+        8,
+        8,
+        8,
+        7,
+        16,
+        32,
+    )
     assert (INT8.narrow().qmin, INT8.narrow().qmax) == (-127, 127)
     assert UINT8.narrow() == UINT8
 
@@ -112,7 +119,12 @@ def test_sqnr():
     assert sqnr_db([1.0], [1.0]) == np.inf
 
 
-@given(finite, finite, st.booleans(), st.sampled_from([UINT8, INT8, INT8.narrow(), INT7.narrow(), INT16.narrow()]))
+@given(
+    finite,
+    finite,
+    st.booleans(),
+    st.sampled_from([UINT8, INT8, INT8.narrow(), INT7.narrow(), INT16.narrow()]),
+)
 def test_the_error_is_at_most_half_a_step_inside_the_range(a, b, symmetric, qtype):
     lo, hi = min(a, b), max(a, b)
     params = qparams_from_range(lo, hi, qtype=qtype, symmetric=symmetric)
@@ -139,7 +151,10 @@ def test_equal_to_the_onnx_operators(x, a, b, form):
         "g",
         [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [40])],
         [onnx.helper.make_tensor_value_info("y", onnx.helper.np_dtype_to_tensor_dtype(qtype.dtype), [40])],
-        [onnx.numpy_helper.from_array(params.scale, "s"), onnx.numpy_helper.from_array(params.zero_point, "z")],
+        [
+            onnx.numpy_helper.from_array(params.scale, "s"),
+            onnx.numpy_helper.from_array(params.zero_point, "z"),
+        ],
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
     with np.errstate(all="ignore"):

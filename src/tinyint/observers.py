@@ -13,7 +13,7 @@ results, and a sharded or resumed calibration is exact. Three devices make that 
 
 from __future__ import annotations
 
-import heapq
+import bisect
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -151,22 +151,22 @@ class Summary:
             raise ValueError(f"extrema must be finite, got [{lo}, {hi}]")
         self.histogram.update(values)
         self.elements += values.size if elements is None else elements
-        self._add(1, lo, hi, _exact(lo), _exact(hi), [Extremes(key, lo, hi)])
+        self._add(1, lo, hi, _exact(lo), _exact(hi))
+        bisect.insort(self._tail, Extremes(key, lo, hi))
+        del self._tail[TAIL:]
 
     def merge(self, other: Summary) -> None:
         """Adds all samples of `other`."""
         self.histogram.merge(other.histogram)
         self.elements += other.elements
-        self._add(other.samples, other._lo, other._hi, other._sum_lo, other._sum_hi, other._tail)
+        self._add(other.samples, other._lo, other._hi, other._sum_lo, other._sum_hi)
+        self._tail = sorted(self._tail + other._tail)[:TAIL]
 
-    def _add(
-        self, samples: int, lo: float, hi: float, sum_lo: int, sum_hi: int, tail: list[Extremes]
-    ) -> None:
+    def _add(self, samples: int, lo: float, hi: float, sum_lo: int, sum_hi: int) -> None:
         self.samples += samples
         self._lo, self._hi = min(self._lo, lo), max(self._hi, hi)
         self._sum_lo += sum_lo
         self._sum_hi += sum_hi
-        self._tail = list(heapq.merge(self._tail, tail))[:TAIL]
 
     @property
     def lo(self) -> float:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from tinyint.graph.flow import observed
+from tinyint.graph.flow import clamp_range, observed
 from tinyint.graph.walk import static_shape
 
 __all__ = ["EXTREMA", "SUBSAMPLE", "Instrumented", "instrument"]
@@ -68,9 +68,30 @@ class _Observation(NamedTuple):
 
 
 def _observe(builder: _Builder, value: ir.Value) -> _Observation:
+    size = _known_size(value)
+    producer = value.producer()
+    cut = None if producer is None else clamp_range(producer)
+    if size and cut is not None and cut[0] == 0.0 and len(static_shape(value) or ()) == 4:
+        return _observe_pooled(builder, value, size)
+    return _observe_flat(builder, value, size)
+
+
+def _observe_pooled(builder: _Builder, value: ir.Value, size: int) -> _Observation:
+    """Of a tensor (N, C, H, W) >= 0, by pooling alone, which ONNX Runtime does in the blocked layout of its
+    convolutions; anything else would have the whole tensor copied to another layout first. Zero is the minimum that
+    matters, and the subsample is a grid."""
+    stride = max(1, round(math.sqrt(size / SUBSAMPLE)))
+    highest = builder.node("GlobalMaxPool", [value])
+    hi = builder.node("ReduceMax", [builder.node("Reshape", [highest, builder.integers(-1)])], keepdims=1)
+    grid = builder.node("MaxPool", [value], kernel_shape=[1, 1], strides=[stride, stride])
+    return _Observation(builder.zero(), hi, builder.node("Reshape", [grid, builder.integers(-1)]), size)
+
+
+def _observe_flat(builder: _Builder, value: ir.Value, known: int | None) -> _Observation:
     flat = builder.node("Reshape", [value, builder.integers(-1)])
-    size: ir.Value | int | None = _known_size(value)
-    if isinstance(size, int):
+    size: ir.Value | int
+    if known is not None:
+        size = known
         whole, step = flat, builder.integers(_stride(size))
     else:
         # A tensor of unknown size may be empty, and the reduction of nothing is an error; zero is in every range.
@@ -118,7 +139,7 @@ class _Builder:
         self._constants: dict[str, ir.Value] = {}
         self._count = 0
 
-    def node(self, op_type: str, inputs: list[ir.Value], **attributes: int) -> ir.Value:
+    def node(self, op_type: str, inputs: list[ir.Value], **attributes: int | list[int]) -> ir.Value:
         self._count += 1
         name = f"tinyint/{op_type}_{self._count}"
         node = ir.node(op_type, inputs, attributes=attributes, name=name, num_outputs=1)
