@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
-from tinyint.calibrate.instrument import EXTREMA, Instrumented, instrument
+from tinyint.calibrate.instrument import Observation, instrument
 from tinyint.calibrate.record import CalibrationRecord
 from tinyint.data import Dataset, Sample, content_key
 from tinyint.errors import DataError, RecordError, TinyintWarning
-from tinyint.numerics import Array
 from tinyint.observers import Summary
 from tinyint.runtimes import get_runtime
 
@@ -48,9 +48,10 @@ def calibrate(
     try:
         for sample in samples:
             found = session.run_transient(sample.inputs)
-            _require_finite(instrumented, found, sample)
+            observations = instrumented.read(found)
+            _require_finite(observations, sample)
             torn = True
-            _add(record, instrumented, found, content_key(sample))
+            _add(record, observations, content_key(sample))
             torn = False
             progress(record.samples)
             if checkpoint and time.monotonic() - saved > _CHECKPOINT_SECONDS:
@@ -69,27 +70,19 @@ def calibrate(
     return record
 
 
-def _require_finite(instrumented: Instrumented, found: Mapping[str, Array], sample: Sample) -> None:
+def _require_finite(observations: list[Observation], sample: Sample) -> None:
     # The reductions may pass over NaN; a tensor that holds one holds many, and the subsample shows them.
-    minima, maxima = np.split(found[EXTREMA], 2)
-    for i, name in enumerate(instrumented.tensors):
-        subsample = found[instrumented.subsamples[i]]
-        if not (np.isfinite(minima[i]) and np.isfinite(maxima[i]) and np.isfinite(subsample.sum())):
+    for tensor, lo, hi, subsample, _ in observations:
+        if not (math.isfinite(lo) and math.isfinite(hi) and np.isfinite(subsample.sum())):
             raise DataError(
-                f"sample {sample.name}: tensor {name!r} becomes NaN or infinite in the float model "
-                f"(extrema {minima[i]}, {maxima[i]}); check the preprocessing, or leave the sample out"
+                f"sample {sample.name}: tensor {tensor!r} becomes NaN or infinite in the float model "
+                f"(extrema {lo}, {hi}); check the preprocessing, or leave the sample out"
             )
 
 
-def _add(
-    record: CalibrationRecord, instrumented: Instrumented, found: Mapping[str, Array], key: bytes
-) -> None:
-    minima, maxima = (half.tolist() for half in np.split(found[EXTREMA], 2))
-    for i, name in enumerate(instrumented.tensors):
-        summary = record.summaries.setdefault(name, Summary())
-        size = instrumented.sizes[i]
-        elements = size if isinstance(size, int) else int(found[size])
-        summary.update(minima[i], maxima[i], found[instrumented.subsamples[i]], key, elements)
+def _add(record: CalibrationRecord, observations: list[Observation], key: bytes) -> None:
+    for tensor, lo, hi, subsample, elements in observations:
+        record.summaries.setdefault(tensor, Summary()).update(lo, hi, subsample, key, elements)
     record.count(key)
 
 

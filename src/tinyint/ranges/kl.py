@@ -48,17 +48,19 @@ def kl_bound(folded: Counts, levels: int) -> int:
     total = p.sum()
     if len(p) <= levels or total == 0.0:
         return len(p)
+    # 1024 candidates or more of a full histogram, the widest range among them
+    candidates = np.arange(len(p), levels - 1, -max(1, len(p) // 1024))[::-1]
     plogp = np.concatenate([[0.0], np.cumsum(p * np.log(np.maximum(p, 1.0)))])
     mass = np.concatenate([[0.0], np.cumsum(p)])
     filled = np.concatenate([[0.0], np.cumsum(p > 0)])
     divergence = np.concatenate(
         [
-            _divergences(np.arange(start, min(start + 256, len(p) + 1)), p, plogp, mass, filled, levels)
-            for start in range(levels, len(p) + 1, 256)
+            _divergences(candidates[start : start + 256], p, plogp, mass, filled, levels)
+            for start in range(0, len(candidates), 256)
         ]
     )
     # of equals, the widest range
-    return len(p) - int(np.argmin(divergence[::-1]))
+    return int(candidates[::-1][np.argmin(divergence[::-1])])
 
 
 def _divergences(

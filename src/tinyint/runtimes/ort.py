@@ -24,7 +24,7 @@ from tinyint.runtimes.base import (
     model_label,
 )
 from tinyint.runtimes.ort_graph import describe
-from tinyint.runtimes.source import graph_of, loadable, metadata
+from tinyint.runtimes.source import graph_of, loadable, metadata, weights_apart
 
 __all__ = ["RUNTIME", "OrtRuntime", "OrtSession"]
 
@@ -50,8 +50,9 @@ class OrtSession:
 
     precision: Precision = "float32"
 
-    def __init__(self, session: Any, label: str) -> None:
+    def __init__(self, session: Any, label: str, kept: object = None) -> None:
         self._session = session
+        self._kept = kept  # what the session reads, for as long as it lives
         self._label = label
         self.inputs = tuple(_spec(i, label) for i in session.get_inputs())
         self.outputs = tuple(o.name for o in session.get_outputs())
@@ -119,7 +120,10 @@ class OrtRuntime:
             raise TargetError(
                 f"onnxruntime computes in the types of the file; convert the file for {precision}"
             )
-        return OrtSession(_load(model, _options(model, threads, optimize)), model_label(model))
+        options = _options(model, threads, optimize)
+        if isinstance(model, ir.Model):
+            return _open_graph(model, options)
+        return OrtSession(_load(model, options), model_label(model))
 
     def executed(self, model: ModelSource) -> list[Executed]:
         with tempfile.TemporaryDirectory(prefix="tinyint-", ignore_cleanup_errors=True) as directory:
@@ -151,8 +155,16 @@ def _options(model: ModelSource, threads: int | None, optimize: bool) -> Any:
     return options
 
 
-def _load(model: ModelSource, options: Any) -> Any:
-    label = model_label(model)
+def _open_graph(model: ir.Model, options: Any) -> OrtSession:
+    """A session on the weights that are in memory already: serializing them would hold them three times over."""
+    message, weights = weights_apart(model)
+    values = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
+    options.add_external_initializers(list(weights), values)
+    return OrtSession(_load(message, options, model_label(model)), model_label(model), kept=(weights, values))
+
+
+def _load(model: ModelSource, options: Any, label: str | None = None) -> Any:
+    label = label or model_label(model)
     try:
         with loadable(model) as source:
             data = source if isinstance(source, bytes) else str(source)

@@ -10,17 +10,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
-from tinyint.runtimes.base import ModelSource
+from tinyint.runtimes.base import Array, ModelSource
 
-__all__ = ["graph_of", "loadable", "metadata"]
+__all__ = ["graph_of", "loadable", "metadata", "weights_apart"]
 
 Loadable: TypeAlias = Path | bytes
 
 # A protobuf message cannot exceed 2 GiB; the rest is for the graph itself and for the copy in the making.
 _LARGEST_MESSAGE = 2**30
+_LARGE = 4096  # bytes; shapes and axes stay in the message, where graph optimization reads them
+_PLAIN = (
+    ir.DataType.FLOAT,
+    ir.DataType.DOUBLE,
+    ir.DataType.INT8,
+    ir.DataType.UINT8,
+    ir.DataType.INT32,
+    ir.DataType.INT64,
+)
 # Field numbers of ModelProto and StringStringEntryProto (onnx.proto), and the wire types of protobuf.
 _METADATA_PROPS = 14
 _KEY, _VALUE = 1, 2
@@ -45,6 +55,23 @@ def loadable(model: ModelSource) -> Iterator[Loadable]:
             path = Path(directory) / "model.onnx"
             ir.save(model, path, external_data="model.data")
             yield path
+
+
+def weights_apart(model: ir.Model) -> tuple[bytes, dict[str, Array]]:
+    """The message of a graph in memory without its large weights, and those by name, where they are in memory."""
+    copy = model.clone()
+    weights: dict[str, Array] = {}
+    for name, value in copy.graph.initializers.items():
+        tensor = value.const_value
+        if tensor is None or tensor.nbytes < _LARGE or tensor.dtype not in _PLAIN:
+            if isinstance(tensor, ir.ExternalTensor):
+                value.const_value = ir.tensor(tensor.numpy(), name=name)
+            continue
+        weights[name] = np.ascontiguousarray(tensor.numpy())
+        value.const_value = ir.ExternalTensor(
+            "memory", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name
+        )
+    return ir.to_proto(copy).SerializeToString(), weights
 
 
 def graph_of(model: ModelSource) -> ir.Graph:

@@ -1,0 +1,41 @@
+"""What a result is worth without: the machine, the versions, the command and the day."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shlex
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tinyint.runtimes.host import host
+
+PACKAGES = ("tinyint", "onnxruntime", "openvino", "nncf", "onnx", "numpy", "torch")
+RESULTS = Path(__file__).with_name("results")
+
+
+def circumstances() -> dict[str, Any]:
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        "machine": {"cpu": host().model, "cores": host().cores, "amx_int8": host().has_amx_int8},
+        "versions": versions,
+    }
+
+
+def store(name: str, rows: list[dict[str, Any]], keys: tuple[str, ...]) -> None:
+    """Writes the rows to results/NAME.json, in place of older ones with the same `keys`."""
+    path = RESULTS / f"{name}.json"
+    kept = json.loads(path.read_text())["rows"] if path.exists() else []
+    new = {tuple(row[key] for key in keys) for row in rows}
+    kept = [row for row in kept if tuple(row[key] for key in keys) not in new]
+    RESULTS.mkdir(exist_ok=True)
+    path.write_text(json.dumps({**circumstances(), "rows": [*kept, *rows]}, indent=1) + "\n")
