@@ -46,6 +46,27 @@ def test_tensorrt_quantizes_inputs_and_the_skip_connection_only():
     assert planned.tensors["x"].scheme == Scheme(qtype=INT8.narrow(), symmetric=True)
 
 
+def test_a_pool_on_tensorrt_is_int8_between_quantizers_that_stand_anyway():
+    behind_float = plan(residual(), get_target("tensorrt"), DEFAULT).float_nodes["pool"]
+    assert behind_float.startswith("the int8 operators before it give float results")
+    branch = prepare(
+        build(
+            """
+            net (float[1, 2, 8, 8] x) => (float[1, 2, 8, 8] y, float[1, 2, 7, 7] z) {
+              [main] y = Conv (x, w)
+              [pool] p = AveragePool <kernel_shape = [2, 2]> (x)
+              [branch] z = Conv (p, w)
+            }
+            """,
+            w=(2, 2, 1, 1),
+        )
+    )
+    planned = plan(branch, get_target("tensorrt"), DEFAULT)
+    assert "pool" in planned.int8_nodes
+    assert planned.tensors["x"].reads == {("main", 0), ("pool", 0)}
+    assert planned.tensors["p"].reads is None  # one quantizer, of the pool and of its reader
+
+
 def test_generic_leaves_the_clamps():
     planned = plan(residual(), get_target("generic"), DEFAULT)
     assert planned.absorbed == frozenset()

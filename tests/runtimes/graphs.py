@@ -79,13 +79,15 @@ class Graph:
             "Conv", [value, weight, self.bias(f"{name}_b", outputs)], name, pads=pads, group=group, **more
         )
 
-    def model(self, *outputs: str, opset: int = 17, metadata: dict[str, str] | None = None) -> bytes:
+    def model(
+        self, *outputs: str, opset: int = 17, metadata: dict[str, str] | None = None, dtype: str = "float32"
+    ) -> bytes:
         info = helper.make_tensor_value_info
         graph = helper.make_graph(
             self.nodes,
             "micro",
             [info("x", onnx.TensorProto.FLOAT, self.shape)],
-            [info(name, onnx.TensorProto.FLOAT, None) for name in outputs],
+            [info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), None) for name in outputs],
             self.initializers,
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)

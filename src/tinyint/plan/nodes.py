@@ -18,6 +18,7 @@ Decisions = dict[str, str | None]
 """By node name: None for a node that runs in int8, else the reason why it does not."""
 
 _BESIDE_FLOAT = "its inputs come from float operators, so quantizing it would only add cost"
+_GIVEN_FLOAT = "the int8 operators before it give float results here, so quantizing it would only add cost"
 
 
 def decide(graph: ir.Graph, target: Target, recipe: Recipe, rules: Mapping[str, Rule]) -> Decisions:
@@ -32,7 +33,7 @@ def decide(graph: ir.Graph, target: Target, recipe: Recipe, rules: Mapping[str, 
         decisions[node.name or ""] = _refusal(node, target, recipe, rules)
     for node in graph:  # topological order, so that every producer is settled before its readers
         if decisions[node.name or ""] is None and kind_of(node) is not Kind.COMPUTE:
-            decisions[node.name or ""] = _follow(node, target, decisions)
+            decisions[node.name or ""] = _follow(node, target, recipe, decisions)
     for node in reversed(graph):
         if kind_of(node) is Kind.PRESERVING and not _feeds_int8(node, decisions):
             decisions[node.name or ""] = decisions[node.name or ""] or "no int8 operator reads its output"
@@ -58,15 +59,19 @@ def _refusal(node: ir.Node, target: Target, recipe: Recipe, rules: Mapping[str, 
     if kind is Kind.CLAMP:
         return None if clamp_range(node) else "its bounds are not constant, or leave zero out"
     operator = target.operators.get(node.op_type)
-    if operator is None or (node.op_type == "Resize" and kind is not Kind.PRESERVING):
-        return target.left_float.get(
-            node.op_type, f"{target.name} has no rule for {_described(node)} in int8"
-        )
+    if operator is None or _interpolates(node):
+        known = _described(node) if _interpolates(node) else node.op_type
+        return target.left_float.get(known, f"{target.name} has no rule for {_described(node)} in int8")
     if not _requested(node, operator, recipe):
         return f"{node.op_type} is not among the operator types of the recipe"
     if not all(is_float32(value) for _, value in data_inputs(node)):
         return "its inputs are not float32"
     return _compute_refusal(node, operator, recipe) if kind is Kind.COMPUTE else None
+
+
+def _interpolates(node: ir.Node) -> bool:
+    """Whether a Resize makes new values; by name, the rule is for the one that repeats those it has."""
+    return node.op_type == "Resize" and kind_of(node) is not Kind.PRESERVING
 
 
 def _described(node: ir.Node) -> str:
@@ -99,7 +104,7 @@ def _compute_refusal(node: ir.Node, operator: OperatorRule, recipe: Recipe) -> s
     return None
 
 
-def _follow(node: ir.Node, target: Target, decisions: Decisions) -> str | None:
+def _follow(node: ir.Node, target: Target, recipe: Recipe, decisions: Decisions) -> str | None:
     """Why a node without weights stays in float, given the decisions on what feeds it."""
     if is_epilogue(node):
         return (
@@ -107,24 +112,33 @@ def _follow(node: ir.Node, target: Target, decisions: Decisions) -> str | None:
             if _belongs_to_int8(node, decisions)
             else "the operator before it runs in float, or others read it"
         )
-    if target.operators[node.op_type].inputs is Inputs.RESIDUAL:
-        return None if residual_input(node, decisions) is not None else _BESIDE_FLOAT
     computed = [value for _, value in data_inputs(node) if constant_of(value) is None]
     if not computed:
         return "its data are constant"
+    given = any(_output_rule(value, target, decisions) is not None for value in computed)
+    beside = _GIVEN_FLOAT if given else _BESIDE_FLOAT
+    if target.operators[node.op_type].inputs is Inputs.RESIDUAL:
+        return None if residual_input(node, decisions) is not None else beside
     if kind_of(node) is Kind.PRESERVING:
-        return None if all(_made_in_int8(value, target, decisions) for value in computed) else _BESIDE_FLOAT
-    others = [value for value in computed if not _held_in_int8(value, target, decisions)]
-    if len(others) == len(computed):
-        return _BESIDE_FLOAT
-    if _feeds_int8(node, decisions) or all(_quantized_for_weights(value, decisions) for value in others):
-        return None
-    return _BESIDE_FLOAT
+        return None if all(_made_in_int8(value, target, decisions) for value in computed) else beside
+    others = [value for value in computed if not _held_in_int8(value, target, recipe, decisions)]
+    quantized = all(_quantized_for_weights(value, decisions) for value in others)
+    if len(others) == len(
+        computed
+    ):  # nothing calls for it, but between quantizers that stand anyway it costs nothing
+        return None if quantized and _feeds_int8(node, decisions) else beside
+    return None if quantized or _feeds_int8(node, decisions) else beside
 
 
-def _held_in_int8(value: ir.Value, target: Target, decisions: Decisions) -> bool:
-    """Whether the tensor is int8 already when it arrives: made by an int8 operator whose output is quantized."""
-    return _output_rule(value, target, decisions) in (Output.REQUIRED, Output.TRANSPARENT)
+def _held_in_int8(value: ir.Value, target: Target, recipe: Recipe, decisions: Decisions) -> bool:
+    """Whether the tensor is int8 already when it arrives: made by an int8 operator whose output is quantized.
+
+    Where the recipe asks for every operator, one whose output may be quantized will do.
+    """
+    rule = _output_rule(value, target, decisions)
+    return rule in (Output.REQUIRED, Output.TRANSPARENT) or (
+        rule is Output.OPTIONAL and recipe.op_types == "all"
+    )
 
 
 def _made_in_int8(value: ir.Value, target: Target, decisions: Decisions) -> bool:

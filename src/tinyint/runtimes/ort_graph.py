@@ -31,6 +31,7 @@ _PRESERVING = {
     "ReorderInput", "ReorderOutput", "Reshape", "Resize", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile",
     "Transpose", "Unsqueeze", "Upsample",
 }  # fmt: skip
+_SELECTING = {"ArgMax"}  # indices out, of bytes as of floats
 _QDQ = {"QuantizeLinear", "DequantizeLinear"}
 _BYTE = {ir.DataType.INT8, ir.DataType.UINT8}
 # What a weighted node absorbs when it is followed by it: an activation or its bias.
@@ -64,7 +65,7 @@ def _is_int8(node: ir.Node, reads_bytes: bool) -> bool:
         return bits is not None and bits.as_int() <= 8 and level is not None and level.as_int() == 4
     if op.startswith(("QLinear", "DynamicQuantizeMatMul")) or "Integer" in op or op in _INT8_KERNELS:
         return True
-    return op in _PRESERVING and reads_bytes
+    return op in _PRESERVING | _SELECTING and reads_bytes
 
 
 def _writes_bytes(node: ir.Node, int8: bool, reads_bytes: bool) -> bool:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tinyint.numerics import INT8
 from tinyint.scheme import Scheme
 from tinyint.targets.target import Inputs, OperatorRule, Output, Target, Weightless
+from tinyint.targets.x86 import COMPARISONS
 
 _PLACEMENT = "NVIDIA TensorRT documentation, Working with Quantized Types: Q/DQ placement recommendations"
+
+_OPERATORS = "NVIDIA TensorRT Operator's Reference, data types"
 
 _weighted = OperatorRule(
     output=Output.FORBIDDEN, source=f"{_PLACEMENT}: inputs of weighted layers, not their outputs"
@@ -37,16 +42,36 @@ TENSORRT = Target(
         ),
         "AveragePool": _pooled,
         "GlobalAveragePool": _pooled,
+        "ReduceMean": replace(_pooled, preset=False, source=f"{_PLACEMENT}; {_OPERATORS} of Reduce: int8"),
+        "Sub": replace(
+            _pooled, preset=False, source=f"{_PLACEMENT}; {_OPERATORS} of ElementWise: int8 for SUB"
+        ),
         "Concat": OperatorRule(
             tied=True, source="TensorRT issue 4366: unequal scales made the engine 30 % slower"
         ),
     },
-    left_float=dict.fromkeys(
-        ("MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Gather", "Resize"),
-        "TensorRT moves the quantizer through it, so it needs none of its own",
-    ),
+    left_float={
+        **dict.fromkeys(
+            (
+                "MaxPool",
+                "Reshape",
+                "Flatten",
+                "Transpose",
+                "Squeeze",
+                "Unsqueeze",
+                "Slice",
+                "Gather",
+                "Resize",
+            ),
+            "TensorRT moves the quantizer through it, so it needs none of its own",
+        ),
+        "Softmax": "TensorRT's SoftMax takes floats only",
+        **dict.fromkeys(("ArgMax", "ArgMin"), "TensorRT runs it as TopK, which takes no int8"),
+        **dict.fromkeys(COMPARISONS, "TensorRT's comparisons take no int8"),
+    },
     sources=(
         "NVIDIA TensorRT documentation: only symmetric int8, zero-point 0",
+        f"{_OPERATORS} of SoftMax, TopK and ElementWise: what stays in float",
         "TensorRT-Model-Optimizer PR 510: biases stay float",
     ),
 )

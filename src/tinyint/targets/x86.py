@@ -11,6 +11,13 @@ from tinyint.targets.target import OperatorRule, Output, Target, Weightless
 _SELECTORS = "onnxruntime, optimizer/qdq_transformer/selectors_actions"
 _MEASURED = "measured with onnxruntime 1.31.1: tests/runtimes/test_backend_facts.py"
 
+# Operators that only move values; Resize in its nearest mode.
+MOVERS = (
+    "MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Gather", "Resize", "Split",
+    "Expand", "Tile", "DepthToSpace",
+)  # fmt: skip
+COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+
 # Value-preserving operators run on the bytes, but only between equal scales.
 _moved = OperatorRule(tied=True, source=f"{_SELECTORS}: DropQDQ; {_MEASURED}")
 _unary = OperatorRule(source=f"{_SELECTORS}: UnaryNodeGroupSelector")
@@ -35,20 +42,20 @@ CPU_OPERATORS = {
     "AveragePool": _unary,
     "GlobalAveragePool": _unary,
     "Concat": OperatorRule(tied=True, source="onnxruntime, QLinearConcat; with equal scales it copies bytes"),
-    "MaxPool": _moved,
-    "Reshape": _moved,
-    "Flatten": _moved,
-    "Transpose": _moved,
-    "Squeeze": _moved,
-    "Unsqueeze": _moved,
-    "Slice": _moved,
-    "Gather": _moved,
-    "Resize": _moved,
-    "Split": _moved,
-    "Expand": _moved,
+    **dict.fromkeys(MOVERS, _moved),
+    "ArgMax": OperatorRule(source=f"{_SELECTORS}: DropDQ; {_MEASURED}: it runs on the bytes"),
 }
 
 _NO_KERNEL = "ONNX Runtime has no int8 CPU kernel for it"
+_COMPARED = "ONNX Runtime compares floats only: the bytes are dequantized before it"
+_LEFT_FLOAT = {
+    **dict.fromkeys(
+        ("ConvTranspose", "GlobalMaxPool", "Pad", "ReduceMean", "Resize (linear)", "SpaceToDepth", "Sub"),
+        _NO_KERNEL,
+    ),
+    **dict.fromkeys(COMPARISONS, _COMPARED),
+    "ArgMin": _NO_KERNEL,
+}
 
 X86_VNNI = Target(
     name="x86-vnni",
@@ -59,13 +66,7 @@ X86_VNNI = Target(
     clamps_absorbed=True,
     int32_bias=True,
     operators=CPU_OPERATORS,
-    left_float={
-        "ConvTranspose": _NO_KERNEL,
-        "Pad": _NO_KERNEL,
-        "ReduceMean": _NO_KERNEL,
-        "Sub": _NO_KERNEL,
-        "ArgMax": "its int8 form is slower than the float one",
-    },
+    left_float=_LEFT_FLOAT,
     dynamic=frozenset({"Gemm", "MatMul"}),
     sources=(
         "onnxruntime.ai/docs/performance/model-optimizations/quantization.html: U8S8 on x86",
