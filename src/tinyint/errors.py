@@ -69,11 +69,15 @@ class TinyintWarning(UserWarning):
     """The request was carried out, but the result deserves a look."""
 
 
+_LISTED = 6
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
-    """A half sentence that lists the known names closest to `name`, or all of them if none is close."""
+    """A half sentence that lists the known names closest to `name`, or the first few of them if none is close."""
     options = sorted(set(known))
     close = difflib.get_close_matches(name, options, n=count, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close) + "?"
-    listed = ", ".join(options[:20]) + (", …" if len(options) > 20 else "")
-    return f"known: {listed}" if options else "there are none"
+    if len(options) > _LISTED:
+        return f"known: {', '.join(options[:_LISTED])} and {len(options) - _LISTED} more"
+    return f"known: {', '.join(options)}" if options else "there are none"
