@@ -102,6 +102,18 @@ def test_a_calibration_that_is_interrupted_resumes(tmp_path):
     assert not checkpoint.exists()
 
 
+def test_a_checkpoint_that_cannot_be_written_does_not_hide_why_calibration_ended(tmp_path):
+    model = residual()
+
+    def interrupted():
+        yield from samples_of(model, 2)
+        raise KeyboardInterrupt
+
+    (tmp_path / "file").touch()
+    with pytest.raises(KeyboardInterrupt):
+        run(model, interrupted(), checkpoint=tmp_path / "file" / "partial.npz")
+
+
 def test_a_checkpoint_of_other_samples_is_not_used(tmp_path):
     model = residual()
     checkpoint = tmp_path / "partial.npz"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 import warnings
@@ -14,7 +15,7 @@ import onnx_ir as ir
 from tinyint.calibrate.instrument import Observation, instrument
 from tinyint.calibrate.record import CalibrationRecord
 from tinyint.data import Dataset, Sample, content_key
-from tinyint.errors import DataError, RecordError, TinyintWarning
+from tinyint.errors import DataError, OutputError, RecordError, TinyintWarning
 from tinyint.observers import Summary
 from tinyint.runtimes import get_runtime
 
@@ -59,7 +60,8 @@ def calibrate(
                 saved = time.monotonic()
     except BaseException:
         if checkpoint and record.samples and not torn:
-            record.save(checkpoint)
+            with contextlib.suppress(OutputError):  # the disk may be what is at fault; the first error tells more
+                record.save(checkpoint)
         raise
     if record.samples == 0:
         raise DataError(
