@@ -28,9 +28,9 @@ Array = NDArray[Any]
 FloatArray = NDArray[np.float32]
 
 # Below the smallest normal float32 a quotient x / s overflows or loses all its digits.
-_SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
+SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 # A bias of 2³¹ - 1 exactly is not representable in float32; ORT's own margin is 1.0001.
-_BIAS_LIMIT = 2.0**31 / 1.0001
+BIAS_LIMIT = 2.0**31 / 1.0001
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +134,7 @@ def _symmetric(low: Array, high: Array, qtype: QType) -> tuple[FloatArray, Array
 
 def _safe_scale(scale: Array) -> FloatArray:
     """float32, with 1 for a dead channel and no subnormal."""
-    return np.where(scale > 0, np.maximum(scale, _SMALLEST_SCALE), 1.0).astype(np.float32)
+    return np.where(scale > 0, np.maximum(scale, SMALLEST_SCALE), 1.0).astype(np.float32)
 
 
 def _along(values: Array, axis: int | None, ndim: int) -> Array:
@@ -176,7 +176,7 @@ def fit_bias(bias: ArrayLike, input_scale: ArrayLike, weight_scale: ArrayLike) -
     A channel with tiny weights and a large bias gives up weight resolution, not its bias (onnxruntime PR 22020).
     """
     weight_scale = np.asarray(weight_scale, np.float32)
-    needed = np.abs(np.asarray(bias, np.float64)) / (float(np.asarray(input_scale)) * _BIAS_LIMIT)
+    needed = np.abs(np.asarray(bias, np.float64)) / (float(np.asarray(input_scale)) * BIAS_LIMIT)
     if weight_scale.ndim == 0:
         needed = needed.max(initial=0.0)
     return np.asarray(np.maximum(weight_scale, needed), np.float32)
@@ -185,7 +185,7 @@ def fit_bias(bias: ArrayLike, input_scale: ArrayLike, weight_scale: ArrayLike) -
 def bias_params(input_scale: ArrayLike, weight_scale: ArrayLike) -> QParams:
     """int32 parameters with s_b = s_x · s_w, computed in float32 as the runtimes do; shape () or (C,)."""
     scale = np.asarray(input_scale, np.float32) * np.asarray(weight_scale, np.float32)
-    scale = np.asarray(np.maximum(scale, _SMALLEST_SCALE), np.float32)
+    scale = np.asarray(np.maximum(scale, SMALLEST_SCALE), np.float32)
     return QParams(
         scale=scale, zero_point=np.zeros_like(scale), qtype=INT32, axis=None if scale.ndim == 0 else 0
     )

@@ -1,0 +1,168 @@
+"""Fake quantization: what `numerics.fake_quantize` computes, on torch tensors and with gradients.
+
+    x̂ = clip(round_half_even(x / s), qmin - z, qmax - z) · s
+
+This equals (clip(round(x / s) + z, qmin, qmax) - z) · s code for code, and needs no addition. x / s is a division in
+float32, as QuantizeLinear does. torch's own fake_quantize multiplies by 1 / s, which decides some ties otherwise.
+
+The gradient passes where the code was not clipped (straight-through), and is zero elsewhere. What is kept for it is one
+byte an element.
+
+Sources of the learned ranges: LSQ (arXiv 1902.08153), LSQ+ (arXiv 2004.09576), PACT (arXiv 1805.06085).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["fake_quantize", "fake_quantize_clipped", "fake_quantize_learned"]
+
+_BLOCK = 1 << 17  # elements: with its scratch it stays in the cache of a core
+
+
+def fake_quantize(
+    x: Tensor, scale: Tensor, lower: Tensor, upper: Tensor, *, in_place: bool = False
+) -> Tensor:
+    """x rounded to the codes `lower` … `upper` times `scale`, with a straight-through gradient for x alone.
+
+    * `x`: any shape; computed in float32
+    * `scale`, `lower` (qmin - z), `upper` (qmax - z): float32, of shapes that broadcast to x
+    * `in_place`: x may be overwritten; for a tensor that nothing else reads, the gradient of its maker included
+    """
+    result: Tensor = _StraightThrough.apply(x.float(), scale, lower, upper, in_place)  # type: ignore[no-untyped-call]
+    return result
+
+
+def fake_quantize_learned(
+    x: Tensor, scale: Tensor, offset: Tensor | None, lower: Tensor, upper: Tensor, levels: int
+) -> Tensor:
+    """As `fake_quantize`, with gradients for the scale (LSQ) and for the offset, -z · s (LSQ+), if there is one.
+
+        ∂x̂/∂s = round(x / s) - x / s   where not clipped, else `lower` or `upper`
+        ∂x̂/∂β = 0                      where not clipped, else 1
+
+    Both are summed over the elements that share the scale, N of them, and divided by √(N · levels); `levels` is the
+    highest code, Q_P in the paper.
+    """
+    beta = torch.zeros_like(scale) if offset is None else offset
+    result: Tensor = _LearnedScale.apply(x.float(), scale, beta, lower, upper, levels)  # type: ignore[no-untyped-call]
+    return result
+
+
+def fake_quantize_clipped(
+    x: Tensor, lo: Tensor, hi: Tensor, scale: Tensor, lower: Tensor, upper: Tensor
+) -> Tensor:
+    """As `fake_quantize`, with gradients for the ends of the range: ∂x̂/∂hi = 1 where x was clipped above, and
+    ∂x̂/∂lo = 1 where it was clipped below (PACT, on both sides)."""
+    result: Tensor = _LearnedRange.apply(x.float(), lo, hi, scale, lower, upper)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, lower: Tensor, upper: Tensor, in_place: bool) -> Tensor:
+        inside = torch.empty_like(x, dtype=torch.bool) if ctx.needs_input_grad[0] else None
+        out = x if in_place else torch.empty_like(x)
+        if _is_block(x, scale):
+            _blockwise(x, scale, float(lower), float(upper), out, inside)
+        else:
+            codes = torch.round(x / scale)
+            torch.clamp(codes, lower, upper, out=out)
+            if inside is not None:
+                torch.eq(codes, out, out=inside)
+            out.mul_(scale)
+        if in_place:
+            ctx.mark_dirty(x)
+        ctx.save_for_backward(inside)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (inside,) = ctx.saved_tensors
+        # A byte multiplies faster than a bool, and holds the same 0 or 1.
+        return grad * inside.view(torch.uint8), None, None, None, None
+
+
+def _is_block(x: Tensor, scale: Tensor) -> bool:
+    """Whether x is dense memory on the CPU with one scale."""
+    if x.device.type != "cpu" or scale.dim() or torch.compiler.is_compiling():
+        return False
+    return x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last))
+
+
+def _blockwise(
+    x: Tensor, scale: Tensor, lower: float, upper: float, out: Tensor, inside: Tensor | None
+) -> None:
+    """Writes x̂, and where the code was not clipped, block by block: memory is passed once and not five times."""
+    scratch = torch.empty(min(_BLOCK, x.numel()))
+    for start in range(0, x.numel(), _BLOCK):
+        count = min(_BLOCK, x.numel() - start)
+        codes, target = scratch[:count], _block(out, start, count)
+        torch.div(_block(x, start, count), scale, out=codes).round_()
+        torch.clamp(codes, lower, upper, out=target)
+        if inside is not None:
+            torch.eq(codes, target, out=_block(inside, start, count))
+        target.mul_(scale)
+
+
+def _block(x: Tensor, start: int, count: int) -> Tensor:
+    return x.as_strided((count,), (1,), x.storage_offset() + start)
+
+
+class _LearnedScale(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        scale: Tensor,
+        offset: Tensor,  # noqa: ARG004
+        lower: Tensor,
+        upper: Tensor,
+        levels: int,
+    ) -> Tensor:
+        ctx.save_for_backward(x, scale, lower, upper)
+        ctx.levels = levels
+        return torch.round(x / scale).clamp_(lower, upper).mul_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, scale, lower, upper = ctx.saved_tensors
+        exact = x / scale
+        codes = torch.round(exact)
+        clipped = codes.clamp(lower, upper)
+        inside = codes == clipped
+        grad_x = grad * inside.view(torch.uint8)
+        factor = 1.0 / math.sqrt(max(x.numel() // scale.numel(), 1) * ctx.levels)
+        slope = torch.where(inside, clipped - exact, clipped)
+        grad_scale = (grad * slope).sum_to_size(scale.shape) * factor if ctx.needs_input_grad[1] else None
+        grad_offset = (grad - grad_x).sum_to_size(scale.shape) * factor if ctx.needs_input_grad[2] else None
+        return grad_x, grad_scale, grad_offset, None, None, None
+
+
+class _LearnedRange(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        lo: Tensor,
+        hi: Tensor,  # noqa: ARG004
+        scale: Tensor,
+        lower: Tensor,
+        upper: Tensor,
+    ) -> Tensor:
+        codes = torch.round(x / scale)
+        clipped = codes.clamp(lower, upper)
+        ctx.save_for_backward((codes - clipped).sign_().to(torch.int8))
+        ctx.shape = lo.shape
+        return clipped.mul_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (side,) = ctx.saved_tensors
+        grad_lo = (grad * (side < 0)).sum_to_size(ctx.shape)
+        grad_hi = (grad * (side > 0)).sum_to_size(ctx.shape)
+        return grad * (side == 0), grad_lo, grad_hi, None, None, None
