@@ -21,6 +21,7 @@ LAYERS = [
     "qparams",
     "qdq",
     "dynamic weight_only",
+    "qat",
     "ptq",
     "evaluate",
     "report",
@@ -31,7 +32,7 @@ LAYERS = [
 
 # An optional package is imported in its own file only.
 OPTIONAL = {
-    "torch": {"zoo"},
+    "torch": {"qat", "zoo"},
     "onnxscript": set(),
     "openvino": {"runtimes.openvino"},
     "onnxruntime": {"runtimes.ort"},

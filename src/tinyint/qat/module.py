@@ -1,0 +1,173 @@
+"""An ONNX graph as a torch module, which runs its nodes one by one on tensors that carry gradients.
+
+Initializers keep their names: "layer1.0.conv.weight" is `module.layer1.0.conv.weight`, and the same key of
+`state_dict()`. A name that clashes with an attribute of `nn.Module` or with the start of another name gets "_" behind
+the part that clashes.
+
+Which initializers are trained: those of a floating type with at least one dimension. Numbers without dimensions (the
+0.5 in a GELU), running statistics of batch norms, and integers are buffers. Constants that an operator reads once, when
+it is made, such as the shape of a Reshape or the bounds of a Clip, are neither.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import onnx_ir as ir
+from torch import Tensor, nn
+
+from tinyint.errors import DataError
+from tinyint.graph.walk import constant_of
+from tinyint.qat.operators import to_tensor
+from tinyint.qat.program import Step, compile_graph
+
+__all__ = ["OUTPUTS_KEY", "GraphModule", "to_torch"]
+
+OUTPUTS_KEY = "tinyint.outputs"
+"""Metadata: how the outputs are returned, as JSON: {"kind": "single" | "tuple" | "list" | "dict", "names": [...]},
+where "names" are the keys of a dict."""
+
+_STATISTICS = {("BatchNormalization", 3), ("BatchNormalization", 4)}
+
+
+def to_torch(model: ir.Model) -> GraphModule:
+    """The model as a torch module, in float, that computes what ONNX Runtime does and can be trained.
+
+    Raises:
+        ModelError: an operator cannot be trained; all such are named.
+    """
+    return GraphModule(model)
+
+
+class GraphModule(nn.Module):
+    """Runs the graph of `model`, of which it holds copies of the weights.
+
+    * `steps`: what runs, in order; assign a new sequence to change it. A step whose function has state of its own must
+      have a module as its function, registered with this one, so that it is copied and moved with it.
+    * `input_names`, `output_names`: of the graph, in order
+    * `paths`: the name of each initializer → its path in this module
+    """
+
+    def __init__(self, model: ir.Model) -> None:
+        super().__init__()
+        graph = model.graph
+        self.input_names = tuple(v.name or "" for v in graph.inputs if not v.is_initializer())
+        self.output_names = tuple(v.name or "" for v in graph.outputs)
+        self._kind, self._keys = _structure(model, self.output_names)
+        self.paths: dict[str, str] = {}
+        self._places: list[tuple[str, nn.Module, str]] = []
+        self._steps: tuple[Step, ...] = ()
+        self._released: tuple[tuple[str, ...], ...] = ()
+        steps = compile_graph(graph)
+        read = {name for step in steps for name in step.inputs} | set(self.output_names)
+        for value in _constants(graph):
+            if value.name in read:
+                self._register(value)
+        self.steps = steps
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        return self._steps
+
+    @steps.setter
+    def steps(self, steps: Sequence[Step]) -> None:
+        self._steps = tuple(steps)
+        seen = set(self.output_names)
+        released = []
+        for step in reversed(self._steps):
+            names = {name for name in (*step.inputs, *step.outputs) if name}
+            released.append(tuple(sorted(names - seen)))
+            seen |= names
+        self._released = tuple(reversed(released))
+
+    def forward(self, *args: Tensor, **kwargs: Tensor) -> Any:
+        """The graph's outputs; inputs by position or by name.
+
+        Raises:
+            DataError: an input is missing, unknown or given twice.
+        """
+        values: dict[str, Tensor] = self._bind(args, kwargs)
+        for name, owner, attribute in self._places:
+            values[name] = getattr(owner, attribute)
+        for step, released in zip(self._steps, self._released, strict=True):
+            inputs = [None if name is None else values[name] for name in step.inputs]
+            results = step.function(inputs)
+            del inputs
+            values.update(zip(step.outputs, results, strict=False))
+            del results
+            for name in released:
+                values.pop(name, None)
+        return self._arrange([values[name] for name in self.output_names])
+
+    def _bind(self, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> dict[str, Tensor]:
+        names = self.input_names
+        bound = dict(zip(names, args, strict=False))
+        if (
+            len(args) > len(names)
+            or bound.keys() & kwargs.keys()
+            or bound.keys() | kwargs.keys() != set(names)
+        ):
+            given = [*(f"{len(args)} by position" for _ in args[:1]), *kwargs]
+            raise DataError(f"the graph takes the inputs {list(names)}, each once; got {given or 'none'}")
+        return bound | kwargs
+
+    def _arrange(self, outputs: list[Tensor]) -> Any:
+        match self._kind:
+            case "single":
+                return outputs[0]
+            case "dict":
+                return dict(zip(self._keys, outputs, strict=True))
+            case "list":
+                return outputs
+        return tuple(outputs)
+
+    def _register(self, value: ir.Value) -> None:
+        array = constant_of(value)
+        name = value.name or ""
+        assert array is not None
+        tensor = to_tensor(array)
+        owner, attribute = self._place(name)
+        persistent = value.is_initializer()
+        if persistent and tensor.is_floating_point() and tensor.dim() > 0 and not _is_statistic(value):
+            owner.register_parameter(attribute, nn.Parameter(tensor))
+        else:
+            owner.register_buffer(attribute, tensor, persistent=persistent)
+        self._places.append((name, owner, attribute))
+
+    def _place(self, name: str) -> tuple[nn.Module, str]:
+        """The submodule that holds the initializer, and the attribute under which it does."""
+        owner: nn.Module = self
+        path = []
+        *parents, last = name.split(".")
+        for part in parents:
+            while hasattr(owner, part or "_") and (part or "_") not in owner._modules:
+                part += "_"
+            part = part or "_"
+            if part not in owner._modules:
+                owner.add_module(part, nn.Module())
+            path.append(part)
+            owner = owner.get_submodule(part)
+        while not last or hasattr(owner, last):
+            last += "_"
+        self.paths[name] = ".".join([*path, last])
+        return owner, last
+
+
+def _constants(graph: ir.Graph) -> list[ir.Value]:
+    """Initializers, and what Constant nodes hold."""
+    nodes = [node.outputs[0] for node in graph if node.op_type == "Constant"]
+    return [*graph.initializers.values(), *nodes]
+
+
+def _is_statistic(value: ir.Value) -> bool:
+    return all((use.node.op_type, use.idx) in _STATISTICS for use in value.uses()) and bool(value.uses())
+
+
+def _structure(model: ir.Model, outputs: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    written = model.metadata_props.get(OUTPUTS_KEY)
+    if written is None:
+        return ("single" if len(outputs) == 1 else "tuple"), outputs
+    found = json.loads(written)
+    return str(found["kind"]), tuple(found.get("names") or outputs)

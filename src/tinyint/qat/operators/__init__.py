@@ -1,0 +1,36 @@
+"""What each ONNX operator is in torch: one table, in files by kind.
+
+A row maps the operator's type to a maker, which reads the node once and returns a function of tensors.
+The reference is the ONNX operator specification, and its own test cases are the test.
+"""
+
+from __future__ import annotations
+
+from tinyint.qat.operators import (
+    activation,
+    conv,
+    create,
+    elementwise,
+    index,
+    logic,
+    norm,
+    pool,
+    reduce,
+    shape,
+)
+from tinyint.qat.operators.node import Function, Maker, Node, to_tensor
+
+__all__ = ["OPERATORS", "Function", "Maker", "Node", "to_tensor"]
+
+OPERATORS: dict[str, Maker] = {
+    **elementwise.OPERATORS,
+    **logic.OPERATORS,
+    **activation.OPERATORS,
+    **conv.OPERATORS,
+    **pool.OPERATORS,
+    **norm.OPERATORS,
+    **reduce.OPERATORS,
+    **shape.OPERATORS,
+    **create.OPERATORS,
+    **index.OPERATORS,
+}

@@ -1,0 +1,135 @@
+"""Convolutions and matrix products. Tensors are (N, C, spatial…)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tinyint.qat.operators.node import Function, Maker, Node, plain
+from tinyint.qat.operators.sampling import bilinear
+from tinyint.qat.operators.window import pad_space, read_window
+
+__all__ = ["OPERATORS"]
+
+_CONV: dict[int, Callable[..., Tensor]] = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
+_TRANSPOSED: dict[int, Callable[..., Tensor]] = {
+    1: functional.conv_transpose1d,
+    2: functional.conv_transpose2d,
+    3: functional.conv_transpose3d,
+}
+
+
+def _conv(node: Node) -> Function:
+    group = node.integer("group", 1)
+
+    def conv(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        window = read_window(node, weight.shape[2:])
+        pads = window.symmetric(x.shape[2:])
+        if pads is None:
+            x = pad_space(x, window.padding(x.shape[2:]))
+        run = _CONV[x.dim() - 2]
+        return run(x, weight, bias, window.strides, pads or 0, window.dilations, group)
+
+    return conv
+
+
+def _conv_transpose(node: Node) -> Function:
+    group, shape, extra = (
+        node.integer("group", 1),
+        node.integers("output_shape"),
+        node.integers("output_padding"),
+    )
+
+    def conv_transpose(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        window = read_window(node, weight.shape[2:])
+        sizes, added = x.shape[2:], extra or [0] * (x.dim() - 2)
+        run = _TRANSPOSED[x.dim() - 2]
+        same = window.auto.startswith("SAME")
+        if not shape and not same and all(begin == end for begin, end in window.pads):
+            pads = [begin for begin, _ in window.pads]
+            if all(a < max(s, d) for a, s, d in zip(added, window.strides, window.dilations, strict=True)):
+                return run(x, weight, bias, window.strides, pads, added, group, window.dilations)
+        # The full product, of which the padding is then cut off; output_padding cuts less, or pads.
+        cuts = []
+        for i, (size, stride) in enumerate(zip(sizes, window.strides, strict=True)):
+            begin, end = window.pads[i]
+            if shape or same:
+                wanted = shape[i - len(sizes)] if shape else size * stride
+                total = (size - 1) * stride + added[i] + window.extents[i] - wanted
+                less, more = total // 2, total - total // 2
+                begin, end = (less, more) if window.auto == "SAME_UPPER" else (more, less)
+            cuts.append((-begin, added[i] - end))
+        full = run(x, weight, None, window.strides, 0, 0, group, window.dilations)
+        y = pad_space(full, cuts)
+        return y if bias is None else y + bias.reshape(-1, *[1] * len(sizes))
+
+    return conv_transpose
+
+
+def _deform_conv(node: Node) -> Function:
+    """Deformable convolution v2: bilinear samples at shifted places, weighted by a mask (arXiv 1811.11168)."""
+    group, offset_group = node.integer("group", 1), node.integer("offset_group", 1)
+
+    def deform_conv(
+        x: Tensor, weight: Tensor, offset: Tensor, bias: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        window = read_window(node, weight.shape[2:])
+        batch, channels, height, width = x.shape
+        rows, columns = offset.shape[2:]
+        taps = window.kernel[0] * window.kernel[1]
+        shift = offset.reshape(batch * offset_group, taps, 2, rows, columns)
+        axes = []
+        for axis, length in enumerate((rows, columns)):
+            start = torch.arange(length, device=x.device) * window.strides[axis] - window.pads[axis][0]
+            reach = torch.arange(window.kernel[axis], device=x.device) * window.dilations[axis]
+            axes.append(start + reach[:, None])
+        kh, kw = window.kernel
+        kh, kw = window.kernel
+        y = (
+            axes[0][:, None, :, None].expand(kh, kw, rows, columns).reshape(taps, rows, columns)
+            + shift[:, :, 0]
+        )
+        z = (
+            axes[1][None, :, None, :].expand(kh, kw, rows, columns).reshape(taps, rows, columns)
+            + shift[:, :, 1]
+        )
+        image = x.reshape(batch * offset_group, channels // offset_group, height, width)
+        sampled = bilinear(image, y.flatten(1), z.flatten(1))
+        sampled = sampled.reshape(batch, offset_group, channels // offset_group, taps, rows * columns)
+        if mask is not None:
+            sampled = sampled * mask.reshape(batch, offset_group, 1, taps, rows * columns)
+        patches = sampled.reshape(batch, group, channels // group * taps, rows * columns)
+        result = weight.reshape(group, -1, channels // group * taps) @ patches
+        result = result.reshape(batch, -1, rows, columns)
+        return result if bias is None else result + bias.reshape(-1, 1, 1)
+
+    return deform_conv
+
+
+def _gemm(node: Node) -> Function:
+    alpha, beta = node.real("alpha", 1.0), node.real("beta", 1.0)
+    left, right = bool(node.integer("transA")), bool(node.integer("transB"))
+
+    def gemm(a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
+        a = a.t() if left else a
+        if right and alpha == beta == 1 and a.is_floating_point() and (c is None or c.dim() == 1):
+            return functional.linear(a, b, c)
+        product = a @ (b.t() if right else b)
+        product = product if alpha == 1 else alpha * product
+        if c is None:
+            return product
+        return product + (c if beta == 1 else beta * c)
+
+    return gemm
+
+
+OPERATORS: dict[str, Maker] = {
+    "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
+    "DeformConv": _deform_conv,
+    "Gemm": _gemm,
+    "MatMul": plain(torch.matmul),
+}

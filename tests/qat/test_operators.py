@@ -1,0 +1,51 @@
+"""Every operator of the table against ONNX's own cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+import torch
+
+from tests.qat.cases import Case, all_cases, array, by_operator
+from tinyint.qat import to_torch
+from tinyint.qat.operators import OPERATORS, to_tensor
+
+# ONNX has no case for these; test_older_opsets compares them with ONNX Runtime.
+WITHOUT_CASES = {"GlobalLpPool"}
+
+
+def check(case: Case) -> None:
+    module = to_torch(ir.from_proto(case.model))
+    for inputs, outputs in case.data:
+        with torch.no_grad():
+            found = module(*(None if x is None else to_tensor(array(x)) for x in inputs))
+        found = found if isinstance(found, tuple) else (found,)
+        assert len(found) == len(outputs)
+        for ours, theirs in zip(found, map(array, outputs), strict=True):
+            if ours.dtype == torch.bfloat16:
+                ours, theirs = ours.float(), theirs.astype(np.float32)
+            assert ours.numpy().dtype == theirs.dtype
+            assert ours.shape == theirs.shape
+            np.testing.assert_allclose(ours.numpy(), theirs, rtol=case.rtol, atol=case.atol)
+
+
+@pytest.mark.filterwarnings("ignore")  # NumPy and torch warn about overflows that the cases plant
+@pytest.mark.parametrize("operator", [*sorted(OPERATORS), "Constant", "expanded"])
+def test_operator_passes_all_cases_of_onnx(operator):
+    failed = []
+    cases = [case for case in by_operator().get(operator, ()) if not case.excluded]
+    assert cases or operator in WITHOUT_CASES
+    for case in cases:
+        try:
+            check(case)
+        except Exception as error:
+            failed.append(f"{case.name}: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
+    assert not failed, "\n".join(failed)
+
+
+def test_no_case_goes_missing():
+    assert len(OPERATORS) >= 140
+    run = [case for case in all_cases() if not case.excluded]
+    assert len(run) >= 1000
+    assert len(all_cases()) - len(run) <= 170
