@@ -76,6 +76,10 @@ def test_deviation_of_a_quantized_output_is_counted_in_its_own_scale() -> None:
         build(QUANTIZED), build(QUANTIZED), samples([1, 2], [3, 4]), runtime=faulty, held_out=False
     )
     assert (found.lsb_over_1, found.lsb_max) == (0.25, 3.0)
+    # The float reference rounds as the simulation does, which so is exact; the kernel at fault is not.
+    signal, noise = 1 + 4 + 9 + 16, 0.25 + 2.25 + 0.25
+    assert found.simulated_sqnr_db == math.inf
+    assert found.sqnr_db == pytest.approx(10 * math.log10(signal / noise))
 
 
 def test_the_scale_is_found_behind_operators_that_move_values() -> None:

@@ -54,6 +54,7 @@ def report(*, float_ms: float = 4.0, int8_ms: float = 2.0, **changes: Any) -> Re
             held_out=True,
             runtime="onnxruntime",
             sqnr_db=math.inf,
+            simulated_sqnr_db=math.inf,
             output_sqnr_db={"y": math.inf},
             top1_agreement=0.5,
             cosine=None,

@@ -1,6 +1,8 @@
 # ruff: noqa: ARG005
 
 import sys
+from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -15,7 +17,9 @@ from tinyint.ptq import Quantized, quantize
 from tinyint.recipe import Recipe
 from tinyint.report import Report, Sizes, prove
 from tinyint.report.prove import Samples, tensor_rows
+from tinyint.report.words import headline
 from tinyint.runtimes import get_runtime
+from tinyint.runtimes.host import host
 from tinyint.targets import get_target
 
 
@@ -58,27 +62,88 @@ def test_a_proof_on_the_calibration_samples_is_said_to_be_one(quantized, held_ou
     assert sum("calibration samples" in warning for warning in proof(quantized, held_out).warnings) == count
 
 
-def test_slower_is_a_warning(quantized, monkeypatch):
-    slow_then_quick = iter([1e-3, 5e-3] * 10_000)
+class Clock:
+    """Every other look at it is the end of a call, which took the next of the durations, in milliseconds."""
 
-    class Clock:
-        now = 0.0
-        ticks = 0
+    def __init__(self, milliseconds: Iterable[float]) -> None:
+        self.durations = iter(milliseconds)
+        self.now = 0.0
+        self.ticks = 0
 
-        def __call__(self) -> float:
-            self.ticks += 1
-            if self.ticks % 2 == 0:  # the end of a call
-                self.now += next(slow_then_quick)
-            return self.now
+    def __call__(self) -> float:
+        self.ticks += 1
+        if self.ticks % 2 == 0:
+            self.now += next(self.durations) / 1e3
+        return self.now
 
-    from tinyint.evaluate import bench
+    @property
+    def races(self) -> float:
+        return self.ticks / 2 / (2 * CALLS)
 
-    defaults = {**(bench.benchmark.__kwdefaults__ or {}), "clock": Clock()}
-    monkeypatch.setattr(bench.benchmark, "__kwdefaults__", defaults)
-    report = proof(quantized)
+
+CALLS = 200  # of each model, as small as this one
+CALM_SLOW = [1.0, 5.0] * CALLS  # float, int8, float, …
+CALM_QUICK = [5.0, 1.0] * CALLS
+BUSY_SLOW = [1.0, 5.0, 4.0, 20.0] * (CALLS // 2)
+BUSY_QUICK = [5.0, 1.0, 20.0, 4.0] * (CALLS // 2)
+
+
+def test_slower_is_a_warning(quantized):
+    clock = Clock(CALM_SLOW)
+    report = proof(quantized, clock=clock)
     assert report.latency is not None
     assert report.latency.slower
+    assert clock.races == 1
     assert any("slower than the float model: 5.00 ms against 1.00 ms" in text for text in report.warnings)
+    assert not any("busy" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("durations", "races", "slower", "busy"),
+    [
+        pytest.param(BUSY_SLOW + CALM_QUICK, 2, False, False, id="once more"),
+        pytest.param(BUSY_SLOW + BUSY_SLOW + CALM_SLOW, 3, True, False, id="twice more"),
+        pytest.param(BUSY_SLOW * 3, 3, True, True, id="busy all the time"),
+        pytest.param(BUSY_QUICK, 1, False, True, id="faster all the same"),
+    ],
+)
+def test_a_busy_machine_is_asked_again_before_int8_is_called_slower(
+    quantized, durations, races, slower, busy
+):
+    clock = Clock(durations)
+    report = proof(quantized, clock=clock)
+    assert clock.races == races
+    assert any("slower than the float model" in text for text in report.warnings) == slower
+    assert any("the machine was busy" in note for note in report.notes) == busy
+
+
+def test_another_processor_is_not_called_slow(quantized):
+    other = "arm64" if host().is_x86 else "x86-vnni"
+    report = proof(replace(quantized, target=get_target(other)), clock=Clock(CALM_SLOW))
+    assert report.latency is not None
+    assert not report.latency.native
+    assert not any("slower" in text for text in report.warnings)
+    assert any(f"of this processor, not of one that {other} is for" in note for note in report.notes)
+    assert f"its speed on {other} cannot be measured" in headline(report)
+
+
+@pytest.mark.parametrize(("loss", "warned"), [(0.9, False), (1.1, True)])
+def test_a_runtime_that_falls_behind_its_simulation_is_a_warning(quantized, monkeypatch, loss, warned):
+    plain = proof(quantized).verification
+    assert plain is not None
+    assert plain.sqnr_db == pytest.approx(plain.simulated_sqnr_db, abs=0.5)
+    worse = replace(plain, sqnr_db=plain.simulated_sqnr_db - loss, lsb_max=3.0)
+    monkeypatch.setattr(sys.modules["tinyint.report.prove"], "verify", lambda *args, **options: worse)
+    found = [text for text in proof(quantized).warnings if "may compute something else" in text]
+    assert len(found) == warned
+
+
+def test_without_verification_the_plan_stands_in(quantized):
+    report = proof(quantized, verified=False)
+    assert not report.coverage.measured
+    assert report.coverage.macs_int8 == 1.0
+    assert report.coverage.nodes_int8 == proof(quantized).coverage.nodes_int8
+    assert report.notes == ("not verified, as asked: coverage is what was planned, not what a runtime did",)
 
 
 def test_a_runtime_that_is_not_installed_is_simulated_and_not_timed(quantized, monkeypatch):

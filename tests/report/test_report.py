@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,7 +31,13 @@ def test_the_document_has_the_promised_keys():
     assert document.keys() >= KEYS
     assert document["coverage"].keys() >= {"macs_int8", "nodes_int8", "nodes_float"}
     assert document["float_nodes"][0] == {"name": "/a", "op": "Sin", "reason": "Sin has no int8 form"}
-    assert document["verification"].keys() >= {"samples", "sqnr_db", "top1_agreement", "lsb_over_1"}
+    assert document["verification"].keys() >= {
+        "samples",
+        "sqnr_db",
+        "simulated_sqnr_db",
+        "top1_agreement",
+        "lsb_over_1",
+    }
     assert document["latency_ms"] == {"float": 4.0, "int8": 2.0}
     assert document["size_bytes"] == {"float": 4_000_000, "int8": 1_000_000}
     assert list(document["seconds"]) == ["prepare", "calibrate", "quantize", "verify"]
@@ -51,4 +58,6 @@ def test_what_json_cannot_say_is_null():
 def test_slower_means_slower_in_the_median_and_at_best():
     assert report(int8_ms=5.0).latency.slower  # type: ignore[union-attr]
     assert not report(int8_ms=3.0).latency.slower  # type: ignore[union-attr]
+    elsewhere = replace(report(int8_ms=5.0).latency, native=False)  # type: ignore[type-var]
+    assert not elsewhere.slower
     assert report(int8_ms=2.0).latency.speedup == 2.0  # type: ignore[union-attr]

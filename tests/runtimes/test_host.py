@@ -8,6 +8,7 @@ from tinyint.runtimes.host import (
     default_target_name,
     expected_gain,
     host,
+    is_foreign,
     parse_cpuinfo,
     peak_rss_bytes,
 )
@@ -63,6 +64,21 @@ def test_cpuinfo_of_nothing() -> None:
 def test_target_and_gain_follow_from_the_features(seen: Host, target: str, gain: str) -> None:
     assert default_target_name(seen) == target
     assert gain in expected_gain(seen)
+
+
+@pytest.mark.parametrize(
+    ("target", "on_x86", "on_arm"),
+    [
+        ("x86-vnni", False, True),
+        ("x86-avx2", False, True),
+        ("arm64", True, False),
+        ("generic", False, False),
+        ("tensorrt", False, False),
+    ],
+)
+def test_a_target_of_another_family_is_foreign(target: str, on_x86: bool, on_arm: bool) -> None:
+    assert is_foreign(target, machine("x86_64", "avx2")) == on_x86
+    assert is_foreign(target, machine("arm64")) == on_arm
 
 
 def test_this_machine_says_what_it_is() -> None:

@@ -19,7 +19,7 @@ from tinyint.plan import plan
 from tinyint.ptq import prepare_float
 from tinyint.recipe import Recipe
 from tinyint.runtimes import get_runtime
-from tinyint.runtimes.host import Host, expected_gain, host
+from tinyint.runtimes.host import expected_gain, host, is_foreign
 from tinyint.targets import Target, get_target
 
 __all__ = ["Advice", "ModelFacts", "Wants", "advise", "model_facts"]
@@ -227,7 +227,7 @@ def _machine(facts: ModelFacts, target: Target, method: str) -> Iterator[str]:
     machine = host()
     if method == "weight_only":
         return
-    if target.runtime == "tensorrt" or _is_other(target, machine):
+    if target.runtime == "tensorrt" or is_foreign(target.name):
         yield f"{target.name} cannot be measured on this machine: try the model on its own"
     else:
         yield f"on this machine: {expected_gain(machine)}"
@@ -236,12 +236,6 @@ def _machine(facts: ModelFacts, target: Target, method: str) -> Iterator[str]:
         yield f"only {reachable:.0%} of the multiply-accumulates get faster, so the whole gains little"
     if method == "static" and target.runtime == "onnxruntime" and machine.is_x86 and _has_openvino():
         yield "OpenVINO is installed here: quantize with --target openvino too, and let `tinyint bench` decide"
-
-
-def _is_other(target: Target, machine: Host) -> bool:
-    return (target.name.startswith("x86") and not machine.is_x86) or (
-        target.name == "arm64" and not machine.is_arm64
-    )
 
 
 def _has_openvino() -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from tinyint.errors import DataError
 from tinyint.runtimes.base import Feeds, ModelSource, Precision, Runtime, Session, TensorSpec, model_label
 
-__all__ = ["Entry", "Timing", "benchmark", "random_feeds"]
+__all__ = ["Clock", "Entry", "Timing", "benchmark", "random_feeds"]
 
 Clock = Callable[[], float]  # seconds
 _SEED = 0

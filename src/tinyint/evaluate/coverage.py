@@ -12,10 +12,10 @@ from tinyint.graph.ops import Kind, facts, kind_of
 from tinyint.graph.walk import macs
 from tinyint.ptq import Quantized
 from tinyint.runtimes import Executed, Runtime
-from tinyint.runtimes.host import host
+from tinyint.runtimes.host import is_foreign
 from tinyint.runtimes.tensorrt import check
 
-__all__ = ["Coverage", "FloatNode", "read_coverage"]
+__all__ = ["Coverage", "FloatNode", "planned_coverage", "read_coverage"]
 
 # They work on shapes and types, or rename what is there.
 _PLUMBING = {
@@ -64,37 +64,46 @@ def read_coverage(quantized: Quantized, runtime: Runtime) -> Coverage:
     machine than on the target's, the answer is the plan's. Raises ModelError if the runtime cannot load the model.
     """
     rows = _executed(quantized, runtime)
-    planned = set(quantized.planned_int8)
-    ran = _Planned(planned) if rows is None else _Measured(quantized.prepared.graph, rows)
+    if rows is not None:
+        return _coverage(quantized, _Measured(quantized.prepared.graph, rows), runtime.name)
+    what = quantized.target.name if is_foreign(quantized.target.name) else runtime.name
+    why = f"not measured: {what} does not run here; the shares are those that were planned"
+    return _coverage(quantized, _Planned(set(quantized.planned_int8)), runtime.name, why)
+
+
+def planned_coverage(quantized: Quantized) -> Coverage:
+    """What shall run in int8, without asking a runtime."""
+    why = "not verified, as asked: coverage is what was planned, not what a runtime did"
+    return _coverage(quantized, _Planned(set(quantized.planned_int8)), quantized.target.runtime, why)
+
+
+def _coverage(
+    quantized: Quantized, ran: _Planned | _Measured, runtime: str, unmeasured: str | None = None
+) -> Coverage:
+    """`unmeasured`: why no runtime was asked."""
     int8 = [node.name or "" for node in quantized.prepared.graph if ran.in_int8(node)]
-    float_nodes = tuple(_float_nodes(quantized, ran, runtime.name))
+    float_nodes = tuple(_float_nodes(quantized, ran, runtime))
     cost = macs(quantized.prepared)
-    macs_int8, macs_planned = _share(cost, set(int8)), _share(cost, planned)
+    macs_int8, macs_planned = _share(cost, set(int8)), _share(cost, set(quantized.planned_int8))
     return Coverage(
-        measured=rows is not None,
+        measured=unmeasured is None,
         macs_int8=macs_int8,
         macs_planned=macs_planned,
         nodes_int8=len(int8),
         nodes_float=len(float_nodes),
         float_nodes=float_nodes,
-        notes=tuple(_notes(quantized, runtime, cost, measured=rows is not None)),
-        warnings=_shortfall(macs_int8, macs_planned, runtime.name),
+        notes=tuple(_notes(quantized, runtime, cost, unmeasured)),
+        warnings=_shortfall(macs_int8, macs_planned, runtime),
     )
 
 
 def _executed(quantized: Quantized, runtime: Runtime) -> Sequence[Executed] | None:
-    if _foreign(quantized.target.name) or runtime.available() is None:
+    if is_foreign(quantized.target.name) or runtime.available() is None:
         return None
     try:
         return runtime.executed(quantized.model)
     except DependencyError:
         return None
-
-
-def _foreign(target: str) -> bool:
-    """Whether the target is another processor family than this machine: its kernels and fusions are others."""
-    machine = host()
-    return (target.startswith("x86") and machine.is_arm64) or (target == "arm64" and machine.is_x86)
 
 
 class _Planned:
@@ -182,20 +191,19 @@ def _share(cost: Mapping[str, int], names: set[str]) -> float:
 
 
 def _notes(
-    quantized: Quantized, runtime: Runtime, cost: Mapping[str, int], *, measured: bool
+    quantized: Quantized, runtime: str, cost: Mapping[str, int], unmeasured: str | None
 ) -> Iterator[str]:
     if quantized.model.metadata_props.get("tinyint.method") == "weight_only":
         yield "weight-only: the weights are stored in integers and the arithmetic is float, by design"
-    if not measured:
-        what = quantized.target.name if _foreign(quantized.target.name) else runtime.name
-        yield f"not measured: {what} does not run here; the shares are those that were planned"
+    if unmeasured is not None:
+        yield unmeasured
     unknown = [n for n in quantized.prepared.graph if n.op_type in _WEIGHTED and n.name not in cost]
     if unknown:
         yield (
             f"{len(unknown)} nodes have shapes that cannot be inferred ({unknown[0].name!r} is the first); "
             "their multiply-accumulates are not counted"
         )
-    if runtime.name == "tensorrt":
+    if runtime == "tensorrt":
         for violation in check(quantized.model):
             effect = "TensorRT refuses it" if violation.fatal else "slower on TensorRT"
             where = f"{violation.node} " if violation.node else ""

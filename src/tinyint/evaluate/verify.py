@@ -40,6 +40,7 @@ class Verification:
     * `samples`: how many; `held_out`: whether they had no part in calibration
     * `runtime`: where the int8 model ran; "simulation" where its own runtime does not run here
     * `sqnr_db`: over all float outputs together; None if there are none, inf if they are equal
+    * `simulated_sqnr_db`: the same of the simulation, which the runtime should reach; None if it stood in
     * `output_sqnr_db`: of each float output
     * `top1_agreement`: share of rows with the same highest class, of the first output of shape (N, classes); None if
       there is none, or if its rows are embeddings: of length 1, with negative elements
@@ -56,6 +57,7 @@ class Verification:
     held_out: bool
     runtime: str
     sqnr_db: float | None
+    simulated_sqnr_db: float | None
     output_sqnr_db: Mapping[str, float]
     top1_agreement: float | None
     cosine: Cosine | None
@@ -143,6 +145,7 @@ class _Output:
     step: float | None
     is_float: bool = True
     noise: NoiseSum = field(default_factory=NoiseSum)
+    simulated_noise: NoiseSum = field(default_factory=NoiseSum)
     elements: int = 0
     equal: int = 0
     rows: int = 0
@@ -164,6 +167,8 @@ class _Output:
         else:
             self.equal += int(np.count_nonzero(expected == actual))
         if simulated is not None:
+            if self.is_float:
+                self.simulated_noise.add(expected, simulated)
             self._add_deviation(actual, simulated)
 
     def _add_float(self, expected: Array, actual: Array) -> None:
@@ -219,9 +224,10 @@ def _are_embeddings(rows: Array) -> NDArray[np.bool_]:
 def _conclude(outputs: Mapping[str, _Output], *, samples: int, held_out: bool, runtime: str) -> Verification:
     floats = {name: output for name, output in outputs.items() if output.is_float}
     integers = [output for output in outputs.values() if not output.is_float]
-    total = NoiseSum()
+    total, simulated = NoiseSum(), NoiseSum()
     for output in floats.values():
         total.merge(output.noise)
+        simulated.merge(output.simulated_noise)
     classified = next((o for o in floats.values() if o.agreeing is not None and o.embeddings < o.rows), None)
     rowed = next((o for o in floats.values() if o.rows), None)
     measured = runtime != "simulation"
@@ -232,6 +238,7 @@ def _conclude(outputs: Mapping[str, _Output], *, samples: int, held_out: bool, r
         held_out=held_out,
         runtime=runtime,
         sqnr_db=total.sqnr_db if floats else None,
+        simulated_sqnr_db=simulated.sqnr_db if floats and measured else None,
         output_sqnr_db={name: output.noise.sqnr_db for name, output in floats.items()},
         top1_agreement=None if classified is None else (classified.agreeing or 0) / classified.rows,
         cosine=None if rowed is None else Cosine(min=rowed.cosine_min, mean=rowed.cosine_sum / rowed.rows),

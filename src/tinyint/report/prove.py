@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,26 +13,23 @@ import onnx_ir as ir
 import tinyint
 from tinyint.data import Sample
 from tinyint.errors import DataError
-from tinyint.evaluate.bench import Entry, benchmark
-from tinyint.evaluate.coverage import Coverage, FloatNode, read_coverage
+from tinyint.evaluate.bench import Clock
+from tinyint.evaluate.coverage import planned_coverage, read_coverage
 from tinyint.evaluate.verify import Verification, verify
-from tinyint.graph.ops import Kind, kind_of
-from tinyint.graph.walk import macs
 from tinyint.numerics import QParams
 from tinyint.ptq import Quantized
 from tinyint.qdq import read
+from tinyint.report.race import race
 from tinyint.report.report import Latency, Report, Sizes, TensorRow
 from tinyint.runtimes import Runtime, get_runtime
-from tinyint.runtimes.base import Feeds, ModelSource
-from tinyint.runtimes.host import host, peak_rss_bytes
+from tinyint.runtimes.base import ModelSource
+from tinyint.runtimes.host import host, is_foreign, peak_rss_bytes
 
 __all__ = ["Samples", "prove", "tensor_rows"]
 
-# Enough calls for a steady median, in about two seconds at 50 billion multiply-adds a second.
-_MACS_TO_TIME = 100e9
-_FEWEST_CALLS, _MOST_CALLS, _WARMUP = 10, 200, 5
-# Rounding ties that fall otherwise add up over a hundred layers to a few LSB; a wrong kernel is off by far more.
-_TOLERATED_LSB = 32
+# Rounding ties that fall otherwise move outputs by some LSB, towards float as often as away from it. A kernel that
+# saturates or is wrong adds noise of its own; 1 dB is a quarter more than quantization makes.
+_TOLERATED_DB = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +59,10 @@ def prove(
     verified: bool = True,
     threads: int | None = None,
     notes: Iterable[str] = (),
+    clock: Clock = time.perf_counter,
 ) -> Report:
     """The report on a quantized model. With `verified=False` nothing is run, and coverage is the plan's.
+    `clock` times the calls, in seconds.
 
     Raises ModelError if the runtime cannot load the model, DataError for a sample that does not fit.
     """
@@ -77,11 +77,12 @@ def prove(
             verification = _verify(found, float_model, int8_model, samples, own, threads)
             if runtime is own:
                 models = (float_model, int8_model)
-                latency = _time(found, quantized, models, runtime, used, samples.first if samples else None)
+                first = samples.first if samples else None
+                latency = _time(found, quantized, models, runtime, used, first, clock)
             else:
                 found.notes.append(f"{own.name} is not installed here, so speed was not measured")
         else:
-            coverage = _planned(quantized)
+            coverage = planned_coverage(quantized)
     found.notes.extend(coverage.notes)
     found.warnings.extend([*coverage.warnings, *_alarms(verification, latency)])
     return Report(
@@ -129,24 +130,6 @@ def _row(name: str, constant: bool, params: QParams) -> TensorRow:
     )
 
 
-def _planned(quantized: Quantized) -> Coverage:
-    """The plan in place of a measurement."""
-    cost, planned = macs(quantized.prepared), set(quantized.planned_int8)
-    share = sum(cost.get(name, 0) for name in planned) / max(sum(cost.values()), 1)
-    kinds = {node.name or "": node.op_type for node in quantized.prepared.graph}
-    clamps = {node.name or "" for node in quantized.prepared.graph if kind_of(node) is Kind.CLAMP}
-    nodes = tuple(FloatNode(name=n, op=kinds.get(n, ""), reason=r) for n, r in quantized.float_nodes.items())
-    return Coverage(
-        measured=False,
-        macs_int8=share,
-        macs_planned=share,
-        nodes_int8=len(planned - clamps),  # a clamp goes with the operator before it
-        nodes_float=len(nodes),
-        float_nodes=nodes,
-        notes=("not verified, as asked: coverage is what was planned, not what a runtime did",),
-    )
-
-
 def _verify(
     found: _Findings,
     float_model: ModelSource,
@@ -177,20 +160,20 @@ def _time(
     runtime: Runtime,
     threads: int,
     sample: Sample | None,
+    clock: Clock,
 ) -> Latency | None:
-    feeds: Feeds | None = None if sample is None else sample.inputs
-    calls = int(_MACS_TO_TIME / max(sum(macs(quantized.prepared).values()), 1))
-    entries = [
-        Entry(model=model, runtime=runtime, precision="float32", label=label)
-        for model, label in zip(models, ("float", "int8"), strict=True)
-    ]
+    feeds = None if sample is None else sample.inputs
+    target = quantized.target.name
+    native = not is_foreign(target) and (target != "x86-vnni" or host().has_vnni)
     try:
-        timings = benchmark(
-            entries,
+        latency = race(
+            models,
+            runtime,
+            prepared=quantized.prepared,
             threads=threads,
-            warmup=_WARMUP,
-            iterations=min(max(calls, _FEWEST_CALLS), _MOST_CALLS),
             feeds=feeds,
+            native=native,
+            clock=clock,
         )
     except DataError:
         if feeds is not None:
@@ -199,7 +182,16 @@ def _time(
             "speed was not measured: the model leaves dimensions open, and no samples tell them; give --data"
         )
         return None
-    return Latency(baseline=timings[0], int8=timings[1])
+    if not native:
+        found.notes.append(
+            f"the checks and the latency are of this processor, not of one that {target} is for: measure there"
+        )
+    if latency.restless:
+        found.notes.append(
+            f"the machine was busy: calls took up to {latency.spread:.0%} of the median longer than the fastest one, "
+            "so the latencies are rough"
+        )
+    return latency
 
 
 def _alarms(verification: Verification | None, latency: Latency | None) -> Iterator[str]:
@@ -215,9 +207,11 @@ def _alarms(verification: Verification | None, latency: Latency | None) -> Itera
             "the outputs were compared on the calibration samples themselves, not on held-out ones: give more "
             "samples, or calibrate on fewer (--samples)"
         )
-    if verification.lsb_max is not None and verification.lsb_max > _TOLERATED_LSB:
+    real, simulated = verification.sqnr_db, verification.simulated_sqnr_db
+    if real is not None and simulated is not None and real < simulated - _TOLERATED_DB:
         yield (
-            f"outputs are up to {verification.lsb_max:.0f} LSB away from the simulation, {verification.lsb_over_1:.1%} "
-            f"of them by more than 1: {verification.runtime} may compute something else than the model says; "
-            "try another target, and `tinyint compare`"
+            f"the int8 model is {real:.1f} dB from float on {verification.runtime}, although {simulated:.1f} dB were "
+            f"simulated, and outputs are up to {verification.lsb_max or 0:.0f} LSB away from the simulation: "
+            f"{verification.runtime} may compute something else than the model says; try another target, and "
+            "`tinyint compare`"
         )

@@ -70,6 +70,8 @@ def headline(report: Report) -> str:
         return (
             f"The int8 model is {size}, but SLOWER than float: {speedup:.2f}× the speed on {report.runtime}."
         )
+    if not report.latency.native:
+        return f"The int8 model is {size}; its speed on {report.target} cannot be measured on this processor."
     return f"The int8 model is {speedup:.2f}× as fast as float on {report.runtime}, and {size}."
 
 
@@ -102,7 +104,10 @@ def figures(report: Report) -> Iterator[Figure]:
     if report.verification:
         proof = report.verification
         basis = counted(proof.samples, f"{'held-out' if proof.held_out else 'calibration'} sample")
-        yield Figure(name="SQNR against float", int8=decibels(proof.sqnr_db), change=basis)
+        simulated = (
+            "" if proof.simulated_sqnr_db is None else f", simulated {decibels(proof.simulated_sqnr_db)}"
+        )
+        yield Figure(name="SQNR against float", int8=decibels(proof.sqnr_db), change=basis + simulated)
         if proof.top1_agreement is not None:
             yield Figure(name="same top-1 as float", int8=percent(proof.top1_agreement), change=basis)
         if proof.cosine is not None:

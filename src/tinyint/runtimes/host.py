@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Host", "default_target_name", "expected_gain", "host", "parse_cpuinfo", "peak_rss_bytes"]
+__all__ = [
+    "Host",
+    "default_target_name",
+    "expected_gain",
+    "host",
+    "is_foreign",
+    "parse_cpuinfo",
+    "peak_rss_bytes",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +101,14 @@ def default_target_name(machine: Host | None = None) -> str:
     if machine.is_x86:
         return "x86-vnni" if machine.has_vnni else "x86-avx2" if machine.has_avx2 else "generic"
     return "arm64" if machine.is_arm64 else "generic"
+
+
+def is_foreign(target: str, machine: Host | None = None) -> bool:
+    """Whether the target is for another processor family than this machine: its kernels and fusions are others."""
+    machine = machine or host()
+    if target == "arm64":
+        return not machine.is_arm64
+    return target.startswith("x86") and not machine.is_x86
 
 
 def expected_gain(machine: Host | None = None) -> str:
