@@ -16,7 +16,7 @@ LAYERS = [
     "graph.passes",
     "graph.prepare runtimes",
     "recipe targets",
-    "paddleslim calibrate",
+    "paddleslim calibrate signature",
     "plan",
     "qparams",
     "qdq",

@@ -6,7 +6,6 @@ in the modules that they are imported from.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,17 +13,15 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-import tinyint
 from tinyint.calibrate import CalibrationRecord
 from tinyint.dynamic import quantize_dynamic
-from tinyint.errors import ModelError
-from tinyint.graph.io import is_quantized, model_fingerprint
 from tinyint.graph.ops import op_names
-from tinyint.graph.prepare import prepare
+from tinyint.graph.prepare import prepare_float
 from tinyint.plan import ConstantPlan, Plan, Use, plan
 from tinyint.qdq import insert
 from tinyint.qparams import assign_qparams
 from tinyint.recipe import Recipe, match_rules
+from tinyint.signature import sign
 from tinyint.targets import Target
 from tinyint.weight_only import quantize_weights
 
@@ -70,16 +67,6 @@ class Quantized:
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
 
-def prepare_float(model: ir.Model, name: str = "the model") -> tuple[ir.Model, str]:
-    """The prepared graph and the fingerprint of a float model. Raises ModelError if it is quantized already."""
-    if is_quantized(model):
-        raise ModelError(
-            f"{name} is quantized already: it holds QuantizeLinear, DequantizeLinear or integer operators; "
-            "give the float model that it was made from (`tinyint inspect` shows what is in it)"
-        )
-    return prepare(model), model_fingerprint(model)
-
-
 def quantize(
     prepared: ir.Model,
     *,
@@ -100,7 +87,13 @@ def quantize(
             result = _dynamic(prepared, target, recipe, watch)
         case _:
             result = _weight_only(prepared, target, recipe, watch)
-    _sign(result)
+    sign(
+        result.model,
+        method="weight_only" if recipe.method == "dynamic" and not result.planned_int8 else recipe.method,
+        target=target,
+        recipe=recipe,
+        float_nodes=result.float_nodes,
+    )
     return result
 
 
@@ -168,26 +161,3 @@ def _weight_only(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stop
         float_nodes={n.name or "": why if n.name in stored else "it has no weights" for n in prepared.graph},
         stopwatch=watch,
     )
-
-
-def _sign(quantized: Quantized) -> None:
-    """Writes down in the model what it is, so that any command can tell and repeat it."""
-    method = quantized.recipe.method
-    if method == "dynamic" and not quantized.planned_int8:
-        method = "weight_only"
-    quantized.model.metadata_props.update(
-        {
-            "tinyint.version": tinyint.__version__,
-            "tinyint.method": method,
-            "tinyint.target": quantized.target.name,
-            "tinyint.recipe": quantized.recipe.dump(),
-            "tinyint.float_nodes": json.dumps(dict(quantized.float_nodes)),
-        }
-    )
-    # Runtimes infer shapes better than the file can state them. Told that two open shapes are equal, ONNX Runtime
-    # 1.31 fuses Add and LayerNormalization into a kernel that is five times as slow (MiniLM: 8.4 ms instead of 6.6).
-    for node in quantized.model.graph:
-        for value in node.outputs:
-            if not value.is_graph_output():
-                value.shape = None
-                value.type = None

@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 
 import onnx_ir as ir
 
-from tinyint.data import Preprocessing
+from tinyint.data import Preprocessing, input_specs
 from tinyint.errors import ModelError
 from tinyint.graph.io import load_model, model_bytes, weight_bytes
 from tinyint.paddleslim import recipe_from_paddleslim
 from tinyint.paddleslim.tables import NOT_HONOURED, READ, SECTIONS
 from tinyint.recipe import Recipe, read_yaml
-from tinyint.runtimes.base import ModelSource, TensorSpec, model_label
+from tinyint.runtimes.base import ModelSource, model_label
 
 __all__ = ["Model", "RecipeSource", "Source", "input_specs", "resolve_preprocessing", "resolve_recipe"]
 
@@ -64,22 +64,6 @@ class Source:
             return file if file >= weights else file + weights
         serialized = model_bytes(self.model)
         return weights if serialized is None else len(serialized)
-
-
-def input_specs(model: ir.Model) -> tuple[TensorSpec, ...]:
-    """What the model must be fed. Raises ModelError for an input that is no tensor of numbers."""
-    specs = []
-    for value in model.graph.inputs:
-        if value.is_initializer():
-            continue
-        if value.dtype is None or value.shape is None or value.dtype == ir.DataType.STRING:
-            raise ModelError(
-                f"input {value.name!r} of the model has type {value.type} and shape {value.shape}; "
-                "a tensor of numbers of known rank is needed"
-            )
-        shape = tuple(dim if isinstance(dim, int) else None for dim in value.shape)
-        specs.append(TensorSpec(name=value.name or "", dtype=value.dtype.numpy(), shape=shape))
-    return tuple(specs)
 
 
 def resolve_preprocessing(

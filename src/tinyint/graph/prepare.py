@@ -12,6 +12,8 @@ from onnx_ir.passes.common import (
     TopologicalSortPass,
 )
 
+from tinyint.errors import ModelError
+from tinyint.graph.io import is_quantized, model_fingerprint
 from tinyint.graph.passes.affine import fold_affine
 from tinyint.graph.passes.constants import fold_constants
 from tinyint.graph.passes.gemm import normalize_gemm
@@ -24,7 +26,7 @@ from tinyint.graph.passes.relu import recognize_relu
 from tinyint.graph.passes.shapes import infer_shapes
 from tinyint.graph.passes.shared import clone_shared_constants
 
-__all__ = ["PASSES", "prepare"]
+__all__ = ["PASSES", "prepare", "prepare_float"]
 
 PASSES: tuple[Callable[[ir.Model], None], ...] = (
     infer_shapes,
@@ -63,3 +65,13 @@ def prepare(model: ir.Model) -> ir.Model:
     name_nodes(model)
     infer_shapes(model)
     return model
+
+
+def prepare_float(model: ir.Model, name: str = "the model") -> tuple[ir.Model, str]:
+    """The prepared graph and the fingerprint of a float model. Raises ModelError if it is quantized already."""
+    if is_quantized(model):
+        raise ModelError(
+            f"{name} is quantized already: it holds QuantizeLinear, DequantizeLinear or integer operators; "
+            "give the float model that it was made from (`tinyint inspect` shows what is in it)"
+        )
+    return prepare(model), model_fingerprint(model)

@@ -1,0 +1,26 @@
+"""What a model must be fed."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from tinyint.errors import ModelError
+from tinyint.runtimes.base import TensorSpec
+
+__all__ = ["input_specs"]
+
+
+def input_specs(model: ir.Model) -> tuple[TensorSpec, ...]:
+    """What the model must be fed. Raises ModelError for an input that is no tensor of numbers."""
+    specs = []
+    for value in model.graph.inputs:
+        if value.is_initializer():
+            continue
+        if value.dtype is None or value.shape is None or value.dtype == ir.DataType.STRING:
+            raise ModelError(
+                f"input {value.name!r} of the model has type {value.type} and shape {value.shape}; "
+                "a tensor of numbers of known rank is needed"
+            )
+        shape = tuple(dim if isinstance(dim, int) else None for dim in value.shape)
+        specs.append(TensorSpec(name=value.name or "", dtype=value.dtype.numpy(), shape=shape))
+    return tuple(specs)
