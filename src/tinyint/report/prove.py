@@ -62,7 +62,6 @@ def prove(
     clock: Clock = time.perf_counter,
 ) -> Report:
     """The report on a quantized model. With `verified=False` nothing is run, and coverage is the plan's.
-    `clock` times the calls, in seconds.
 
     Raises ModelError if the runtime cannot load the model, DataError for a sample that does not fit.
     """
@@ -77,8 +76,7 @@ def prove(
             verification = _verify(found, float_model, int8_model, samples, own, threads)
             if runtime is own:
                 models = (float_model, int8_model)
-                first = samples.first if samples else None
-                latency = _time(found, quantized, models, runtime, used, first, clock)
+                latency = _time(found, quantized, models, runtime, used, samples, clock)
             else:
                 found.notes.append(f"{own.name} is not installed here, so speed was not measured")
         else:
@@ -159,10 +157,10 @@ def _time(
     models: tuple[ModelSource, ModelSource],
     runtime: Runtime,
     threads: int,
-    sample: Sample | None,
+    samples: Samples | None,
     clock: Clock,
 ) -> Latency | None:
-    feeds = None if sample is None else sample.inputs
+    feeds = None if samples is None else samples.first.inputs
     target = quantized.target.name
     native = not is_foreign(target) and (target != "x86-vnni" or host().has_vnni)
     try:
