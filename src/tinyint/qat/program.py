@@ -16,6 +16,8 @@ from tinyint.qat.operators import OPERATORS, Function, Node, to_tensor
 
 __all__ = ["Step", "StepFunction", "compile_graph"]
 
+_CPU = torch.device("cpu")
+
 StepFunction: TypeAlias = Callable[[list[Tensor | None]], tuple[Tensor, ...]]
 
 
@@ -98,26 +100,27 @@ def _step(node: ir.Node, opset: int, host: set[ir.Value]) -> Step:
         held.append(to_tensor(array) if hold and array is not None else None)
         inputs.append(None if skip or hold or value is None else value.name)
     outputs = tuple(value.name or "" for value in node.outputs)
-    return Step(node.name or node.op_type, _caller(function, held), tuple(inputs), outputs)
+    call = _caller(function, held, frozenset(view.numbers))
+    return Step(node.name or node.op_type, call, tuple(inputs), outputs)
 
 
-def _caller(function: Function, held: Sequence[Tensor | None]) -> StepFunction:
-    """`function` with the inputs that it holds, and with all inputs on one device."""
+def _caller(function: Function, held: Sequence[Tensor | None], numbers: frozenset[int]) -> StepFunction:
+    """`function` with the inputs that it holds, and with all tensors on one device."""
     constants = [(i, tensor) for i, tensor in enumerate(held) if tensor is not None]
 
     def call(inputs: list[Tensor | None]) -> tuple[Tensor, ...]:
         for i, tensor in constants:
             inputs[i] = tensor
-        result = function(*_together(inputs))
+        result = function(*_together(inputs, numbers))
         return result if isinstance(result, tuple) else (result,)
 
     return call
 
 
-def _together(inputs: list[Tensor | None]) -> list[Tensor | None]:
-    """What was computed from shapes joins the data on their device."""
-    devices = {tensor.device for tensor in inputs if tensor is not None}
-    if len(devices) < 2:
+def _together(inputs: list[Tensor | None], numbers: frozenset[int]) -> list[Tensor | None]:
+    """What was computed from shapes joins the data on their device, unless it is read as Python numbers."""
+    devices = [x.device for i, x in enumerate(inputs) if x is not None and i not in numbers]
+    other = next((device for device in devices if device != _CPU), None)
+    if other is None:
         return inputs
-    device = next(d for d in devices if d != torch.device("cpu"))
-    return [None if tensor is None else tensor.to(device) for tensor in inputs]
+    return [x if x is None or i in numbers else x.to(other) for i, x in enumerate(inputs)]

@@ -10,12 +10,15 @@ from tinyint.qat.operators import (
     activation,
     conv,
     create,
+    detection,
     elementwise,
     index,
     logic,
     norm,
     pool,
+    quantization,
     reduce,
+    resize,
     shape,
 )
 from tinyint.qat.operators.node import Function, Maker, Node, to_tensor
@@ -33,4 +36,7 @@ OPERATORS: dict[str, Maker] = {
     **shape.OPERATORS,
     **create.OPERATORS,
     **index.OPERATORS,
+    **resize.OPERATORS,
+    **detection.OPERATORS,
+    **quantization.OPERATORS,
 }

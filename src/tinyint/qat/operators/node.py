@@ -31,6 +31,7 @@ class Node:
     * `opset`: the version of the operator set that defines it
     * `outputs`: how many outputs are asked for; the name of one in between may be empty
     * `baked`: the positions of constant inputs that the maker has read, which the function needs no tensor for
+    * `numbers`: the positions of inputs that the function reads as Python numbers
     """
 
     def __init__(self, node: ir.Node, opset: int) -> None:
@@ -38,6 +39,7 @@ class Node:
         self.opset = node.version or opset
         self.outputs = len(node.outputs)
         self.baked: set[int] = set()
+        self.numbers: set[int] = set()
 
     @property
     def name(self) -> str:
@@ -102,6 +104,7 @@ class Node:
         They are read here if they are constant, and from the tensor otherwise, which waits for its device.
         """
         array = self.constant(position)
+        self.numbers.add(position)
         if array is not None:
             numbers = array.tolist()
             return lambda _: numbers
