@@ -38,8 +38,9 @@ def not_onnx(here: Path) -> None:
 def quantized(here: Path) -> None:
     import tinyint
 
-    tinyint.quantize(here / "float.onnx", np.load("calib.npy"), output=here / "float.onnx", verify=False)
-    for path in here.glob("float.*.*"):
+    tinyint.quantize(here / "float.onnx", np.load("calib.npy"), output=here / "made.onnx", verify=False)
+    (here / "made.onnx").replace(here / "float.onnx")
+    for path in here.glob("made.*"):
         path.unlink()
 
 
@@ -110,6 +111,21 @@ CASES = [
     pytest.param(broken_record, (*QUANTIZE, "--calibration", "r.npz"), "r.npz", id="damaged record"),
     pytest.param(a_directory, (*QUANTIZE, *DATA), "int8.onnx", id="output is a directory"),
     pytest.param(nothing, ("quantize", "float.onnx", "-o", "no/o.onnx", *DATA), "no", id="no such directory"),
+    pytest.param(
+        nothing, ("quantize", "float.onnx", "-o", "calib.npy/o.onnx", *DATA), "not a directory", id="file"
+    ),
+    pytest.param(
+        nothing, ("quantize", "float.onnx", "-o", "float.onnx", *DATA), "that is read", id="own model"
+    ),
+    pytest.param(
+        nothing, ("calibrate", "float.onnx", "-o", "calib.npy", *DATA), "that is read", id="own data"
+    ),
+    pytest.param(
+        nothing, ("calibrate", "float.onnx", "-o", "no/r.npz", *DATA), "no/r.npz", id="record nowhere"
+    ),
+    pytest.param(
+        nothing, (*QUANTIZE, "--calibration", "float.onnx"), "not a calibration record", id="no record"
+    ),
     pytest.param(nothing, ("evaluate", "float.onnx", *DATA), "label", id="data without labels"),
     pytest.param(
         truncated, ("bench", "float.onnx", "--runtime", "openvino"), "truncated", id="truncated, to measure"

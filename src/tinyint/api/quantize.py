@@ -79,7 +79,7 @@ def quantize(
         recipe=chosen, samples=samples or chosen.samples, threads=threads, progress=progress, notes=notes
     )
     path, goal, source = _path(output), get_target(target), Source.of(model)
-    with staged(path) as scratch:
+    with staged(path, keep=(model, data, calibration)) as scratch:
         with job.watch.time("prepare"):
             progress("prepare", 0, None)
             prepared, fingerprint = prepare_float(source.model, source.name)

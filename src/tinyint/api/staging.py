@@ -7,28 +7,29 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tinyint.errors import OutputError
+from tinyint.graph.io import require_writable
 
 __all__ = ["staged"]
 
 
 @contextmanager
-def staged(output: Path | None) -> Iterator[Path]:
+def staged(output: Path | None, *, keep: Iterable[object] = ()) -> Iterator[Path]:
     """A directory to write `output` and what goes beside it into; at the end its files are moved to their place.
 
     It lies beside `output`, so that moving is renaming, and a place that cannot be written shows before the work is
     done. On an error or Ctrl-C the files that stood there before are as they were. Without `output`, the files are
-    gone at the end. Raises OutputError.
+    gone at the end. Raises OutputError, also where `output` is among `keep`, the files that are read.
     """
     if output is None:
         with tempfile.TemporaryDirectory(prefix="tinyint-") as scratch:
             yield Path(scratch)
         return
-    _require_writable(output)
+    require_writable(output, keep=keep)
     scratch_directory = output.with_name(f".{output.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         try:
@@ -45,15 +46,6 @@ def staged(output: Path | None) -> Iterator[Path]:
             raise _refused(output, error) from error
     finally:
         shutil.rmtree(scratch_directory, ignore_errors=True)
-
-
-def _require_writable(output: Path) -> None:
-    if output.exists() and not output.is_file():
-        raise OutputError(f"cannot write '{output}': it is not a regular file; give a file name")
-    if not output.parent.is_dir():
-        raise OutputError(
-            f"cannot write '{output}': the directory '{output.parent}' does not exist; create it"
-        )
 
 
 def _refused(output: Path, error: OSError) -> OutputError:

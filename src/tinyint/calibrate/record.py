@@ -6,6 +6,8 @@ The file is an `.npz`. The same model and samples give the same bytes, in whatev
 from __future__ import annotations
 
 import json
+import os
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from tinyint.observers import HALF, Extremes, Histogram, Summary
 __all__ = ["CalibrationRecord"]
 
 _FORMAT = 1
+_ANEW = "make it anew with `tinyint calibrate`"
 _KEY_BYTES = 16
 _ARRAYS = ("header", "counts", "tail_keys", "tail_extrema")
 
@@ -67,6 +70,8 @@ class CalibrationRecord:
     def load(cls, path: str | Path) -> CalibrationRecord:
         """Reads a record. Raises RecordError if it cannot be read or is damaged."""
         try:
+            if os.path.isfile(path) and not zipfile.is_zipfile(path):
+                raise RecordError(f"{path}: not a calibration record, or a damaged one; {_ANEW}")
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
                 if missing := [name for name in _ARRAYS if name not in archive]:
                     raise RecordError(
@@ -82,7 +87,7 @@ class CalibrationRecord:
             raise
         except Exception as error:  # zipfile, zlib, json and NumPy tell a damaged file in a dozen ways
             raise RecordError(
-                f"{path}: not a calibration record, or a damaged one ({error}); make it anew with `tinyint calibrate`"
+                f"{path}: not a calibration record, or a damaged one ({error}); {_ANEW}"
             ) from error
 
 
@@ -110,7 +115,7 @@ def _to_arrays(record: CalibrationRecord) -> dict[str, Any]:
 def _from_arrays(arrays: dict[str, Any]) -> CalibrationRecord:
     header = json.loads(arrays["header"].tobytes())
     if not isinstance(header, dict) or header["format"] != _FORMAT:
-        raise RecordError("the calibration record has another format; make it anew with `tinyint calibrate`")
+        raise RecordError(f"the calibration record has another format; {_ANEW}")
     record = CalibrationRecord(
         model_fingerprint=str(header["model"]),
         data_fingerprint=int(header["data"], 16),

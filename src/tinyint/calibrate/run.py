@@ -60,7 +60,9 @@ def calibrate(
                 saved = time.monotonic()
     except BaseException:
         if checkpoint and record.samples and not torn:
-            with contextlib.suppress(OutputError):  # the disk may be what is at fault; the first error tells more
+            with contextlib.suppress(
+                OutputError
+            ):  # the disk may be what is at fault; the first error tells more
                 record.save(checkpoint)
         raise
     if record.samples == 0:

@@ -21,6 +21,7 @@ from tinyint.cli.options import (
     Threads,
 )
 from tinyint.cli.screen import Screen
+from tinyint.graph.io import require_writable
 from tinyint.report.terminal import render
 from tinyint.report.words import counted
 
@@ -104,6 +105,7 @@ def calibrate(
 
         tinyint calibrate model.onnx --data images/ -o model.calibration.npz
     """
+    require_writable(output, keep=(model, data))
     screen = Screen(json)
     with screen.progress() as progress:
         record = api.calibrate(

@@ -183,7 +183,8 @@ class Preprocessing(BaseModel):
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
-            raise DataError(f"cannot read the preprocessing file {path}: {error}") from None
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise DataError(f"cannot read the preprocessing file {path}: {reason}") from None
         return cls.from_yaml(text, f"the preprocessing file {path}")
 
     def dump(self) -> str:

@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ __all__ = [
     "load_model",
     "model_bytes",
     "model_fingerprint",
+    "require_writable",
     "save_model",
     "weight_bytes",
 ]
@@ -273,13 +274,23 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def require_writable(path: Path, *, keep: Iterable[object] = ()) -> None:
+    """Raises OutputError where `path` cannot be a file, or is among `keep`: what is read, of which paths count."""
+    if path.exists() and not path.is_file():
+        raise OutputError(f"cannot write '{path}': it is not a regular file; give a file name")
+    if not path.parent.exists():
+        raise OutputError(f"cannot write '{path}': the directory '{path.parent}' does not exist; create it")
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write '{path}': '{path.parent}' is not a directory; choose another place")
+    sources = [source for source in keep if isinstance(source, str | Path) and os.path.exists(source)]
+    if path.exists() and any(path.samefile(source) for source in sources):
+        raise OutputError(f"cannot write '{path}': it is the file that is read; choose another name")
+
+
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
     """Turn the system's refusals into OutputError."""
-    if path.exists() and not path.is_file():
-        raise OutputError(f"cannot write '{path}': it is not a regular file; give a file name")
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write '{path}': the directory '{path.parent}' does not exist; create it")
+    require_writable(path)
     try:
         yield
     except OSError as error:
