@@ -60,9 +60,7 @@ def calibrate(
                 saved = time.monotonic()
     except BaseException:
         if checkpoint and record.samples and not torn:
-            with contextlib.suppress(
-                OutputError
-            ):  # the disk may be what is at fault; the first error tells more
+            with contextlib.suppress(OutputError):  # on a full disk, the first error tells more
                 record.save(checkpoint)
         raise
     if record.samples == 0:

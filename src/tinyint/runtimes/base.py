@@ -5,6 +5,7 @@ A further runtime is one file with an object of the `Runtime` shape, and one lin
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "Session",
     "TensorSpec",
     "check_feeds",
+    "installed",
     "model_label",
 ]
 
@@ -126,6 +128,14 @@ class Runtime(Protocol):
     def executed(self, model: ModelSource) -> list[Executed]:
         """The nodes that the runtime really runs, constants left out, in its own order."""
         ...
+
+
+def installed(package: str) -> str | None:
+    """The version of a package that is installed, or None; without importing it."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 from functools import cache
 from pathlib import Path
@@ -20,6 +19,7 @@ from tinyint.runtimes.base import (
     Precision,
     TensorSpec,
     check_feeds,
+    installed,
     model_label,
 )
 from tinyint.runtimes.source import graph_of, loadable
@@ -65,10 +65,7 @@ class OpenVINORuntime:
     name = "openvino"
 
     def available(self) -> str | None:
-        try:
-            return importlib.metadata.version("openvino")
-        except importlib.metadata.PackageNotFoundError:
-            return None
+        return installed("openvino")
 
     def open(
         self,

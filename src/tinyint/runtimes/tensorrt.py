@@ -6,7 +6,6 @@ are issues of github.com/NVIDIA/TensorRT.
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.errors import DependencyError
-from tinyint.runtimes.base import Executed, ModelSource, Precision, Session, model_label
+from tinyint.runtimes.base import Executed, ModelSource, Precision, Session, installed, model_label
 
 __all__ = ["RUNTIME", "TensorRTRuntime", "Violation", "check"]
 
@@ -51,10 +50,7 @@ class TensorRTRuntime:
     name = "tensorrt"
 
     def available(self) -> str | None:
-        try:
-            return importlib.metadata.version("tensorrt")
-        except importlib.metadata.PackageNotFoundError:
-            return None
+        return installed("tensorrt")
 
     def open(
         self,
