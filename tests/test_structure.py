@@ -15,7 +15,7 @@ LAYERS = [
     "ranges graph.flow graph.io",
     "graph.passes",
     "graph.prepare runtimes",
-    "recipe targets",
+    "recipe targets loading",
     "paddleslim calibrate signature",
     "plan",
     "qparams",
@@ -32,7 +32,7 @@ LAYERS = [
 
 # An optional package is imported in its own file only.
 OPTIONAL = {
-    "torch": {"qat", "zoo"},
+    "torch": {"qat", "zoo", "loading.nn_module", "loading.module_call"},
     "onnxscript": set(),
     "openvino": {"runtimes.openvino"},
     "onnxruntime": {"runtimes.ort"},
@@ -42,6 +42,8 @@ OPTIONAL = {
     "rich": {"cli", "report.terminal"},
     "sklearn": set(),
     "nncf": set(),
+    "paddle": {"loading.convert_paddle"},
+    "paddle2onnx": {"loading.convert_paddle"},
     "PIL": {"data", "demo", "zoo"},
 }
 

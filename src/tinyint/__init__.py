@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         TinyintError,
         TinyintWarning,
     )
+    from tinyint.loading import load
     from tinyint.recipe import Recipe
     from tinyint.report import Report
 
@@ -58,6 +59,7 @@ __all__ = [
     "compare",
     "doctor",
     "inspect",
+    "load",
     "open",
     "quantize",
 ]
@@ -69,6 +71,7 @@ _HOME = {
     "CalibrationRecord": "tinyint.calibrate",
     "Preprocessing": "tinyint.data",
     "Recipe": "tinyint.recipe",
+    "load": "tinyint.loading",
     "Report": "tinyint.report",
 }
 

@@ -21,12 +21,13 @@ def advise(
     minutes: float | None = None,
     wants: Wants = "speed",
     target: str | None = None,
+    example_inputs: Any = None,
 ) -> Advice:
     """What to do with a float model, with the commands. Whether `data` have labels is seen from their first sample.
 
     Raises ModelError, DataError, TargetError.
     """
-    source = Source.of(model)
+    source = Source.of(model, example_inputs)
     labels = False
     if data is not None:
         declared = resolve_preprocessing(None, source.model.metadata_props)
@@ -39,5 +40,5 @@ def advise(
         time_minutes=minutes,
         wants=wants,
         target=target,
-        path=source.path or "model.onnx",
+        path=source.given or "model.onnx",
     )

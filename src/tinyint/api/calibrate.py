@@ -29,13 +29,14 @@ def calibrate(
     preprocessing: Preprocessing | str | Path | None = None,
     threads: int | None = None,
     progress: Progress = silent,
+    example_inputs: Any = None,
 ) -> CalibrationRecord:
     """The calibration record of a float model over the first `samples` of `data`; save it with `.save(path)`.
 
     An interrupted run goes on where it stopped, and one that is repeated comes from the cache, where the data are
     files. Raises ModelError and DataError.
     """
-    source = Source.of(model)
+    source = Source.of(model, example_inputs)
     prepared, fingerprint = prepare_float(source.model, source.name)
     declared = resolve_preprocessing(preprocessing, source.model.metadata_props)
     dataset = open_data(data, input_specs(source.model), declared, limit=samples)

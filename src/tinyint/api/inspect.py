@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from tinyint.api.opening import runtime_for
 from tinyint.api.source import Model, RecipeSource, Source, resolve_recipe
@@ -70,12 +71,13 @@ def inspect(
     runtime: str | None = None,
     target: str | None = None,
     recipe: RecipeSource = "default",
+    example_inputs: Any = None,
 ) -> Inspection:
     """Looks into a model. A float one is planned for each target (or the one that is named), and left as it is.
 
     Raises ModelError for a file that cannot be read or that the runtime cannot load, RecipeError, TargetError.
     """
-    source = Source.of(model)
+    source = Source.of(model, example_inputs)
     facts = source.model.metadata_props
     quantized = is_quantized(source.model)
     used = runtime_for(source.model, runtime)

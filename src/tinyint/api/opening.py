@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-import onnx_ir as ir
+from typing import Any
 
 from tinyint.api.source import Model, Source
 from tinyint.errors import DependencyError, ModelError
 from tinyint.evaluate.bench import Entry, Timing
 from tinyint.evaluate.bench import benchmark as run
+from tinyint.loading import onnx_source
 from tinyint.runtimes import Runtime, Session, get_runtime
 from tinyint.runtimes.base import Feeds, ModelSource, Precision
 from tinyint.runtimes.host import host
@@ -22,19 +22,21 @@ __all__ = ["benchmark", "open", "runtime_for"]
 
 
 def open(  # noqa: A001  the verb, as in tinyint.open
-    model: str | Path | bytes | ir.Model,
+    model: Model | bytes,
     runtime: str | None = None,
     threads: int | None = None,
     precision: Precision | None = None,
+    example_inputs: Any = None,
 ) -> Session:
     """Loads a model, float or int8, on a runtime: the one that it was quantized for, else ONNX Runtime.
 
     Weight-only models are dequantized once, at load, and so run at the float model's speed. Raises ModelError for a
     file that cannot be loaded, DependencyError for a runtime that is not installed.
     """
-    chosen = runtime_for(_existing(model), runtime)
-    with _clearly(model):
-        return chosen.open(model, threads=threads, precision=precision)
+    source = _existing(model, example_inputs)
+    chosen = runtime_for(source, runtime)
+    with _clearly(source):
+        return chosen.open(source, threads=threads, precision=precision)
 
 
 def runtime_for(model: ModelSource, name: str | None = None) -> Runtime:
@@ -56,6 +58,7 @@ def benchmark(
     precision: Precision | None = None,
     feeds: Feeds | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    example_inputs: Any = None,
 ) -> list[Timing]:
     """Latency of each model on each runtime (its own, if none is named), all of them in turn in this process.
 
@@ -64,12 +67,18 @@ def benchmark(
     """
     if not models:
         raise ModelError("there is no model to measure")
+    sources = [_existing(model, example_inputs) for model in models]
     entries = [
-        Entry(model=model, runtime=_installed(runtime_for(_existing(model), name)), precision=precision)
-        for model in models
+        Entry(
+            model=source,
+            runtime=_installed(runtime_for(source, name)),
+            precision=precision,
+            label=str(model) if isinstance(model, str | Path) else None,
+        )
+        for model, source in zip(models, sources, strict=True)
         for name in (runtimes or (None,))
     ]
-    with _clearly(*models):
+    with _clearly(*sources):
         return run(
             entries,
             threads=threads or host().cores,
@@ -102,10 +111,9 @@ def _clearly(*models: ModelSource) -> Iterator[None]:
         raise
 
 
-def _existing(model: ModelSource) -> ModelSource:
-    """The model, unless it is the path of nothing, which not every runtime says clearly."""
-    if isinstance(model, str | Path) and not Path(model).is_file():
-        raise ModelError(f"no such model file: '{model}'")
-    if not isinstance(model, str | Path | bytes | ir.Model):
-        raise ModelError(f"a {type(model).__name__} is no model; give a path, bytes or an ir.Model")
-    return model
+def _existing(model: Model | bytes, example_inputs: Any) -> ModelSource:
+    """The model as a runtime opens it, unless it is the path of nothing, which not every runtime says clearly."""
+    source = model if isinstance(model, bytes) else onnx_source(model, example_inputs)
+    if isinstance(source, str | Path) and not Path(source).is_file():
+        raise ModelError(f"no such model file: '{source}'")
+    return source

@@ -65,12 +65,14 @@ def quantize(
     verify: bool = True,
     threads: int | None = None,
     progress: Progress = silent,
+    example_inputs: Any = None,
 ) -> Result:
     """Quantizes a float model for a target (this machine, if none is named) and proves the result on its runtime.
 
     The first `samples` (or as many as the recipe says) of `data` calibrate; those behind them are held out for the
     proof. `calibration` is a record to use instead. With `output`, the model is written there, and beside it its
     record and its report; all of them or none. `settings` are KEY=VALUE changes to the recipe.
+    A model that is an nn.Module needs `example_inputs`, as in `tinyint.load`.
 
     Raises TinyintError: what is wrong with the model, the data, the recipe, the target, the record or the place.
     """
@@ -78,7 +80,7 @@ def quantize(
     job = _Job(
         recipe=chosen, samples=samples or chosen.samples, threads=threads, progress=progress, notes=notes
     )
-    path, goal, source = _path(output), get_target(target), Source.of(model)
+    path, goal, source = _path(output), get_target(target), Source.of(model, example_inputs)
     with staged(path, keep=(model, data, calibration)) as scratch:
         with job.watch.time("prepare"):
             progress("prepare", 0, None)

@@ -5,47 +5,43 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import onnx_ir as ir
 
 from tinyint.data import Preprocessing, input_specs
-from tinyint.errors import ModelError
 from tinyint.graph.io import load_model, model_bytes, weight_bytes
+from tinyint.loading import onnx_source
 from tinyint.paddleslim import recipe_from_paddleslim
 from tinyint.paddleslim.tables import NOT_HONOURED, READ, SECTIONS
 from tinyint.recipe import Recipe, read_yaml
 from tinyint.runtimes.base import ModelSource, model_label
 
+if TYPE_CHECKING:
+    from torch import nn
+
 __all__ = ["Model", "RecipeSource", "Source", "input_specs", "resolve_preprocessing", "resolve_recipe"]
 
-Model: TypeAlias = "str | Path | ir.Model"
+Model: TypeAlias = "str | Path | ir.Model | nn.Module"
 RecipeSource: TypeAlias = "str | Path | Recipe | Mapping[str, Any]"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A model as given: its graph, and the file that it is from, if any."""
+    """A model as given: its graph, the ONNX file that it is from, if any, and the path that the user gave, if any."""
 
     model: ir.Model
     path: Path | None
+    given: Path | None = None
 
     @classmethod
-    def of(cls, model: Model) -> Source:
-        """Raises ModelError for a file that cannot be read, and for what is no ONNX model."""
-        if isinstance(model, ir.Model):
-            return cls(model=model, path=None)
-        if isinstance(model, str | Path):
-            return cls(model=load_model(model), path=Path(model))
-        kinds = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
-        if "torch" in kinds:
-            raise ModelError(
-                f"the model is a torch module ({type(model).__name__}); export it first, with "
-                "torch.onnx.export(module, (example,), 'model.onnx'), and give the file"
-            )
-        raise ModelError(
-            f"the model is a {type(model).__name__}; give the path of an ONNX file or an ir.Model"
-        )
+    def of(cls, model: Model, example_inputs: Any = None) -> Source:
+        """Whatever `tinyint.load` takes. Raises ModelError and DependencyError as that does."""
+        given = Path(model) if isinstance(model, str | Path) else None
+        found = onnx_source(model, example_inputs)
+        if isinstance(found, ir.Model):
+            return cls(model=found, path=None, given=given)
+        return cls(model=load_model(found), path=given, given=given)
 
     @property
     def runnable(self) -> ModelSource:
@@ -54,7 +50,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        return model_label(self.runnable)
+        return model_label(self.given or self.model)
 
     def size(self) -> int:
         """Bytes on disk, external data included; what it would be for a model in memory."""

@@ -21,7 +21,9 @@ __all__ = ["bench"]
 
 
 def bench(
-    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="ONNX files, float or int8.")],
+    models: Annotated[
+        list[Path], typer.Argument(metavar="MODEL...", help="ONNX files or Paddle models, float or int8.")
+    ],
     runtime: Annotated[
         list[str] | None,
         typer.Option(

@@ -30,7 +30,10 @@ _DATA = (
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout; progress goes to stderr.")
 ]
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file.", show_default=False)]
+Model = Annotated[
+    Path,
+    typer.Argument(metavar="MODEL", help="An ONNX file, or a Paddle inference model.", show_default=False),
+]
 Data = Annotated[str | None, typer.Option("--data", metavar="DATA", help=_DATA, show_default=False)]
 NeededData = Annotated[str, typer.Option("--data", metavar="DATA", help=_DATA, show_default=False)]
 Threads = Annotated[

@@ -1,0 +1,64 @@
+"""Brings a model to the one form that all parts work on, an ONNX graph, from whatever the user has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from tinyint.errors import ModelError
+from tinyint.graph.io import load_model
+from tinyint.loading.paddle import find_paddle, load_paddle
+
+__all__ = ["DynamicShapes", "is_module", "load", "onnx_source"]
+
+DynamicShapes = Mapping[str, Mapping[int, str]]
+"""Names of the open dimensions by input and axis, such as {"image": {0: "batch", 2: "height", 3: "width"}}."""
+
+
+def load(x: Any, example_inputs: Any = None, *, dynamic_shapes: DynamicShapes | None = None) -> ir.Model:
+    """The model as an ONNX graph in memory.
+
+    `x` is the path of an ONNX file, an `onnx_ir.Model` (returned as it is), a Paddle inference directory or the
+    `.json` or `.pdmodel` file in it, or an `nn.Module`, which needs `example_inputs`: a tensor, a tuple of the
+    arguments of `forward`, or a mapping of its keyword arguments. Arrays will do for tensors.
+
+    A module is exported in eval mode and is as it was afterwards. Its inputs keep the names that they have in
+    `forward`, its outputs their keys or attribute names, its weights those of `state_dict`. The first axis of the
+    inputs is left open where the module takes any; `dynamic_shapes` says otherwise, and {} leaves none open.
+
+    Raises ModelError for what cannot be read, exported or converted, DependencyError without the extra it needs.
+    """
+    if is_module(x):
+        from tinyint.loading.nn_module import load_module  # needs torch
+
+        return load_module(x, example_inputs, dynamic_shapes)
+    source = onnx_source(x)
+    return source if isinstance(source, ir.Model) else load_model(source)
+
+
+def onnx_source(x: Any, example_inputs: Any = None) -> str | Path | ir.Model:
+    """`x` in a form that runtimes open: a path stays one unless it is Paddle's, all else is loaded.
+
+    Raises what `load` raises; a file that is not there or not ONNX is for whoever opens it to find.
+    """
+    if isinstance(x, ir.Model):
+        return x
+    if isinstance(x, str | Path):
+        files = find_paddle(Path(x))
+        return x if files is None else load_paddle(files)
+    if is_module(x):
+        return load(x, example_inputs)
+    raise ModelError(
+        f"the model is a {type(x).__name__}; give the path of an ONNX file or of a Paddle inference directory, an "
+        "ir.Model, or an nn.Module with example inputs"
+    )
+
+
+def is_module(x: object) -> bool:
+    """Whether `x` is a torch.nn.Module, without importing torch."""
+    return any(
+        kind.__module__ == "torch.nn.modules.module" and kind.__name__ == "Module" for kind in type(x).__mro__
+    )

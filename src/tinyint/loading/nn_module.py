@@ -1,0 +1,246 @@
+"""A torch module as an ONNX graph, through torch's own exporter."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch import Tensor, nn
+
+from tinyint.errors import ModelError
+from tinyint.graph.io import load_model
+from tinyint.loading.module_call import Axes, Call, Result, name_of, reason_of
+from tinyint.runtimes import get_runtime
+
+__all__ = ["OUTPUTS", "load_module"]
+
+OUTPUTS = "tinyint.outputs"
+"""Metadata key: {"kind": "single" | "tuple" | "list" | "dict", "names": [...]} as JSON, one name a graph output.
+
+Containers inside the result are flattened in order; what is None in it is left out."""
+
+_OPSETS = (17, 20)  # what the zoo has; and the exporter's last, for the few operators that need it
+_TOLERANCE, _HALF_TOLERANCE = 1e-3, 2e-2  # of the largest value
+
+
+def load_module(module: nn.Module, example_inputs: Any, dynamic_shapes: Axes | None) -> ir.Model:
+    """The graph of `module` in eval mode; see `tinyint.load`. It is held against the module on the examples.
+
+    Raises ModelError: no or wrong example inputs, a module that the exporter cannot trace, a graph that computes
+    something else than the module.
+    """
+    module = getattr(module, "_orig_mod", module)  # of torch.compile
+    if example_inputs is None:
+        raise ModelError(
+            f"the model is a torch module ({name_of(module)}), which needs example inputs: give example_inputs=x with "
+            "a tensor, a tuple of the arguments of forward, or a mapping of its keyword arguments"
+        )
+    with _as_it_was(module), torch.no_grad():
+        module.eval()
+        call = Call.of(module, example_inputs)
+        axes = call.batch_axes() if dynamic_shapes is None else _checked(dynamic_shapes, call)
+        inputs, result = call.tensors, call.run(call.tensors)
+        seen = [(inputs, result)]
+        try:
+            inputs = call.doubled(axes)
+            result = call.run(inputs)
+            seen.append((inputs, result))
+        except ModelError:
+            if dynamic_shapes is not None:
+                raise
+            axes, inputs = {}, call.tensors  # a module for one batch size
+        if len(result.tensors) != len(seen[0][1].tensors):
+            raise ModelError(f"{name_of(module)} returns more or fewer tensors where its inputs are longer")
+        model = _exported(call, inputs, {**axes, **_output_axes(axes, call, seen[0][1], result)})
+        _separate_equal_weights(model, module)
+        with suppress(ModelError):  # a branch on values shows where they differ
+            negated = [-tensor if tensor.is_floating_point() else tensor for tensor in inputs]
+            seen.append((negated, call.run(negated)))
+        _hold_against(model, call, seen)
+    model.graph.name = name_of(module)
+    model.metadata_props[OUTPUTS] = json.dumps({"kind": result.kind, "names": result.names})
+    return model
+
+
+@contextmanager
+def _as_it_was(module: nn.Module) -> Iterator[None]:
+    """Afterwards, the module's modes, its `forward` and torch's random numbers are as before."""
+    modes = {part: part.training for part in module.modules()}
+    forward = module.__dict__.get("forward")
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            for part, training in modes.items():
+                part.training = training
+            if forward is not None:
+                module.forward = forward
+            else:
+                module.__dict__.pop("forward", None)
+
+
+def _checked(axes: Axes, call: Call) -> dict[str, Mapping[int, str]]:
+    for name, dims in axes.items():
+        if name not in call.names:
+            raise ModelError(
+                f"dynamic_shapes names the input {name!r}; {name_of(call.module)} has {', '.join(call.names)}"
+            )
+        rank = call.tensors[call.names.index(name)].ndim
+        if any(not 0 <= axis < rank for axis in dims):
+            raise ModelError(f"dynamic_shapes: input {name!r} has {rank} axes, from 0 on, not {sorted(dims)}")
+    return dict(axes)
+
+
+def _output_axes(axes: Axes, call: Call, small: Result, large: Result) -> dict[str, dict[int, str]]:
+    """The axes of outputs whose length changed with that of the inputs."""
+    batch = {dims[0] for dims in axes.values() if 0 in dims}
+    sole = batch.pop() if len(batch) == 1 else None
+    found: dict[str, dict[int, str]] = {}
+    for name, before, after in zip(call.value_names(small), small.tensors, large.tensors, strict=True):
+        changed = [i for i, (a, b) in enumerate(zip(before.shape, after.shape, strict=False)) if a != b]
+        found[name] = {i: sole if sole and i == 0 else f"{name}.{i}" for i in changed}
+    return found
+
+
+def _exported(call: Call, inputs: Sequence[Tensor], axes: Axes) -> ir.Model:
+    """The graph of the call; the module's `forward` gives way to one from tensors to tensors."""
+    module, outputs = call.module, call.value_names(call.run(inputs))
+
+    def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
+        return tuple(call.run(tensors).tensors)
+
+    module.forward = flat  # not a wrapper, whose name would stand in front of every node's
+    refused: Exception | None = None
+    for opset in _OPSETS:
+        try:
+            return _export(module, inputs, call.names, outputs, axes, opset)
+        except torch.onnx.errors.UnsupportedOperatorError as error:
+            refused = error
+        except (
+            Exception
+        ) as error:  # the exporter's errors, and those of the code that it traces, have no base class
+            refused = error
+            break
+    assert refused is not None
+    raise ModelError(f"{name_of(module)} cannot be exported to ONNX: {reason_of(refused)}") from refused
+
+
+def _export(
+    module: nn.Module,
+    inputs: Sequence[Tensor],
+    names: list[str],
+    outputs: list[str],
+    axes: Axes,
+    opset: int,
+) -> ir.Model:
+    with (
+        tempfile.TemporaryDirectory(prefix="tinyint-", ignore_cleanup_errors=True) as directory,
+        warnings.catch_warnings(),
+        _native_output_dropped(),
+    ):
+        warnings.simplefilter("ignore")  # on values that a trace fixes; the graph is held against the module
+        path = Path(directory) / "model.onnx"
+        # The tracing exporter, as for the zoo: nodes are named by their place in the module tree, operators stay whole.
+        # PRESERVE and no folding, so that batch norms stay and weights keep their names.
+        torch.onnx.export(
+            module,
+            tuple(inputs),
+            path,
+            dynamo=False,
+            verbose=False,
+            opset_version=opset,
+            input_names=names,
+            output_names=outputs,
+            dynamic_axes={name: dict(dims) for name, dims in axes.items() if dims},
+            training=torch.onnx.TrainingMode.PRESERVE,
+            do_constant_folding=False,
+        )
+        return load_model(path)
+
+
+@contextmanager
+def _native_output_dropped() -> Iterator[None]:
+    """The exporter prints the graph where it fails, verbose or not, from C++, so past sys.stdout."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _separate_equal_weights(model: ir.Model, module: nn.Module) -> None:
+    """Give back to each weight its own initializer, in place.
+
+    The exporter keeps one of those that are equal, such as the ones and zeros of new batch norms, and Identity for
+    the others; trained, they would be tied. Those that the module shares stay shared.
+    """
+    state = module.state_dict(keep_vars=True)
+    for node in list(model.graph):
+        name, source = node.outputs[0].name, node.inputs[0] if node.inputs else None
+        if node.op_type != "Identity" or name not in state or source is None or source.name not in state:
+            continue
+        if not source.is_initializer() or state[name].data_ptr() == state[source.name].data_ptr():
+            continue
+        output = node.outputs[0]
+        output.name = None
+        array = state[name].detach().cpu().numpy().copy()
+        tensor = ir.tensor(array, name=name)
+        own = ir.Value(
+            name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+        )
+        output.replace_all_uses_with(own, replace_graph_outputs=True)
+        model.graph.remove(node, safe=True)
+        model.graph.register_initializer(own)
+
+
+def _hold_against(model: ir.Model, call: Call, seen: list[tuple[list[Tensor], Result]]) -> None:
+    """Raises ModelError if the graph refuses what the module took, or gives something else."""
+    module = name_of(call.module)
+    session = get_runtime("onnxruntime").open(model)
+    wanted = {spec.name for spec in session.inputs}
+    for inputs, result in seen:
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
+        arrays = {n: t.detach().cpu().numpy() for n, t in zip(call.names, inputs, strict=True) if n in wanted}
+        try:
+            given = session.run(arrays)
+        except ModelError as error:
+            raise ModelError(
+                f"{module} was exported, but the graph fails on inputs of {shapes}, which the module takes: forward "
+                "makes a number of a length; use x.shape[0] as it is, or give dynamic_shapes={} for inputs of one shape"
+            ) from error
+        for name, tensor in zip(call.value_names(result), result.tensors, strict=True):
+            expected, array = tensor.detach().cpu().numpy(), given[name]
+            if array.shape != expected.shape or _distance(array, expected) > 1:
+                raise ModelError(
+                    f"{module} was exported, but output {name!r} of the graph is not what the module gives on inputs "
+                    f"of {shapes}: forward decides on values or lengths, or is random; rewrite that with torch.where "
+                    "or x.shape, or export it in another way and give the ONNX file"
+                )
+
+
+def _distance(array: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> float:
+    """The largest difference, in units of what rounding explains; integers and truths must be equal."""
+    if not np.issubdtype(expected.dtype, np.floating):
+        return 0.0 if np.array_equal(array, expected) else np.inf
+    finite = np.isfinite(expected)
+    if not np.array_equal(finite, np.isfinite(array)):
+        return np.inf
+    if not finite.any():
+        return 0.0
+    tolerance = _HALF_TOLERANCE if expected.dtype == np.float16 else _TOLERANCE
+    a, b = array[finite].astype(np.float64), expected[finite].astype(np.float64)
+    return float(np.abs(a - b).max() / (tolerance * np.abs(b).max() + 1e-6))

@@ -1,0 +1,129 @@
+"""A Paddle inference model as an ONNX graph, through paddle2onnx."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import onnx_ir as ir
+from onnx_ir.passes.common import LiftConstantsToInitializersPass
+
+from tinyint.errors import DependencyError, ModelError
+from tinyint.graph.io import load_model
+from tinyint.loading.convert_paddle import UNKNOWN
+
+__all__ = ["PaddleFiles", "find_paddle", "load_paddle"]
+
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+_SUFFIXES = (".json", ".pdmodel")  # of Paddle 3, and of those before
+
+
+@dataclass(frozen=True)
+class PaddleFiles:
+    """The program (`.json` or `.pdmodel`) and the weights (`.pdiparams`) of an inference model."""
+
+    program: Path
+    parameters: Path
+
+
+def find_paddle(path: Path) -> PaddleFiles | None:
+    """The files that `path`, a directory or a program, stands for; None for what is neither.
+
+    Raises ModelError for a directory without exactly one inference model, and for a missing file.
+    """
+    if path.is_dir():
+        found = [
+            file for suffix in _SUFFIXES for file in sorted(path.glob(f"*{suffix}")) if _has_weights(file)
+        ]
+        stems = {file.stem for file in found}
+        if len(stems) == 1:
+            path = found[0]
+        elif stems:
+            raise ModelError(
+                f"'{path}' holds several Paddle models ({', '.join(sorted(stems))}); give the .json or .pdmodel file "
+                "of one"
+            )
+        else:
+            raise ModelError(_nothing_in(path))
+    if path.suffix not in _SUFFIXES:
+        return None
+    if not path.is_file():
+        raise ModelError(f"no such model file: '{path}'")
+    if not _has_weights(path):
+        raise ModelError(
+            f"'{path}' has no weights beside it: expected '{path.with_suffix('.pdiparams')}'; save the model with "
+            "paddle.jit.save"
+        )
+    return PaddleFiles(path, path.with_suffix(".pdiparams"))
+
+
+def _has_weights(program: Path) -> bool:
+    return program.with_suffix(".pdiparams").is_file()
+
+
+def _nothing_in(directory: Path) -> str:
+    models = sorted(file.name for file in directory.glob("*.onnx"))
+    if models:
+        return f"'{directory}' is a directory; give the .onnx file in it: {', '.join(models[:5])}"
+    return (
+        f"'{directory}' is a directory without a model; expected that of a Paddle inference model, with NAME.json or "
+        "NAME.pdmodel and NAME.pdiparams, or the path of an ONNX file"
+    )
+
+
+def load_paddle(files: PaddleFiles) -> ir.Model:
+    """Convert a Paddle model; its weights are initializers under Paddle's names.
+
+    Raises DependencyError without the extra `paddle`, ModelError, which names the operators in question, if the
+    converter refuses the model, and for weights that are incomplete.
+    """
+    if find_spec("paddle") is None or find_spec("paddle2onnx") is None:
+        raise DependencyError(
+            f"reading '{files.program}' needs Paddle's converter; install it: pip install 'tinyint[paddle]'"
+        )
+    with tempfile.TemporaryDirectory(prefix="tinyint-", ignore_cleanup_errors=True) as directory:
+        output = Path(directory) / "model.onnx"
+        # A process of its own: the converter aborts it at what it does not know.
+        command = [sys.executable, "-P", "-W", "ignore", "-m", "tinyint.loading.convert_paddle"]
+        paths = [str(path.resolve()) for path in (files.program, files.parameters, output)]
+        done = subprocess.run(
+            [*command, *paths], cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            errors="replace",
+        )  # fmt: skip
+        if not output.is_file():
+            raise ModelError(_why_refused(files.program, done.stdout + done.stderr))
+        model = load_model(output)
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    _require_weights(model, files)
+    return model
+
+
+def _why_refused(program: Path, said: str) -> str:
+    """One sentence from what the converter printed."""
+    lines = [_COLOUR.sub("", line).strip() for line in said.splitlines()]
+    if any("unsupported operators" in line for line in lines):
+        unknown = next((line.removeprefix(UNKNOWN) for line in lines if line.startswith(UNKNOWN)), "")
+        return (
+            f"'{program}' has operators that paddle2onnx cannot convert: {unknown or 'it does not say which'}"
+        )
+    marks = ("Failed to convert PaddlePaddle model: ", "Error: ")
+    reasons = (line.split(mark, 1)[1] for mark in marks for line in lines if mark in line)
+    reason = next((reason for reason in reasons if reason != "In user code:"), "it gives no reason")
+    return f"'{program}' cannot be converted by paddle2onnx: {reason.rstrip('.')}; is it complete?"
+
+
+def _require_weights(model: ir.Model, files: PaddleFiles) -> None:
+    """The converter leaves out, without a word, weights that the file ends before."""
+    known = {*model.graph.inputs, *model.graph.initializers.values()}
+    for node in model.graph.all_nodes():
+        for value in node.inputs:
+            if value is not None and value.producer() is None and value.graph is None and value not in known:
+                raise ModelError(
+                    f"'{files.parameters}' does not hold the weight {value.name!r} of '{files.program}': it is "
+                    "truncated or of another model; save or copy it again"
+                )

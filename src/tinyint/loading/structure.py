@@ -1,0 +1,85 @@
+"""The tensors in nested arguments and results: taken out in order, named, and put back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+__all__ = ["Kind", "children", "filled", "leaf_paths", "leaves", "names_of", "output_kind"]
+
+Kind = Literal["single", "tuple", "list", "dict"]
+Path = tuple[str, ...]
+
+
+def children(value: Any) -> list[tuple[str, Any]] | None:
+    """What a container holds, by key, attribute name or position; None if it is no container."""
+    if isinstance(value, Mapping):
+        return [(str(key), inner) for key, inner in value.items()]
+    if hasattr(value, "_fields"):  # a named tuple
+        return [(name, getattr(value, name)) for name in value._fields]
+    if isinstance(value, list | tuple):
+        return [(str(i), inner) for i, inner in enumerate(value)]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
+    return None
+
+
+def leaf_paths(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """All that is no container, in order, with the way to it."""
+    inner = children(value)
+    if inner is None:
+        yield path, value
+        return
+    for key, child in inner:
+        yield from leaf_paths(child, (*path, key))
+
+
+def leaves(value: Any, wanted: type) -> list[Any]:
+    """The leaves of one type, in order."""
+    return [leaf for _, leaf in leaf_paths(value) if isinstance(leaf, wanted)]
+
+
+def names_of(paths: Sequence[Path], sole: str) -> list[str]:
+    """A name for each way: its last key where that tells them apart, else all keys joined by dots.
+
+    A number alone is no name, so positions carry what they are positions in; the empty way is called `sole`.
+    """
+    short = [".".join(_named_end(path)) for path in paths]
+    return [
+        sole if not path else name if short.count(name) == 1 else ".".join(path)
+        for path, name in zip(paths, short, strict=True)
+    ]
+
+
+def _named_end(path: Path) -> Path:
+    start = max((i for i, key in enumerate(path) if not key.isdigit()), default=0)
+    return path[start:]
+
+
+def filled(value: Any, wanted: type, source: Iterator[Any]) -> Any:
+    """`value` again with its leaves of one type taken from `source`, in order."""
+    return _mapped(value, lambda leaf: next(source) if isinstance(leaf, wanted) else leaf)
+
+
+def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    inner = children(value)
+    if inner is None:
+        return change(value)
+    new = [_mapped(child, change) for _, child in inner]
+    if isinstance(value, Mapping):
+        return dict(zip(value, new, strict=True))
+    if hasattr(value, "_fields"):
+        return type(value)(*new)
+    if isinstance(value, list | tuple):
+        return new if isinstance(value, list) else tuple(new)
+    return dataclasses.replace(value, **{key: child for (key, _), child in zip(inner, new, strict=True)})
+
+
+def output_kind(value: Any) -> Kind:
+    """How a result hands out its tensors: bare, by position, or by name."""
+    if children(value) is None:
+        return "single"
+    if isinstance(value, list):
+        return "list"
+    return "tuple" if isinstance(value, tuple) else "dict"
