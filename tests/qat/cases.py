@@ -18,7 +18,6 @@ EXCLUDED = {
     r"U?INT[24]\b|U?INT[24]_|_u?int[24]$|uint2|uint4": "torch computes with no integers below 8 bits",
     r"string|STRING": "strings are no tensors",
     r"^test_training_dropout": "random numbers in a graph: dropout is left out, as in inference",
-    r"^test_attention.*(bf16|fp16)_expanded$": "a chain of 16-bit operators rounds in the order of its kernels",
 }
 """Pattern of a case's name → why no torch graph runs it."""
 

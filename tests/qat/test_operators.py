@@ -23,11 +23,13 @@ def check(case: Case) -> None:
         found = found if isinstance(found, tuple) else (found,)
         assert len(found) == len(outputs)
         for ours, theirs in zip(found, map(array, outputs), strict=True):
+            # In 16 bits the last bits depend on the order of the additions inside the operator.
+            ulps = 2 * torch.finfo(ours.dtype).eps if ours.dtype in (torch.bfloat16, torch.float16) else 0.0
             if ours.dtype == torch.bfloat16:
                 ours, theirs = ours.float(), theirs.astype(np.float32)
             assert ours.numpy().dtype == theirs.dtype
             assert ours.shape == theirs.shape
-            np.testing.assert_allclose(ours.numpy(), theirs, rtol=case.rtol, atol=case.atol)
+            np.testing.assert_allclose(ours.numpy(), theirs, rtol=max(case.rtol, ulps), atol=case.atol)
 
 
 @pytest.mark.filterwarnings("ignore")  # NumPy and torch warn about overflows that the cases plant
@@ -45,7 +47,7 @@ def test_operator_passes_all_cases_of_onnx(operator):
 
 
 def test_no_case_goes_missing():
-    assert len(OPERATORS) >= 140
+    assert len(OPERATORS) >= 152
     run = [case for case in all_cases() if not case.excluded]
-    assert len(run) >= 1000
-    assert len(all_cases()) - len(run) <= 170
+    assert len(run) >= 1399
+    assert len(all_cases()) - len(run) <= 172

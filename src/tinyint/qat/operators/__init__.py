@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tinyint.qat.operators import (
     activation,
+    attention,
     conv,
     create,
     detection,
@@ -17,6 +18,7 @@ from tinyint.qat.operators import (
     norm,
     pool,
     quantization,
+    recurrent,
     reduce,
     resize,
     shape,
@@ -39,4 +41,6 @@ OPERATORS: dict[str, Maker] = {
     **resize.OPERATORS,
     **detection.OPERATORS,
     **quantization.OPERATORS,
+    **recurrent.OPERATORS,
+    **attention.OPERATORS,
 }

@@ -63,6 +63,9 @@ class _Axis:
         return (x + 0.5) / self.scale - 0.5
 
 
+# Five times 1.4 are seven, although 1.4 is less than that in float32.
+_UP = 1 + 2**-23
+
 _ROUND: dict[str, Callable[[Tensor], Tensor]] = {
     "round_prefer_floor": lambda x: torch.ceil(x - 0.5),
     "round_prefer_ceil": lambda x: torch.floor(x + 0.5),
@@ -120,7 +123,7 @@ def _axes(x: Tensor, on: list[int], scales: Any, sizes: Any, policy: str, roi: A
         elif sizes:
             scale, out = sizes[i] / size, sizes[i]
         else:
-            scale, out = scales[i], math.floor(size * scales[i])
+            scale, out = scales[i], math.floor(size * scales[i] * _UP)
         found.append(_Axis(axis, size, out, scale, (roi[i], roi[i + len(on)])))
     cropped = [a for a in found if a.span != (0.0, 1.0)]
     return [a for a in found if a.scale != 1 or a.size != a.out or a in cropped]
