@@ -69,10 +69,9 @@ def quantize(
 ) -> Result:
     """Quantizes a float model for a target (this machine, if none is named) and proves the result on its runtime.
 
-    The first `samples` (or as many as the recipe says) of `data` calibrate; those behind them are held out for the
-    proof. `calibration` is a record to use instead. With `output`, the model is written there, and beside it its
-    record and its report; all of them or none. `settings` are KEY=VALUE changes to the recipe.
-    A model that is an nn.Module needs `example_inputs`, as in `tinyint.load`.
+    The first `samples` of `data` (or as many as the recipe says) calibrate; those behind them are held out for the
+    proof. `calibration` is a record to use instead, `settings` are KEY=VALUE changes to the recipe, `example_inputs`
+    are for an nn.Module. With `output`, the model, its record and its report are written there: all of them or none.
 
     Raises TinyintError: what is wrong with the model, the data, the recipe, the target, the record or the place.
     """
@@ -93,8 +92,7 @@ def quantize(
             record=lambda: job.record(prepared, fingerprint),
             stopwatch=job.watch,
         )
-        if job.preprocessing is not None:
-            quantized.model.metadata_props.update(job.preprocessing.to_metadata())
+        job.declare(quantized.model)
         written = scratch / (path.name if path else "model.onnx")
         with job.watch.time("quantize"):
             progress("write", 0, None)
@@ -211,6 +209,11 @@ class _Job:
         for done, sample in enumerate(dataset, 1):
             self.progress("verify", done, dataset.len_hint)
             yield sample
+
+    def declare(self, model: ir.Model) -> None:
+        """Write into the model how images become its inputs, where that is known."""
+        if self.preprocessing is not None:
+            model.metadata_props.update(self.preprocessing.to_metadata())
 
     def all_notes(self) -> list[str]:
         return [*self.notes, *(self.calibrating.notices if self.calibrating else ())]
