@@ -1,4 +1,4 @@
-"""The graph as a torch module that can be trained."""
+"""The graph as a torch module that is trained: in float (`to_torch`), or with fake quantization (`prepare`, `export`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,22 @@ from tinyint.errors import DependencyError
 if find_spec("torch") is None:
     raise DependencyError('training needs torch, which is not installed: run pip install "tinyint[torch]"')
 
+from tinyint.qat.distill import distillation_loss
+from tinyint.qat.export import export
 from tinyint.qat.module import GraphModule, to_torch
+from tinyint.qat.prepare import prepare
 from tinyint.qat.program import Step, compile_graph
+from tinyint.qat.qat_module import QatModule
+from tinyint.qat.settings import QatSettings
 
-__all__ = ["GraphModule", "Step", "compile_graph", "to_torch"]
+__all__ = [
+    "GraphModule",
+    "QatModule",
+    "QatSettings",
+    "Step",
+    "compile_graph",
+    "distillation_loss",
+    "export",
+    "prepare",
+    "to_torch",
+]

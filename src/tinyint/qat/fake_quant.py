@@ -25,15 +25,16 @@ _BLOCK = 1 << 17  # elements: with its scratch it stays in the cache of a core
 
 
 def fake_quantize(
-    x: Tensor, scale: Tensor, lower: Tensor, upper: Tensor, *, in_place: bool = False
+    x: Tensor, scale: Tensor, lower: Tensor, upper: Tensor, *, in_place: bool = False, clips: bool = True
 ) -> Tensor:
     """x rounded to the codes `lower` … `upper` times `scale`, with a straight-through gradient for x alone.
 
     * `x`: any shape; computed in float32
     * `scale`, `lower` (qmin - z), `upper` (qmax - z): float32, of shapes that broadcast to x
     * `in_place`: x may be overwritten; for a tensor that nothing else reads, the gradient of its maker included
+    * `clips`: False where the range is known to hold all of x, so that nothing need be kept for the gradient
     """
-    result: Tensor = _StraightThrough.apply(x.float(), scale, lower, upper, in_place)  # type: ignore[no-untyped-call]
+    result: Tensor = _StraightThrough.apply(x.float(), scale, lower, upper, in_place, clips)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -64,8 +65,11 @@ def fake_quantize_clipped(
 
 class _StraightThrough(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, lower: Tensor, upper: Tensor, in_place: bool) -> Tensor:
-        inside = torch.empty_like(x, dtype=torch.bool) if ctx.needs_input_grad[0] else None
+    def forward(
+        ctx: Any, x: Tensor, scale: Tensor, lower: Tensor, upper: Tensor, in_place: bool, clips: bool
+    ) -> Tensor:
+        keep = clips and ctx.needs_input_grad[0]
+        inside = torch.empty_like(x, dtype=torch.bool) if keep else None
         out = x if in_place else torch.empty_like(x)
         if _is_block(x, scale):
             _blockwise(x, scale, float(lower), float(upper), out, inside)
@@ -84,7 +88,8 @@ class _StraightThrough(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (inside,) = ctx.saved_tensors
         # A byte multiplies faster than a bool, and holds the same 0 or 1.
-        return grad * inside.view(torch.uint8), None, None, None, None
+        passed = grad if inside is None else grad * inside.view(torch.uint8)
+        return passed, None, None, None, None, None
 
 
 def _is_block(x: Tensor, scale: Tensor) -> bool:

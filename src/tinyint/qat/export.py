@@ -1,0 +1,147 @@
+"""The trained module → an int8 model: what was trained goes back into the float graph, to be quantized as any other."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from tinyint.errors import TinyintWarning
+from tinyint.graph.walk import constant_of
+from tinyint.numerics import QParams, bias_params, fit_bias, qparams_from_range
+from tinyint.plan import Plan, Use, plan
+from tinyint.qat.qat_module import QatModule
+from tinyint.qat.rewrite import input_tensor
+from tinyint.qdq import insert
+from tinyint.qparams import Assignment, assign_constants, assign_qparams
+from tinyint.signature import sign
+from tinyint.targets import Target, get_target
+
+__all__ = ["export", "to_float"]
+
+
+def export(module: QatModule, *, target: str | Target | None = None) -> ir.Model:
+    """The int8 model that computes what `module.eval()` computes; save it with `graph.io.save_model`.
+
+    Without `target`, for the one that the module was trained for. For another one, what was trained is taken over
+    where both quantize alike, and the rest follows from the trained ranges, or else the calibrated ones; a
+    TinyintWarning says what differs.
+    """
+    origin = module.origin
+    trained = to_float(module)
+    wanted = target if isinstance(target, Target) else get_target(target or origin.target.name)
+    if wanted.name == origin.target.name:
+        planned, assignment = origin.plan, _own(module, trained)
+    else:
+        planned, assignment = _adapted(module, trained, wanted)
+    model = insert(trained, planned, assignment)
+    sign(model, method="static", target=wanted, recipe=origin.recipe, float_nodes=planned.float_nodes)
+    model.metadata_props["tinyint.trained_for"] = origin.target.name
+    return model
+
+
+def to_float(module: QatModule) -> ir.Model:
+    """The prepared float graph with the trained parameters."""
+    model = module.origin.prepared.clone()
+    parameters = dict(module.named_parameters())
+    for name, path in module.paths.items():
+        value = model.graph.initializers.get(name)
+        if value is None or path not in parameters:
+            continue
+        value.const_value = ir.tensor(_array(parameters[path], value), name=name)
+    return model
+
+
+def _array(parameter: nn.Parameter, value: ir.Value) -> NDArray[Any]:
+    assert value.dtype is not None
+    array: NDArray[Any] = parameter.detach().float().cpu().numpy().astype(value.dtype.numpy())
+    return array
+
+
+def _own(module: QatModule, trained: ir.Model) -> Assignment:
+    """The parameters that the module's quantizers compute with."""
+    planned = module.origin.plan
+    tensors = {name: module.activations[name].qparams() for name in planned.tensors}
+    nodes = {node.name or "": node for node in trained.graph}
+    biases = {c.weight: use for use, c in planned.constants.items() if c.weight is not None}
+    constants: dict[Use, QParams] = {}
+    for use, quantizer in module.weights.items():
+        weight, bias_use = _tensor(nodes, use), biases.get(use)
+        if bias_use is None:
+            constants[use] = quantizer.qparams(weight)
+            continue
+        input_scale = tensors[input_tensor(nodes[use[0]], planned)].scale
+        constants[use] = quantizer.qparams(weight, _tensor(nodes, bias_use), torch.tensor(input_scale))
+        constants[bias_use] = bias_params(input_scale, constants[use].scale)
+    return Assignment(tensors=tensors, constants=constants)
+
+
+def _tensor(nodes: dict[str, ir.Node], use: Use) -> torch.Tensor:
+    array = constant_of(nodes[use[0]].inputs[use[1]])
+    assert array is not None
+    return torch.tensor(array.astype(np.float32))
+
+
+def _adapted(module: QatModule, trained: ir.Model, target: Target) -> tuple[Plan, Assignment]:
+    """A plan for another target, with the trained parameters wherever its schemes are the same."""
+    origin = module.origin
+    planned = plan(trained, target, origin.recipe)
+    assignment = assign_qparams(trained, planned, origin.record, origin.recipe.range_method)
+    own = _own(module, trained)
+    tensors, untrained, changed = dict(assignment.tensors), [], []
+    for group in dict.fromkeys(tensor.group for tensor in planned.tensors.values()):
+        names = [name for name, tensor in planned.tensors.items() if tensor.group == group]
+        known = [own.tensors[name] for name in names if name in own.tensors]
+        shared = len({id(module.activations[name]) for name in names if name in own.tensors}) == 1
+        for name in names:
+            scheme = planned.tensors[name].scheme
+            if not known:
+                untrained.append(name)
+            elif shared and module.activations[next(n for n in names if n in own.tensors)].scheme == scheme:
+                tensors[name] = known[0]
+            else:
+                changed.append(name)
+                lo, hi = (np.stack(ends) for ends in zip(*(params.range() for params in known), strict=True))
+                tensors[name] = qparams_from_range(
+                    lo.min(), hi.max(), qtype=scheme.qtype, symmetric=scheme.symmetric
+                )
+    warnings.warn(
+        f"the module was trained for {origin.target.name} and is exported for {target.name}: "
+        f"{len(tensors) - len(untrained) - len(changed)} of {len(tensors)} tensors keep their trained scales, "
+        f"{len(changed)} keep trained ranges in another form{_some(changed)}, and {len(untrained)} have calibrated "
+        f"ranges{_some(untrained)}; evaluate the result before it is used",
+        TinyintWarning,
+        stacklevel=3,
+    )
+    return planned, Assignment(tensors=tensors, constants=_constants(module, trained, planned, own, tensors))
+
+
+def _some(names: list[str]) -> str:
+    return f" (such as {names[0]!r})" if names else ""
+
+
+def _constants(
+    module: QatModule, trained: ir.Model, planned: Plan, own: Assignment, tensors: Mapping[str, QParams]
+) -> dict[Use, QParams]:
+    """Of another target's plan: the trained scales where the format is the same, and the biases that go with them."""
+    nodes = {node.name or "": node for node in trained.graph}
+    constants = assign_constants(nodes, planned.constants)
+    for use in constants:
+        quantizer = module.weights.get(use)
+        if quantizer is not None and quantizer.scheme == planned.constants[use].scheme:
+            constants[use] = own.constants[use]
+    for use, constant in planned.constants.items():
+        if constant.weight is not None:
+            scale = tensors[input_tensor(nodes[constant.weight[0]], planned)].scale
+            weight = constants[constant.weight]
+            raised = fit_bias(_tensor(nodes, use).numpy(), scale, weight.scale)
+            constants[constant.weight] = replace(weight, scale=raised)
+            constants[use] = bias_params(scale, raised)
+    return constants

@@ -1,0 +1,177 @@
+"""Float model + data → a torch module with fake quantization, ready to be trained."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+
+from tinyint.calibrate import CalibrationRecord, calibrate
+from tinyint.data import Preprocessing, input_specs, open_data
+from tinyint.errors import RecipeError, TinyintWarning
+from tinyint.graph.flow import clamp_range
+from tinyint.graph.io import load_model
+from tinyint.graph.prepare import prepare_float
+from tinyint.graph.walk import constant_of
+from tinyint.numerics import QParams
+from tinyint.plan import Plan, TensorPlan, Use, plan
+from tinyint.qat.program import compile_graph
+from tinyint.qat.qat_module import Origin, QatModule
+from tinyint.qat.quantizers import (
+    ActivationQuantizer,
+    ClippingQuantizer,
+    LearnedQuantizer,
+    ObservedQuantizer,
+)
+from tinyint.qat.settings import QatSettings
+from tinyint.qat.tracking import RangeTracker
+from tinyint.qat.weights import WeightQuantizer
+from tinyint.qparams import Assignment, assign_qparams
+from tinyint.ranges import weight_range
+from tinyint.recipe import Recipe
+from tinyint.scheme import Scheme
+from tinyint.targets import Target, get_target
+
+__all__ = ["prepare"]
+
+
+def prepare(
+    model: str | Path | ir.Model,
+    data_or_record: CalibrationRecord | str | Path | Iterable[Any],
+    *,
+    recipe: str | Path | Recipe = "default",
+    target: str | Target | None = None,
+    settings: QatSettings | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> QatModule:
+    """The model with fake quantization where int8 will be on `target` (without one, on this machine).
+
+    `data_or_record`: what the ranges start from, as for `quantize`: data, a calibration record, or the `.npz` file of
+    one. Batch norms are folded into the operators before them.
+
+    Raises:
+        ModelError: the model is quantized already, has operators that cannot be trained, or nothing for int8
+        RecipeError, TargetError, RecordError, DataError: as `quantize`
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    target = target if isinstance(target, Target) else get_target(target)
+    settings = settings or QatSettings()
+    if recipe.method != "static":
+        raise RecipeError(
+            f"recipe {recipe.name}: training is for `method: static`, not {recipe.method}, whose models need no "
+            "training: use `quantize`, or set method=static"
+        )
+    name = "the model" if isinstance(model, ir.Model) else str(model)
+    prepared, fingerprint = prepare_float(model if isinstance(model, ir.Model) else load_model(model), name)
+    compile_graph(prepared.graph)  # before anything takes long: whether all of it can be trained
+    planned = plan(prepared, target, recipe)
+    record = _record(prepared, fingerprint, data_or_record, recipe, preprocessing)
+    assignment = assign_qparams(prepared, planned, record, recipe.range_method)
+    origin = Origin(
+        prepared=prepared,
+        fingerprint=fingerprint,
+        plan=planned,
+        record=record,
+        target=target,
+        recipe=recipe,
+        settings=settings,
+    )
+    activations, tracker = _activations(prepared.graph, planned, assignment, settings)
+    weights = _weights(prepared.graph, planned, assignment, settings)
+    return QatModule(origin, activations, weights, tracker)
+
+
+def _record(
+    prepared: ir.Model,
+    fingerprint: str,
+    source: CalibrationRecord | str | Path | Iterable[Any],
+    recipe: Recipe,
+    preprocessing: Preprocessing | None,
+) -> CalibrationRecord:
+    if isinstance(source, str | Path) and str(source).endswith(".calibration.npz"):
+        source = CalibrationRecord.load(source)
+    if isinstance(source, CalibrationRecord):
+        source.require_model(fingerprint)
+        return source
+    data = open_data(source, input_specs(prepared), preprocessing, limit=recipe.samples)
+    record = calibrate(prepared, data, fingerprint=fingerprint)
+    for notice in data.notices:
+        warnings.warn(notice, TinyintWarning, stacklevel=3)
+    return record
+
+
+def _activations(
+    graph: ir.Graph, planned: Plan, assignment: Assignment, settings: QatSettings
+) -> tuple[dict[str, ActivationQuantizer], RangeTracker]:
+    """The quantizer of each tensor, one for those of a group, and what moves those that follow the data."""
+    members: dict[tuple[str, Scheme], list[str]] = {}
+    for name, tensor in planned.tensors.items():
+        members.setdefault((tensor.group, tensor.scheme), []).append(name)
+    cuts = {node.outputs[0].name: clamp_range(node) for node in graph if node.name in planned.absorbed}
+    quantizers: dict[str, ActivationQuantizer] = {}
+    observed: list[ObservedQuantizer] = []
+    floors: list[tuple[float, float]] = []
+    for (_, scheme), names in members.items():
+        cut = next((cuts[name] for name in names if name in cuts), None)
+        tensors = [planned.tensors[name] for name in names]
+        quantizer = _quantizer(scheme, tensors, assignment.tensors[names[0]], cut, settings)
+        if isinstance(quantizer, ObservedQuantizer):
+            observed.append(quantizer)
+            floors.append(_floor(tensors))
+        quantizers.update(dict.fromkeys(names, quantizer))
+    return quantizers, RangeTracker(observed, floors, settings)
+
+
+def _quantizer(
+    scheme: Scheme,
+    tensors: list[TensorPlan],
+    params: QParams,
+    cut: tuple[float, float] | None,
+    settings: QatSettings,
+) -> ActivationQuantizer:
+    if all(tensor.fixed_range is not None for tensor in tensors):
+        return ActivationQuantizer(scheme, params)
+    match settings.activations:
+        case "lsq" | "lsq+":
+            return LearnedQuantizer(scheme, params, with_offset=settings.activations == "lsq+")
+        case "pact":
+            return ClippingQuantizer(scheme, params)
+    return ObservedQuantizer(scheme, params, cut)
+
+
+def _floor(tensors: list[TensorPlan]) -> tuple[float, float]:
+    fixed = [tensor.fixed_range for tensor in tensors if tensor.fixed_range is not None]
+    return min([0.0, *(lo for lo, _ in fixed)]), max([0.0, *(hi for _, hi in fixed)])
+
+
+def _weights(
+    graph: ir.Graph, planned: Plan, assignment: Assignment, settings: QatSettings
+) -> dict[Use, WeightQuantizer]:
+    nodes = {node.name or "": node for node in graph}
+    quantizers: dict[Use, WeightQuantizer] = {}
+    for use, constant in planned.constants.items():
+        if constant.scheme is None:
+            continue
+        params = assignment.constants[use]
+        share = torch.ones((), dtype=torch.float64)
+        if constant.range != "absmax":
+            array = constant_of(nodes[use[0]].inputs[use[1]])
+            assert array is not None
+            share = _share(array.astype(np.float32), constant.scheme, constant.range)
+        learned = settings.weights == "lsq" and constant.scheme.symmetric and constant.scheme.qtype.signed
+        quantizers[use] = WeightQuantizer(constant.scheme, params, share, learned=learned)
+    return quantizers
+
+
+def _share(weight: Any, scheme: Scheme, method: Any) -> torch.Tensor:
+    """What of the weights' largest value the range covers, () or (C,)."""
+    whole, part = (
+        np.maximum(-lo, hi)
+        for lo, hi in (weight_range(weight, scheme.axis, m, scheme) for m in ("absmax", method))
+    )
+    return torch.tensor(np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), 1.0), dtype=torch.float64)

@@ -1,0 +1,98 @@
+"""Quantizers of constants: weights with their biases, and operands of Add and Mul."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tinyint.numerics import INT32, QParams
+from tinyint.qat.arithmetic import along, bias_scale, fit_bias, read_qparams, scale_and_zero_point
+from tinyint.qat.fake_quant import fake_quantize, fake_quantize_learned
+from tinyint.qat.quantizers import SMALLEST_RATIO, relative
+from tinyint.scheme import Scheme
+
+__all__ = ["WeightQuantizer"]
+
+
+class WeightQuantizer(nn.Module):
+    """Quantizes a constant, with a scale that follows it or, under LSQ, is learned; and the bias that goes with it.
+
+    A step of the program: [w] → (ŵ,), or [w, bias, s_x] → (ŵ, bias rounded to multiples of s_x · s_w).
+
+    * `share`: of the weights' range that is covered, () or (C,); below 1 where the recipe clips them
+    * `ratio`: the learned scale, in units of the first one, which is `unit`
+    """
+
+    share: Tensor
+    unit: Tensor
+    scale: Tensor
+
+    def __init__(self, scheme: Scheme, params: QParams, share: Tensor, *, learned: bool) -> None:
+        super().__init__()
+        self.scheme = scheme
+        self.frozen = False
+        self.clips = learned or bool((share < 1.0).any())
+        self.register_buffer("share", share)
+        self.ratio: nn.Parameter | None = None
+        if learned:
+            self.register_buffer("unit", torch.tensor(params.scale))
+            self.register_buffer("scale", torch.tensor(params.scale))
+            self.ratio = nn.Parameter(torch.ones_like(self.unit))
+
+    def forward(self, values: list[Tensor | None]) -> tuple[Tensor, ...]:
+        weight, *rest = values
+        assert weight is not None
+        bias, input_scale = rest if rest else (None, None)
+        scale, zero_point = self.current(weight, bias, input_scale)
+        quantized = self._quantize(weight, scale, zero_point)
+        if bias is None or input_scale is None:
+            return (quantized,)
+        fine = bias_scale(input_scale, scale.detach())
+        codes = torch.tensor(float(INT32.qmin)), torch.tensor(float(INT32.qmax))
+        return quantized, fake_quantize(bias, fine, *codes, clips=False)
+
+    def _quantize(self, weight: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
+        qtype, axis = self.scheme.qtype, self.scheme.axis
+        lower, upper = (along(q - zero_point, axis, weight.dim()) for q in (qtype.qmin, qtype.qmax))
+        step = along(scale, axis, weight.dim())
+        if self.ratio is None:
+            return fake_quantize(weight, step, lower, upper, clips=self.clips)
+        if self.frozen:  # the parameter keeps its place in the graph, as DistributedDataParallel expects
+            step = step + 0.0 * along(self.ratio, axis, weight.dim())
+        return fake_quantize_learned(weight, step, None, lower, upper, qtype.qmax)
+
+    def current(
+        self, weight: Tensor, bias: Tensor | None = None, input_scale: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Scale and zero-point in effect for this constant; the scale is raised where the bias would overflow."""
+        if self.ratio is None:
+            scale, zero_point = self._following(weight.detach())
+        elif self.frozen:
+            scale, zero_point = self.scale, torch.zeros_like(self.scale)
+        else:
+            scale = relative(self.ratio, self.unit).clamp_min(SMALLEST_RATIO * self.unit)
+            zero_point = torch.zeros_like(self.unit)
+        if bias is not None and input_scale is not None:
+            scale = fit_bias(bias.detach(), input_scale, scale)
+        return scale, zero_point
+
+    def _following(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        axis = self.scheme.axis
+        others = [i for i in range(weight.dim()) if axis is None or i != axis % weight.dim()]
+        lo, hi = (weight, weight) if not others else (weight.amin(others), weight.amax(others))
+        lo, hi = lo.double() * self.share, hi.double() * self.share
+        return scale_and_zero_point(lo, hi, qtype=self.scheme.qtype, symmetric=self.scheme.symmetric)
+
+    @torch.no_grad()
+    def freeze(self) -> None:
+        """Lets a learned scale stay; one that follows the weights goes on to do so, or it would clip them."""
+        if self.ratio is not None:
+            self.scale.copy_(relative(self.ratio, self.unit).clamp_min(SMALLEST_RATIO * self.unit))
+        self.frozen = True
+
+    @torch.no_grad()
+    def qparams(
+        self, weight: Tensor, bias: Tensor | None = None, input_scale: Tensor | None = None
+    ) -> QParams:
+        """The parameters of the constant as exported."""
+        return read_qparams(*self.current(weight, bias, input_scale), self.scheme.qtype, self.scheme.axis)
