@@ -1,4 +1,4 @@
-"""The graph as a torch module that is trained: in float (`to_torch`), or with fake quantization (`prepare`, `export`)."""
+"""The graph as a torch module to be trained: in float (`to_torch`), or with fake quantization (`prepare`, `export`)."""
 
 from __future__ import annotations
 
