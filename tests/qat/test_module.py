@@ -216,3 +216,15 @@ def test_an_output_may_be_an_input_or_a_constant():
 def test_it_is_a_module_like_any_other(module):
     assert isinstance(module, nn.Module)
     assert isinstance(nn.Sequential(module)[0], GraphModule)
+
+
+@pytest.mark.filterwarnings("ignore")  # gloo warns about the host's name
+def test_distributed_data_parallel_finds_every_parameter_used(model, module, tmp_path):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        parallel = nn.parallel.DistributedDataParallel(module)
+        for _ in range(2):  # the second step fails if a parameter had no gradient in the first
+            parallel(batch(model)).sum().backward()
+    finally:
+        torch.distributed.destroy_process_group()
+    assert all(p.grad is not None for p in module.parameters())

@@ -32,8 +32,8 @@ def _roi_align(node: Node) -> Function:
         long, tall = x1 - x0, y1 - y0
         if not half:  # a region is at least one pixel
             long, tall = long.clamp(min=1), tall.clamp(min=1)
-        rows = ratio or max(math.ceil(float(tall) / height), 1)
-        columns = ratio or max(math.ceil(float(long) / width), 1)
+        rows = ratio or max(math.ceil(float(tall.detach()) / height), 1)
+        columns = ratio or max(math.ceil(float(long.detach()) / width), 1)
         y = y0 + (torch.arange(height * rows, device=roi.device) + 0.5) * (tall / (height * rows))
         x = x0 + (torch.arange(width * columns, device=roi.device) + 0.5) * (long / (width * columns))
         parts = _corners(image, y, x)
