@@ -196,6 +196,24 @@ def test_example_inputs_that_are_missing_or_do_not_fit(net, examples, message):
         load(net, examples)
 
 
+torchs_own = pytest.mark.filterwarnings("ignore:`torch.jit.*deprecated:DeprecationWarning")
+
+
+@torchs_own
+@pytest.mark.parametrize("wrap", [torch.compile, nn.DataParallel])
+def test_wrapped_modules_are_unwrapped(wrap):
+    model = load(wrap(nn.Linear(3, 4)), torch.ones(1, 3))
+    assert set(model.graph.initializers) == {"weight", "bias"}
+
+
+@torchs_own
+def test_modules_that_are_given_in_another_form():
+    with pytest.raises(ModelError, match=r"give module\.float\(\)"):
+        load(nn.Linear(3, 4).bfloat16(), torch.ones(1, 3).bfloat16())
+    with pytest.raises(ModelError, match="scripted module"):
+        load(torch.jit.script(nn.Linear(3, 4)), torch.ones(1, 3))
+
+
 def test_exporting_twice_gives_the_same_graph(net):
     first, second = (load(net, torch.zeros(1, 3, 8, 8)) for _ in range(2))
     assert model_fingerprint(first) == model_fingerprint(second)

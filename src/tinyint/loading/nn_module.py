@@ -39,7 +39,7 @@ def load_module(module: nn.Module, example_inputs: Any, dynamic_shapes: Axes | N
     Raises ModelError: no or wrong example inputs, a module that the exporter cannot trace, a graph that computes
     something else than the module.
     """
-    module = getattr(module, "_orig_mod", module)  # of torch.compile
+    module = _unwrapped(module)
     if example_inputs is None:
         raise ModelError(
             f"the model is a torch module ({name_of(module)}), which needs example inputs: give example_inputs=x with "
@@ -62,14 +62,26 @@ def load_module(module: nn.Module, example_inputs: Any, dynamic_shapes: Axes | N
         if len(result.tensors) != len(seen[0][1].tensors):
             raise ModelError(f"{name_of(module)} returns more or fewer tensors where its inputs are longer")
         model = _exported(call, inputs, {**axes, **_output_axes(axes, call, seen[0][1], result)})
+        model.graph.name = name_of(module)
         _separate_equal_weights(model, module)
         with suppress(ModelError):  # a branch on values shows where they differ
             negated = [-tensor if tensor.is_floating_point() else tensor for tensor in inputs]
             seen.append((negated, call.run(negated)))
         _hold_against(model, call, seen)
-    model.graph.name = name_of(module)
     model.metadata_props[OUTPUTS] = json.dumps({"kind": result.kind, "names": result.names})
     return model
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """The user's own module. Raises ModelError for forms of it that cannot be exported."""
+    module = getattr(module, "_orig_mod", module)  # of torch.compile
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        module = module.module
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ModelError("the model is a scripted module; give the nn.Module that it was made from")
+    if any(weight.dtype == torch.bfloat16 for weight in module.parameters()):
+        raise ModelError(f"{name_of(module)} is in bfloat16, which has no kernels; give module.float()")
+    return module
 
 
 @contextmanager
