@@ -80,9 +80,11 @@ def verify(
     Raises DataError for no samples, ModelError where the outputs do not correspond or hold NaN.
     """
     ort = get_runtime("onnxruntime")
+    reference = ort.open(
+        float_model, threads=threads
+    )  # first: the others fit into what its loading leaves free
     simulation = ort.open(int8_model, threads=threads, optimize=False)
     session = _open(runtime, int8_model, threads)
-    reference = ort.open(float_model, threads=threads)
     steps = _steps(graph_of(int8_model))
     compared = {name: _Output(step=steps.get(name)) for name in reference.outputs}
     count = 0

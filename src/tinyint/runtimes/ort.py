@@ -147,6 +147,8 @@ def _options(model: ModelSource, threads: int | None, optimize: bool) -> Any:
     options.inter_op_num_threads = 1
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
+    # Op by op, weights are dequantized when their turn comes; an arena would keep the room for all of them.
+    options.enable_cpu_mem_arena = optimize
     # Idle threads that spin would take the cores from the next session that runs.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     if metadata(model).get("tinyint.method") in ("weight_only", "dynamic"):
