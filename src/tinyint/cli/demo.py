@@ -60,7 +60,8 @@ def demo(
             "float": api.evaluate(model, test, runtime=runtime, threads=threads, progress=progress).metrics,
             "int8": api.evaluate(int8, test, runtime=runtime, threads=threads, progress=progress).metrics,
         }
-    table = Table(title=f"accuracy on {len(unseen)} unseen images")
+    title = f"accuracy on {len(unseen)} unseen images"
+    table = Table(title=title, min_width=len(title))
     for column in ("", "top-1", "top-5"):
         table.add_column(column, justify="right" if column else "left")
     for name, metrics in accuracy.items():

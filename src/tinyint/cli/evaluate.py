@@ -56,7 +56,8 @@ def evaluate(
             preprocessing=preprocessing,
             progress=progress,
         )
-    table = Table(title=f"{counted(result.samples, 'sample')}, {result.classes} classes")
+    title = f"{counted(result.samples, 'sample')}, {result.classes} classes"
+    table = Table(title=title, min_width=len(title))
     for name in result.metrics:
         table.add_column(name, justify="right")
     table.add_row(*(percent(value, 2) for value in result.metrics.values()))
