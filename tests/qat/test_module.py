@@ -155,11 +155,13 @@ def test_autocast_runs_convolutions_in_bfloat16(model, module):
 
 
 @pytest.mark.filterwarnings("ignore")  # the compiler warns about itself
-def test_it_compiles(model, module):
+def test_it_compiles_to_one_graph_with_a_free_batch(model, module):
     torch._dynamo.reset()
-    compiled = torch.compile(module, backend="eager")
+    compiled = torch.compile(module, backend="eager", fullgraph=True, dynamic=True)
     x = batch(model)
     torch.testing.assert_close(compiled(x), module(x))
+    larger = torch.cat([x, x])
+    torch.testing.assert_close(compiled(larger), module(larger))
     compiled(x).sum().backward()
     assert module.get_parameter("stem.0.weight").grad is not None
 

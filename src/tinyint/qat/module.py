@@ -88,7 +88,7 @@ class GraphModule(nn.Module):
         Raises:
             DataError: an input is missing, unknown or given twice.
         """
-        values: dict[str, Tensor] = self._bind(args, kwargs)
+        values: dict[str, Any] = self._bind(args, kwargs)
         for name, owner, attribute in self._places:
             values[name] = getattr(owner, attribute)
         for step, released in zip(self._steps, self._released, strict=True):

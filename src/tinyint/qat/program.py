@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import onnx_ir as ir
 import torch
@@ -12,13 +12,15 @@ from torch import Tensor
 
 from tinyint.errors import ModelError
 from tinyint.graph.walk import constant_of
-from tinyint.qat.operators import OPERATORS, Function, Node, to_tensor
+from tinyint.qat.operators import NUMBERS, OPERATORS, Function, Node
 
 __all__ = ["Step", "StepFunction", "compile_graph"]
 
 _CPU = torch.device("cpu")
 
-StepFunction: TypeAlias = Callable[[list[Tensor | None]], tuple[Tensor, ...]]
+StepFunction: TypeAlias = Callable[[list[Any]], tuple[Any, ...]]
+"""Takes and returns tensors; None for an input that is left out; a number or a list of them for what is computed from
+shapes (`operators.numbers`)."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ def compile_graph(graph: ir.Graph) -> list[Step]:
     nodes = _needed(graph)
     _check(nodes)
     opset = graph.opset_imports.get("", 1)
-    host = _host_values(nodes)
-    return [_step(node, opset, host) for node in nodes if node.op_type != "Constant"]
+    numbers = _in_numbers(graph, nodes, opset)
+    return [_step(node, opset, in_numbers=node in numbers) for node in nodes if node.op_type != "Constant"]
 
 
 def _needed(graph: ir.Graph) -> list[ir.Node]:
@@ -71,56 +73,86 @@ def _check(nodes: Sequence[ir.Node]) -> None:
             f"{op} ({len(names)}×, first {names[0]!r})" for op, names in sorted(missing.items())
         )
         raise ModelError(
-            f"the graph cannot be trained, because there is no gradient for: {listed}. "
+            f"the graph cannot be trained, because these operators are not supported in training: {listed}. "
             "Export the model without them, or split it before the first one"
         )
 
 
-def _host_values(nodes: Sequence[ir.Node]) -> set[ir.Value]:
-    """Values that are computed from shapes and constants alone. They stay on the CPU, so that no step waits for the
-    device to learn a shape."""
-    host: set[ir.Value] = set()
+def _in_numbers(graph: ir.Graph, nodes: Sequence[ir.Node], opset: int) -> set[ir.Node]:
+    """The nodes that compute integers from shapes and constants alone, and so run on Python numbers."""
+    ranks: dict[ir.Value, int] = {}
+    outputs = set(graph.outputs)
+    found = set()
     for node in nodes:
-        computed = [value for value in node.inputs if value is not None and constant_of(value) is None]
-        if node.op_type in ("Shape", "Size") or (computed and host.issuperset(computed)):
-            host.update(node.outputs)
-    return host
+        row = NUMBERS.get(node.op_type)
+        if row is None or outputs.intersection(node.outputs):
+            continue
+        known = [1] if node.op_type in ("Shape", "Size") else [_rank(value, ranks) for value in node.inputs]
+        if any(rank is None for rank in known) or not known:
+            continue
+        rank = row.rank(Node(node, opset), [rank for rank in known if rank is not None])
+        if rank is not None:
+            found.add(node)
+            ranks[node.outputs[0]] = rank
+    return found
 
 
-def _step(node: ir.Node, opset: int, host: set[ir.Value]) -> Step:
+def _rank(value: ir.Value | None, ranks: dict[ir.Value, int]) -> int | None:
+    """The dimensions of a value in numbers, which a constant of integers may be as well; None for a tensor."""
+    if value is None or value in ranks:
+        return 0 if value is None else ranks[value]
+    array = constant_of(value)
+    return array.ndim if array is not None and array.dtype.kind in "ib" and array.ndim < 2 else None
+
+
+def _step(node: ir.Node, opset: int, *, in_numbers: bool) -> Step:
     view = Node(node, opset)
-    function = OPERATORS[node.op_type](view)
-    on_host = node.outputs[0] in host
-    inputs: list[str | None] = []
-    held: list[Tensor | None] = []
-    for position, value in enumerate(node.inputs):
-        array = constant_of(value)
-        skip = value is None or position in view.baked
-        hold = on_host and array is not None and not skip
-        held.append(to_tensor(array) if hold and array is not None else None)
-        inputs.append(None if skip or hold or value is None else value.name)
     outputs = tuple(value.name or "" for value in node.outputs)
-    call = _caller(function, held, frozenset(view.numbers))
-    return Step(node.name or node.op_type, call, tuple(inputs), outputs)
+    name = node.name or node.op_type
+    if in_numbers:
+        held = [None if (array := constant_of(value)) is None else array.tolist() for value in node.inputs]
+        names = tuple(
+            None if value is None or n is not None else value.name
+            for value, n in zip(node.inputs, held, strict=True)
+        )
+        return Step(name, _on_numbers(NUMBERS[node.op_type].make(view), held), names, outputs)
+    function = OPERATORS[node.op_type](view)
+    inputs = tuple(None if v is None or i in view.baked else v.name for i, v in enumerate(node.inputs))
+    return Step(name, _on_tensors(function, frozenset(view.numbers)), inputs, outputs)
 
 
-def _caller(function: Function, held: Sequence[Tensor | None], numbers: frozenset[int]) -> StepFunction:
-    """`function` with the inputs that it holds, and with all tensors on one device."""
-    constants = [(i, tensor) for i, tensor in enumerate(held) if tensor is not None]
+def _on_numbers(function: Callable[..., Any], held: Sequence[Any]) -> StepFunction:
+    """`function` with the constants that it holds."""
 
-    def call(inputs: list[Tensor | None]) -> tuple[Tensor, ...]:
-        for i, tensor in constants:
-            inputs[i] = tensor
+    def call(inputs: list[Any]) -> tuple[Any, ...]:
+        return (
+            function(*(given if kept is None else kept for given, kept in zip(inputs, held, strict=True))),
+        )
+
+    return call
+
+
+def _on_tensors(function: Function, numbers: frozenset[int]) -> StepFunction:
+    """`function` with all its inputs as tensors on one device, but for those that it reads as numbers."""
+
+    def call(inputs: list[Any]) -> tuple[Any, ...]:
         result = function(*_together(inputs, numbers))
         return result if isinstance(result, tuple) else (result,)
 
     return call
 
 
-def _together(inputs: list[Tensor | None], numbers: frozenset[int]) -> list[Tensor | None]:
-    """What was computed from shapes joins the data on their device, unless it is read as Python numbers."""
-    devices = [x.device for i, x in enumerate(inputs) if x is not None and i not in numbers]
-    other = next((device for device in devices if device != _CPU), None)
-    if other is None:
+def _together(inputs: list[Any], numbers: frozenset[int]) -> list[Any]:
+    """What was computed from shapes joins the data on their device."""
+    data = [x for i, x in enumerate(inputs) if x is not None and i not in numbers]
+    if all(isinstance(x, Tensor) and x.device == _CPU for x in data):
         return inputs
-    return [x if x is None or i in numbers else x.to(other) for i, x in enumerate(inputs)]
+    device = next((x.device for x in data if isinstance(x, Tensor) and x.device != _CPU), _CPU)
+    return [x if x is None or i in numbers else _tensor(x, device) for i, x in enumerate(inputs)]
+
+
+def _tensor(x: Any, device: torch.device) -> Tensor:
+    if isinstance(x, Tensor):
+        return x.to(device)
+    first = (x[0] if x else 0) if isinstance(x, list) else x
+    return torch.tensor(x, dtype=torch.bool if isinstance(first, bool) else torch.int64, device=device)

@@ -24,8 +24,9 @@ from tinyint.qat.operators import (
     shape,
 )
 from tinyint.qat.operators.node import Function, Maker, Node, to_tensor
+from tinyint.qat.operators.numbers import NUMBERS
 
-__all__ = ["OPERATORS", "Function", "Maker", "Node", "to_tensor"]
+__all__ = ["NUMBERS", "OPERATORS", "Function", "Maker", "Node", "to_tensor"]
 
 OPERATORS: dict[str, Maker] = {
     **elementwise.OPERATORS,

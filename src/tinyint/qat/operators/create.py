@@ -19,8 +19,8 @@ def _range(node: Node) -> Function:
     fixed = next((str(array.dtype) for array in known if array is not None), None)
 
     def numbers(*bounds: Tensor | None) -> Tensor:
-        given = next((t for t in bounds if t is not None), None)
-        dtype = getattr(torch, fixed or "") if given is None else given.dtype
+        given = next((t for t in bounds if isinstance(t, Tensor)), None)
+        dtype = getattr(torch, fixed or "int64") if given is None else given.dtype
         start, limit, step = (read(t) for read, t in zip(readers, bounds, strict=True))
         return torch.arange(start, limit, step, dtype=dtype, device=None if given is None else given.device)
 
@@ -32,7 +32,7 @@ def _constant_of_shape(node: Node) -> Function:
     number = torch.zeros(1) if value is None else value
 
     def constant(shape: Tensor | None = None) -> Tensor:
-        device = None if shape is None else shape.device
+        device = shape.device if isinstance(shape, Tensor) else None
         return torch.full(shapes(shape), number.item(), dtype=number.dtype, device=device)
 
     return constant

@@ -98,17 +98,17 @@ class Node:
             self.baked.add(position)
         return array
 
-    def reader(self, position: int) -> Callable[[Tensor | None], Any]:
+    def reader(self, position: int) -> Callable[[Any], Any]:
         """How the function gets the numbers of this input, as (lists of) Python numbers or None if it is left out.
 
-        They are read here if they are constant, and from the tensor otherwise, which waits for its device.
+        They are read here if they are constant. A tensor is waited for; what comes from shapes is numbers already.
         """
         array = self.constant(position)
         self.numbers.add(position)
         if array is not None:
-            numbers = array.tolist()
-            return lambda _: numbers
-        return lambda tensor: None if tensor is None else tensor.tolist()
+            fixed = array.tolist()
+            return lambda _: fixed
+        return lambda given: given.tolist() if isinstance(given, Tensor) else given
 
 
 Maker: TypeAlias = Callable[[Node], Function]
