@@ -176,3 +176,16 @@ def test_a_state_is_taken_up_where_it_was_left():
     other.load_state_dict(state)
     assert other.steps_done == 3
     assert qdq.read(export(other)) == qdq.read(export(module))
+
+
+def test_held_codes_are_exported():
+    module = trained(depthwise(), steps=12, freeze_oscillating=0.005)
+    held = sum(int(w.freezer.held.sum()) for w in module.weights.values() if w.freezer is not None)
+    assert held > 0
+    for weight in module.weights.values():  # as a further step of training might leave them
+        if weight.freezer is not None:
+            weight.freezer.fixed -= weight.freezer.held.float()
+    exported = export(module)
+    samples = noise(module.origin.prepared, 4, seed=2)
+    simulated = on_runtime("onnxruntime", exported, samples, optimize=False)
+    assert_agree(in_torch(module, samples), simulated, lsb_of(exported, simulated))

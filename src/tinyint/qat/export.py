@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,6 +18,7 @@ from tinyint.errors import TinyintWarning
 from tinyint.graph.walk import constant_of
 from tinyint.numerics import QParams, bias_params, fit_bias, qparams_from_range
 from tinyint.plan import Plan, Use, plan
+from tinyint.qat.arithmetic import along
 from tinyint.qat.qat_module import QatModule
 from tinyint.qat.rewrite import input_tensor
 from tinyint.qdq import insert
@@ -37,10 +39,12 @@ def export(module: QatModule, *, target: str | Target | None = None) -> ir.Model
     origin = module.origin
     trained = to_float(module)
     wanted = target if isinstance(target, Target) else get_target(target or origin.target.name)
+    own = _own(module, trained)
+    _hold(module, trained, own)
     if wanted.name == origin.target.name:
-        planned, assignment = origin.plan, _own(module, trained)
+        planned, assignment = origin.plan, own
     else:
-        planned, assignment = _adapted(module, trained, wanted)
+        planned, assignment = _adapted(module, trained, wanted, own)
     model = insert(trained, planned, assignment)
     sign(model, method="static", target=wanted, recipe=origin.recipe, float_nodes=planned.float_nodes)
     model.metadata_props["tinyint.trained_for"] = origin.target.name
@@ -89,12 +93,26 @@ def _tensor(nodes: dict[str, ir.Node], use: Use) -> torch.Tensor:
     return torch.tensor(array.astype(np.float32))
 
 
-def _adapted(module: QatModule, trained: ir.Model, target: Target) -> tuple[Plan, Assignment]:
+def _hold(module: QatModule, trained: ir.Model, own: Assignment) -> None:
+    """Writes the codes at which oscillating weights are held into the graph's weights."""
+    nodes = {node.name or "": node for node in trained.graph}
+    for use, quantizer in module.weights.items():
+        value = nodes[use[0]].inputs[use[1]]
+        if quantizer.freezer is None or value is None:
+            continue
+        weight = _tensor(nodes, use)
+        step = along(torch.tensor(own.constants[use].scale), quantizer.scheme.axis, weight.dim())
+        held = copy.deepcopy(quantizer.freezer).cpu().hold(weight, step)
+        value.const_value = ir.tensor(held.numpy(), name=value.name)
+
+
+def _adapted(
+    module: QatModule, trained: ir.Model, target: Target, own: Assignment
+) -> tuple[Plan, Assignment]:
     """A plan for another target, with the trained parameters wherever its schemes are the same."""
     origin = module.origin
     planned = plan(trained, target, origin.recipe)
     assignment = assign_qparams(trained, planned, origin.record, origin.recipe.range_method)
-    own = _own(module, trained)
     tensors, untrained, changed = dict(assignment.tensors), [], []
     for group in dict.fromkeys(tensor.group for tensor in planned.tensors.values()):
         names = [name for name, tensor in planned.tensors.items() if tensor.group == group]

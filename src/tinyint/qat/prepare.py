@@ -19,7 +19,8 @@ from tinyint.graph.io import load_model
 from tinyint.graph.prepare import prepare_float
 from tinyint.graph.walk import constant_of
 from tinyint.numerics import QParams
-from tinyint.plan import Plan, TensorPlan, Use, plan
+from tinyint.plan import Plan, Role, TensorPlan, Use, plan
+from tinyint.qat.freezing import OscillationFreezer
 from tinyint.qat.program import compile_graph
 from tinyint.qat.qat_module import Origin, QatModule
 from tinyint.qat.quantizers import (
@@ -158,13 +159,17 @@ def _weights(
         if constant.scheme is None:
             continue
         params = assignment.constants[use]
+        constant_value = constant_of(nodes[use[0]].inputs[use[1]])
+        assert constant_value is not None
+        array = constant_value.astype(np.float32)
         share = torch.ones((), dtype=torch.float64)
         if constant.range != "absmax":
-            array = constant_of(nodes[use[0]].inputs[use[1]])
-            assert array is not None
-            share = _share(array.astype(np.float32), constant.scheme, constant.range)
+            share = _share(array, constant.scheme, constant.range)
         learned = settings.weights == "lsq" and constant.scheme.symmetric and constant.scheme.qtype.signed
-        quantizers[use] = WeightQuantizer(constant.scheme, params, share, learned=learned)
+        quantizer = WeightQuantizer(constant.scheme, params, share, learned=learned)
+        if settings.freeze_oscillating is not None and constant.role is Role.WEIGHT:
+            quantizer.freezer = OscillationFreezer(torch.tensor(array), settings.freeze_oscillating)
+        quantizers[use] = quantizer
     return quantizers
 
 

@@ -57,4 +57,5 @@ class QatSettings(BaseModel):
         try:
             return handler(data)
         except ValidationError as error:
-            raise RecipeError(f"training: {explain(error, {'': tuple(cls.model_fields)})}") from None
+            known = {"": tuple(cls.model_fields), "activations": (), "weights": ()}
+            raise RecipeError(f"training: {explain(error, known)}") from None

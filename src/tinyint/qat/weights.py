@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from tinyint.numerics import INT32, QParams
 from tinyint.qat.arithmetic import along, bias_scale, fit_bias, read_qparams, scale_and_zero_point
 from tinyint.qat.fake_quant import fake_quantize, fake_quantize_learned
+from tinyint.qat.freezing import OscillationFreezer
 from tinyint.qat.quantizers import SMALLEST_RATIO, relative
 from tinyint.scheme import Scheme
 
@@ -21,6 +22,7 @@ class WeightQuantizer(nn.Module):
 
     * `share`: of the weights' range that is covered, () or (C,); below 1 where the recipe clips them
     * `ratio`: the learned scale, in units of the first one, which is `unit`
+    * `freezer`: holds the codes that oscillate, if that is asked for
     """
 
     share: Tensor
@@ -29,6 +31,7 @@ class WeightQuantizer(nn.Module):
 
     def __init__(self, scheme: Scheme, params: QParams, share: Tensor, *, learned: bool) -> None:
         super().__init__()
+        self.freezer: OscillationFreezer | None = None
         self.scheme = scheme
         self.frozen = False
         self.clips = learned or bool((share < 1.0).any())
@@ -45,6 +48,11 @@ class WeightQuantizer(nn.Module):
         bias, input_scale = rest if rest else (None, None)
         scale, zero_point = self.current(weight, bias, input_scale)
         quantized = self._quantize(weight, scale, zero_point)
+        if self.freezer is not None:
+            step = along(scale.detach(), self.scheme.axis, weight.dim())
+            if self.training and not self.frozen:
+                self.freezer.watch(torch.round(quantized.detach() / step))
+            quantized = self.freezer.hold(quantized, step)
         if bias is None or input_scale is None:
             return (quantized,)
         fine = bias_scale(input_scale, scale.detach())
