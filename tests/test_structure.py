@@ -26,13 +26,16 @@ LAYERS = [
     "evaluate",
     "report",
     "demo zoo",
+    "train",
     "api",
     "cli",
 ]
 
 # An optional package is imported in its own file only.
 OPTIONAL = {
-    "torch": {"qat", "zoo", "loading.nn_module", "loading.module_call"},
+    "torch": {"qat", "train", "zoo", "loading.nn_module", "loading.module_call"},
+    "lightning_fabric": {"train"},
+    "tensorboard": {"train.curves"},
     "onnxscript": set(),
     "openvino": {"runtimes.openvino"},
     "onnxruntime": {"runtimes.ort"},

@@ -14,8 +14,10 @@ from tinyint.cli.evaluate import compare, evaluate
 from tinyint.cli.group import Commands
 from tinyint.cli.inspect import inspect
 from tinyint.cli.machine import cache, doctor
+from tinyint.cli.qat import qat
 from tinyint.cli.quantize import calibrate, quantize
 from tinyint.cli.recipe import recipe
+from tinyint.cli.train import train
 from tinyint.cli.zoo import zoo
 
 __all__ = ["app"]
@@ -47,7 +49,20 @@ def tinyint_(
     """
 
 
-for _command in (demo, quantize, calibrate, evaluate, compare, inspect, bench, doctor, advise, cache):
+for _command in (
+    demo,
+    quantize,
+    calibrate,
+    evaluate,
+    compare,
+    inspect,
+    bench,
+    train,
+    qat,
+    doctor,
+    advise,
+    cache,
+):
     app.command()(_command)
 app.add_typer(recipe, name="recipe")
 app.add_typer(zoo, name="zoo")

@@ -1,0 +1,33 @@
+"""Training of float models and of their int8 versions: one loop for both, which can be killed and goes on."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from tinyint.errors import DependencyError
+
+if find_spec("torch") is None or find_spec("lightning_fabric") is None:
+    raise DependencyError(
+        'training needs torch and lightning-fabric, which are not installed: run pip install "tinyint[train]"'
+    )
+
+from tinyint.train.config import TrainingConfig
+from tinyint.train.launch import qat, train
+from tinyint.train.loop import DivergedError
+from tinyint.train.reading import config_keys, dump_config, load_config, parse_config
+from tinyint.train.watch import Evaluation, Outcome, Status, Watcher
+
+__all__ = [
+    "DivergedError",
+    "Evaluation",
+    "Outcome",
+    "Status",
+    "TrainingConfig",
+    "Watcher",
+    "config_keys",
+    "dump_config",
+    "load_config",
+    "parse_config",
+    "qat",
+    "train",
+]

@@ -1,0 +1,153 @@
+"""What a training run is: the keys of its config file, each with its meaning."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from tinyint.qat.settings import QatSettings
+from tinyint.recipe import Recipe
+
+__all__ = [
+    "Augmentation",
+    "DataPart",
+    "LossPart",
+    "ModelPart",
+    "OptimizerPart",
+    "QuantizationPart",
+    "SchedulePart",
+    "TrainingConfig",
+]
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+Interval = Annotated[int, Field(strict=True, ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _as_source(value: Any) -> Any:
+    return {"source": value} if isinstance(value, str) else value
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelPart(_Part):
+    source: str = Field(
+        min_length=1,
+        description="a network of the zoo, package.module:function that returns an nn.Module, or an ONNX file",
+    )
+    arguments: dict[str, Any] = Field({}, description="keyword arguments of the network or function")
+    input: tuple[Count, ...] | None = Field(
+        None, description="shape of one sample without batch axis, such as [3, 224, 224]; not for ONNX files"
+    )
+
+
+class Augmentation(_Part):
+    flip: bool = Field(False, description="mirror half of the images from left to right")
+    shift: int = Field(0, ge=0, description="move images by up to so many pixels, the border repeated")
+    noise: float = Field(0.0, ge=0, description="standard deviation of the Gaussian noise added to the input")
+
+
+class DataPart(_Part):
+    train: str = Field(
+        min_length=1,
+        description="a folder of class folders, a list file, .npy, .npz, or package.module:function",
+    )
+    val: str | None = Field(None, description="the same, for the evaluation; without it none takes place")
+    preprocessing: str | dict[str, Any] | None = Field(
+        None, description="how image files become inputs: a YAML file, or its keys"
+    )
+    augment: Augmentation = Field(Augmentation(), description="changes to the training samples")
+
+
+class OptimizerPart(_Part):
+    name: Literal["sgd", "adamw"] = Field("sgd", description="stochastic gradient descent, or AdamW")
+    learning_rate: float = Field(0.01, gt=0, description="at the peak; a tenth or less of it for QAT")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd; AdamW's first beta")
+    weight_decay: float = Field(1e-4, ge=0, description="of tensors with two axes or more")
+
+
+class SchedulePart(_Part):
+    name: Literal["cosine", "step", "constant"] = Field("cosine", description="how the learning rate falls")
+    warmup: Interval = Field(0, description="iterations over which it rises to the peak first")
+    step: Interval = Field(0, description="with step: iterations between two falls")
+    factor: float = Field(0.1, gt=0, lt=1, description="with step: what each fall multiplies it by")
+
+    @model_validator(mode="after")
+    def _has_steps(self) -> Self:
+        if self.name == "step" and self.step == 0:
+            raise ValueError("`name: step` needs `step`, the iterations between two falls")
+        return self
+
+
+class LossPart(_Part):
+    label_smoothing: Share = Field(0.0, description="of the cross entropy")
+    ignore_label: int | None = Field(None, description="the label of what is not learned, such as 255")
+    teacher: bool = Field(
+        False, description="learn from the outputs of the float model as well (QAT of an ONNX file)"
+    )
+    teacher_loss: Literal["relative", "kl"] = Field(
+        "relative",
+        description="power of the difference to the teacher's outputs over theirs, or the divergence of softmaxes",
+    )
+    teacher_share: Share = Field(1.0, description="of the teacher in the loss; with 1 no labels are needed")
+    temperature: float = Field(1.0, gt=0, description="with kl: divides both outputs before the softmax")
+
+    @property
+    def needs_labels(self) -> bool:
+        return not self.teacher or self.teacher_share < 1
+
+
+class QuantizationPart(_Part):
+    recipe: str | dict[str, Any] = Field("default", description="a preset, a YAML file, or a recipe's keys")
+    set: tuple[str, ...] = Field(
+        (), description="changes to the recipe, such as weights.granularity=per_tensor"
+    )
+    target: str | None = Field(None, description="what the int8 model is for; by default this machine")
+    training: QatSettings = Field(QatSettings(), description="how ranges behave in training")
+
+    @model_validator(mode="after")
+    def _has_one_teacher(self) -> Self:
+        if self.training.teacher:
+            raise ValueError("the teacher is asked for by `loss.teacher: true`; remove training.teacher")
+        return self
+
+    def resolved(self) -> Recipe:
+        """The recipe, changes applied. Raises RecipeError."""
+        found = Recipe.load(self.recipe) if isinstance(self.recipe, str) else Recipe.parse(self.recipe)
+        return found.with_settings(self.set)
+
+
+class TrainingConfig(_Part):
+    """A training run. `batch_size` is that of all devices together, so that their number changes no result."""
+
+    model: Annotated[ModelPart, BeforeValidator(_as_source)] = Field(description="what is trained")
+    data: DataPart = Field(description="what it is trained and measured on")
+    optimizer: OptimizerPart = Field(OptimizerPart(), description="how weights follow gradients")
+    schedule: SchedulePart = Field(SchedulePart(), description="the learning rate over the iterations")
+    loss: LossPart = Field(LossPart(), description="what is minimized")
+    quantization: QuantizationPart = Field(QuantizationPart(), description="of `tinyint qat` only")
+    iters: Count = Field(1000, description="iterations: batches that the weights follow")
+    batch_size: Count = Field(32, description="samples in a batch, over all devices")
+    save_dir: str = Field("output", min_length=1, description="directory of checkpoint and best_model/")
+    workers: Interval = Field(
+        0, description="processes that read data, per device; 0 reads in the training process"
+    )
+    save_interval: Interval = Field(500, description="iterations between checkpoints; 0: at the end only")
+    log_interval: Count = Field(10, description="iterations between two lines of progress")
+    eval_interval: Interval = Field(500, description="iterations between evaluations; 0: at the end only")
+    seed: Interval = Field(0, description="of first weights, order of the data, augmentation and dropout")
+    devices: Count = Field(1, description="GPUs, or processes where there is none")
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="kind of device")
+    precision: Literal["32", "bf16-mixed", "16-mixed"] = Field(
+        "32", description="32 bits, or mixed precision"
+    )
+    tensorboard: bool = Field(False, description="write curves to save_dir/tensorboard")
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if self.batch_size % self.devices:
+            raise ValueError(f"batch_size {self.batch_size} is no multiple of the {self.devices} devices")
+        return self

@@ -1,0 +1,260 @@
+"""From a config to a finished run: in this process, in one per device, or as one of those that torchrun started."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
+from torch import multiprocessing
+from torch.multiprocessing.spawn import ProcessRaisedException
+
+from tinyint.calibrate import CalibrationRecord, calibrate
+from tinyint.data import input_specs, open_data
+from tinyint.errors import ModelError, OutputError, TinyintError
+from tinyint.graph.prepare import prepare_float
+from tinyint.train.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint, prepare_directory
+from tinyint.train.config import TrainingConfig
+from tinyint.train.curves import Curves, require_tensorboard
+from tinyint.train.data import open_items, preprocessing_of
+from tinyint.train.loop import Trainer
+from tinyint.train.reading import parse_config
+from tinyint.train.subject import Subject, float_graph, float_subject, qat_subject
+from tinyint.train.synced_norm import synchronize
+from tinyint.train.watch import Outcome, Silent, Watcher
+
+__all__ = ["qat", "train"]
+
+RECORD = "float.calibration.npz"
+
+# On import, because the processes that Fabric starts announce themselves before they call anything of ours.
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+
+_FREE_ON_RESUME = {
+    "save_dir",
+    "workers",
+    "save_interval",
+    "log_interval",
+    "eval_interval",
+    "tensorboard",
+    "devices",
+}
+
+
+def train(config: TrainingConfig, *, resume: bool = False, watcher: Watcher | None = None) -> Outcome | None:
+    """Trains the float model of `config`; checkpoint and best_model/ appear in its save_dir.
+
+    With `resume` the run goes on from the checkpoint there, if there is one. Started by torchrun, the devices are its
+    processes, and all but the first return None. Raises any TinyintError; what was saved before is kept then.
+    """
+    return _launch(_Job(config, None, resume, watcher or Silent()))
+
+
+def qat(
+    config: TrainingConfig,
+    model_path: str | Path | None = None,
+    *,
+    resume: bool = False,
+    watcher: Watcher | None = None,
+) -> Outcome | None:
+    """Trains the float model at `model_path`, or the ONNX file of the config, with fake quantization; else as `train`.
+
+    `model_path` is an ONNX file, or the best_model/ directory of a float training. best_model/ gets the int8 model,
+    held against the trained module in its runtime, and the float model with the trained weights.
+    """
+    return _launch(_Job(config, str(model_path or config.model.source), resume, watcher or Silent()))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """`quantize`: the model that is trained with fake quantization; None: float training."""
+
+    config: TrainingConfig
+    quantize: str | None
+    resume: bool
+    watcher: Watcher
+
+    def subject(self, fabric: Fabric) -> Subject:
+        if self.quantize is None:
+            return float_subject(self.config)
+        record = Path(self.config.save_dir) / RECORD
+        if fabric.is_global_zero and not (self.resume and record.exists()):
+            _calibrate(self, self.quantize, record)
+        fabric.barrier()
+        return qat_subject(self.config, self.quantize, CalibrationRecord.load(record))
+
+
+def _calibrate(job: _Job, path: str, record: Path) -> None:
+    """What the ranges start from: the first samples of the training data, as they are."""
+    prepared, fingerprint = prepare_float(float_graph(path), path)
+    data = open_data(
+        job.config.data.train,
+        input_specs(prepared),
+        preprocessing_of(job.config.data.preprocessing),
+        limit=job.config.quantization.resolved().samples,
+    )
+    calibrate(prepared, data, fingerprint=fingerprint).save(record)
+
+
+def _launch(job: _Job) -> Outcome | None:
+    config = job.config
+    if config.tensorboard:
+        require_tensorboard()
+    _check_directory(Path(config.save_dir), job.resume)
+    external = TorchElasticEnvironment.detect()
+    if not external and config.devices == 1:
+        fabric = _fabric(config, 1, "auto")
+        fabric.launch()
+        return _work(fabric, job)
+    if external:
+        fabric = _fabric(config, int(os.environ["LOCAL_WORLD_SIZE"]), _distributed("popen"))
+        fabric.launch()
+        return _work(fabric, job)
+    told = multiprocessing.get_context("spawn").SimpleQueue()
+    with _environment_kept():
+        fabric = _fabric(config, config.devices, _distributed("spawn"))
+        try:
+            fabric.launch(partial(_tell, job=job, told=told))
+        except ProcessRaisedException:
+            if told.empty():
+                raise
+    result = told.get()
+    if isinstance(result, TinyintError):
+        raise result
+    assert isinstance(result, Outcome)
+    return result
+
+
+def _fabric(config: TrainingConfig, devices: int, strategy: Any) -> Fabric:
+    precision: Any = "32-true" if config.precision == "32" else config.precision
+    nodes = int(os.environ.get("GROUP_WORLD_SIZE", "1")) if strategy != "auto" else 1
+    try:
+        return Fabric(
+            accelerator=config.accelerator,
+            devices=devices,
+            num_nodes=nodes,
+            strategy=strategy,
+            precision=precision,
+        )
+    except (RuntimeError, ValueError) as error:  # Fabric's MisconfigurationException among them
+        raise ModelError(
+            f"cannot train on {devices} device(s) of kind {config.accelerator!r} in precision {config.precision!r}: "
+            f"{error}"
+        ) from error
+
+
+def _distributed(start: Any) -> DDPStrategy:
+    return DDPStrategy(start_method=start, broadcast_buffers=False)  # every rank computes the same ones
+
+
+def _tell(fabric: Fabric, job: _Job, told: Any) -> None:
+    """Sends the outcome, or the user's mistake, to the process that waits for it."""
+    try:
+        outcome = _work(fabric, job)
+    except TinyintError as error:
+        told.put(error)
+        raise
+    if outcome is not None:
+        told.put(outcome)
+
+
+def _work(fabric: Fabric, job: _Job) -> Outcome | None:
+    config, watcher = job.config, job.watcher
+    subject = job.subject(fabric)
+    start = _starting_point(job, subject)
+    first = fabric.is_global_zero
+    if first and start is not None:
+        watcher.notice(f"going on from iteration {start.iteration} of {config.iters}")
+    preprocessing = preprocessing_of(config.data.preprocessing)
+    items, notices = open_items(config.data.train, subject.inputs, preprocessing)
+    val = None
+    if config.data.val is not None:
+        val, more = open_items(config.data.val, subject.inputs, preprocessing)
+        notices = (*notices, *more)
+    for notice in dict.fromkeys(notices if first else ()):
+        watcher.notice(notice)
+    if fabric.world_size > 1:
+        synchronize(subject.module)
+    if config.tensorboard and first:
+        watcher = Curves(watcher, Path(config.save_dir) / "tensorboard", start.iteration if start else 0)
+    try:
+        with _repeatable(), warnings.catch_warnings():
+            # of DDP in torch 2.13, whose successor of that option earlier ones do not know
+            warnings.filterwarnings("ignore", message=".*broadcast_buffers", category=FutureWarning)
+            outcome = Trainer(
+                fabric=fabric,
+                config=config,
+                subject=subject,
+                train=items,
+                val=val,
+                watcher=watcher,
+                start=start,
+            ).run()
+    finally:
+        watcher.close()
+    return outcome if first else None
+
+
+def _check_directory(directory: Path, resume: bool) -> None:
+    if int(os.environ.get("RANK", "0")) == 0:
+        prepare_directory(directory)
+        if not resume and (directory / CHECKPOINT).exists():
+            raise OutputError(
+                f"'{directory}' holds the checkpoint of an earlier run: go on with it (--resume), choose another "
+                f"save_dir, or delete {directory / CHECKPOINT}"
+            )
+
+
+def _starting_point(job: _Job, subject: Subject) -> Checkpoint | None:
+    """The checkpoint to go on from. Raises ModelError if it is of another model or recipe."""
+    found = load_checkpoint(Path(job.config.save_dir)) if job.resume else None
+    if found is None:
+        return None
+    if found.identity != subject.identity:
+        raise ModelError(
+            f"the checkpoint in '{job.config.save_dir}' is of the {found.identity}, this run is the "
+            f"{subject.identity}: choose another save_dir, or delete the checkpoint"
+        )
+    before = parse_config(yaml.safe_load(found.config)).model_dump()
+    now = job.config.model_dump()
+    changed = sorted(key for key in now if now[key] != before[key] and key not in _FREE_ON_RESUME)
+    if changed:
+        job.watcher.notice(
+            f"these keys have changed since the checkpoint, so the run is not the one that was interrupted: "
+            f"{', '.join(changed)}"
+        )
+    return found
+
+
+@contextmanager
+def _repeatable() -> Iterator[None]:
+    """cuDNN's kernels are chosen by shape and not by speed on the day; bits repeat on one kind of device."""
+    backend: Any = torch.backends.cudnn
+    before = backend.deterministic, backend.benchmark
+    backend.deterministic, backend.benchmark = True, False
+    try:
+        yield
+    finally:
+        backend.deterministic, backend.benchmark = before
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Fabric leaves the address of its processes in the environment, where a second run would find it."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - set(before):
+            del os.environ[name]

@@ -1,0 +1,323 @@
+"""The training loop: one for float training and QAT, for one device and several."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import math
+import random
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from tinyint.errors import DataError, ModelError, TinyintError
+from tinyint.graph.io import atomic_write
+from tinyint.train.checkpoint import Checkpoint, save_checkpoint
+from tinyint.train.config import TrainingConfig
+from tinyint.train.data import Batch, InOrder, Items, LabelCheck, Shuffled, Slices, read_batches
+from tinyint.train.objective import Objective, logits_of, tensors_of
+from tinyint.train.reading import dump_config
+from tinyint.train.schedule import learning_rate, make_optimizer
+from tinyint.train.subject import Subject
+from tinyint.train.watch import Evaluation, Outcome, Status, Watcher
+
+__all__ = ["BEST_MODEL", "DivergedError", "Trainer"]
+
+BEST_MODEL = "best_model"
+_SHOWN = 64  # samples on which an int8 model is held against the module
+_PROBED = 2  # samples; one would hide a batch axis that is fixed
+
+
+class DivergedError(TinyintError):
+    """The loss or a weight became NaN or infinite; the last checkpoint and the best model are as they were."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trainer:
+    """`start`: the checkpoint to go on from, if any."""
+
+    fabric: Fabric
+    config: TrainingConfig
+    subject: Subject
+    train: Items
+    val: Items | None
+    watcher: Watcher
+    start: Checkpoint | None
+
+    def run(self) -> Outcome:
+        """Trains to the end. Raises DataError, ModelError, OutputError, DivergedError."""
+        with _random_numbers_kept():
+            return _Run(self).run()
+
+
+class _Run:
+    """The state of a run; see `Trainer`."""
+
+    def __init__(self, given: Trainer) -> None:
+        self.given, self.config, self.fabric = given, given.config, given.fabric
+        self.module, self.objective = given.subject.module, Objective(given.config.loss)
+        self.directory = Path(given.config.save_dir)
+        self.teacher = given.subject.teacher
+        if self.teacher is not None:
+            self.teacher = self.fabric.to_device(self.teacher.eval().requires_grad_(False))
+        self.check = self._probe()
+        self.optimizer_of_torch = make_optimizer(self.module, self.config.optimizer)
+        self.model, self.optimizer = self.fabric.setup(self.module, self.optimizer_of_torch)
+        self.best: Evaluation | None = None
+        self.done = self._restore(given.start) if given.start else 0
+        self.sum, self.summed = torch.zeros((), device=self.fabric.device), 0
+        self.mean_loss = math.nan
+
+    def run(self) -> Outcome:
+        began, first, config = time.monotonic(), self.done, self.config
+        mark = (began, first)
+        for batch in self._batches(first):
+            self._step(batch)
+            if self.done % config.log_interval == 0 or self.done == config.iters:
+                mark = self._report(began, first, mark)
+            if config.eval_interval and self.done % config.eval_interval == 0:
+                self._evaluate()
+            if config.save_interval and self.done % config.save_interval == 0:
+                self._save()
+        if first < config.iters:
+            if not config.eval_interval or config.iters % config.eval_interval:
+                self._evaluate()
+            if self.given.val is None:
+                self._require_finite()
+                self._write_best({"iteration": self.done, "loss": self.mean_loss})
+            if not config.save_interval or config.iters % config.save_interval:
+                self._save()
+        return Outcome(
+            best_model=str(self.directory / BEST_MODEL),
+            best=self.best,
+            iterations=config.iters,
+            resumed_at=first,
+            loss=self.mean_loss,
+            seconds=time.monotonic() - began,
+            proof=self._proof(),
+        )
+
+    def _proof(self) -> dict[str, Any] | None:
+        metrics = json.loads((self.directory / BEST_MODEL / "metrics.json").read_text(encoding="utf-8"))
+        proof: dict[str, Any] | None = metrics.get("proof")
+        return proof
+
+    def _batches(self, first: int) -> Iterator[Batch]:
+        config = self.config
+        stream = Shuffled(self.given.train, config.seed, config.data.augment)
+        fabric = self.fabric
+        slices = Slices(first, config.iters, config.batch_size, fabric.global_rank, fabric.world_size)
+        return read_batches(stream, slices, config.workers, check=self.check)
+
+    def _step(self, batch: Batch) -> None:
+        config = self.config
+        rate = learning_rate(self.done, config.iters, config.optimizer.learning_rate, config.schedule)
+        for group in self.optimizer_of_torch.param_groups:
+            group["lr"] = rate
+        _seed(config.seed, self.done, self.fabric.global_rank)
+        self.model.train()
+        inputs, labels = self._on_device(batch)
+        loss = self.objective.loss(self.model(*inputs), labels, self._taught(inputs))
+        self.fabric.backward(loss)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.sum, self.summed = self.sum + loss.detach(), self.summed + 1
+        self.done += 1
+
+    def _report(self, began: float, first: int, mark: tuple[float, int]) -> tuple[float, int]:
+        self.mean_loss = float(self._reduced(self.sum, "mean")) / max(self.summed, 1)
+        self.sum, self.summed = torch.zeros_like(self.sum), 0
+        if not math.isfinite(self.mean_loss):
+            self._diverged()
+        now, config = time.monotonic(), self.config
+        since, before = mark
+        if self.fabric.is_global_zero:
+            status = Status(
+                iteration=self.done,
+                iters=config.iters,
+                loss=self.mean_loss,
+                learning_rate=self.optimizer_of_torch.param_groups[0]["lr"],
+                samples_per_second=(self.done - before) * config.batch_size / max(now - since, 1e-9),
+                seconds_left=(config.iters - self.done) * (now - began) / (self.done - first),
+            )
+            self.given.watcher.status(status)
+        return now, self.done
+
+    @torch.no_grad()
+    def _evaluate(self) -> None:
+        """On all validation data, in 32 bits as the exported model computes; keeps the model if it is the best."""
+        if self.given.val is None:
+            return
+        self._require_finite()
+        self.module.eval()
+        count, size = len(self.given.val), self.config.batch_size
+        fabric = self.fabric
+        slices = Slices(0, -(-count // size), size, fabric.global_rank, fabric.world_size, end=count)
+        sums = torch.zeros(4, dtype=torch.float64)
+        for batch in read_batches(InOrder(self.given.val), slices, self.config.workers, check=self.check):
+            inputs, labels = self._on_device(batch)
+            outputs, targets = self.module(*inputs), self._taught(inputs)
+            loss = float(self.objective.loss(outputs, labels, targets))
+            sums[:2] += torch.tensor([loss * batch.samples, batch.samples])
+            sums[2:] += self.objective.decisions(outputs, labels, targets).cpu()
+        sums = self._reduced(fabric.to_device(sums.float()), "sum")
+        loss_sum, samples, right, decisions = sums.tolist()
+        value = self.objective.value(loss_sum / samples, right, decisions)
+        found = Evaluation(
+            iteration=self.done,
+            loss=loss_sum / samples,
+            metric=self.objective.metric,
+            value=value,
+            best=self.best is None or value > self.best.value,
+        )
+        if found.best:
+            self.best = found
+            self._write_best({"iteration": found.iteration, "loss": found.loss, found.metric: found.value})
+        if self.fabric.is_global_zero:
+            self.given.watcher.evaluation(found)
+
+    def _write_best(self, metrics: Mapping[str, Any]) -> None:
+        if self.fabric.is_global_zero:
+            directory = self.directory / BEST_MODEL
+            directory.mkdir(exist_ok=True)
+            training = self.module.training
+            items = self.given.train if self.given.val is None else self.given.val
+            shown = (items[i] for i in range(min(len(items), _SHOWN)))
+            metrics = {**metrics, **self.given.subject.write(directory, shown)}
+            self.module.train(training)
+            with atomic_write(directory / "metrics.json") as temporary:
+                temporary.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        self.fabric.barrier()
+
+    def _save(self) -> None:
+        self._require_finite()
+        if not self.fabric.is_global_zero:
+            return
+        checkpoint = Checkpoint(
+            iteration=self.done,
+            identity=self.given.subject.identity,
+            config=dump_config(self.config),
+            module=self.module.state_dict(),
+            optimizer=self.optimizer_of_torch.state_dict(),
+            precision=self.fabric.strategy.precision.state_dict(),
+            best=dataclasses.asdict(self.best) if self.best else None,
+        )
+        save_checkpoint(checkpoint, self.directory)
+
+    def _restore(self, checkpoint: Checkpoint) -> int:
+        try:
+            self.module.load_state_dict(checkpoint.module)
+            self.optimizer_of_torch.load_state_dict(dict(checkpoint.optimizer))
+        except (RuntimeError, ValueError, KeyError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ModelError(
+                f"the checkpoint in '{self.directory}' does not fit this run: {reason}; choose another save_dir"
+            ) from None
+        self.fabric.strategy.precision.load_state_dict(dict(checkpoint.precision))
+        self.best = Evaluation(**checkpoint.best) if checkpoint.best else None
+        return checkpoint.iteration
+
+    def _require_finite(self) -> None:
+        """Raises DivergedError, on all devices alike."""
+        finite = torch.stack([torch.isfinite(p).all() for p in self.module.parameters()]).all()
+        finite = finite & torch.isfinite(self.sum)
+        if float(self._reduced(finite.float(), "mean")) < 1:
+            self._diverged()
+
+    def _reduced(self, tensor: Tensor, how: str) -> Tensor:
+        """The mean or sum over all devices."""
+        result = self.fabric.all_reduce(tensor, reduce_op=how)
+        assert isinstance(result, Tensor)
+        return result
+
+    def _diverged(self) -> None:
+        rate = self.optimizer_of_torch.param_groups[0]["lr"]
+        raise DivergedError(
+            f"the loss became NaN or infinite by iteration {self.done}, at a learning rate of {rate:.3g}; the last "
+            f"checkpoint and best model in '{self.directory}' are kept as they were. Lower optimizer.learning_rate or "
+            "add schedule.warmup, then go on with --resume"
+        )
+
+    @torch.no_grad()
+    def _taught(self, inputs: list[Tensor]) -> Any:
+        return None if self.teacher is None else self.teacher(*inputs)
+
+    def _on_device(self, batch: Batch) -> tuple[list[Tensor], Tensor | None]:
+        inputs = [self.fabric.to_device(batch.inputs[spec.name]) for spec in self.given.subject.inputs]
+        return inputs, None if batch.labels is None else self.fabric.to_device(batch.labels)
+
+    def _probe(self) -> LabelCheck:
+        """Runs the first samples, so that a model and data that do not fit are seen now; says what labels must be."""
+        options = self.config.loss
+        items, needed = self.given.train, options.needs_labels
+        slices = Slices(0, 1, min(_PROBED, self.config.batch_size), end=len(items))
+        no_check = LabelCheck(needed=False, classes=0)
+        batch = next(iter(read_batches(InOrder(items), slices, 0, check=no_check)))
+        self.fabric.to_device(self.module)
+        self.module.eval()
+        inputs, _ = self._on_device(batch)
+        try:
+            outputs = self.module(*inputs)
+        except (RuntimeError, IndexError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            shapes = {name: list(tensor.shape) for name, tensor in batch.inputs.items()}
+            raise DataError(f"the model fails on a batch of the training data, {shapes}: {reason}") from error
+        used = self._used(outputs)
+        if not any(tensor.requires_grad for tensor in used):
+            raise ModelError(
+                "no gradient reaches the model's weights from its output: an operator without gradient (such as "
+                "ArgMax, Round or Cast) stands before it; export the model with the logits as output"
+            )
+        self._exclude_unused(inputs)
+        check = LabelCheck(
+            needed=needed, classes=used[0].shape[1] if needed else 0, ignored=options.ignore_label
+        )
+        if needed:
+            check(items[0])
+        return check
+
+    def _used(self, outputs: Any) -> list[Tensor]:
+        """The outputs that the loss depends on."""
+        if self.objective.needs_logits:
+            return [logits_of(outputs)]
+        return [tensor for tensor in tensors_of(outputs) if tensor.is_floating_point()]
+
+    def _exclude_unused(self, inputs: list[Tensor]) -> None:
+        """Parameters that no gradient reaches are not trained; with several devices each would be waited for."""
+        if self.fabric.world_size == 1:
+            return
+        trial = copy.deepcopy(self.module).train()
+        total = torch.stack([tensor.float().sum() for tensor in self._used(trial(*inputs))]).sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        for own, tried in zip(self.module.parameters(), trial.parameters(), strict=True):
+            if tried.grad is None:
+                own.requires_grad_(False)
+
+
+def _seed(seed: int, iteration: int, rank: int) -> None:
+    """Random numbers are a function of the position, so that a run which is resumed draws the same ones."""
+    number = int(np.random.SeedSequence((seed, 2, iteration, rank)).generate_state(1)[0])
+    random.seed(number)
+    np.random.seed(number)  # noqa: NPY002  the user's modules may draw from it
+    torch.manual_seed(number)
+
+
+@contextmanager
+def _random_numbers_kept() -> Iterator[None]:
+    """Afterwards the process draws the numbers that it would have drawn."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002

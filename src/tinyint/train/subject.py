@@ -1,0 +1,194 @@
+"""What is trained: a module, what it takes, and how the result becomes a file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch import nn
+
+from tinyint.calibrate import CalibrationRecord
+from tinyint.data import Sample, input_specs
+from tinyint.errors import ModelError, RecipeError
+from tinyint.graph.io import is_quantized, model_fingerprint, save_model
+from tinyint.loading import load
+from tinyint.qat import GraphModule, to_torch
+from tinyint.qat.export import export as export_int8
+from tinyint.qat.export import to_float
+from tinyint.qat.prepare import prepare
+from tinyint.runtimes.base import TensorSpec
+from tinyint.train.config import TrainingConfig
+from tinyint.train.proof import prove
+from tinyint.zoo import MODELS, export
+
+__all__ = ["FLOAT_FILE", "MODEL_FILE", "Subject", "float_graph", "float_subject", "qat_subject"]
+
+MODEL_FILE = "model.onnx"
+FLOAT_FILE = "float.onnx"  # of QAT: the trained weights before they were quantized
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Subject:
+    """`identity` says in words, with a digest, what is trained.
+
+    `write` puts the model's files into a directory, and may hold them against samples; it returns what it found.
+    """
+
+    module: nn.Module
+    inputs: tuple[TensorSpec, ...]
+    identity: str
+    write: Callable[[Path, Iterable[Sample]], dict[str, Any]]
+    teacher: nn.Module | None = None
+
+
+def float_subject(config: TrainingConfig) -> Subject:
+    """The float model of the config: of the zoo, of a function, or an ONNX file.
+
+    Raises ModelError; RecipeError for a config that does not go with the model.
+    """
+    if config.loss.teacher:
+        raise RecipeError("loss.teacher is for `tinyint qat`, where the float model teaches; set it to false")
+    source = config.model.source
+    if source in MODELS:
+        return _of_zoo(config, source)
+    if ":" in source and not Path(source).exists():
+        return _of_function(config, source)
+    return _of_graph(source)
+
+
+def _of_zoo(config: TrainingConfig, name: str) -> Subject:
+    size = MODELS[name].size
+    shape = config.model.input or (3, size, size)
+    if len(shape) != 3 or shape[1] != shape[2]:
+        raise RecipeError(f"model.input is {list(shape)}; {name} takes [channels, size, size]")
+    arguments = {"in_channels": shape[0]} | config.model.arguments
+    module = _seeded(MODELS[name].builder, arguments, f"the zoo's {name}", config.seed)
+    return Subject(
+        module=module,
+        inputs=(TensorSpec(name="input", dtype=np.dtype(np.float32), shape=(None, *shape)),),
+        identity=_identity(f"float training of {name}", arguments, module),
+        write=_writer(lambda path: export(module, path, size=shape[1])),
+    )
+
+
+def _of_function(config: TrainingConfig, spec: str) -> Subject:
+    if config.model.input is None:
+        raise RecipeError(
+            f"model.input is missing: the shape of one sample that {spec} takes, such as [3, 224, 224]"
+        )
+    module = _seeded(_function(spec), config.model.arguments, spec, config.seed)
+    shape = config.model.input
+    name = next(iter(inspect.signature(module.forward).parameters), "input")
+    example = torch.zeros(2, *shape)
+    return Subject(
+        module=module,
+        inputs=(TensorSpec(name=name, dtype=np.dtype(np.float32), shape=(None, *shape)),),
+        identity=_identity(f"float training of {spec}", config.model.arguments, module),
+        write=_writer(lambda path: save_model(load(module, (example,)), path)),
+    )
+
+
+def _of_graph(path: str) -> Subject:
+    model = float_graph(path)
+    module = to_torch(model)
+    return Subject(
+        module=module,
+        inputs=input_specs(model),
+        identity=f"float training of a model ({model_fingerprint(model)[:12]})",
+        write=_writer(lambda path: save_model(with_weights(model, module), path)),
+    )
+
+
+def qat_subject(config: TrainingConfig, path: str, record: CalibrationRecord) -> Subject:
+    """The float model at `path` with fake quantization. Raises ModelError, RecipeError, TargetError, RecordError."""
+    model = float_graph(path)
+    recipe, part = config.quantization.resolved(), config.quantization
+    settings = part.training.model_copy(update={"teacher": config.loss.teacher})
+    module = prepare(model, record, recipe=recipe, target=part.target, settings=settings)
+    asked = json.dumps([recipe.dump(), module.origin.target.name, part.training.model_dump(mode="json")])
+
+    def write(directory: Path, samples: Iterable[Sample]) -> dict[str, Any]:
+        save_model(to_float(module), directory / FLOAT_FILE)
+        save_model(export_int8(module), directory / MODEL_FILE)
+        return {"proof": prove(module, directory / MODEL_FILE, samples)}
+
+    return Subject(
+        module=module,
+        inputs=input_specs(model),
+        identity=f"QAT of a model ({module.origin.fingerprint[:12]}) with recipe {recipe.name} for "
+        f"{module.origin.target.name} ({hashlib.sha256(asked.encode()).hexdigest()[:12]})",
+        write=write,
+        teacher=module.teacher if config.loss.teacher else None,
+    )
+
+
+def float_graph(path: str | Path) -> ir.Model:
+    """The graph at `path`, a file or a best_model/ directory. Raises ModelError, also for an int8 one."""
+    inside = Path(path) / MODEL_FILE
+    model = load(inside if inside.is_file() else path)
+    if is_quantized(model):
+        raise ModelError(f"'{path}' is quantized already; training starts from the float model")
+    return model
+
+
+def with_weights(model: ir.Model, module: GraphModule) -> ir.Model:
+    """The graph with the weights and statistics that the module has now; the one given is left as it is."""
+    result = model.clone()
+    state = module.state_dict()
+    for name, path in module.paths.items():
+        value = result.graph.initializers.get(name)
+        if value is not None and path in state:
+            value.const_value = ir.tensor(state[path].detach().cpu().numpy().copy(), name=name)
+    return result
+
+
+def _writer(save: Callable[[Path], object]) -> Callable[[Path, Iterable[Sample]], dict[str, Any]]:
+    def write(directory: Path, _: Iterable[Sample]) -> dict[str, Any]:
+        save(directory / MODEL_FILE)
+        return {}
+
+    return write
+
+
+def _seeded(function: Callable[..., Any], arguments: Mapping[str, Any], what: str, seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            module = function(**arguments)
+        except TypeError as error:
+            raise RecipeError(f"model.arguments {dict(arguments)} do not go with {what}: {error}") from error
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"{what} returned a {type(module).__name__}; expected an nn.Module")
+    return module
+
+
+def _function(spec: str) -> Callable[..., Any]:
+    """What `package.module:function` names, looked up from the working directory first. Raises ModelError."""
+    module_name, _, name = spec.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except ImportError as error:
+        raise ModelError(f"model.source {spec}: importing {module_name} failed: {error}") from error
+    except AttributeError:
+        raise ModelError(f"model.source {spec}: the module {module_name} has no {name!r}") from None
+    if not callable(found):
+        raise ModelError(f"model.source {spec} is a {type(found).__name__}, not a function")
+    return found  # type: ignore[no-any-return]
+
+
+def _identity(what: str, arguments: Mapping[str, Any], module: nn.Module) -> str:
+    shapes = [(name, list(tensor.shape)) for name, tensor in module.state_dict().items()]
+    text = json.dumps([dict(arguments), shapes], sort_keys=True, default=str)
+    return f"{what} ({hashlib.sha256(text.encode()).hexdigest()[:12]})"

@@ -1,0 +1,83 @@
+"""How a run tells where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+__all__ = ["Evaluation", "Outcome", "Silent", "Status", "Watcher"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """Where the run stands after `iteration` of `iters`; `loss` is the mean since the last status."""
+
+    iteration: int
+    iters: int
+    loss: float
+    learning_rate: float
+    samples_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What the evaluation after `iteration` found; `metric` is the name of `value`, a share of 0 to 1."""
+
+    iteration: int
+    loss: float
+    metric: str
+    value: float
+    best: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A finished run.
+
+    * `best_model`: the directory with model.onnx and metrics.json
+    * `best`: the evaluation of that model, None if there were no data for one
+    * `resumed_at`: the iteration at which this run went on, 0 for a new one
+    * `proof`: of a quantized model, what its runtime makes of it
+    """
+
+    best_model: str
+    best: Evaluation | None
+    iterations: int
+    resumed_at: int
+    loss: float
+    seconds: float
+    proof: Mapping[str, Any] | None = None
+
+
+class Watcher(Protocol):
+    """Must be picklable until the first call: with several devices it is called in another process."""
+
+    def notice(self, message: str) -> None:
+        """A sentence that the user should see."""
+        ...
+
+    def status(self, status: Status) -> None: ...
+
+    def evaluation(self, evaluation: Evaluation) -> None: ...
+
+    def close(self) -> None:
+        """The run has ended, in whatever way."""
+        ...
+
+
+class Silent:
+    """Tells nobody."""
+
+    def notice(self, message: str) -> None:
+        pass
+
+    def status(self, status: Status) -> None:
+        pass
+
+    def evaluation(self, evaluation: Evaluation) -> None:
+        pass
+
+    def close(self) -> None:
+        pass

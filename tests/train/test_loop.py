@@ -1,0 +1,301 @@
+"""Training, stopping and going on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.models import residual
+from tests.train.build import config
+from tinyint.demo import demo_model_path
+from tinyint.errors import DataError, ModelError, OutputError, RecipeError
+from tinyint.graph.io import load_model, save_model
+from tinyint.runtimes import get_runtime
+from tinyint.train import DivergedError, dump_config, train
+from tinyint.train.checkpoint import CHECKPOINT, load_checkpoint
+from tinyint.train.watch import Silent
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*pin_memory.*")
+
+
+class Notes(Silent):
+    def __init__(self):
+        self.notices, self.losses, self.evaluations = [], [], []
+
+    def notice(self, message):
+        self.notices.append(message)
+
+    def status(self, status):
+        self.losses.append(status.loss)
+
+    def evaluation(self, evaluation):
+        self.evaluations.append(evaluation)
+
+
+class Stop(Silent):
+    """Stops the run, as Ctrl-C does, when an iteration has been reached."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def status(self, status):
+        if status.iteration >= self.at:
+            raise KeyboardInterrupt
+
+
+def state_of(folder):
+    found = load_checkpoint(Path(folder))
+    tensors = {f"module.{k}": v for k, v in found.module.items()}
+    for i, entry in found.optimizer["state"].items():
+        tensors |= {f"optimizer.{i}.{k}": v for k, v in entry.items()}
+    return found.iteration, tensors
+
+
+def assert_equal_state(one, other):
+    (iteration, a), (same, b) = state_of(one), state_of(other)
+    assert iteration == same
+    assert a.keys() == b.keys()
+    for name, value in a.items():
+        assert torch.equal(value, b[name]) if isinstance(value, torch.Tensor) else value == b[name], name
+
+
+def test_a_network_learns_and_its_best_model_runs(here):
+    notes = Notes()
+    outcome = train(config(here, iters=60, eval_interval=20, log_interval=20), watcher=notes)
+    assert notes.losses[-1] < 0.7 * notes.losses[0]
+    assert outcome.best.value == max(e.value for e in notes.evaluations) > 0.6
+    metrics = json.loads((Path(outcome.best_model) / "metrics.json").read_text())
+    assert metrics["top1"] == outcome.best.value
+    session = get_runtime("onnxruntime").open(Path(outcome.best_model) / "model.onnx")
+    with np.load(here / "val.npz") as val:
+        logits = session.run({session.inputs[0].name: val["input"]})["output"]
+        assert (logits.argmax(1) == val["labels"]).mean() == pytest.approx(metrics["top1"])
+
+
+@pytest.mark.parametrize("changes", [{}, {"optimizer__name": "adamw", "workers": 1}], ids=["sgd", "adamw"])
+def test_a_run_that_was_stopped_ends_with_the_same_bits(here, changes):
+    whole, parts = (config(here, save_dir=here / name, **changes) for name in ("whole", "parts"))
+    train(whole)
+    with pytest.raises(KeyboardInterrupt):
+        train(parts, watcher=Stop(6))
+    notes = Notes()
+    outcome = train(parts, resume=True, watcher=notes)
+    assert outcome.resumed_at == 4
+    assert notes.notices == ["going on from iteration 4 of 12"]
+    assert_equal_state(here / "whole", here / "parts")
+    one, other = ((here / name / "best_model/metrics.json").read_text() for name in ("whole", "parts"))
+    assert one == other
+
+
+def test_another_seed_gives_other_weights(here):
+    for seed in (0, 1):
+        train(
+            config(
+                here, save_dir=here / str(seed), seed=seed, data__val="null", model__arguments="{dropout: 0}"
+            )
+        )
+    (_, a), (_, b) = state_of(here / "0"), state_of(here / "1")
+    assert not torch.equal(a["module.0.weight"], b["module.0.weight"])
+
+
+def test_the_process_draws_the_numbers_that_it_would_have_drawn(here):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    train(config(here, iters=2, data__val="null"))
+    assert torch.equal(torch.rand(3), expected)
+
+
+SCRIPT = """
+import sys, yaml
+from tinyint.train import parse_config, train
+import torch
+torch.set_num_threads(1)
+train(parse_config(yaml.safe_load(open(sys.argv[1]))), resume=True)
+"""
+
+
+def test_a_killed_process_goes_on_to_the_same_bits(here):
+    """Killed once a few checkpoints have been written, in whatever it does then. About ten seconds, to import torch."""
+    changes = {"iters": 90, "save_interval": 1, "log_interval": 50, "eval_interval": 0, "data__val": "null"}
+    train(config(here, save_dir=here / "whole", **changes))
+    (here / "run.yaml").write_text(dump_config(config(here, save_dir=here / "parts", **changes)))
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, here / "run.yaml"])
+    while process.poll() is None:
+        found = load_checkpoint(here / "parts")
+        if found is not None and found.iteration > 5:
+            break
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    outcome = train(config(here, save_dir=here / "parts", **changes), resume=True)
+    assert 5 < outcome.resumed_at < 90
+    assert_equal_state(here / "whole", here / "parts")
+    assert [p.name for p in (here / "parts").iterdir() if p.name.endswith(".tmp")] == []
+
+
+def test_a_loss_that_is_not_a_number_stops_and_keeps_what_was_good(here):
+    options = {
+        "model__source": "tests.train.build:explosive",
+        "data__val": "null",
+        "save_interval": 1,
+        "log_interval": 1,
+        "iters": 200,
+        "optimizer__learning_rate": 1e-6,
+        "schedule__warmup": 0,
+    }
+    train(config(here, **options | {"iters": 3}))
+    good = state_of(here / "out")
+    with pytest.raises(DivergedError, match=r"NaN or infinite by iteration .*learning_rate"):
+        train(config(here, **options | {"optimizer__learning_rate": 1e4}), resume=True)
+    iteration, tensors = state_of(here / "out")
+    assert iteration >= good[0]
+    assert all(torch.isfinite(t).all() for t in tensors.values() if isinstance(t, torch.Tensor))
+
+
+def test_a_checkpoint_of_another_model_is_refused(here):
+    train(config(here, iters=2, data__val="null"))
+    with pytest.raises(
+        ModelError, match=r"checkpoint in .* is of the float training of tests.train.build:network"
+    ):
+        train(config(here, model__arguments="{width: 4}"), resume=True)
+
+
+def test_a_checkpoint_is_not_overwritten_unasked(here):
+    train(config(here, iters=2, data__val="null"))
+    with pytest.raises(OutputError, match=r"--resume"):
+        train(config(here, iters=2))
+
+
+def test_changed_keys_are_told(here):
+    train(config(here, iters=2, data__val="null"))
+    notes = Notes()
+    outcome = train(config(here, iters=4, data__val="null", workers=1), resume=True, watcher=notes)
+    assert outcome.resumed_at == 2
+    assert any("changed since the checkpoint" in n and n.endswith(": iters") for n in notes.notices)
+
+
+def test_a_damaged_checkpoint_is_named(here):
+    (here / "out").mkdir()
+    (here / "out" / CHECKPOINT).write_bytes(b"PK\x03\x04 not much")
+    with pytest.raises(ModelError, match=r"cannot read the checkpoint .*checkpoint.pt"):
+        train(config(here), resume=True)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_directory_that_cannot_be_written_is_named_before_training(here):
+    (here / "locked").mkdir(mode=0o500)
+    with pytest.raises(OutputError, match=r"locked"):
+        train(config(here, save_dir=here / "locked"))
+
+
+def test_a_save_dir_that_is_a_file_is_named(here):
+    (here / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot make the directory .*file"):
+        train(config(here, save_dir=here / "file"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "told"),
+    [
+        ({"model__input": "[3, 8, 8]"}, DataError, "shape"),
+        (
+            {"model__arguments": "{classes: 4}"},
+            DataError,
+            "has the label .*, but the model has the classes 0 to 3",
+        ),
+        ({"model__arguments": "{depth: 4}"}, RecipeError, "model.arguments .* do not go with"),
+        ({"model__source": "tests.train.build:none"}, ModelError, "has no 'none'"),
+        ({"model__source": "no.such:one"}, ModelError, "importing no.such failed"),
+        ({"model__source": "tests.train.build:config"}, RecipeError, "do not go with"),
+        ({"model__input": "null"}, RecipeError, "model.input is missing"),
+        (
+            {"model__source": "mobilenet_v2", "model__input": "[1, 8, 9]"},
+            RecipeError,
+            "takes .channels, size, size",
+        ),
+        ({"model__source": "none.onnx"}, ModelError, "none.onnx"),
+        ({"data__train": "none.npz"}, DataError, "do not exist"),
+        ({"loss__teacher": "true"}, RecipeError, "tinyint qat"),
+    ],
+)
+def test_bad_input_is_named_before_training(here, changes, error, told):
+    with pytest.raises(error, match=told):
+        train(config(here, **changes))
+    assert not (here / "out" / CHECKPOINT).exists()
+
+
+def test_an_onnx_file_is_trained_and_keeps_its_names(here):
+    images = np.random.default_rng(0).standard_normal((12, 1, 96, 96)).astype(np.float32)
+    np.savez(here / "few.npz", input=images, labels=np.arange(12) % 10)
+    changes = {
+        "model__source": demo_model_path(),
+        "model__input": "null",
+        "data__train": here / "few.npz",
+        "data__val": "null",
+        "iters": 2,
+        "batch_size": 4,
+    }
+    before = load_model(demo_model_path())
+    outcome = train(config(here, **changes))
+    after = load_model(Path(outcome.best_model) / "model.onnx")
+    assert [v.name for v in after.graph.inputs] == [v.name for v in before.graph.inputs]
+    name = next(n for n, v in before.graph.initializers.items() if len(v.shape) == 4)
+    old, new = (m.graph.initializers[name].const_value.numpy() for m in (before, after))
+    assert old.shape == new.shape
+    assert not np.array_equal(old, new)
+
+
+def test_a_graph_that_ends_in_a_decision_is_refused(here):
+    model = residual()
+    save_model(model, here / "logits.onnx")
+    import onnx
+
+    proto = onnx.load(here / "logits.onnx")
+    proto.graph.node.append(onnx.helper.make_node("ArgMax", [proto.graph.output[0].name], ["chosen"], axis=1))
+    del proto.graph.output[:]
+    proto.graph.output.append(onnx.helper.make_tensor_value_info("chosen", onnx.TensorProto.INT64, None))
+    onnx.save(proto, here / "argmax.onnx")
+    spec = get_runtime("onnxruntime").open(here / "logits.onnx").inputs[0]
+    shape = [dim or 1 for dim in spec.shape][1:]
+    np.savez(here / "x.npz", **{spec.name: np.zeros((4, *shape), np.float32)}, labels=np.zeros(4, np.int64))
+    with pytest.raises(ModelError, match="ArgMax"):
+        train(
+            config(
+                here,
+                model__source=here / "argmax.onnx",
+                model__input="null",
+                data__train=here / "x.npz",
+                data__val="null",
+            )
+        )
+
+
+def test_curves_are_written(here):
+    train(config(here, tensorboard="true", iters=3))
+    assert list((here / "out" / "tensorboard").glob("events.*"))
+
+
+def test_bfloat16_trains_too(here):
+    notes = Notes()
+    train(config(here, precision="bf16-mixed", iters=6, data__val="null"), watcher=notes)
+    exact = Notes()
+    train(config(here, iters=6, data__val="null", save_dir=here / "exact"), watcher=exact)
+    assert notes.losses == pytest.approx(exact.losses, rel=0.05)
+    assert notes.losses != exact.losses
+
+
+def test_a_run_that_is_complete_says_so_and_changes_nothing(here):
+    train(config(here, iters=3))
+    before = time.time_ns()
+    outcome = train(config(here, iters=3), resume=True)
+    assert outcome.resumed_at == 3
+    assert outcome.best is not None
+    assert (here / "out" / CHECKPOINT).stat().st_mtime_ns < before

@@ -1,0 +1,109 @@
+"""Quantization-aware training through the same loop."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.train.build import config
+from tests.train.test_loop import Notes, Stop, assert_equal_state, state_of
+from tinyint.errors import DataError, ModelError, RecipeError
+from tinyint.graph.io import is_quantized, load_model
+from tinyint.runtimes import get_runtime
+from tinyint.train import qat, train
+
+QAT = {"optimizer__learning_rate": 0.01, "quantization__target": "x86-vnni"}
+
+
+@pytest.fixture(scope="module")
+def best(digits, tmp_path_factory) -> Path:
+    """The best_model/ of a float training."""
+    folder = tmp_path_factory.mktemp("float")
+    outcome = train(config(digits, save_dir=folder, iters=60, save_interval=0, eval_interval=0))
+    return Path(outcome.best_model)
+
+
+def test_the_best_int8_model_computes_what_was_trained(here, best):
+    outcome = qat(config(here, **QAT), best)
+    assert is_quantized(load_model(Path(outcome.best_model) / "model.onnx"))
+    assert not is_quantized(load_model(Path(outcome.best_model) / "float.onnx"))
+    assert outcome.proof["same_top1"] == 1.0
+    assert outcome.proof["within_1_lsb"] > 0.999
+    metrics = json.loads((Path(outcome.best_model) / "metrics.json").read_text())
+    assert metrics["proof"] == outcome.proof
+    session = get_runtime("onnxruntime").open(Path(outcome.best_model) / "model.onnx")
+    with np.load(here / "val.npz") as val:
+        logits = session.run({session.inputs[0].name: val["input"]})["output"]
+        assert (logits.argmax(1) == val["labels"]).mean() == pytest.approx(outcome.best.value)
+
+
+@pytest.mark.parametrize(
+    "training",
+    ["{activations: lsq+, weights: lsq}", "{activations: range_absmax, window: 3, freeze_after: 5}"],
+    ids=["learned", "followed then frozen"],
+)
+def test_a_run_that_was_stopped_ends_with_the_same_bits(here, best, training):
+    options = QAT | {"quantization__training": training, "save_interval": 4}
+    whole, parts = (config(here, save_dir=here / name, **options) for name in ("whole", "parts"))
+    qat(whole, best)
+    for stop in (6, 9):
+        with pytest.raises(KeyboardInterrupt):
+            qat(parts, best, resume=stop > 6, watcher=Stop(stop))
+    qat(parts, best, resume=True)
+    assert_equal_state(here / "whole", here / "parts")
+
+
+@pytest.mark.parametrize("kind", ["relative", "kl"])
+def test_a_teacher_needs_no_labels(here, best, kind):
+    with np.load(here / "train.npz") as known:
+        np.savez(here / "unlabelled.npz", input=known["input"])
+    notes = Notes()
+    options = QAT | {"data__train": here / "unlabelled.npz", "data__val": here / "unlabelled.npz"}
+    outcome = qat(config(here, loss__teacher="true", loss__teacher_loss=kind, **options), best, watcher=notes)
+    assert outcome.best.metric == {"relative": "sqnr_db", "kl": "agreement"}[kind]
+    assert outcome.best.value > {"relative": 25, "kl": 0.95}[kind]
+    with pytest.raises(DataError, match=r"has no label.*loss.teacher"):
+        qat(config(here, save_dir=here / "other", **options), best)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(here, best):
+    qat(config(here, iters=2, **QAT), best)
+    with pytest.raises(ModelError, match=r"is of the QAT .*: choose another save_dir"):
+        qat(config(here, quantization__set="[weights.granularity=per_tensor]", **QAT), best, resume=True)
+    with pytest.raises(ModelError, match=r"is of the QAT .*, this run is the float training"):
+        train(config(here), resume=True)
+
+
+def test_a_model_that_is_quantized_already_is_refused(here, best):
+    outcome = qat(config(here, iters=1, data__val="null", **QAT), best)
+    with pytest.raises(ModelError, match="quantized already"):
+        qat(config(here, save_dir=here / "again", **QAT), outcome.best_model)
+
+
+def test_a_recipe_without_training_is_refused(here, best):
+    with pytest.raises(RecipeError, match="method"):
+        qat(config(here, quantization__recipe="dynamic", **QAT), best)
+
+
+def test_without_a_path_the_source_of_the_config_is_trained(here, best):
+    options = {"model__source": best / "model.onnx", "model__input": "null", "iters": 1, "data__val": "null"}
+    assert qat(config(here, **options, **QAT)).iterations == 1
+
+
+def test_oscillating_weights_survive_a_stop(here, best):
+    options = QAT | {"quantization__training": "{freeze_oscillating: 0.01}", "optimizer__learning_rate": 0.05}
+    whole, parts = (config(here, save_dir=here / name, **options) for name in ("whole", "parts"))
+    qat(whole, best)
+    with pytest.raises(KeyboardInterrupt):
+        qat(parts, best, watcher=Stop(9))
+    qat(parts, best, resume=True)
+    assert_equal_state(here / "whole", here / "parts")
+
+
+def test_the_seed_decides(here, best):
+    for name in ("a", "b"):
+        qat(config(here, save_dir=here / name, iters=3, data__val="null", **QAT), best)
+    assert_equal_state(here / "a", here / "b")
+    assert isinstance(state_of(here / "a")[1]["module.tracker.ends"], torch.Tensor)
