@@ -125,6 +125,25 @@ def test_lsq_plus_gradient_of_the_offset():
     assert beta.grad.item() == pytest.approx((3 + 5) / 28**0.5)
 
 
+def test_lsq_gradients_are_the_same_block_by_block(monkeypatch):
+    x = torch.tensor(np.random.default_rng(0).normal(size=(2, 3, 5, 7)).astype(np.float32))
+    weight = torch.rand(x.shape)
+    found = []
+    for block in (10, 1000):
+        monkeypatch.setattr(fq, "_BLOCK", block)
+        s, beta = torch.tensor(0.01, requires_grad=True), torch.tensor(-1.0, requires_grad=True)
+        v = x.clone().requires_grad_()
+        fq.fake_quantize_learned(v, s, beta, torch.tensor(-100.0), torch.tensor(90.0), 255).backward(weight)
+        found.append((v.grad, s.grad, beta.grad))
+    # channels last, which the gradient is not, goes the plain way
+    s, beta = torch.tensor(0.01, requires_grad=True), torch.tensor(-1.0, requires_grad=True)
+    v = x.clone(memory_format=torch.channels_last).requires_grad_()
+    fq.fake_quantize_learned(v, s, beta, torch.tensor(-100.0), torch.tensor(90.0), 255).backward(weight)
+    for other in (found[1], (v.grad, s.grad, beta.grad)):
+        for ours, theirs in zip(found[0], other, strict=True):
+            torch.testing.assert_close(ours, theirs)
+
+
 def test_pact_gradients_go_to_the_ends_of_the_range():
     lo, hi = torch.tensor(-1.0, requires_grad=True), torch.tensor(2.0, requires_grad=True)
     x = torch.tensor([-3.0, 0.4, 2.6, 7.0], requires_grad=True)

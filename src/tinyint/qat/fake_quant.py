@@ -131,21 +131,49 @@ class _LearnedScale(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(x, scale, lower, upper)
         ctx.levels = levels
+        if _is_block(x, scale):
+            out = torch.empty_like(x)
+            _blockwise(x, scale, float(lower), float(upper), out, None)
+            return out
         return torch.round(x / scale).clamp_(lower, upper).mul_(scale)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, lower, upper = ctx.saved_tensors
-        exact = x / scale
-        codes = torch.round(exact)
-        clipped = codes.clamp(lower, upper)
-        inside = codes == clipped
-        grad_x = grad * inside.view(torch.uint8)
+        if _is_block(x, scale) and grad.stride() == x.stride():
+            grad_x, grad_scale, grad_offset = _learned_blockwise(x, scale, float(lower), float(upper), grad)
+        else:
+            grad_x, grad_scale, grad_offset = _learned_slopes(x, scale, lower, upper, grad)
+            grad_scale, grad_offset = (g.sum_to_size(scale.shape) for g in (grad_scale, grad_offset))
         factor = 1.0 / math.sqrt(max(x.numel() // scale.numel(), 1) * ctx.levels)
-        slope = torch.where(inside, clipped - exact, clipped)
-        grad_scale = (grad * slope).sum_to_size(scale.shape) * factor if ctx.needs_input_grad[1] else None
-        grad_offset = (grad - grad_x).sum_to_size(scale.shape) * factor if ctx.needs_input_grad[2] else None
-        return grad_x, grad_scale, grad_offset, None, None, None
+        return grad_x, grad_scale * factor, grad_offset * factor, None, None, None
+
+
+def _learned_slopes(
+    x: Tensor, scale: Tensor, lower: Any, upper: Any, grad: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients for x, and for the scale and the offset before they are summed; each of x's shape."""
+    exact = x / scale
+    codes = torch.round(exact)
+    clipped = codes.clamp(lower, upper)
+    inside = (codes == clipped).view(torch.uint8)
+    grad_x = grad * inside
+    return grad_x, clipped.sub_(exact.mul_(inside)).mul_(grad), grad - grad_x
+
+
+def _learned_blockwise(
+    x: Tensor, scale: Tensor, lower: float, upper: float, grad: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `_learned_slopes`, summed, block by block."""
+    grad_x, sums = torch.empty_like(x), []
+    for start in range(0, x.numel(), _BLOCK):
+        count = min(_BLOCK, x.numel() - start)
+        source, grads = _block(x, start, count), _block(grad, start, count)
+        part, slopes, clipped = _learned_slopes(source, scale, lower, upper, grads)
+        _block(grad_x, start, count).copy_(part)
+        sums.append(torch.stack([slopes.sum(), clipped.sum()]))
+    grad_scale, grad_offset = torch.stack(sums).sum(dim=0)
+    return grad_x, grad_scale, grad_offset
 
 
 class _LearnedRange(torch.autograd.Function):
