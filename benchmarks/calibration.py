@@ -25,7 +25,7 @@ from models import Feeds, inputs, model_file
 THREADS = 2
 
 
-def float_pass(model: Path, output: Path, samples: list[Feeds]) -> Callable[[], None]:
+def float_pass(model: Path, _output: Path, samples: list[Feeds]) -> Callable[[], None]:
     """What cannot be avoided: load the model and run it over the samples."""
     import onnxruntime
 
@@ -39,20 +39,25 @@ def float_pass(model: Path, output: Path, samples: list[Feeds]) -> Callable[[], 
     return run
 
 
-def tinyint_kl(model: Path, output: Path, samples: list[Feeds]) -> Callable[[], None]:
+def tinyint_kl(model: Path, output: Path, samples: list[Feeds]) -> Callable[[], dict[str, float]]:
     import tinyint
     from tinyint.runtimes import ort
 
     assert ort.RUNTIME.available()
-    return lambda: tinyint.quantize(
-        model,
-        samples,
-        output=output,
-        target="x86-vnni",
-        settings=["calibration=kl", f"samples={len(samples)}"],
-        threads=THREADS,
-        verify=False,
-    )
+
+    def run() -> dict[str, float]:
+        made = tinyint.quantize(
+            model,
+            samples,
+            output=output,
+            target="x86-vnni",
+            settings=["calibration=kl", f"samples={len(samples)}"],
+            threads=THREADS,
+            verify=False,
+        )
+        return dict(made.report.seconds)
+
+    return run
 
 
 def ort(method: str) -> Callable[[Path, Path, list[Feeds]], Callable[[], None]]:
@@ -89,10 +94,10 @@ def measure(tool: str, model: Path, name: str, samples: int) -> None:
         job = TOOLS[tool](model, Path(folder) / "quantized.onnx", images)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         start = time.perf_counter()
-        job()
+        steps = job()
         seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": seconds, "peak_bytes": peak, "before_bytes": before}))
+    print(json.dumps({"seconds": seconds, "peak_bytes": peak, "before_bytes": before, "steps": steps}))
 
 
 def in_a_process(tool: str, model: Path, name: str, samples: int) -> dict[str, float]:
@@ -136,6 +141,9 @@ def main() -> None:
             }
             for tool, found in runs.items()
         ]
+        for row in rows:
+            if row["tool"] == "tinyint KL":
+                row["steps"] = runs["tinyint KL"][-1]["steps"]
         for row in rows:
             print(row, flush=True)
         store("calibration", rows, ("model", "samples", "tool"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import shlex
 import sys
@@ -25,7 +25,7 @@ def circumstances() -> dict[str, Any]:
             continue
     return {
         "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
-        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "machine": {"cpu": host().model, "cores": host().cores, "amx_int8": host().has_amx_int8},
         "versions": versions,
     }
