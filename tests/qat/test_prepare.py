@@ -186,3 +186,28 @@ def test_from_data():
     recipe = Recipe.load("default").with_settings(["samples=4"])
     module = qat.prepare(residual(), data, recipe=recipe, target="x86-vnni")
     assert module.origin.record.samples == 4
+
+
+class Head(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = torch.nn.Linear(8, 3)
+
+    def forward(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"scores": self.fc(features), "features": features}
+
+
+def test_a_torch_module_keeps_its_names_and_structure():
+    torch.manual_seed(0)
+    head, x = Head(), torch.randn(4, 8)
+    module = qat.prepare(
+        head,
+        x.numpy(),
+        recipe=Recipe.load("default").with_settings(["samples=4"]),
+        target="x86-vnni",
+        example_inputs=(x,),
+    )
+    outputs = module(features=x)
+    assert list(outputs) == ["scores", "features"]
+    torch.testing.assert_close(outputs["scores"], head(x)["scores"], atol=0.05, rtol=0)
+    assert "fc.weight" in module.state_dict()

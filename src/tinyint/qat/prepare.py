@@ -15,9 +15,9 @@ from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Preprocessing, input_specs, open_data
 from tinyint.errors import RecipeError, TinyintWarning
 from tinyint.graph.flow import clamp_range
-from tinyint.graph.io import load_model
 from tinyint.graph.prepare import prepare_float
 from tinyint.graph.walk import constant_of
+from tinyint.loading import load
 from tinyint.numerics import QParams
 from tinyint.plan import Plan, Role, TensorPlan, Use, plan
 from tinyint.qat.freezing import OscillationFreezer
@@ -42,18 +42,20 @@ __all__ = ["prepare"]
 
 
 def prepare(
-    model: str | Path | ir.Model,
+    model: Any,
     data_or_record: CalibrationRecord | str | Path | Iterable[Any],
     *,
     recipe: str | Path | Recipe = "default",
     target: str | Target | None = None,
     settings: QatSettings | None = None,
     preprocessing: Preprocessing | None = None,
+    example_inputs: Any = None,
 ) -> QatModule:
     """The model with fake quantization where int8 will be on `target` (without one, on this machine).
 
-    `data_or_record`: what the ranges start from, as for `quantize`: data, a calibration record, or the `.npz` file of
-    one. Batch norms are folded into the operators before them.
+    `model`: what `tinyint.load` takes: an ONNX file or graph, a Paddle directory, or an `nn.Module`, which needs
+    `example_inputs`. `data_or_record`: what the ranges start from, as for `quantize`: data, a calibration record, or
+    the `.npz` file of one. Batch norms are folded into the operators before them.
 
     Raises:
         ModelError: the model is quantized already, has operators that cannot be trained, or nothing for int8
@@ -67,8 +69,8 @@ def prepare(
             f"recipe {recipe.name}: training is for `method: static`, not {recipe.method}, whose models need no "
             "training: use `quantize`, or set method=static"
         )
-    name = "the model" if isinstance(model, ir.Model) else str(model)
-    prepared, fingerprint = prepare_float(model if isinstance(model, ir.Model) else load_model(model), name)
+    name = str(model) if isinstance(model, str | Path) else "the model"
+    prepared, fingerprint = prepare_float(load(model, example_inputs), name)
     compile_graph(prepared.graph)  # before anything takes long: whether all of it can be trained
     planned = plan(prepared, target, recipe)
     record = _record(prepared, fingerprint, data_or_record, recipe, preprocessing)
