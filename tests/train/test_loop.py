@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.models import residual
 from tests.train.build import config
@@ -18,7 +20,7 @@ from tinyint.demo import demo_model_path
 from tinyint.errors import DataError, ModelError, OutputError, RecipeError
 from tinyint.graph.io import load_model, save_model
 from tinyint.runtimes import get_runtime
-from tinyint.train import DivergedError, dump_config, train
+from tinyint.train import DivergedError, dump_config, qat, train
 from tinyint.train.checkpoint import CHECKPOINT, load_checkpoint
 from tinyint.train.watch import Silent
 
@@ -253,29 +255,72 @@ def test_an_onnx_file_is_trained_and_keeps_its_names(here):
     assert not np.array_equal(old, new)
 
 
-def test_a_graph_that_ends_in_a_decision_is_refused(here):
-    model = residual()
-    save_model(model, here / "logits.onnx")
-    import onnx
-
+@pytest.mark.parametrize(("cast", "told"), [(False, "such as ArgMax"), (True, "node 'decide' has none")])
+def test_a_graph_that_ends_in_a_decision_is_refused(here, cast, told):
+    save_model(residual(), here / "logits.onnx")
     proto = onnx.load(here / "logits.onnx")
-    proto.graph.node.append(onnx.helper.make_node("ArgMax", [proto.graph.output[0].name], ["chosen"], axis=1))
-    del proto.graph.output[:]
-    proto.graph.output.append(onnx.helper.make_tensor_value_info("chosen", onnx.TensorProto.INT64, None))
-    onnx.save(proto, here / "argmax.onnx")
     spec = get_runtime("onnxruntime").open(here / "logits.onnx").inputs[0]
+    nodes = [helper.make_node("ArgMax", [proto.graph.output[0].name], ["chosen"], name="decide", axis=1)]
+    nodes += [helper.make_node("Cast", ["chosen"], ["number"], to=TensorProto.FLOAT)] if cast else []
+    proto.graph.node.extend(nodes)
+    del proto.graph.output[:]
+    kind = TensorProto.FLOAT if cast else TensorProto.INT64
+    proto.graph.output.append(helper.make_tensor_value_info(nodes[-1].output[0], kind, None))
+    onnx.save(proto, here / "argmax.onnx")
     shape = [dim or 1 for dim in spec.shape][1:]
-    np.savez(here / "x.npz", **{spec.name: np.zeros((4, *shape), np.float32)}, labels=np.zeros(4, np.int64))
-    with pytest.raises(ModelError, match="ArgMax"):
-        train(
-            config(
-                here,
-                model__source=here / "argmax.onnx",
-                model__input="null",
-                data__train=here / "x.npz",
-                data__val="null",
-            )
-        )
+    arrays = {spec.name: np.ones((4, *shape), np.float32), "labels": np.zeros(4, np.int64)}
+    np.savez(here / "x.npz", **arrays)
+    source = {"model__source": here / "argmax.onnx", "model__input": "null"}
+    with pytest.raises(ModelError, match=told):
+        train(config(here, data__train=here / "x.npz", data__val="null", data__augment="{}", **source))
+
+
+def test_a_text_classifier_with_whole_numbers_as_input_is_trained_and_quantized(here):
+    """Embedding, mean over the tokens, two layers; two inputs, of which one is a mask."""
+    random = np.random.default_rng(0)
+    weights = {
+        "table": random.standard_normal((20, 8)),
+        "w1": random.standard_normal((8, 16)) / 3,
+        "w2": random.standard_normal((16, 2)) / 4,
+    }
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["embedded"], name="embed"),
+        helper.make_node("Mul", ["embedded", "mask"], ["kept"], name="mask_out"),
+        helper.make_node("ReduceMean", ["kept"], ["mean"], name="pool", axes=[1], keepdims=0),
+        helper.make_node("MatMul", ["mean", "w1"], ["hidden"], name="first"),
+        helper.make_node("Relu", ["hidden"], ["active"], name="relu"),
+        helper.make_node("MatMul", ["active", "w2"], ["logits"], name="second"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "text",
+        [
+            helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", 6]),
+            helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["batch", 6, 1]),
+        ],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 2])],
+        [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, here / "text.onnx")
+    ids = random.integers(0, 20, (64, 6))
+    labels = (ids < 10).sum(1) > 2
+    mask = np.ones((64, 6, 1), np.float32)
+    np.savez(here / "text.npz", ids=ids, mask=mask, labels=labels.astype(np.int64))
+    run = config(
+        here,
+        model__source=here / "text.onnx",
+        model__input="null",
+        data__train=here / "text.npz",
+        data__val=here / "text.npz",
+        data__augment="{}",
+        iters=150,
+        eval_interval=0,
+    )
+    outcome = train(run)
+    assert outcome.best.value > 0.8
+    again = run.model_copy(update={"save_dir": str(here / "int8"), "iters": 4})
+    assert qat(again, outcome.best_model).proof["within_1_lsb"] > 0.99
 
 
 def test_curves_are_written(here):

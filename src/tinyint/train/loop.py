@@ -21,13 +21,14 @@ from torch import Tensor
 
 from tinyint.errors import DataError, ModelError, TinyintError
 from tinyint.graph.io import atomic_write
+from tinyint.qat import GraphModule
 from tinyint.train.checkpoint import Checkpoint, save_checkpoint
 from tinyint.train.config import TrainingConfig
 from tinyint.train.data import Batch, InOrder, Items, LabelCheck, Shuffled, Slices, read_batches
 from tinyint.train.objective import Objective, logits_of, tensors_of
 from tinyint.train.reading import dump_config
 from tinyint.train.schedule import learning_rate, make_optimizer
-from tinyint.train.subject import Subject
+from tinyint.train.subject import Subject, without_gradient
 from tinyint.train.watch import Evaluation, Outcome, Status, Watcher
 
 __all__ = ["BEST_MODEL", "DivergedError", "Trainer"]
@@ -273,9 +274,10 @@ class _Run:
             raise DataError(f"the model fails on a batch of the training data, {shapes}: {reason}") from error
         used = self._used(outputs)
         if not any(tensor.requires_grad for tensor in used):
+            cut = without_gradient(self.module, inputs) if isinstance(self.module, GraphModule) else None
             raise ModelError(
-                "no gradient reaches the model's weights from its output: an operator without gradient (such as "
-                "ArgMax, Round or Cast) stands before it; export the model with the logits as output"
+                f"no gradient reaches the model's weights from its output: {cut or 'what computes it'} has none; "
+                "export the model with the logits as output"
             )
         self._exclude_unused(inputs)
         check = LabelCheck(

@@ -7,22 +7,22 @@ import importlib
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tinyint.calibrate import CalibrationRecord
 from tinyint.data import Sample, input_specs
 from tinyint.errors import ModelError, RecipeError
 from tinyint.graph.io import is_quantized, model_fingerprint, save_model
 from tinyint.loading import load
-from tinyint.qat import GraphModule, to_torch
+from tinyint.qat import GraphModule, Step, to_torch
 from tinyint.qat.export import export as export_int8
 from tinyint.qat.export import to_float
 from tinyint.qat.prepare import prepare
@@ -31,7 +31,15 @@ from tinyint.train.config import TrainingConfig
 from tinyint.train.proof import prove
 from tinyint.zoo import MODELS, export
 
-__all__ = ["FLOAT_FILE", "MODEL_FILE", "Subject", "float_graph", "float_subject", "qat_subject"]
+__all__ = [
+    "FLOAT_FILE",
+    "MODEL_FILE",
+    "Subject",
+    "float_graph",
+    "float_subject",
+    "qat_subject",
+    "without_gradient",
+]
 
 MODEL_FILE = "model.onnx"
 FLOAT_FILE = "float.onnx"  # of QAT: the trained weights before they were quantized
@@ -150,6 +158,28 @@ def with_weights(model: ir.Model, module: GraphModule) -> ir.Model:
         if value is not None and path in state:
             value.const_value = ir.tensor(state[path].detach().cpu().numpy().copy(), name=name)
     return result
+
+
+def without_gradient(module: GraphModule, inputs: Sequence[Tensor]) -> str | None:
+    """The node nearest to the output that takes values with a gradient and gives one without; None if there is none."""
+    steps, found = module.steps, list[str]()
+
+    def watched(step: Step) -> Step:
+        def run(values: list[Tensor | None]) -> tuple[Tensor, ...]:
+            carried = any(value is not None and value.requires_grad for value in values)
+            results = step.function(values)
+            if carried and not any(result.requires_grad for result in results):
+                found.append(step.name)
+            return results
+
+        return replace(step, function=run)
+
+    module.steps = [watched(step) for step in steps]
+    try:
+        module(*inputs)
+    finally:
+        module.steps = steps
+    return f"node {found[-1]!r}" if found else None
 
 
 def _writer(save: Callable[[Path], object]) -> Callable[[Path, Iterable[Sample]], dict[str, Any]]:
