@@ -6,18 +6,20 @@ import contextlib
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
-from tinyint.calibrate.instrument import Observation, instrument
+from tinyint.calibrate.instrument import Instrumented, Observation, instrument
 from tinyint.calibrate.record import CalibrationRecord
 from tinyint.data import Dataset, Sample, content_key
 from tinyint.errors import DataError, OutputError, RecordError, TinyintWarning
+from tinyint.numerics import Array
 from tinyint.observers import Summary
-from tinyint.runtimes import get_runtime
+from tinyint.runtimes import Session, get_runtime
 
 __all__ = ["calibrate"]
 
@@ -45,21 +47,10 @@ def calibrate(
     record = _resume(checkpoint, fingerprint, samples) if checkpoint else None
     if record is None:
         record, samples = CalibrationRecord(fingerprint), iter(data)
-    saved, torn = time.monotonic(), False
     try:
-        for sample in samples:
-            found = session.run_transient(sample.inputs)
-            observations = instrumented.read(found)
-            _require_finite(observations, sample)
-            torn = True
-            _add(record, observations, content_key(sample))
-            torn = False
-            progress(record.samples)
-            if checkpoint and time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                record.save(checkpoint)
-                saved = time.monotonic()
+        _observe_all(record, instrumented, session, samples, checkpoint, progress)
     except BaseException:
-        if checkpoint and record.samples and not torn:
+        if checkpoint and record.samples:
             with contextlib.suppress(OutputError):  # on a full disk, the first error tells more
                 record.save(checkpoint)
         raise
@@ -72,6 +63,43 @@ def calibrate(
     return record
 
 
+def _observe_all(
+    record: CalibrationRecord,
+    instrumented: Instrumented,
+    session: Session,
+    samples: Iterator[Sample],
+    checkpoint: Path | None,
+    progress: Callable[[int], None],
+) -> None:
+    """Runs each sample while a thread adds the one before to the record, which Ctrl-C cannot leave half done."""
+    saved = time.monotonic()
+    with ThreadPoolExecutor(1, "tinyint-observe") as observer:
+        before: Future[None] | None = None
+        for sample in samples:
+            found = session.run(sample.inputs)
+            if before is not None:
+                before.result()
+                progress(record.samples)
+            if checkpoint and time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                record.save(checkpoint)
+                saved = time.monotonic()
+            before = observer.submit(_observe, record, instrumented, found, sample)
+        if before is not None:
+            before.result()
+            progress(record.samples)
+
+
+def _observe(
+    record: CalibrationRecord, instrumented: Instrumented, found: Mapping[str, Array], sample: Sample
+) -> None:
+    observations = instrumented.read(found)
+    _require_finite(observations, sample)
+    key = content_key(sample)
+    for tensor, lo, hi, subsample, elements in observations:
+        record.summaries.setdefault(tensor, Summary()).update(lo, hi, subsample, key, elements)
+    record.count(key)
+
+
 def _require_finite(observations: list[Observation], sample: Sample) -> None:
     # The reductions may pass over NaN; a tensor that holds one holds many, and the subsample shows them.
     for tensor, lo, hi, subsample, _ in observations:
@@ -80,12 +108,6 @@ def _require_finite(observations: list[Observation], sample: Sample) -> None:
                 f"sample {sample.name}: tensor {tensor!r} becomes NaN or infinite in the float model "
                 f"(extrema {lo}, {hi}); check the preprocessing, or leave the sample out"
             )
-
-
-def _add(record: CalibrationRecord, observations: list[Observation], key: bytes) -> None:
-    for tensor, lo, hi, subsample, elements in observations:
-        record.summaries.setdefault(tensor, Summary()).update(lo, hi, subsample, key, elements)
-    record.count(key)
 
 
 def _resume(checkpoint: Path, fingerprint: str, samples: Iterator[Sample]) -> CalibrationRecord | None:
