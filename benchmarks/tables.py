@@ -98,13 +98,27 @@ def calibration(samples: int = 100) -> str:
     return "\n".join(lines)
 
 
+def training() -> str:
+    rows = result("qat")["rows"]
+    lines = ["| | step, s | against float |", "|---|---|---|"]
+    lines += [
+        f"| {row['model']}, {row['made_by']} | {row['median_seconds']:.2f} | {row['ratio_to_float']:.2f}× |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
 def fill(path: Path, name: str, table: str) -> None:
     """Replaces what stands between `<!-- figures: NAME -->` and `<!-- end -->`."""
     start, end = f"<!-- figures: {name} -->", "<!-- end -->"
     text = path.read_text(encoding="utf-8")
-    pattern = re.compile(re.escape(start) + r"\n(?:.*?" + re.escape(end) + r")?", re.DOTALL)
+    pattern = re.compile(
+        re.escape(start) + r"\n(?:(?:(?!<!-- figures).)*?" + re.escape(end) + r")?\n*", re.DOTALL
+    )
     assert len(pattern.findall(text)) == 1, f"{path} lacks {start}"
-    path.write_text(pattern.sub(lambda _: f"{start}\n{table}\n{end}", text), encoding="utf-8")
+    path.write_text(
+        pattern.sub(lambda _: f"{start}\n\n{table}\n\n{end}\n\n", text).rstrip() + "\n", encoding="utf-8"
+    )
 
 
 def main() -> None:
@@ -116,6 +130,7 @@ def main() -> None:
     fill(chapter, "fidelity", fidelity())
     fill(chapter, "calibration", calibration())
     fill(chapter, "memory", calibration(1000))
+    fill(chapter, "training", training())
     fill(chapter, "machine", circumstances(result("inference")))
 
 

@@ -88,7 +88,7 @@ def test_reasons_are_facts_of_model_and_machine() -> None:
     assert "depthwise convolutions (25% of" in text
     assert "VNNI" in text
     assert "QAT" in text
-    assert "this version does not do it" in text
+    assert "tinyint qat" in text
     assert "QAT" not in reasons(convolutions(), data=True)
     assert "depthwise" not in reasons(products(), data=True)
     assert "nothing in the model can run in int8" in reasons(build(NOTHING, w=(1, 300)), data=True)

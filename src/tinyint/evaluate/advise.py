@@ -218,8 +218,8 @@ def _what_else(
         yield f"{samples} samples and the cheapest calibration, to stay within {minutes:g} minutes"
     if method == "static" and labels:
         yield (
-            "if static quantization is not accurate enough, training on with quantization in the loop (QAT) would come "
-            "next, but this version does not do it: keep the worst layers in float with --set 'skip=[…]' instead"
+            "if static quantization is not accurate enough, train on with quantization in the loop (QAT): "
+            "`tinyint qat -c CONFIG --model-path MODEL`; or keep the worst layers in float with --set 'skip=[…]'"
         )
 
 
