@@ -18,7 +18,7 @@ __all__ = ["OPERATORS"]
 
 
 def _heads(x: Tensor, count: int) -> Tensor:
-    return x if x.dim() == 4 else x.unflatten(-1, (count, -1)).transpose(1, 2)
+    return x if x.dim() == 4 else x.reshape(*x.shape[:-1], count, -1).transpose(1, 2)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ def _rotary(node: Node) -> Function:
         if positions is not None:
             cos, sin = cos[positions], sin[positions]
         cos, sin = cos[:, None], sin[:, None]
-        turned, rest = x.split([part or x.shape[-1], x.shape[-1] - (part or x.shape[-1])], -1)
+        width = part or x.shape[-1]
+        turned, rest = x[..., :width], x[..., width:]
         a, b = (turned[..., ::2], turned[..., 1::2]) if paired else turned.chunk(2, -1)
         real, imaginary = cos * a - sin * b, sin * a + cos * b
         turned = (
