@@ -7,6 +7,7 @@
     ├── TargetError              an unknown target, or a scheme that the target cannot run
     ├── RecordError              a calibration record that is damaged or belongs to another model
     ├── DependencyError          an optional package that the request needs is not installed
+    ├── DivergedError            training came to NaN or infinity
     └── OutputError              a file that cannot be written
 
     TinyintWarning               the request was carried out, but the user should look
@@ -22,6 +23,7 @@ from collections.abc import Iterable
 __all__ = [
     "DataError",
     "DependencyError",
+    "DivergedError",
     "ModelError",
     "OutputError",
     "RecipeError",
@@ -59,6 +61,10 @@ class RecordError(TinyintError):
 
 class DependencyError(TinyintError):
     """An optional package is missing; the message names the extra that installs it."""
+
+
+class DivergedError(TinyintError):
+    """The loss or a weight became NaN or infinite; the last checkpoint and the best model are as they were."""
 
 
 class OutputError(TinyintError):

@@ -30,8 +30,7 @@ def user_samples(spec: str) -> Callable[[], Iterator[Any]]:
     exception of the user's code becomes a DataError with file and line. Raises DataError when there is no such module
     or function.
     """
-    module_name, function_name = spec.split(":")
-    function = _load(module_name, function_name)
+    function = load_function(spec)
 
     def samples() -> Iterator[Any]:
         try:
@@ -44,7 +43,9 @@ def user_samples(spec: str) -> Callable[[], Iterator[Any]]:
     return samples
 
 
-def _load(module_name: str, function_name: str) -> Callable[[], Any]:
+def load_function(spec: str) -> Callable[..., Any]:
+    """What `package.module:function` names, looked up from the working directory first. Raises DataError."""
+    module_name, _, function_name = spec.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     importlib.invalidate_caches()

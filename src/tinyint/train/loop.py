@@ -19,7 +19,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from tinyint.errors import DataError, ModelError, TinyintError
+from tinyint.errors import DataError, DivergedError, ModelError
 from tinyint.graph.io import atomic_write
 from tinyint.qat import GraphModule
 from tinyint.train.checkpoint import Checkpoint, save_checkpoint
@@ -31,15 +31,11 @@ from tinyint.train.schedule import learning_rate, make_optimizer
 from tinyint.train.subject import Subject, without_gradient
 from tinyint.train.watch import Evaluation, Outcome, Status, Watcher
 
-__all__ = ["BEST_MODEL", "DivergedError", "Trainer"]
+__all__ = ["BEST_MODEL", "Trainer"]
 
 BEST_MODEL = "best_model"
 _SHOWN = 64  # samples on which an int8 model is held against the module
 _PROBED = 2  # samples; one would hide a batch axis that is fixed
-
-
-class DivergedError(TinyintError):
-    """The loss or a weight became NaN or infinite; the last checkpoint and the best model are as they were."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +17,8 @@ from torch import Tensor, nn
 
 from tinyint.calibrate import CalibrationRecord
 from tinyint.data import Sample, input_specs
-from tinyint.errors import ModelError, RecipeError
+from tinyint.data.generator import load_function
+from tinyint.errors import DataError, ModelError, RecipeError
 from tinyint.graph.io import is_quantized, model_fingerprint, save_model
 from tinyint.loading import load
 from tinyint.qat import GraphModule, Step, to_torch
@@ -203,19 +202,10 @@ def _seeded(function: Callable[..., Any], arguments: Mapping[str, Any], what: st
 
 
 def _function(spec: str) -> Callable[..., Any]:
-    """What `package.module:function` names, looked up from the working directory first. Raises ModelError."""
-    module_name, _, name = spec.partition(":")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
     try:
-        found = getattr(importlib.import_module(module_name), name)
-    except ImportError as error:
-        raise ModelError(f"model.source {spec}: importing {module_name} failed: {error}") from error
-    except AttributeError:
-        raise ModelError(f"model.source {spec}: the module {module_name} has no {name!r}") from None
-    if not callable(found):
-        raise ModelError(f"model.source {spec} is a {type(found).__name__}, not a function")
-    return found  # type: ignore[no-any-return]
+        return load_function(spec)
+    except DataError as error:
+        raise ModelError(f"model.source {spec}: {error}") from error
 
 
 def _identity(what: str, arguments: Mapping[str, Any], module: nn.Module) -> str:
