@@ -59,9 +59,9 @@ def test_a_group_spans_the_ranges_of_its_members():
 def test_the_range_of_softmax_is_known():
     model = transformer()
     planned = plan(model, X86, DEFAULT.with_settings(["op_types=all"]))
-    if "p" in planned.tensors and planned.tensors["p"].fixed_range:
-        params = assign_qparams(model, planned, record_of(model, p=(0.0, 0.3)), MINMAX).tensors["p"]
-        assert params.scale == np.float32(1 / 255)
+    assert planned.tensors["p"].fixed_range == (0.0, 1.0)
+    params = assign_qparams(model, planned, record_of(model, p=(0.0, 0.3)), MINMAX).tensors["p"]
+    assert params.scale == np.float32(1 / 255)
 
 
 def test_a_huge_bias_costs_weight_resolution_not_the_bias():
