@@ -1,6 +1,7 @@
 """Two processes on gloo beside one with the joint batch. Each test starts two, which takes some seconds."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -55,7 +56,13 @@ def test_under_torchrun_losses_weights_and_ranges_are_those_of_one_process(here)
             str(processes),
         ]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        subprocess.run([*command, here / "script.py", here], check=True, env=environment, capture_output=True)
+        for attempt in range(2):  # the launcher's rendezvous failed once, for a reason not found
+            done = subprocess.run([*command, here / "script.py", here], env=environment, capture_output=True)
+            if done.returncode == 0:
+                break
+            assert attempt == 0, done.stderr.decode()[-2000:]
+            for kind in runs:
+                shutil.rmtree(here / kind, ignore_errors=True)
         if processes == 2:
             for kind in runs:
                 alone[kind] = [torch.load(here / f"{kind}.{rank}.pt", weights_only=True) for rank in (0, 1)]
