@@ -1,0 +1,55 @@
+"""What a family of made data is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+__all__ = ["SPLITS", "Family", "Split", "generator", "write_lines"]
+
+Split = Literal["train", "val"]
+SPLITS: tuple[Split, ...] = ("train", "val")
+
+
+def generator(seed: int, split: Split, index: int) -> np.random.Generator:
+    """The source of randomness of one sample, independent of every other sample's."""
+    return np.random.default_rng((seed, SPLITS.index(split), index))
+
+
+def write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+
+
+@dataclass(frozen=True)
+class Family(ABC):
+    """A kind of made data and the format that it is written in. `size` is in pixels; 0 without images."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    """What it is, in half a line."""
+    task: ClassVar[str]
+    counts: ClassVar[tuple[int, int]]
+    """Samples for training and validation unless the user says otherwise."""
+    least_size: ClassVar[int]
+    """The smallest size that still shows what there is to see; 0 where there are no images."""
+    classes: ClassVar[tuple[str, ...]]
+    """Their names, in the order of their ids."""
+
+    size: int
+
+    @abstractmethod
+    def prepare(self, root: Path) -> None:
+        """Makes the directories that samples are written into, and the files that belong to no sample."""
+
+    @abstractmethod
+    def write_sample(self, root: Path, seed: int, split: Split, index: int) -> Any:
+        """Writes the sample's own files, and returns what the split's list needs of it. Runs in any process."""
+
+    @abstractmethod
+    def write_list(self, root: Path, split: Split, samples: Sequence[Any]) -> None:
+        """Writes what names a split's samples, given what `write_sample` returned for each, in order."""

@@ -1,0 +1,43 @@
+"""A WordPiece vocabulary, as BERT's (Wu et al. 2016, Devlin et al. 2018): pieces inside a word begin with ##."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["SPECIAL_TOKENS", "vocabulary"]
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,;:!?'-"
+_ENDINGS = (
+    "s",
+    "es",
+    "ed",
+    "er",
+    "est",
+    "ing",
+    "ly",
+    "ful",
+    "less",
+    "able",
+    "ness",
+    "ous",
+    "ive",
+    "ion",
+    "al",
+    "ic",
+)
+_LONGEST = 9  # letters of a word that is a token of its own; longer ones are rare, and cut in two
+
+
+def vocabulary(words: Sequence[str]) -> list[str]:
+    """Tokens in the order of their ids, each once. Any word of letters, digits and punctuation can be spelt."""
+    whole = [word for word in words if len(word) <= _LONGEST]
+    halves = [half for word in words if len(word) > _LONGEST for half in _halves(word)]
+    characters = [*_CHARACTERS, *(f"##{character}" for character in _CHARACTERS)]
+    endings = [f"##{ending}" for ending in _ENDINGS]
+    return list(dict.fromkeys((*SPECIAL_TOKENS, *characters, *whole, *halves, *endings)))
+
+
+def _halves(word: str) -> tuple[str, str]:
+    middle = len(word) // 2
+    return word[:middle], f"##{word[middle:]}"
