@@ -1,4 +1,5 @@
 import contextlib
+import re
 import threading
 
 import numpy as np
@@ -7,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data.build import IMAGE, save_image, spec
-from tinyint.data.images import ImageFile, ImageSource, load_image, read_ahead
+from tinyint.data.images import ImageFile, ImageSource, read_ahead
+from tinyint.data.picture import read_picture
 from tinyint.data.preprocess import Preprocessing
 from tinyint.errors import DataError
 
@@ -54,28 +56,28 @@ def test_a_fixed_batch_groups_images_and_leaves_a_remainder_out(tmp_path):
 def test_a_fixed_batch_of_different_sizes_is_refused(tmp_path):
     source = _source(tmp_path, 2, spec(2, 3, None, None))
     save_image(tmp_path / "1.png", size=(5, 4))
-    with pytest.raises(DataError, match=r"one size, got 0\.png \(3, 4, 4\), 1\.png \(3, 4, 5\)"):
-        list(source.read(0, None))
+    (error,) = source.read(0, None)
+    assert "one size, got 0.png (3, 4, 4), 1.png (3, 4, 5)" in str(error)
 
 
-def test_a_damaged_image_is_named(tmp_path):
+def test_a_damaged_image_is_named_and_the_others_are_read(tmp_path):
     source = _source(tmp_path, 3)
     whole = (tmp_path / "1.png").read_bytes()
     (tmp_path / "1.png").write_bytes(whole[: len(whole) // 2])
-    reader = source.read(0, None)
-    assert next(reader).label == 0
-    with pytest.raises(DataError, match=r"cannot read the image .*1\.png"):
-        next(reader)
+    first, error, last = source.read(0, None)
+    assert (first.label, last.label) == (0, 2)
+    assert isinstance(error, DataError)
+    assert re.match(r"cannot read the image .*1\.png", str(error))
     (tmp_path / "1.png").unlink()
-    with pytest.raises(DataError, match=r"1\.png.*No such file"):
-        list(source.read(1, 2))
+    (error,) = source.read(1, 2)
+    assert re.search(r"1\.png.*No such file", str(error))
     with pytest.raises(DataError, match=r"1\.png: No such file"):
         _ = source.fingerprint
 
 
 def test_an_image_that_does_not_fit_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"0\.png: the image is 4×4"):
-        list(_source(tmp_path, 1, crop=(8, 8)).read(0, None))
+    (error,) = _source(tmp_path, 1, crop=(8, 8)).read(0, None)
+    assert re.search(r"0\.png: the image is 4×4", str(error))
 
 
 def test_the_fingerprint_sees_files_and_preprocessing(tmp_path):
@@ -138,6 +140,6 @@ def test_damage_gives_an_image_or_a_data_error(tmp_path, suffix):
         data[place] ^= flip
         path.write_bytes(data[: place + 1] if cut else data)
         with contextlib.suppress(DataError):
-            load_image(path, Preprocessing(resize=(4, 4)), np.dtype(np.float32))
+            read_picture(ImageFile(path, path.name), Preprocessing())
 
     damaged()

@@ -33,7 +33,7 @@ def test_a_list_without_labels():
         ("a.png 1_0", "the label '1_0'"),
         ("a.png ٣", "the label '٣'"),
         ("a.png 9999999999", "the label '9999999999'"),
-        ("a.png b.png", "the label 'b.png' of 'a.png'"),
+        ("a.png 1\nb.png c.png", "line 2: the label of 'b.png' is 'c.png', but line 1 has 1"),
         ("a.png 1\n\nb.png\n", "l, line 3: 'b.png' has no label, but line 1 has one"),
         ("b.png\na.png 1\n", "l, line 1: 'b.png' has no label, but line 2 has one"),
         ("a\0.png 1", "line 1: not text"),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.data.build import IMAGE, save_image, spec
 from tinyint.data import Preprocessing, Sample, content_key, open_data, stack
+from tinyint.data.labels import require_task
 from tinyint.errors import DataError
 
 VECTOR = [spec(None, 2)]
@@ -70,7 +71,7 @@ def test_arrays_files(tmp_path):
     assert len(list(data)) == 4
     assert data.preprocessing is None
     assert data.notices == (
-        "the preprocessing applies to image files; the samples of a.npy are taken as they are",
+        "the preprocessing applies to image files and texts; the samples of a.npy are taken as they are",
         "input 'x': float64 samples are converted to the model's float32",
     )
     assert [s.label for s in open_data(tmp_path / "a.npz", VECTOR)] == [4, 5, 6, 7]
@@ -181,3 +182,57 @@ def test_other_faults(tmp_path):
 def test_any_name_gives_a_dataset_or_a_data_error(text):
     with contextlib.suppress(DataError):
         open_data(text, VECTOR)
+
+
+def test_unreadable_samples_are_skipped_on_request_and_counted(folder):
+    (folder / "dog" / "a.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"cannot read the image .*dog/a\.png"):
+        list(open_data(folder, [IMAGE], RAW))
+    data = open_data(folder, [IMAGE], RAW, on_error="skip")
+    for _ in range(2):
+        assert [s.name for s in data] == ["cat/a.png", "cat/b.png"]
+        (notice,) = data.notices
+        assert notice.startswith(f"1 sample was skipped: cannot read the image {folder / 'dog' / 'a.png'}")
+    assert data.fingerprint is None
+    limited = open_data(folder, [IMAGE], RAW, limit=2, on_error="skip")
+    assert [s.name for s in limited] == ["cat/a.png"]
+    save_image(folder / "cat" / "a.png", size=(5, 4))  # does not fit the model
+    assert [s.name for s in data] == ["cat/b.png"]
+    assert data.notices[0].startswith("2 samples were skipped; the first: cat/a.png, input 'x'")
+
+
+def test_skipping_all_is_an_error(folder):
+    for path in folder.glob("*/*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(
+        DataError, match=r"holds no samples that can be read: 3 samples were skipped; the first"
+    ):
+        list(open_data(folder, [IMAGE], RAW, on_error="skip"))
+
+
+def test_what_labels_are_for(folder):
+    data = open_data(folder, [IMAGE], RAW)
+    assert (data.task, data.classes) == ("classification", ("cat", "dog"))
+    require_task(data.task, "classification", str(folder))
+    require_task(None, "detection", "anything")
+    with pytest.raises(
+        DataError,
+        match=r"labelled with class numbers \(classification\), but the model is for detection.*COCO",
+    ):
+        require_task(data.task, "detection", str(folder))
+
+
+def test_the_names_of_classes_lie_beside_a_list(folder):
+    (folder / "val_list.txt").write_text("cat/a.png 1\n")
+    assert open_data(folder, [IMAGE], RAW).classes is None
+    (folder / "labels.txt").write_text("\ufeffdog\n big cat \n", encoding="utf-8")
+    for named in (folder, folder / "val_list.txt", f"{folder}:val_list.txt"):
+        assert open_data(named, [IMAGE], RAW).classes == ("dog", "big cat")
+    (folder / "labels.txt").write_text("dog\n\ncat\n")
+    with pytest.raises(DataError, match=r"labels\.txt, line 2: the class 1 has no name"):
+        open_data(folder, [IMAGE], RAW)
+    (folder / "labels.txt").write_bytes(b"\xff")
+    with pytest.raises(
+        DataError, match=r"cannot read the names of the classes in .*labels\.txt: it is not UTF-8"
+    ):
+        open_data(folder, [IMAGE], RAW)

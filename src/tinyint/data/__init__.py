@@ -1,8 +1,30 @@
 """The user's data as re-iterable, lazily read, checked samples. Start at `open_data`."""
 
+from tinyint.data.declaration import Declaration
+from tinyint.data.declared import load_preprocessing, parse_preprocessing, saved_preprocessing
 from tinyint.data.inputs import input_specs
-from tinyint.data.open import open_data
+from tinyint.data.labels import Boxes, Label, Task, require_task
+from tinyint.data.open import OnError, open_data
 from tinyint.data.preprocess import Preprocessing
 from tinyint.data.sample import Dataset, Sample, content_key, stack
+from tinyint.data.text_preprocess import TextPreprocessing
 
-__all__ = ["Dataset", "Preprocessing", "Sample", "content_key", "input_specs", "open_data", "stack"]
+__all__ = [
+    "Boxes",
+    "Dataset",
+    "Declaration",
+    "Label",
+    "OnError",
+    "Preprocessing",
+    "Sample",
+    "Task",
+    "TextPreprocessing",
+    "content_key",
+    "input_specs",
+    "load_preprocessing",
+    "open_data",
+    "parse_preprocessing",
+    "require_task",
+    "saved_preprocessing",
+    "stack",
+]

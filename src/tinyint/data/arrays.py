@@ -43,6 +43,8 @@ class ArraySource:
     label: _Column | None
     path: Path | None = None
     notices: list[str] = field(default_factory=list)
+    task: None = None
+    classes: None = None
 
     @property
     def size(self) -> int:
@@ -52,7 +54,7 @@ class ArraySource:
     def fingerprint(self) -> str | None:
         return None if self.path is None else hashlib.sha256(file_identity(self.path).encode()).hexdigest()
 
-    def read(self, start: int, stop: int | None) -> Generator[Sample]:
+    def read(self, start: int, stop: int | None) -> Generator[Sample | DataError]:
         end = self.size if stop is None else min(stop, self.size)
         columns = {name: column.read(start, end) for name, column in self.columns.items()}
         labels = self.label.read(start, end) if self.label else None

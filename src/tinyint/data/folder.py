@@ -18,6 +18,7 @@ class Folder:
 
     files: list[ImageFile]
     notices: list[str]
+    classes: tuple[str, ...] | None = None
 
 
 def read_folder(root: Path) -> Folder:
@@ -51,7 +52,7 @@ def read_folder(root: Path) -> Folder:
                 "(the labels of the others depend on it)"
             )
     turns = itertools.chain.from_iterable(itertools.zip_longest(*per_class))
-    return Folder([file for file in turns if file is not None], _order_notice(classes))
+    return Folder([file for file in turns if file is not None], _order_notice(classes), classes)
 
 
 def _listing(root: Path) -> list[os.DirEntry[str]]:

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinyint.data.preprocess import Preprocessing
+from tinyint.data.text_input import takes_texts
 from tinyint.errors import DataError
 from tinyint.runtimes.base import TensorSpec
 
 
 def image_input(inputs: Sequence[TensorSpec], source: str) -> TensorSpec:
     """The one input that images can feed. Raises DataError when the model has several, or its input is no image."""
+    if takes_texts(inputs):
+        raise DataError(f"{source} holds images, but the model takes texts: give a table of texts (.tsv)")
     if len(inputs) != 1:
         names = ", ".join(repr(spec.name) for spec in inputs)
         raise DataError(

@@ -16,25 +16,20 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from tinyint.data.labels import Boxes, Task
+from tinyint.data.picture import ImageFile, MaskFile, Picture, read_picture
 from tinyint.data.preprocess import Preprocessing
 from tinyint.data.sample import Sample
 from tinyint.errors import DataError
 from tinyint.numerics import Array
 from tinyint.runtimes.base import TensorSpec
 
+__all__ = ["ImageFile", "ImageSource", "file_identity", "image_suffixes", "is_image_name", "read_ahead"]
+
 _WORKERS = 2
 _AHEAD = 4  # images in flight: enough to hide the decoding, few enough for 1024×2048 ones
 _T = TypeVar("_T")
 _R = TypeVar("_R")
-
-
-@dataclass(frozen=True)
-class ImageFile:
-    """An image on disk; `name` is its path as the user knows it (within the folder, or in the list)."""
-
-    path: Path
-    name: str
-    label: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +43,7 @@ class ImageSource:
     files: Sequence[ImageFile]
     spec: TensorSpec
     preprocessing: Preprocessing
+    classes: tuple[str, ...] | None = None
     notices: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -55,6 +51,20 @@ class ImageSource:
         if left:
             self.notices.append(
                 f"the last {left} images of {self.name} are left out: the model takes exactly {self._group} at a time"
+            )
+        if self.task == "detection":
+            self._check_for_boxes()
+
+    def _check_for_boxes(self) -> None:
+        if self.preprocessing.crop is not None:
+            raise DataError(
+                f"the boxes of {self.name} need whole images, but the preprocessing crops them: leave out `crop` and "
+                "declare `resize: [height, width]`"
+            )
+        if self._group > 1:
+            raise DataError(
+                f"the model takes exactly {self._group} images at a time, which does not go with the boxes of "
+                f"{self.name}: export it with an open batch axis"
             )
 
     @property
@@ -65,6 +75,16 @@ class ImageSource:
     def size(self) -> int:
         return len(self.files) // self._group
 
+    @property
+    def task(self) -> Task | None:
+        """What the labels are for; None without labels."""
+        label = self.files[0].label
+        if label is None:
+            return None
+        if isinstance(label, Boxes):
+            return "detection"
+        return "segmentation" if isinstance(label, MaskFile) else "classification"
+
     @cached_property
     def fingerprint(self) -> str:
         digest = hashlib.sha256(self.preprocessing.dump().encode())
@@ -72,45 +92,64 @@ class ImageSource:
             digest.update(file_identity(file.path).encode())
         return digest.hexdigest()
 
-    def read(self, start: int, stop: int | None) -> Generator[Sample]:
+    def read(self, start: int, stop: int | None) -> Generator[Sample | DataError]:
         files = self.files[start * self._group : (self.size if stop is None else stop) * self._group]
-        images = read_ahead(self._load, files)
+        samples = read_ahead(self._attempt, files)
         try:
-            while group := list(itertools.islice(images, self._group)):
+            while group := list(itertools.islice(samples, self._group)):
                 if len(group) == self._group:
-                    yield self._sample(group)
+                    yield _joined(group)
         finally:
-            images.close()
+            samples.close()
 
-    def _load(self, file: ImageFile) -> tuple[ImageFile, Array]:
-        return file, load_image(file.path, self.preprocessing, self.spec.dtype)
+    def _attempt(self, file: ImageFile) -> Sample | DataError:
+        try:
+            return self.finish(file, self.place(file, self.picture(file)))
+        except DataError as error:
+            return error
 
-    def _sample(self, group: Sequence[tuple[ImageFile, Array]]) -> Sample:
-        (first, array), *others = group
-        if others:
-            if any(other.shape != array.shape for _, other in others):
-                sizes = ", ".join(f"{file.name} {image.shape}" for file, image in group)
-                raise DataError(f"a batch needs images of one size, got {sizes}: declare a resize and a crop")
-            array = np.stack([image for _, image in group])
-            labels = [file.label for file, _ in group if file.label is not None]
-            label = np.array(labels) if labels else None
-            return Sample({self.spec.name: array}, label, f"{first.name} … {others[-1][0].name}")
+    def picture(self, file: ImageFile) -> Picture:
+        """The image and its label at their own size. Raises DataError naming the file."""
+        return read_picture(file, self.preprocessing)
+
+    def place(self, file: ImageFile, picture: Picture) -> Picture:
+        """Resized and cropped as declared, a mask with its image. Boxes stay those of the whole image."""
+        try:
+            label = picture.label
+            if isinstance(label, np.ndarray):
+                label = self.preprocessing.place_mask(label)
+            return Picture(self.preprocessing.place(picture.image), label)
+        except DataError as error:
+            raise DataError(f"{file.path}: {error}") from None
+
+    def finish(self, file: ImageFile, picture: Picture) -> Sample:
+        """The sample of a picture that is in place. Raises DataError naming the file."""
+        try:
+            array = self.preprocessing.pixels(picture.image, self.spec.dtype)
+        except DataError as error:
+            raise DataError(f"{file.path}: {error}") from None
         batched = array[None] if len(self.spec.shape) == 4 else array
-        return Sample({self.spec.name: batched}, first.label, first.name)
+        return Sample({self.spec.name: batched}, picture.label, file.name)
 
 
-def load_image(path: Path, preprocessing: Preprocessing, dtype: np.dtype[np.generic]) -> Array:
-    """The preprocessed image. Raises DataError naming the file when it cannot be read or does not fit."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return preprocessing.apply(image, dtype)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    except (
-        Exception
-    ) as error:  # a damaged file raises whatever its decoder does: OSError, SyntaxError, struct.error, …
-        raise DataError(f"cannot read the image {path}: {type(error).__name__}: {error}") from None
+def _joined(group: Sequence[Sample | DataError]) -> Sample | DataError:
+    """The samples as one, for a model with a fixed batch; the first error, if there is one."""
+    samples: list[Sample] = []
+    for sample in group:
+        if isinstance(sample, DataError):
+            return sample
+        samples.append(sample)
+    first, *others = samples
+    if not others:
+        return first
+    ((name, array),) = first.inputs.items()
+    if any(other.inputs[name].shape != array.shape for other in others):
+        sizes = ", ".join(f"{sample.name} {sample.inputs[name].shape[1:]}" for sample in samples)
+        return DataError(f"a batch needs images of one size, got {sizes}: declare a resize and a crop")
+    labels = [sample.label for sample in samples if sample.label is not None]
+    label: Array | None = np.array(labels) if labels else None
+    inputs = {name: np.concatenate([sample.inputs[name] for sample in samples])}
+    return Sample(inputs, label, f"{first.name} … {others[-1].name}")
 
 
 def read_ahead(load: Callable[[_T], _R], items: Iterable[_T]) -> Generator[_R]:

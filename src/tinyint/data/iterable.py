@@ -34,8 +34,10 @@ class IterableSource:
     notices: list[str] = field(default_factory=list)
     size: None = None
     fingerprint: None = None
+    task: None = None
+    classes: None = None
 
-    def read(self, start: int, stop: int | None) -> Generator[Sample]:
+    def read(self, start: int, stop: int | None) -> Generator[Sample | DataError]:
         yield from itertools.islice(self._samples(), start, stop)
 
     def _samples(self) -> Iterator[Sample]:

@@ -1,7 +1,7 @@
 """A folder of images with a list file: a line `path label` per image, or `path` alone throughout.
 
 Path and label are separated by a tab or spaces; a path may itself hold spaces. Empty lines and lines that begin with #
-are skipped. Labels are whole numbers from 0. Paths are relative to the folder.
+are skipped. Labels are whole numbers from 0, or paths of label images throughout. Paths are relative to the folder.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyint.data.images import ImageFile, is_image_name
+from tinyint.data.picture import MaskFile
 from tinyint.errors import DataError
 
 _LABEL = re.compile(r"[0-9]{1,9}")
@@ -19,8 +20,10 @@ _LABEL = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True)
 class Entry:
+    """A line; `label` is a class number, the path of a label image, or None."""
+
     path: str
-    label: int | None
+    label: int | str | None
     line: int
 
 
@@ -44,6 +47,11 @@ def parse_list(text: str, origin: str) -> list[Entry]:
                 f"{origin}, line {without.line}: {without.path!r} has no label, but line {having.line} has one; "
                 "give every image a label, or none"
             )
+        if labelled and type(entry.label) is not type(entries[0].label):
+            raise DataError(
+                f"{origin}, line {entry.line}: the label of {entry.path!r} is {entry.label!r}, but line "
+                f"{entries[0].line} has {entries[0].label!r}; give class numbers or label images, not both"
+            )
     return entries
 
 
@@ -56,10 +64,11 @@ def _parse_line(line: str, number: int, origin: str) -> Entry:
     path, label = path.rstrip(), rest[0].strip()
     if _LABEL.fullmatch(label):
         return Entry(path, int(label), number)
-    if is_image_name(line) and not is_image_name(path):
-        return Entry(line, None, number)
+    if is_image_name(line):
+        return Entry(path, label, number) if is_image_name(path) else Entry(line, None, number)
     raise DataError(
-        f"{origin}, line {number}: the label {label!r} of {path!r} is not a whole number from 0 to 999999999"
+        f"{origin}, line {number}: the label {label!r} of {path!r} is neither a whole number from 0 to 999999999 nor "
+        "an image"
     )
 
 
@@ -70,7 +79,15 @@ def read_list(list_file: Path, root: Path) -> list[ImageFile]:
         path = root / entry.path
         if not os.path.isfile(path):
             raise DataError(f"{list_file}, line {entry.line}: there is no image {entry.path!r} in {root}")
-        files.append(ImageFile(path, entry.path, entry.label))
+        label = entry.label
+        if isinstance(label, str):
+            if not os.path.isfile(root / label):
+                raise DataError(
+                    f"{list_file}, line {entry.line}: there is no label image {label!r} in {root}"
+                )
+            files.append(ImageFile(path, entry.path, MaskFile(root / label, label)))
+        else:
+            files.append(ImageFile(path, entry.path, label))
     return files
 
 

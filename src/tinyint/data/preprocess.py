@@ -10,24 +10,22 @@ once), and quick. `mean` and `std` follow the channel order of `color`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
 from functools import lru_cache
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-import yaml
 from PIL import Image, ImageOps
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from tinyint.errors import DataError, nearest
+from tinyint.data.declaration import METADATA_KEY, Declaration
+from tinyint.errors import DataError
 from tinyint.numerics import Array
 
-METADATA_KEY = "tinyint.preprocessing"
+__all__ = ["METADATA_KEY", "RESAMPLING", "Preprocessing"]
 
 Side = Annotated[int, Field(gt=0, le=1 << 16, strict=True)]
-_RESAMPLING = {
+RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
@@ -36,10 +34,8 @@ _RESAMPLING = {
 }
 
 
-class Preprocessing(BaseModel):
+class Preprocessing(Declaration):
     """See the module's docstring for the steps and their order; every step can be left out."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # An int is the length of the shorter side; a pair is (height, width).
     resize: Side | tuple[Side, Side] | None = None
@@ -114,8 +110,25 @@ class Preprocessing(BaseModel):
         Raises DataError for an image of more than 8 bits, one smaller than the crop, and for an integer `dtype` that
         cannot hold the values exactly.
         """
+        return self.pixels(self.place(self.upright(image)), dtype)
+
+    def upright(self, image: Image.Image) -> Image.Image:
+        """The image as viewers show it, RGB or gray with 8 bits. Raises DataError for more bits."""
+        return _eight_bit(ImageOps.exif_transpose(image), self.color)
+
+    def place(self, image: Image.Image) -> Image.Image:
+        """Resize and crop. Raises DataError for an image that is smaller than the crop."""
+        return self._crop(self._resize(image, RESAMPLING[self.interpolation]))
+
+    def place_mask(self, mask: Array) -> Array:
+        """A mask (H, W) of class numbers, resized (to the nearest pixel) and cropped as its image is."""
+        image = Image.fromarray(mask)
+        return np.array(self._crop(self._resize(image, Image.Resampling.NEAREST)))
+
+    def pixels(self, image: Image.Image, dtype: np.dtype[Any] | None = None) -> Array:
+        """The scaled values of an image that is upright and in place, laid out; see `apply`."""
         table = _pixel_table(self, np.dtype(np.float32) if dtype is None else dtype)
-        pixels = np.asarray(self._crop(self._resize(_eight_bit(ImageOps.exif_transpose(image), self.color))))
+        pixels = np.asarray(image)
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels
         if self.color == "BGR":
             pixels = pixels[..., ::-1]
@@ -125,17 +138,18 @@ class Preprocessing(BaseModel):
             np.take(table[channel], pixels[..., channel], out=out[channel], mode="clip")
         return out if self.layout == "NCHW" else np.ascontiguousarray(out.transpose(1, 2, 0))
 
-    def _resize(self, image: Image.Image) -> Image.Image:
+    def resized(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of an image of this size after the resize."""
         if self.resize is None:
-            return image
+            return width, height
         if isinstance(self.resize, tuple):
-            height, width = self.resize
-        else:  # the longer side is rounded down, as torchvision does
-            short = min(image.size)
-            width, height = (max(1, self.resize * side // short) for side in image.size)
-        if (width, height) == image.size:
-            return image
-        return image.resize((width, height), _RESAMPLING[self.interpolation])
+            return self.resize[1], self.resize[0]
+        short = min(width, height)  # the longer side is rounded down, as torchvision does
+        return max(1, self.resize * width // short), max(1, self.resize * height // short)
+
+    def _resize(self, image: Image.Image, resampling: Image.Resampling) -> Image.Image:
+        size = self.resized(*image.size)
+        return image if size == image.size else image.resize(size, resampling)
 
     def _crop(self, image: Image.Image) -> Image.Image:
         if self.crop is None:
@@ -148,58 +162,6 @@ class Preprocessing(BaseModel):
             )
         left, top = round((image.width - width) / 2), round((image.height - height) / 2)
         return image.crop((left, top, left + width, top + height))
-
-    @classmethod
-    def parse(cls, mapping: object, origin: str = "preprocessing") -> Preprocessing:
-        """From a mapping; `origin` is what an error calls it. Raises DataError for a wrong key or value."""
-        if not isinstance(mapping, Mapping):
-            raise DataError(f"{origin} must map keys to values, got {type(mapping).__name__}")
-        for key in mapping:
-            if key not in cls.model_fields:
-                raise DataError(
-                    f"{origin} has the unknown key {key!r}: {nearest(str(key), cls.model_fields)}"
-                )
-        try:
-            return cls.model_validate(dict(mapping))
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            key = str(first["loc"][0]) if first["loc"] else ""
-            seen = f" (got {mapping[key]!r})" if key else ""
-            message = first["msg"].removeprefix("Value error, ")
-            raise DataError(f"{origin}{f', key {key!r}' if key else ''}: {message}{seen}") from None
-
-    @classmethod
-    def from_yaml(cls, text: str, origin: str = "preprocessing") -> Preprocessing:
-        """The inverse of `dump`. Raises DataError."""
-        try:
-            mapping = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise DataError(f"{origin} is not valid YAML: {str(error).splitlines()[0]}") from None
-        return cls.parse(mapping, origin)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Preprocessing:
-        """From a YAML file. Raises DataError."""
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise DataError(f"cannot read the preprocessing file {path}: {reason}") from None
-        return cls.from_yaml(text, f"the preprocessing file {path}")
-
-    def dump(self) -> str:
-        """As YAML, with every key."""
-        return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, default_flow_style=None))
-
-    def to_metadata(self) -> dict[str, str]:
-        """What to add to the metadata of a model."""
-        return {METADATA_KEY: self.dump()}
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str]) -> Preprocessing | None:
-        """What `to_metadata` saved, or None. Raises DataError when the entry is damaged."""
-        text = metadata.get(METADATA_KEY)
-        return None if text is None else cls.from_yaml(text, f"the model's metadata entry {METADATA_KEY}")
 
 
 def _eight_bit(image: Image.Image, color: str) -> Image.Image:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from tinyint.data.labels import Label, Task
 from tinyint.errors import DataError
 from tinyint.numerics import Array
 
 if TYPE_CHECKING:
-    from tinyint.data.preprocess import Preprocessing
+    from tinyint.data.declaration import Declaration
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +23,12 @@ class Sample:
 
     * `inputs`: an array per model input, with the batch axis (of length 1, or the model's fixed batch) if the input
       has one
-    * `label`: a class number, an array of labels, or None
+    * `label`: a class number, an array of labels (a mask: uint8 (H, W) at the size of the input), `Boxes`, or None
     * `name`: what an error calls it, such as "img_3.png" or "calib.npy[3]"
     """
 
     inputs: dict[str, Array]
-    label: int | Array | None = None
+    label: Label | None = None
     name: str = ""
 
 
@@ -45,8 +46,18 @@ class Dataset(Protocol):
         ...
 
     @property
-    def preprocessing(self) -> Preprocessing | None:
-        """What turns image files into arrays; None when the samples are arrays already."""
+    def preprocessing(self) -> Declaration | None:
+        """What turns image files or texts into arrays; None when the samples are arrays already."""
+        ...
+
+    @property
+    def task(self) -> Task | None:
+        """What the labels are for; None without labels, and for arrays, whose labels can be for anything."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes, in the order of their numbers, where the data have them."""
         ...
 
     @property
@@ -54,11 +65,20 @@ class Dataset(Protocol):
         """Sentences the user should be shown: what was assumed, cast or left out. May grow while samples are read."""
         ...
 
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Why samples were left out, one by one, as far as they have been read; a notice counts them."""
+        ...
+
     def __iter__(self) -> Iterator[Sample]: ...
 
 
 class Source(Protocol):
-    """One kind of data, before selection and checks. `read` yields the samples start, …, stop - 1 (or to the end)."""
+    """One kind of data, before selection and checks.
+
+    `read` yields the samples start, …, stop - 1 (or to the end). In place of one that cannot be read comes the error,
+    if the others can be read; what ends the reading is raised.
+    """
 
     @property
     def name(self) -> str: ...
@@ -72,7 +92,13 @@ class Source(Protocol):
     @property
     def notices(self) -> list[str]: ...
 
-    def read(self, start: int, stop: int | None) -> Generator[Sample]: ...
+    @property
+    def task(self) -> Task | None: ...
+
+    @property
+    def classes(self) -> tuple[str, ...] | None: ...
+
+    def read(self, start: int, stop: int | None) -> Generator[Sample | DataError]: ...
 
 
 def stack(samples: Sequence[Sample]) -> dict[str, Array]:

@@ -1,0 +1,80 @@
+"""What every declared preprocessing has: strict reading from YAML, and a place in the metadata of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tinyint.errors import DataError, nearest
+
+METADATA_KEY = "tinyint.preprocessing"
+
+
+class Declaration(BaseModel):
+    """How files become inputs of a model: `Preprocessing` for images, `TextPreprocessing` for texts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, mapping: object, origin: str = "preprocessing") -> Self:
+        """From a mapping; `origin` is what an error calls it. Raises DataError for a wrong key or value."""
+        if not isinstance(mapping, Mapping):
+            raise DataError(f"{origin} must map keys to values, got {type(mapping).__name__}")
+        for key in mapping:
+            if key not in cls.model_fields:
+                raise DataError(
+                    f"{origin} has the unknown key {key!r}: {nearest(str(key), cls.model_fields)}"
+                )
+        try:
+            return cls.model_validate(dict(mapping))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = str(first["loc"][0]) if first["loc"] else ""
+            seen = f" (got {mapping[key]!r})" if key in mapping else ""
+            message = first["msg"].removeprefix("Value error, ")
+            raise DataError(f"{origin}{f', key {key!r}' if key else ''}: {message}{seen}") from None
+
+    @classmethod
+    def from_yaml(cls, text: str, origin: str = "preprocessing") -> Self:
+        """The inverse of `dump`. Raises DataError."""
+        return cls.parse(read_mapping(text, origin), origin)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """From a YAML file. Raises DataError."""
+        return cls.from_yaml(read_text(path), f"the preprocessing file {path}")
+
+    def dump(self) -> str:
+        """As YAML, with every key."""
+        return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, default_flow_style=None))
+
+    def to_metadata(self) -> dict[str, str]:
+        """What to add to the metadata of a model."""
+        return {METADATA_KEY: self.dump()}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Self | None:
+        """What `to_metadata` saved, or None. Raises DataError when the entry is damaged."""
+        text = metadata.get(METADATA_KEY)
+        return None if text is None else cls.from_yaml(text, f"the model's metadata entry {METADATA_KEY}")
+
+
+def read_mapping(text: str, origin: str) -> object:
+    """What YAML says. Raises DataError."""
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DataError(f"{origin} is not valid YAML: {str(error).splitlines()[0]}") from None
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a preprocessing file. Raises DataError."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise DataError(f"cannot read the preprocessing file {path}: {reason}") from None

@@ -1,0 +1,39 @@
+"""A declared preprocessing of either kind: a `tokenizer` makes it one for texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tinyint.data.declaration import METADATA_KEY, Declaration, read_mapping, read_text
+from tinyint.data.preprocess import Preprocessing
+from tinyint.data.text_preprocess import TextPreprocessing
+
+__all__ = ["load_preprocessing", "parse_preprocessing", "saved_preprocessing"]
+
+
+def parse_preprocessing(mapping: object, origin: str = "preprocessing") -> Declaration:
+    """From a mapping; `origin` is what an error calls it. Raises DataError for a wrong key or value."""
+    for_texts = isinstance(mapping, Mapping) and "tokenizer" in mapping
+    kind: type[Declaration] = TextPreprocessing if for_texts else Preprocessing
+    return kind.parse(mapping, origin)
+
+
+def load_preprocessing(path: str | Path) -> Declaration:
+    """From a YAML file; a tokenizer may be named relative to it. Raises DataError."""
+    origin = f"the preprocessing file {path}"
+    declared = parse_preprocessing(read_mapping(read_text(path), origin), origin)
+    if isinstance(declared, TextPreprocessing):
+        beside = Path(path).parent / declared.tokenizer
+        if beside.exists():
+            return declared.model_copy(update={"tokenizer": str(beside)})
+    return declared
+
+
+def saved_preprocessing(metadata: Mapping[str, str]) -> Declaration | None:
+    """What a model's metadata declare, or None. Raises DataError when the entry is damaged."""
+    text = metadata.get(METADATA_KEY)
+    if text is None:
+        return None
+    origin = f"the model's metadata entry {METADATA_KEY}"
+    return parse_preprocessing(read_mapping(text, origin), origin)
