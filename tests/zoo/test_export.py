@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from tinyint.errors import ModelError, OutputError
+from tinyint.task import Classification, task_of
 from tinyint.zoo import export, mobilenet_v2, natural_images, settle, vgg16
 
 
@@ -44,6 +45,8 @@ def test_graph_is_plain_and_its_nodes_carry_their_scope(narrow: nn.Module, tmp_p
     assert kinds.keys() <= {"Conv", "Clip", "Add", "GlobalAveragePool", "Flatten", "Gemm", "Constant"}
     assert "/blocks/blocks.1/body/depthwise/conv/Conv" in {node.name for node in model.graph.node}
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert task_of(metadata) == Classification()
 
 
 def test_size_that_the_network_cannot_take_is_refused(tmp_path: Path) -> None:

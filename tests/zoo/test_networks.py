@@ -7,12 +7,13 @@ import torch
 from torch import nn
 
 from tinyint.errors import ModelError
-from tinyint.zoo import MODELS, build, entry, googlenet, mobilenet_v1, mobilenet_v2, resnet50
+from tinyint.zoo import MODELS, build, entry, googlenet, mobilenet_v1, mobilenet_v2, resnet50, vgg16
 from tinyint.zoo.blocks import divisible
 
 PUBLISHED = {
     "mobilenet_v1": 4_231_976,
     "mobilenet_v2": 3_504_872,
+    "resnet34": 21_797_672,
     "resnet50": 25_557_032,
     "resnet101": 44_549_160,
     "vgg16": 138_357_544,
@@ -22,6 +23,7 @@ PUBLISHED = {
 MACS = {  # millions at 224×224, convolutions and linear layers
     "mobilenet_v1": 569,  # Howard et al., Table 4
     "mobilenet_v2": 300,  # Sandler et al., Table 4
+    "resnet34": 3_664,
     "resnet50": 4_089,  # 4.1 billion for version 1.5
     "resnet101": 7_801,
     "vgg16": 15_470,
@@ -53,8 +55,10 @@ def test_parameters_and_multiplications_are_the_published_ones(name: str) -> Non
     assert millions_of_macs(model, images) == pytest.approx(MACS[name], rel=0.004)
 
 
-def test_registry_lists_exactly_these() -> None:
-    assert set(MODELS) == set(PUBLISHED)
+def test_registry_lists_exactly_these_classifiers() -> None:
+    assert {
+        name for name, found in MODELS.items() if found.task == "classification" and not found.text
+    } == set(PUBLISHED)
     assert all(key == item.name for key, item in MODELS.items())
 
 
@@ -71,6 +75,10 @@ def test_width_classes_and_channels_reach_the_layers() -> None:
             assert narrow.stem.conv.weight.shape == (8, 1, 3, 3)
             assert narrow(torch.empty(2, 1, 64, 64)).shape == (2, 7)
         assert googlenet(num_classes=5, in_channels=4)(torch.empty(1, 4, 64, 64)).shape == (1, 5)
+        assert googlenet(width=0.25).classifier.linear.in_features == 256
+        narrow = vgg16(num_classes=7, width=0.25, in_channels=1, size=64)
+        assert narrow.features[0].conv.weight.shape == (16, 1, 3, 3)
+        assert narrow(torch.empty(2, 1, 64, 64)).shape == (2, 7)
 
 
 def test_mobilenet_v2_keeps_its_last_layer_wide_when_narrow() -> None:

@@ -15,7 +15,9 @@ from onnx_ir.passes.common import (
 from tinyint.errors import ModelError
 from tinyint.graph.io import is_quantized, model_fingerprint
 from tinyint.graph.passes.affine import fold_affine
+from tinyint.graph.passes.ceil_mode import drop_ceil_mode
 from tinyint.graph.passes.constants import fold_constants
+from tinyint.graph.passes.deform_conv import unroll_deform_conv
 from tinyint.graph.passes.gemm import normalize_gemm
 from tinyint.graph.passes.global_pool import recognize_global_pool
 from tinyint.graph.passes.names import name_nodes
@@ -32,6 +34,8 @@ PASSES: tuple[Callable[[ir.Model], None], ...] = (
     infer_shapes,
     fold_constants,
     drop_no_ops,
+    unroll_deform_conv,
+    drop_ceil_mode,
     clone_shared_constants,
     normalize_gemm,
     fold_affine,
@@ -44,10 +48,11 @@ PASSES: tuple[Callable[[ir.Model], None], ...] = (
 _OLDEST_IR = 8  # the first that goes with opset 17, and later than 4, where constants ceased to be inputs
 
 
-def prepare(model: ir.Model) -> ir.Model:
+def prepare(model: ir.Model, *, keep_batch_norms: bool = False) -> ir.Model:
     """A new model that computes the same and has opset ≥ 13 (17 if it was older), no local functions, no foldable
     constants, batch norms or padding, own constants for each Conv/Gemm/MatMul, unique node names and inferred shapes.
 
+    With `keep_batch_norms`, those are left behind their operators, under the names that all else has without it.
     Inputs and outputs keep names, order and types; initializers that were listed as inputs become constants.
     If and Loop bodies stay as they are. Weights are shared with the caller's model, which is unchanged.
     Raises ModelError if the operator set cannot be raised to 13.
@@ -60,7 +65,10 @@ def prepare(model: ir.Model) -> ir.Model:
     model.ir_version = max(model.ir_version, _OLDEST_IR)
     model = upgrade_opset(model)
     for rewrite in PASSES:
-        rewrite(model)
+        if rewrite is fold_affine and keep_batch_norms:
+            fold_affine(model, keep_batch_norms=True)
+        else:
+            rewrite(model)
     RemoveUnusedNodesPass()(model)
     name_nodes(model)
     infer_shapes(model)

@@ -12,7 +12,10 @@ from tinyint.errors import ModelError
 from tinyint.graph.io import load_model
 from tinyint.loading.paddle import find_paddle, load_paddle
 
-__all__ = ["DynamicShapes", "is_module", "load", "onnx_source"]
+__all__ = ["MODEL_FILE", "DynamicShapes", "is_module", "load", "onnx_source"]
+
+MODEL_FILE = "model.onnx"
+"""What the model is called in the directory that a training leaves."""
 
 DynamicShapes = Mapping[str, Mapping[int, str]]
 """Names of the open dimensions by input and axis, such as {"image": {0: "batch", 2: "height", 3: "width"}}."""
@@ -21,9 +24,9 @@ DynamicShapes = Mapping[str, Mapping[int, str]]
 def load(x: Any, example_inputs: Any = None, *, dynamic_shapes: DynamicShapes | None = None) -> ir.Model:
     """The model as an ONNX graph in memory.
 
-    `x` is the path of an ONNX file, an `onnx_ir.Model` (returned as it is), a Paddle inference directory or the
-    `.json` or `.pdmodel` file in it, or an `nn.Module`, which needs `example_inputs`: a tensor, a tuple of the
-    arguments of `forward`, or a mapping of its keyword arguments. Arrays will do for tensors.
+    `x` is the path of an ONNX file or of the best_model/ of a training, an `onnx_ir.Model` (returned as it is), a
+    Paddle inference directory or the `.json` or `.pdmodel` file in it, or an `nn.Module`, which needs `example_inputs`:
+    a tensor, a tuple of the arguments of `forward`, or a mapping of its keyword arguments. Arrays will do for tensors.
 
     A module is exported in eval mode and is as it was afterwards. Its inputs keep the names that they have in
     `forward`, its outputs their keys or attribute names, its weights those of `state_dict`. The first axis of the
@@ -40,20 +43,23 @@ def load(x: Any, example_inputs: Any = None, *, dynamic_shapes: DynamicShapes | 
 
 
 def onnx_source(x: Any, example_inputs: Any = None) -> str | Path | ir.Model:
-    """`x` in a form that runtimes open: a path stays one unless it is Paddle's, all else is loaded.
+    """`x` in a form that runtimes open: a path becomes that of an ONNX file unless it is Paddle's, all else is loaded.
 
     Raises what `load` raises; a file that is not there or not ONNX is for whoever opens it to find.
     """
     if isinstance(x, ir.Model):
         return x
     if isinstance(x, str | Path):
+        inside = Path(x) / MODEL_FILE
+        if inside.is_file():
+            return inside
         files = find_paddle(Path(x))
         return x if files is None else load_paddle(files)
     if is_module(x):
         return load(x, example_inputs)
     raise ModelError(
-        f"the model is a {type(x).__name__}; give the path of an ONNX file or of a Paddle inference directory, an "
-        "ir.Model, or an nn.Module with example inputs"
+        f"the model is a {type(x).__name__}; give the path of an ONNX file, of a best_model/ or of a Paddle inference "
+        "directory, an ir.Model, or an nn.Module with example inputs"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from torch import nn
 
@@ -12,8 +13,10 @@ __all__ = ["Classifier", "ConvNorm", "ConvReLU", "divisible"]
 class ConvNorm(nn.Sequential):
     """Convolution, batch norm and, unless `activation` is None, an activation; "same" padding for odd kernels.
 
-    `gain` is the first scale of the batch norm.
+    `dilation` is the distance of the kernel's taps, `gain` is the first scale of the batch norm.
     """
+
+    conv: nn.Conv2d
 
     def __init__(
         self,
@@ -22,13 +25,21 @@ class ConvNorm(nn.Sequential):
         kernel: int,
         *,
         stride: int = 1,
+        dilation: int = 1,
         groups: int = 1,
-        activation: type[nn.ReLU] | type[nn.ReLU6] | None = nn.ReLU,
+        activation: Callable[..., nn.Module] | None = nn.ReLU,
         gain: float = 1.0,
     ) -> None:
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         layers["conv"] = nn.Conv2d(
-            inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
+            inputs,
+            outputs,
+            kernel,
+            stride=stride,
+            padding=dilation * (kernel // 2),
+            dilation=dilation,
+            groups=groups,
+            bias=False,
         )
         norm = nn.BatchNorm2d(outputs)
         nn.init.constant_(norm.weight, gain)
@@ -39,11 +50,18 @@ class ConvNorm(nn.Sequential):
 
 
 class ConvReLU(nn.Sequential):
-    """Convolution with a bias and ReLU, as before batch norm was known; "same" padding for odd kernels."""
+    """Convolution with a bias and ReLU, as before batch norm was known; "same" padding for odd kernels.
+
+    The weights start as in He et al. 2015 (arXiv:1502.01852, §2.2), without which deep stacks of these don't train.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> None:
         layers: OrderedDict[str, nn.Module] = OrderedDict()
-        layers["conv"] = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2)
+        conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2)
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        assert conv.bias is not None
+        nn.init.zeros_(conv.bias)
+        layers["conv"] = conv
         layers["act"] = nn.ReLU(inplace=True)
         super().__init__(layers)
 

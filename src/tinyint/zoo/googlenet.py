@@ -9,10 +9,12 @@ biases and 3×3 in place of 5×5 convolutions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from tinyint.zoo.blocks import Classifier, ConvReLU
+from tinyint.zoo.blocks import Classifier, ConvReLU, divisible
 
 __all__ = ["GoogLeNet", "googlenet"]
 
@@ -39,7 +41,7 @@ _STAGES: tuple[tuple[Row, ...], ...] = (  # 1×1 | 3×3 reduce, 3×3 | 5×5 redu
 class Inception(nn.Module):
     """Four branches side by side, concatenated along the channels."""
 
-    def __init__(self, inputs: int, row: Row) -> None:
+    def __init__(self, inputs: int, row: Sequence[int]) -> None:
         super().__init__()
         one, reduce3, three, reduce5, five, projection = row
         self.one = ConvReLU(inputs, one, 1)
@@ -53,22 +55,25 @@ class Inception(nn.Module):
 
 
 class GoogLeNet(nn.Module):
-    """Nine inception modules in three stages of falling resolution."""
+    """Nine inception modules in three stages of falling resolution.
 
-    def __init__(self, num_classes: int = 1000, in_channels: int = 3) -> None:
+    `width` multiplies every channel count, rounded to a multiple of 8.
+    """
+
+    def __init__(self, num_classes: int = 1000, width: float = 1.0, in_channels: int = 3) -> None:
         super().__init__()
+        first, channels = divisible(64 * width), divisible(192 * width)
         self.stem = nn.Sequential(
-            ConvReLU(in_channels, 64, 7, stride=2),
+            ConvReLU(in_channels, first, 7, stride=2),
             nn.MaxPool2d(3, stride=2, padding=1),
-            ConvReLU(64, 64, 1),
-            ConvReLU(64, 192, 3),
+            ConvReLU(first, first, 1),
+            ConvReLU(first, channels, 3),
         )
         self.stages = nn.Sequential()
-        channels = 192
         for rows in _STAGES:
             stage = nn.Sequential(nn.MaxPool2d(3, stride=2, padding=1))
             for row in rows:
-                module = Inception(channels, row)
+                module = Inception(channels, [divisible(count * width) for count in row])
                 stage.append(module)
                 channels = module.outputs
             self.stages.append(stage)
@@ -80,6 +85,6 @@ class GoogLeNet(nn.Module):
         return logits
 
 
-def googlenet(*, num_classes: int = 1000, in_channels: int = 3) -> GoogLeNet:
-    """GoogLeNet for inference."""
-    return GoogLeNet(num_classes, in_channels)
+def googlenet(*, num_classes: int = 1000, width: float = 1.0, in_channels: int = 3) -> GoogLeNet:
+    """GoogLeNet at `width`, without the auxiliary classifiers."""
+    return GoogLeNet(num_classes, width, in_channels)

@@ -1,37 +1,62 @@
-"""ResNet with bottleneck blocks (He et al. 2015, arXiv:1512.03385, Table 1), version 1.5.
+"""ResNet (He et al. 2015, arXiv:1512.03385, Table 1), version 1.5.
 
-Version 1.5 halves the resolution in the 3×3 convolution of a block, the paper in the 1×1 before it. It has the same
-parameters, is the more accurate, and is what MLPerf and the published weights use.
+Version 1.5 halves the resolution in the 3×3 convolution of a bottleneck, the paper in the 1×1 before it. It has the
+same parameters, is the more accurate, and is what MLPerf and the published weights use.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from tinyint.zoo.blocks import Classifier, ConvNorm
+from tinyint.zoo.blocks import Classifier, ConvNorm, divisible
 
-__all__ = ["ResNet", "resnet50", "resnet101"]
+__all__ = ["BasicBlock", "Bottleneck", "ResNet", "residual_stages", "resnet34", "resnet50", "resnet101"]
 
-_EXPANSION = 4
 _RESIDUAL_GAIN = (
     0.25  # first scale of each block's last batch norm; Goyal et al. (arXiv:1706.02677) start from 0
 )
 
 
-class Bottleneck(nn.Module):
-    """1×1 down to `width` channels, 3×3, 1×1 up to four times as many, plus the input."""
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions of `width` channels, plus the input. `dilation` and `pooled` as in `Bottleneck`."""
 
-    def __init__(self, inputs: int, width: int, stride: int) -> None:
+    expansion = 1
+
+    def __init__(
+        self, inputs: int, width: int, stride: int, *, dilation: int = 1, pooled: bool = False
+    ) -> None:
         super().__init__()
-        outputs = width * _EXPANSION
+        self.conv = ConvNorm(inputs, width, 3, stride=stride, dilation=dilation)
+        self.expand = ConvNorm(width, width, 3, dilation=dilation, activation=None, gain=_RESIDUAL_GAIN)
+        self.shortcut = _shortcut(inputs, width, stride, pooled)
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.act(self.expand(self.conv(x)) + self.shortcut(x))
+        return out
+
+
+class Bottleneck(nn.Module):
+    """1×1 down to `width` channels, 3×3 with `dilation`, 1×1 up to four times as many, plus the input.
+
+    With `pooled`, a shortcut that halves the resolution averages first, so that it reads every pixel (ResNet-D,
+    arXiv:1812.01187).
+    """
+
+    expansion = 4
+
+    def __init__(
+        self, inputs: int, width: int, stride: int, *, dilation: int = 1, pooled: bool = False
+    ) -> None:
+        super().__init__()
+        outputs = width * self.expansion
         self.reduce = ConvNorm(inputs, width, 1)
-        self.conv = ConvNorm(width, width, 3, stride=stride)
+        self.conv = ConvNorm(width, width, 3, stride=stride, dilation=dilation)
         self.expand = ConvNorm(width, outputs, 1, activation=None, gain=_RESIDUAL_GAIN)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or inputs != outputs:
-            self.shortcut = ConvNorm(inputs, outputs, 1, stride=stride, activation=None)
+        self.shortcut = _shortcut(inputs, outputs, stride, pooled)
         self.act = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,23 +64,64 @@ class Bottleneck(nn.Module):
         return out
 
 
-class ResNet(nn.Module):
-    """Four stages of `repeats` bottlenecks each."""
+def _shortcut(inputs: int, outputs: int, stride: int, pooled: bool) -> nn.Module:
+    if stride == 1 and inputs == outputs:
+        return nn.Identity()
+    if stride == 1 or not pooled:
+        return ConvNorm(inputs, outputs, 1, stride=stride, activation=None)
+    pool = nn.AvgPool2d(2, ceil_mode=True)
+    return nn.Sequential(OrderedDict(pool=pool, project=ConvNorm(inputs, outputs, 1, activation=None)))
 
-    def __init__(self, repeats: Sequence[int], num_classes: int = 1000, in_channels: int = 3) -> None:
+
+def residual_stages(
+    block: type[BasicBlock] | type[Bottleneck],
+    repeats: Sequence[int],
+    inputs: int,
+    *,
+    output_stride: int = 32,
+    multi_grid: Sequence[int] | None = None,
+    pooled: bool = False,
+) -> nn.Sequential:
+    """Stages of `repeats` blocks each, behind a stem of stride 4; the first is `inputs` wide, each next twice that.
+
+    Each stage but the first halves the resolution, until `output_stride` is reached; from there the kernels spread
+    instead (Chen et al., arXiv:1706.05587, §3.1). `multi_grid` multiplies the dilations of the last stage's blocks.
+    """
+    stages, width, stride, dilation = nn.Sequential(), inputs, 4, 1
+    for stage, count in enumerate(repeats):
+        halves = stage > 0 and stride < output_stride
+        if halves:
+            stride *= 2
+        elif stage > 0:
+            dilation *= 2
+        grid = multi_grid if multi_grid is not None and stage == len(repeats) - 1 else [1] * count
+        blocks = nn.Sequential()
+        for index, factor in enumerate(grid):
+            step = 2 if halves and index == 0 else 1
+            blocks.append(block(inputs, width << stage, step, dilation=dilation * factor, pooled=pooled))
+            inputs = (width << stage) * block.expansion
+        stages.append(blocks)
+    return stages
+
+
+class ResNet(nn.Module):
+    """Four stages of `repeats` blocks each. `width` multiplies every channel count."""
+
+    def __init__(
+        self,
+        repeats: Sequence[int],
+        num_classes: int = 1000,
+        width: float = 1.0,
+        in_channels: int = 3,
+        *,
+        block: type[BasicBlock] | type[Bottleneck] = Bottleneck,
+    ) -> None:
         super().__init__()
-        self.stem = ConvNorm(in_channels, 64, 7, stride=2)
+        channels = divisible(64 * width)
+        self.stem = ConvNorm(in_channels, channels, 7, stride=2)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.stages = nn.Sequential()
-        channels = 64
-        for stage, count in enumerate(repeats):
-            width = 64 << stage
-            blocks = nn.Sequential()
-            for index in range(count):
-                blocks.append(Bottleneck(channels, width, stride=2 if stage > 0 and index == 0 else 1))
-                channels = width * _EXPANSION
-            self.stages.append(blocks)
-        self.classifier = Classifier(channels, num_classes)
+        self.stages = residual_stages(block, repeats, channels)
+        self.classifier = Classifier((channels << (len(repeats) - 1)) * block.expansion, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) images -> (N, classes) logits."""
@@ -63,11 +129,16 @@ class ResNet(nn.Module):
         return logits
 
 
-def resnet50(*, num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+def resnet34(*, num_classes: int = 1000, width: float = 1.0, in_channels: int = 3) -> ResNet:
+    """ResNet with 34 layers, of basic blocks."""
+    return ResNet((3, 4, 6, 3), num_classes, width, in_channels, block=BasicBlock)
+
+
+def resnet50(*, num_classes: int = 1000, width: float = 1.0, in_channels: int = 3) -> ResNet:
     """ResNet with 50 layers."""
-    return ResNet((3, 4, 6, 3), num_classes, in_channels)
+    return ResNet((3, 4, 6, 3), num_classes, width, in_channels)
 
 
-def resnet101(*, num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+def resnet101(*, num_classes: int = 1000, width: float = 1.0, in_channels: int = 3) -> ResNet:
     """ResNet with 101 layers."""
-    return ResNet((3, 4, 23, 3), num_classes, in_channels)
+    return ResNet((3, 4, 23, 3), num_classes, width, in_channels)

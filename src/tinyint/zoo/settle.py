@@ -19,23 +19,26 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from tinyint.zoo.segmentation import Gain
+
 __all__ = ["OFFSET", "settle"]
 
 OFFSET = 1.0
 """Mean of what enters a ReLU, in standard deviations."""
 
 
-def settle(model: nn.Module, images: Tensor, *, seed: int = 0) -> nn.Module:
-    """Draw the weights of `model` anew, normalize its layers over `images` (N, C, H, W), and return it in eval mode.
+def settle(model: nn.Module, *inputs: Tensor, seed: int = 0) -> nn.Module:
+    """Draw the weights of `model` anew, normalize its layers over `inputs`, and return it in eval mode.
 
-    Works in place, in one pass. The scales of batch norms stay; beyond them, `seed` and `images` alone decide.
+    `inputs` are those of the model: images (N, C, H, W), or a text network's ids, types and mask (N, length). Works in
+    place, in one pass. The scales of batch norms stay; beyond them, `seed` and `inputs` alone decide.
     """
     activated = {
         layer
         for block in model.modules()
         if isinstance(block, nn.Sequential)
         for layer, after in pairwise(block)
-        if isinstance(after, nn.ReLU | nn.ReLU6)
+        if isinstance(after, nn.ReLU | nn.ReLU6 | nn.LeakyReLU)
     }
     _draw(model, torch.Generator().manual_seed(seed))
     model.eval()  # dropout off; batch norm alone is switched to training below
@@ -51,7 +54,7 @@ def settle(model: nn.Module, images: Tensor, *, seed: int = 0) -> nn.Module:
     ]
     try:
         with torch.no_grad():
-            model(images)
+            model(*inputs)
     finally:
         for hook in hooks:
             hook.remove()
@@ -66,6 +69,10 @@ def _draw(model: nn.Module, generator: torch.Generator) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
         elif isinstance(module, nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, generator=generator)
+        elif isinstance(module, Gain):
+            nn.init.ones_(module.gain)
         if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
 
@@ -74,10 +81,11 @@ def _standardize(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor,
     """A forward hook: rescale a layer with bias; each channel of this very output gets mean `offset`, variance 1."""
     if not isinstance(module, nn.Conv2d | nn.Linear) or module.bias is None:
         return output
-    axes = [axis for axis in range(output.dim()) if axis != 1]
+    channels = 1 if isinstance(module, nn.Conv2d) else output.dim() - 1
+    axes = [axis for axis in range(output.dim()) if axis != channels]
     variance, mean = torch.var_mean(output, axes, correction=0)
     gain = (variance + 1e-10).rsqrt()
     module.weight.mul_(gain.reshape(-1, *[1] * (module.weight.dim() - 1)))
     module.bias.sub_(mean).mul_(gain).add_(offset)
-    shape = [-1 if axis == 1 else 1 for axis in range(output.dim())]
+    shape = [-1 if axis == channels else 1 for axis in range(output.dim())]
     return (output - mean.reshape(shape)) * gain.reshape(shape) + offset

@@ -24,19 +24,34 @@ Vector = NDArray[np.float64]
 _LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm"})
 
 
-def fold_affine(model: ir.Model) -> None:
-    """Fold, in place and in order, every such map of the main graph. Needs unshared constants."""
+def fold_affine(model: ir.Model, *, keep_batch_norms: bool = False) -> None:
+    """Fold, in place and in order, every such map of the main graph. Needs unshared constants.
+
+    With `keep_batch_norms`, each BatchNormalization that is the last map after its operator stays.
+    """
     for node in list(model.graph):
         if node.domain != "" or not node.outputs:
             continue
         index, linear = _linear_input(node)
-        if linear is None:
+        affine = None if linear is None else _affine(node, index, linear)
+        if linear is None or affine is None:
             continue
-        affine = (
-            _batch_norm(node) if node.op_type == "BatchNormalization" else _arithmetic(node, index, linear)
-        )
-        if affine is not None:
+        if not (keep_batch_norms and node.op_type == "BatchNormalization" and _is_last(node, linear)):
             _fold(linear, node, *affine)
+
+
+def _affine(node: ir.Node, index: int, linear: ir.Node) -> tuple[Vector, Vector] | None:
+    """(a, d) of the map that the node applies to the linear operator's output, its input `index`."""
+    return _batch_norm(node) if node.op_type == "BatchNormalization" else _arithmetic(node, index, linear)
+
+
+def _is_last(node: ir.Node, linear: ir.Node) -> bool:
+    """Whether no further map of the same channels follows."""
+    follower = sole_consumer(node.outputs[0])
+    if follower is None or follower.domain != "":
+        return True
+    index = 0 if follower.inputs[0] is node.outputs[0] else 1
+    return _affine(follower, index, linear) is None
 
 
 def _linear_input(node: ir.Node) -> tuple[int, ir.Node | None]:

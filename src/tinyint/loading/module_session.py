@@ -1,0 +1,83 @@
+"""A torch module as a session, so that what runs models runs it too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tinyint.loading.module_call import Call
+from tinyint.numerics import Array
+from tinyint.runtimes import TensorSpec, check_feeds
+from tinyint.runtimes.base import Feeds, Precision
+
+__all__ = ["ModuleSession"]
+
+
+class ModuleSession:
+    """`forward`, which computes named outputs from named inputs with `module`'s weights; see `runtimes.Session`.
+
+    Each run is in eval mode, without gradients, on the device of the weights; afterwards the modes are as before.
+    """
+
+    precision: Precision = "float32"
+
+    def __init__(
+        self,
+        module: nn.Module,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[str],
+        forward: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+    ) -> None:
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self._module = module
+        self._forward = forward
+
+    @classmethod
+    def of(cls, module: nn.Module, example_inputs: Any) -> ModuleSession:
+        """Inputs and outputs are called as `tinyint.load` calls those of the graph. Raises ModelError as that does."""
+        call = Call.of(module, example_inputs)
+        with _evaluating(module):
+            outputs = call.value_names(call.run(call.tensors))
+        axes = call.batch_axes()
+        inputs = [
+            TensorSpec(
+                name=name,
+                dtype=tensor.detach().cpu().numpy().dtype,
+                shape=tuple(None if i in axes.get(name, {}) else n for i, n in enumerate(tensor.shape)),
+            )
+            for name, tensor in zip(call.names, call.tensors, strict=True)
+        ]
+
+        def forward(feeds: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+            result = call.run([feeds[name] for name in call.names])
+            return dict(zip(call.value_names(result), result.tensors, strict=True))
+
+        return cls(module, inputs, outputs, forward)
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        check_feeds(self.inputs, feeds)
+        parameter = next(self._module.parameters(), None)
+        device = None if parameter is None else parameter.device
+        tensors = {name: torch.as_tensor(array, device=device) for name, array in feeds.items()}
+        with _evaluating(self._module):
+            found = self._forward(tensors)
+        return {name: tensor.cpu().numpy() for name, tensor in found.items()}
+
+    run_transient = run
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, training in modes.items():
+            part.training = training

@@ -1,0 +1,101 @@
+"""ERNIE 1.0 (Sun et al. 2019, arXiv:1904.09223) as a classifier of texts, on the implementation of `transformers`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import ErnieConfig, ErnieForSequenceClassification
+from transformers.utils import logging
+
+from tinyint.errors import ModelError
+
+__all__ = ["ErnieClassifier", "ernie_base"]
+
+_MASKED = (
+    -10_000.0
+)  # added to the scores of padding, as in BERT; the float32 minimum would ruin any range over them
+
+
+class ErnieClassifier(nn.Module):
+    """A transformer encoder, and a linear layer on the first position's hidden state.
+
+    `model` is of `transformers`; attention is to be written out as products and a softmax ("eager").
+    """
+
+    def __init__(self, model: ErnieForSequenceClassification) -> None:
+        super().__init__()
+        self.vocabulary = int(model.config.vocab_size)
+        self.model = model
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Three (N, length) int64 -> (N, classes) logits."""
+        padding = 1 - attention_mask[:, None, None, :].to(self.model.dtype)
+        logits: Tensor = self.model(
+            input_ids=input_ids, token_type_ids=token_type_ids, attention_mask=padding * _MASKED
+        ).logits
+        return logits
+
+
+def ernie_base(
+    *,
+    num_classes: int = 2,
+    weights: str | None = None,
+    layers: int = 12,
+    hidden: int = 768,
+    heads: int = 12,
+    vocabulary: int = 18_000,
+    positions: int = 513,
+) -> ErnieClassifier:
+    """The base size, with the numbers of the published configuration unless a smaller network is wanted.
+
+    `weights` is the folder of a pretrained one, as `transformers` saves it, whose sizes are then taken; the linear
+    layer is a new one unless it has as many classes. Raises ModelError for a folder that cannot be read.
+    """
+    if weights is not None:
+        return ErnieClassifier(_pretrained(Path(weights), num_classes))
+    config = ErnieConfig(
+        vocab_size=vocabulary,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=4 * hidden,
+        hidden_act="relu",
+        max_position_embeddings=positions,
+        layer_norm_eps=1e-5,
+    )
+    config.num_labels = num_classes
+    config._attn_implementation = "eager"
+    return ErnieClassifier(ErnieForSequenceClassification(config))
+
+
+def _pretrained(folder: Path, num_classes: int) -> Any:
+    if not (folder / "config.json").is_file():
+        raise ModelError(
+            f"there is no pretrained network in '{folder}': expected config.json beside model.safetensors or "
+            "pytorch_model.bin, as transformers' save_pretrained writes them"
+        )
+    transformers: Any = ErnieForSequenceClassification
+    verbosity: Any = logging
+    shown = verbosity.get_verbosity()
+    verbosity.set_verbosity_error()  # it warns that the new layer is new
+    try:
+        model, report = transformers.from_pretrained(
+            folder,
+            num_labels=num_classes,
+            ignore_mismatched_sizes=True,
+            attn_implementation="eager",
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except Exception as error:  # also what its readers of files raise
+        raise ModelError(f"cannot read the pretrained network in '{folder}': {error}") from error
+    finally:
+        verbosity.set_verbosity(shown)
+    lacking = sorted(name for name in report["missing_keys"] if not name.startswith("classifier."))
+    if lacking:
+        raise ModelError(
+            f"the pretrained network in '{folder}' is no ERNIE: it lacks {len(lacking)} weights ({lacking[0]}, …)"
+        )
+    return model
