@@ -114,10 +114,7 @@ def test_real_runtimes_run_what_was_planned(target: str) -> None:
     found = read_coverage(quantized, get_runtime(quantized.target.runtime))
     assert found.measured
     assert (found.macs_int8, found.macs_planned, found.warnings) == (1.0, 1.0, ())
-    # OpenVINO computes Erf inside the int8 convolution, and starts again from floats behind it.
-    assert [node.name for node in found.float_nodes] == (
-        ["pool"] if target == "openvino" else ["erf", "pool"]
-    )
+    assert [node.name for node in found.float_nodes] == ["erf", "pool"]
 
 
 def test_a_skipped_convolution_costs_its_share_on_onnxruntime() -> None:

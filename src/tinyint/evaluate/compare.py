@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
+from tinyint.algorithms import repair_float
 from tinyint.data import Sample
 from tinyint.errors import DataError, ModelError
 from tinyint.evaluate.causes import Cause, TensorSums, explain_activation, explain_constant
@@ -23,6 +24,7 @@ from tinyint.graph.io import is_quantized
 from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import static_shape
 from tinyint.numerics import Array
+from tinyint.recipe import Recipe, read_yaml
 from tinyint.runtimes import Session, get_runtime
 
 __all__ = ["Comparison", "TensorComparison", "compare"]
@@ -84,7 +86,7 @@ def compare(
         )
     if not is_quantized(int8_model):
         raise ModelError("the second model is not quantized; give the float model first, then the int8 model")
-    prepared = prepare(float_model)
+    prepared = _as_quantized(float_model, int8_model)
     _check_inputs(prepared.graph, int8_model.graph)
     pairs = pair(prepared.graph, int8_model.graph)
     if not pairs.activations and not pairs.constants and pairs.unmatched:
@@ -98,6 +100,16 @@ def compare(
     _check_weights(rows, constants)
     ordered = sorted(rows + constants, key=_badness)
     return Comparison(rows=tuple(ordered), unmatched=pairs.unmatched, samples=count)
+
+
+def _as_quantized(float_model: ir.Model, int8_model: ir.Model) -> ir.Model:
+    """The prepared float model after those steps of the int8 model's recipe that leave the float model's function."""
+    prepared, text = prepare(float_model), int8_model.metadata_props.get("tinyint.recipe")
+    return (
+        prepared
+        if text is None
+        else repair_float(prepared, "", Recipe.parse(read_yaml(text, "metadata"))).model
+    )
 
 
 def _badness(row: TensorComparison) -> tuple[bool, float, str]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tinyint.numerics import Array
 
-__all__ = ["NoiseSum", "blocks", "cosine", "rank_of", "top_k"]
+__all__ = ["NoiseSum", "blocks", "cosine", "f1_scores", "iou_scores", "mean_defined", "rank_of", "top_k"]
 
 _BLOCK = 1 << 18
 
@@ -34,6 +34,32 @@ def rank_of(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
     lower = np.arange(scores.shape[1]) < classes[:, None]
     ahead = (scores > own) | ((scores == own) & lower)
     return np.asarray(ahead.sum(axis=1), np.int64)
+
+
+def f1_scores(hits: Array, predicted: Array, labelled: Array) -> NDArray[np.float64]:
+    """2·hits / (predicted + labelled) by class: the harmonic mean of precision and recall; NaN for 0 / 0.
+
+    The arrays, of one shape, count by class what is right, what was predicted and what there is.
+    """
+    return _ratio(2.0 * hits, predicted + labelled)
+
+
+def iou_scores(hits: Array, predicted: Array, labelled: Array) -> NDArray[np.float64]:
+    """hits / (predicted + labelled - hits) by class: intersection over union (Jaccard's index); NaN for 0 / 0."""
+    return _ratio(hits, predicted + labelled - hits)
+
+
+def mean_defined(scores: Array) -> NDArray[np.float64]:
+    """The mean of the last axis over what is not NaN; NaN where all is."""
+    defined = ~np.isnan(scores)
+    return _ratio(np.where(defined, scores, 0.0).sum(axis=-1), defined.sum(axis=-1))
+
+
+def _ratio(part: Array, whole: Array) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = np.divide(
+        part, whole, out=np.full(np.shape(whole), np.nan), where=whole != 0
+    )
+    return found
 
 
 def cosine(a: Array, b: Array) -> float:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
@@ -9,8 +9,9 @@ from tests.fake_runtime import FakeSession
 from tests.graph.build import build
 from tinyint.data import Sample
 from tinyint.errors import DataError, ModelError
-from tinyint.evaluate.classify import evaluate_classification
-from tinyint.runtimes import TensorSpec, get_runtime
+from tinyint.evaluate.classification import ClassificationScorer
+from tinyint.evaluate.evaluation import score
+from tinyint.runtimes import Session, TensorSpec, get_runtime
 from tinyint.runtimes.base import Feeds
 
 
@@ -24,6 +25,12 @@ def sample(scores: list[float], label: object, name: str = "s") -> Sample:
     return Sample({"x": np.array([scores], np.float32)}, label, name)  # type: ignore[arg-type]
 
 
+def evaluated(model: Session, data: Iterable[Sample], batch_size: int = 1) -> ClassificationScorer:
+    scorer = ClassificationScorer()
+    score([(model, scorer)], data, batch_size)
+    return scorer
+
+
 FOUR = [
     sample([9, 5, 4, 3, 2, 1], 0),  # first
     sample([9, 5, 4, 3, 2, 1], 4),  # fifth
@@ -35,15 +42,19 @@ FOUR = [
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 100])
 def test_shares_by_hand(batch_size: int) -> None:
     done: list[int] = []
-    found = evaluate_classification(session(), FOUR, batch_size, progress=done.append)
-    assert found.metrics == {"top1": 0.25, "top5": 0.75}
-    assert (found.samples, found.classes, done[-1]) == (4, 6, 4)
+    scorer = ClassificationScorer()
+    assert score([(session(), scorer)], FOUR, batch_size, progress=done.append) == 4
+    # Class 0 is predicted four times, once rightly; the labels are 0, 4, 5 and 1, of which 0 alone is ever hit.
+    f1 = 2 * 1 / (4 + 1)
+    assert scorer.metrics() == {"top1": 0.25, "top5": 0.75, "f1": f1 / 4, "f1_positive": None}
+    assert scorer.per_class() == [f1, 0, None, None, 0, 0]
+    assert (scorer.units, scorer.classes, done[-1]) == (4, 6, 4)
 
 
 def test_batches_where_the_model_leaves_them_open() -> None:
     sizes: list[int] = []
-    evaluate_classification(session(None, called=lambda f: sizes.append(len(f["x"]))), FOUR, 3)
-    evaluate_classification(session(1, called=lambda f: sizes.append(len(f["x"]))), FOUR, 3)
+    evaluated(session(None, called=lambda f: sizes.append(len(f["x"]))), FOUR, 3)
+    evaluated(session(1, called=lambda f: sizes.append(len(f["x"]))), FOUR, 3)
     assert sizes == [3, 1, 1, 1, 1, 1]
 
 
@@ -54,17 +65,17 @@ def test_a_batch_ends_where_the_shape_changes() -> None:
     data = [
         Sample({"x": np.eye(3, dtype=np.float32)[None, :, :width]}, 0, f"{width}") for width in (1, 1, 2, 3)
     ]
-    found = evaluate_classification(model, data, 4)
+    found = evaluated(model, data, 4)
     # Sums: [1, 0, 0] twice, then [1, 1, 0] and [1, 1, 1], whose ties go to class 0.
-    assert found.metrics == {"top1": 1.0, "top5": None}
+    assert (found.metrics()["top1"], found.metrics()["top5"]) == (1.0, None)
     assert found.classes == 3
 
 
 def test_a_fixed_batch_has_a_label_a_row() -> None:
     both = Sample({"x": np.array([[1, 2], [2, 1]], np.float32)}, np.array([1, 1]), "pair")
-    assert evaluate_classification(session(2), [both]).metrics["top1"] == 0.5
+    assert evaluated(session(2), [both]).metrics()["top1"] == 0.5
     with pytest.raises(DataError, match="pair has 1 labels, but the model's output has 2 rows"):
-        evaluate_classification(session(2), [Sample(both.inputs, 1, "pair")])
+        evaluated(session(2), [Sample(both.inputs, 1, "pair")])
 
 
 @pytest.mark.parametrize(
@@ -78,17 +89,17 @@ def test_a_fixed_batch_has_a_label_a_row() -> None:
 )
 def test_labels_that_cannot_be(label: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        evaluate_classification(session(), [FOUR[0], sample([1, 2, 3, 4, 5, 6], label, "img_3")], 2)
+        evaluated(session(), [FOUR[0], sample([1, 2, 3, 4, 5, 6], label, "img_3")], 2)
 
 
 def test_no_samples() -> None:
     with pytest.raises(DataError, match="no samples"):
-        evaluate_classification(session(), [])
+        evaluated(session(), [])
 
 
 def test_nan_names_the_sample_and_a_wrong_shape_the_outputs() -> None:
     bad = sample([1, float("nan"), 3, 4, 5, 6], 0, "img_1")
     with pytest.raises(ModelError, match="'y' is NaN for sample img_1"):
-        evaluate_classification(session(), [FOUR[0], bad], 2)
+        evaluated(session(), [FOUR[0], bad], 2)
     with pytest.raises(ModelError, match=r"no output of shape .* only 'y' \(1, 1\)"):
-        evaluate_classification(session(), [sample([1], 0)])
+        evaluated(session(), [sample([1], 0)])
