@@ -1,0 +1,7 @@
+"""What a model saw, drawn onto the image: boxes, masks, and bars of probabilities."""
+
+from tinyint.pictures.bars import draw_bars
+from tinyint.pictures.boxes import draw_boxes
+from tinyint.pictures.masks import draw_mask, mask_image, resized
+
+__all__ = ["draw_bars", "draw_boxes", "draw_mask", "mask_image", "resized"]

@@ -1,0 +1,64 @@
+"""What all pictures share: their size, their letters and the colours of the classes."""
+
+from __future__ import annotations
+
+import colorsys
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeAlias
+
+from PIL import Image, ImageDraw, ImageFont
+
+__all__ = ["INK", "PAPER", "Canvas", "Colour", "canvas", "colour_of", "font", "ink_on"]
+
+Colour: TypeAlias = tuple[int, int, int]
+INK: Colour = (34, 34, 34)
+PAPER: Colour = (250, 250, 250)
+
+_LEGIBLE = 480  # pixels of the longer side; smaller images are enlarged, so that letters fit
+_GOLDEN = 0.6180339887  # of the circle of hues; steps of it keep neighbours apart, however many there are
+_FIRST_HUE = 0.02
+_BRIGHT = 150  # luma from which letters are dark
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canvas:
+    """An RGB image to draw on, `scale` times as large as the one it is of; `text` is the height of its letters."""
+
+    image: Image.Image
+    scale: float
+    text: int
+
+
+def canvas(image: Image.Image) -> Canvas:
+    longer = max(image.size)
+    scale = _LEGIBLE / longer if longer < _LEGIBLE else 1.0
+    size = (round(image.width * scale), round(image.height * scale))
+    enlarged = (
+        image.convert("RGB").resize(size, Image.Resampling.BICUBIC) if scale > 1 else image.convert("RGB")
+    )
+    return Canvas(image=enlarged, scale=scale, text=max(13, round(max(size) / 45)))
+
+
+def colour_of(number: int) -> Colour:
+    """The colour of a class, the same in every picture."""
+    hue = (_FIRST_HUE + number * _GOLDEN) % 1.0
+    red, green, blue = colorsys.hsv_to_rgb(
+        hue, 0.85 if number % 2 == 0 else 0.65, 0.95 if number % 3 else 0.85
+    )
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def ink_on(background: Colour) -> Colour:
+    """Dark or light letters, whichever can be read on it."""
+    red, green, blue = background
+    return INK if 0.299 * red + 0.587 * green + 0.114 * blue > _BRIGHT else PAPER
+
+
+@cache
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def width_of(draw: ImageDraw.ImageDraw, text: str, size: int) -> int:
+    return round(draw.textlength(text, font=font(size)))

@@ -1,0 +1,74 @@
+"""A tail put behind a model, float or int8, in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import get_args
+
+import onnx_ir as ir
+
+from tinyint.errors import ModelError, nearest
+from tinyint.postprocess.tails import Postprocessing
+
+__all__ = ["METADATA_KEY", "append", "postprocessing_of"]
+
+METADATA_KEY = "tinyint.postprocess"
+
+
+def append(model: ir.Model, tail: ir.Model, kind: Postprocessing) -> ir.Model:
+    """A new model: `model` with `tail` behind those of its outputs that the tail's inputs are named after.
+
+    The tail's outputs take their place; other outputs stay. The int8 part is as it was: the tail computes in float,
+    behind the last DequantizeLinear. Raises ModelError if the model has no such output, or a name of the tail's.
+    """
+    joined, behind = model.clone(), tail.clone()
+    graph, last = joined.graph, behind.graph
+    outputs = {value.name: value for value in graph.outputs}
+    fed = []
+    for value in list(last.inputs):
+        name = value.name or ""
+        if name not in outputs:
+            raise ModelError(f"the model has no output {name!r}; {nearest(name, [o or '' for o in outputs])}")
+        if outputs[name].dtype not in (None, ir.DataType.FLOAT):
+            raise ModelError(
+                f"output {name!r} is {outputs[name].dtype}; expected FLOAT: export the model in float32"
+            )
+        fed.append(outputs[name])
+    _check_names(graph, last)
+    for value, source in zip(list(last.inputs), fed, strict=True):
+        value.replace_all_uses_with(source)
+    made = list(last.outputs)
+    nodes, weights = list(last), list(last.initializers.values())
+    last.outputs.clear()
+    last.remove(nodes)
+    last.initializers.clear()
+    for weight in weights:
+        graph.register_initializer(weight)
+    graph.extend(nodes)
+    kept = [value for value in graph.outputs if all(value is not source for source in fed)]
+    graph.outputs.clear()
+    graph.outputs.extend([*made, *kept])
+    joined.metadata_props[METADATA_KEY] = kind
+    joined.metadata_props.pop("tinyint.outputs", None)  # how the module returned what is no output any more
+    return joined
+
+
+def postprocessing_of(metadata: Mapping[str, str]) -> Postprocessing | None:
+    """The tail that a model has already. Raises ModelError when the entry is damaged."""
+    text = metadata.get(METADATA_KEY)
+    for kind in get_args(Postprocessing):
+        if text == kind:
+            return kind  # type: ignore[no-any-return]
+    if text is not None:
+        raise ModelError(
+            f"the model's metadata entry {METADATA_KEY} is {text!r}; {nearest(text, get_args(Postprocessing))}"
+        )
+    return None
+
+
+def _check_names(graph: ir.Graph, tail: ir.Graph) -> None:
+    taken = {value.name for node in graph for value in node.outputs} | set(graph.initializers)
+    taken |= {value.name for value in graph.inputs}
+    for value in (*(value for node in tail for value in node.outputs), *tail.initializers.values()):
+        if value.name in taken:
+            raise ModelError(f"the model has a tensor {value.name!r} already; rename it")

@@ -1,0 +1,64 @@
+"""What a detector found in one image, in pixels of that image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyint.errors import ModelError
+from tinyint.numerics import Array
+
+__all__ = ["Detections", "detections_of", "image_size"]
+
+_COLUMNS = 7
+_CHANNELS = (1, 3)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detections:
+    """`boxes` (k, 4) x1, y1, x2, y2 in pixels of the original image; `classes` (k,); `scores` (k,), 0 to 1."""
+
+    boxes: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+    def best(self, count: int) -> Self:
+        """Those of the highest scores, the highest first."""
+        order = np.argsort(-self.scores, kind="stable")[:count]
+        return type(self)(boxes=self.boxes[order], classes=self.classes[order], scores=self.scores[order])
+
+
+def detections_of(
+    outputs: Mapping[str, Array], inputs: Mapping[str, Array], original: tuple[int, int], name: str
+) -> Detections:
+    """The output `detections` (k, 7) for one image, of (height, width) `original` before it was resized to the input.
+
+    Raises ModelError where there is no such output, or where it is NaN for the sample `name`.
+    """
+    found = outputs.get("detections")
+    if found is None or found.ndim != 2 or found.shape[1] != _COLUMNS:
+        seen = ", ".join(f"{output!r} {array.shape}" for output, array in outputs.items())
+        raise ModelError(f"the model has no output `detections` of shape (K, {_COLUMNS}), only {seen}")
+    if np.isnan(found).any():
+        raise ModelError(f"output 'detections' is NaN for sample {name}; check its preprocessing")
+    height, width = image_size(inputs)
+    scale = np.array([original[1] / width, original[0] / height] * 2, np.float32)
+    return Detections(
+        boxes=(found[:, 3:] * scale).astype(np.float32),
+        classes=found[:, 1].astype(np.int64),
+        scores=found[:, 2].astype(np.float32),
+    )
+
+
+def image_size(inputs: Mapping[str, Array]) -> tuple[int, int]:
+    """(height, width) of the one image in `inputs`, (N, C, H, W) or (N, H, W, C). Raises ModelError for none."""
+    for array in inputs.values():
+        if array.ndim == 4:
+            height, width = array.shape[2:] if array.shape[1] in _CHANNELS else array.shape[1:3]
+            return int(height), int(width)
+    seen = ", ".join(f"{name!r} {array.shape}" for name, array in inputs.items())
+    raise ModelError(f"the model takes no image (N, C, H, W), only {seen}; it is no detector")

@@ -1,0 +1,45 @@
+"""A session whose outputs pass through a tail."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from tinyint.numerics import Array
+from tinyint.runtimes import Session, get_runtime
+from tinyint.runtimes.base import Feeds, Precision, TensorSpec
+
+__all__ = ["TailedSession"]
+
+
+class TailedSession:
+    """`session`, be it of a file or of a torch module, with `tail` behind it in ONNX Runtime; see `Session`.
+
+    The tail's inputs are outputs of the session by name; its outputs take their place.
+    """
+
+    def __init__(self, session: Session, tail: ir.Model, threads: int | None = None) -> None:
+        self._session = session
+        self._tail = get_runtime("onnxruntime").open(tail, threads=threads)
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        return self._session.inputs
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        used = {spec.name for spec in self._tail.inputs}
+        return (*self._tail.outputs, *(name for name in self._session.outputs if name not in used))
+
+    @property
+    def precision(self) -> Precision:
+        return self._session.precision
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        return self._behind(self._session.run(feeds))
+
+    def run_transient(self, feeds: Feeds) -> dict[str, Array]:
+        return self._behind(self._session.run_transient(feeds))
+
+    def _behind(self, outputs: dict[str, Array]) -> dict[str, Array]:
+        fed = {spec.name: outputs[spec.name] for spec in self._tail.inputs}
+        return self._tail.run(fed) | {name: array for name, array in outputs.items() if name not in fed}
