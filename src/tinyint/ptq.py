@@ -1,7 +1,7 @@
 """The main path: a float model and some samples → an int8 model for one target.
 
-`quantize` hands a prepared graph to one of three methods. Each is a few steps, named in order; what they do stands
-in the modules that they are imported from.
+`prepare_float` and `repair_float` make the graph that `quantize` hands to one of three methods. Each is a few steps,
+named in order; what they do stands in the modules that they are imported from.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
+from tinyint.algorithms import repair_float
 from tinyint.calibrate import CalibrationRecord
 from tinyint.dynamic import quantize_dynamic
 from tinyint.graph.ops import op_names
@@ -25,7 +26,7 @@ from tinyint.signature import sign
 from tinyint.targets import Target
 from tinyint.weight_only import quantize_weights
 
-__all__ = ["Quantized", "Stopwatch", "prepare_float", "quantize"]
+__all__ = ["Quantized", "Stopwatch", "prepare_float", "quantize", "repair_float"]
 
 
 class Stopwatch:
@@ -76,6 +77,8 @@ def quantize(
     stopwatch: Stopwatch | None = None,
 ) -> Quantized:
     """Quantizes a prepared model by the recipe's method; `record` is called if that needs a calibration record.
+
+    What the recipe's `steps` ask for before calibration has been done by `repair_float`.
 
     Where the target has no operator that quantizes at run time, the dynamic method is weight-only.
     """

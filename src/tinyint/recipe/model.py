@@ -27,6 +27,7 @@ from tinyint.ranges import Algorithm, RangeMethod
 from tinyint.recipe.text import explain, read_yaml, setting_value
 
 Method = Literal["static", "dynamic", "weight_only"]
+Step = Literal["equalize"]
 Part = TypeVar("Part", bound=BaseModel)
 
 
@@ -111,6 +112,8 @@ class Recipe(_Part):
     * `op_types`: "default" is what the target is best at, "all" is every operator that it can quantize
     * `skip`: what stays in float: node names (a glob, or a /regular expression/), operator types, or scopes
     * `rules`: in order, the first that matches a node holds for it; `skip` comes before them
+    * `steps`: repairs, each in the place where it belongs, whatever their order here: "equalize" evens out the weights'
+      ranges of successive layers
     * `unmatched`: whether a rule, skip or operator type that matches nothing in the model is an error; with "warn",
       for a recipe that serves many models, names draw a warning and operator types are passed over
     * `percentile`: with `calibration: percentile`; `norm`: the p of L_p with `calibration: mse`
@@ -130,6 +133,7 @@ class Recipe(_Part):
     )
     skip: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_list)] = ()
     rules: tuple[Rule, ...] = ()
+    steps: Annotated[tuple[Step, ...], BeforeValidator(_as_list)] = ()
     unmatched: Literal["error", "warn"] = "error"
 
     @model_validator(mode="after")
@@ -144,6 +148,8 @@ class Recipe(_Part):
             raise ValueError(f"a rule sets activations, which has no effect with method {self.method}")
         for pattern in self.skip:
             check_pattern(pattern)
+        if len(set(self.steps)) < len(self.steps):
+            raise ValueError("`steps` names a step twice")
         return self
 
     # after `_is_consistent`, so as to enclose it
@@ -228,7 +234,7 @@ class Recipe(_Part):
             if key not in _SETTINGS:
                 raise RecipeError(f"setting {setting!r}: unknown key {key!r}; {nearest(key, _SETTINGS)}")
             outer, _, inner = key.partition(".")
-            value = setting_value(setting, text, is_list=key in ("skip", "op_types"))
+            value = setting_value(setting, text, is_list=key in ("skip", "op_types", "steps"))
             held = mapping.get(outer)
             whole = held if isinstance(held, dict) else {}
             mapping[outer] = {**whole, inner: value} if inner else value

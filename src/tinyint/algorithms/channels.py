@@ -1,0 +1,160 @@
+"""The channels of a graph: which must share a factor, which may have none, and the layers that they lie between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from tinyint.algorithms.equalize import FREE, Layer, Numbers
+from tinyint.graph.walk import constant_of
+
+__all__ = ["Bias", "ChannelGraph", "ChannelTracer", "Channels", "Linear", "weight_matrix"]
+
+
+Element = TypeVar("Element", bound=np.generic)
+
+
+class Channels(NamedTuple):
+    """The channels of one tensor: the axis that counts them, and their numbers, (size of that axis,)."""
+
+    axis: int
+    numbers: Numbers
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Linear:
+    """An operator with constant weights, and the channels on both sides, in the form of `weight_matrix`."""
+
+    node: ir.Node
+    weight: ir.Value
+    outputs: Numbers
+    inputs: Numbers
+
+    def layer(self) -> Layer:
+        """What `equalizing_factors` has to know of it."""
+        array = constant_of(self.weight)
+        assert array is not None
+        weight = np.abs(weight_matrix(self.node, array.astype(np.float32, copy=False))).max(axis=3)
+        inputs = self.inputs
+        if len(inputs) == 1:  # the places of a flattened channel stand side by side
+            starts = np.flatnonzero(np.diff(inputs[0], prepend=FREE) | (inputs[0] == FREE))
+            weight, inputs = np.maximum.reduceat(weight, starts, axis=2), inputs[:, starts]
+        return Layer(weight=weight, outputs=self.outputs, inputs=inputs)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bias:
+    """A constant that is added to channels, along an axis of its own."""
+
+    value: ir.Value
+    axis: int
+    channels: Numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelGraph:
+    """What equalization has to know of a graph.
+
+    * `count`: channels that may get a factor, numbered from 0
+    * `pinned`: by operator type, how many tensors keep their scale because one of that type reads or makes them
+    """
+
+    count: int
+    linears: tuple[Linear, ...]
+    biases: tuple[Bias, ...]
+    pinned: Mapping[str, int]
+
+
+def weight_matrix(node: ir.Node, array: NDArray[Element]) -> NDArray[Element]:
+    """The weights as (groups, outputs, inputs, kernel): a view of `array`, which must be contiguous."""
+    groups = node.attributes.get_int("group", 1)
+    match node.op_type:
+        case "Conv":
+            return array.reshape(groups, array.shape[0] // groups, array.shape[1], -1)
+        case "ConvTranspose":
+            return array.reshape(groups, array.shape[0] // groups, array.shape[1], -1).swapaxes(1, 2)
+        case "Gemm" if node.attributes.get_int("transB", 0):
+            return array[None, :, :, None]
+    return array.T[None, :, :, None]
+
+
+@dataclass(kw_only=True)
+class ChannelTracer:
+    """Collects, node by node, what `ChannelGraph` is made of."""
+
+    known: dict[str, Channels] = field(default_factory=dict)
+    linears: list[Linear] = field(default_factory=list)
+    biases: list[Bias] = field(default_factory=list)
+    joined: list[tuple[Numbers, Numbers]] = field(default_factory=list)
+    pins: list[tuple[Numbers, str | None]] = field(default_factory=list)
+    count: int = 0
+
+    def of(self, value: ir.Value | None) -> Channels | None:
+        """The channels of a tensor, None for one that no factor can reach."""
+        return None if value is None else self.known.get(value.name or "")
+
+    def pin(self, value: ir.Value | None, why: str | None) -> None:
+        """The tensor keeps its scale, since an operator of type `why` reads or makes it."""
+        channels = self.of(value)
+        if channels is not None:
+            self.pins.append((channels.numbers, why))
+
+    def join(self, left: Channels, right: Channels) -> bool:
+        """The two have their factors in common; False if they don't lie alike."""
+        if left.axis != right.axis or left.numbers.shape != right.numbers.shape:
+            return False
+        self.joined.append((left.numbers, right.numbers))
+        return True
+
+    def fresh(self, value: ir.Value, axis: int, size: int) -> Channels:
+        """New channels for the tensor."""
+        channels = Channels(axis, np.arange(self.count, self.count + size))
+        self.count += size
+        self.known[value.name or ""] = channels
+        return channels
+
+    def result(self) -> ChannelGraph:
+        """All that was seen, with one number for channels that share a factor."""
+        roots = _components(self.count, self.joined)
+        pinned = np.zeros(self.count, bool)
+        for numbers, _ in self.pins:
+            pinned[roots[numbers]] = True
+        left = np.flatnonzero((roots == np.arange(self.count)) & ~pinned)
+        number = np.full(self.count + 1, FREE)  # the last is that of FREE itself
+        number[left] = np.arange(left.size)
+        number[:-1] = number[roots]
+        reasons: dict[str, int] = {}
+        for _, why in self.pins:
+            if why is not None:
+                reasons[why] = reasons.get(why, 0) + 1
+        return ChannelGraph(
+            count=int(left.size),
+            linears=tuple(
+                Linear(node=x.node, weight=x.weight, outputs=number[x.outputs], inputs=number[x.inputs])
+                for x in self.linears
+            ),
+            biases=tuple(Bias(value=b.value, axis=b.axis, channels=number[b.channels]) for b in self.biases),
+            pinned=reasons,
+        )
+
+
+def _components(count: int, joined: list[tuple[Numbers, Numbers]]) -> Numbers:
+    """The smallest number that each one is joined with, (count,)."""
+    labels = np.arange(count)
+    if not joined:
+        return labels
+    left, right = (np.concatenate(side) for side in zip(*joined, strict=True))
+    while True:
+        before = labels.copy()
+        least = np.minimum(labels[left], labels[right])
+        for side in (left, right):
+            np.minimum.at(labels, side, least)
+            np.minimum.at(labels, before[side], least)
+        labels = labels[labels]
+        if np.array_equal(labels, before):
+            return labels
