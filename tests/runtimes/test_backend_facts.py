@@ -293,6 +293,25 @@ class TestOtherOperators:
     def test_onnxruntime_has_a_kernel(self, op: str, attributes: dict[str, object], scale: float) -> None:
         assert in_int8(ORT, after_quantized_conv(op, scale, **attributes), ["op"]) == ["op"]
 
+    @pytest.mark.parametrize("include", [0, 1])
+    def test_openvino_takes_the_padding_of_an_average_for_bytes(self, include: int) -> None:
+        """Bytes of 0, not of the zero-point: wrong values, unless the zero-point is 0 (2026.4.1)."""
+        pool = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": include}
+        model = after_quantized_conv("AveragePool", **pool)
+        assert in_int8(OPENVINO, model, ["op"]) == ["op"]
+        assert (error_in_lsb(OPENVINO, model) > 10) == bool(include)
+        assert error_in_lsb(ORT, model) <= 1.01
+
+    @pytest.mark.parametrize(("op", "attributes"), [("LeakyRelu", {"alpha": 0.1}), ("Sigmoid", {})])
+    def test_openvino_computes_it_in_the_convolution_before_it(
+        self, op: str, attributes: dict[str, object]
+    ) -> None:
+        for scale in (SCALE, 0.03):
+            model = behind_conv(op, scale, **attributes)
+            assert in_int8(OPENVINO, model, ["a", "op"]) == ["a", "op"]
+            assert nodes(OPENVINO, model)["a"] == nodes(OPENVINO, model)["op"]
+            assert in_int8(ORT, model, ["a", "op"]) == []
+
     @pytest.mark.parametrize(("op", "attributes"), [("Tanh", {}), ("HardSwish", {}), ("Erf", {})])
     def test_onnxruntime_has_none(self, op: str, attributes: dict[str, object]) -> None:
         assert in_int8(ORT, after_quantized_conv(op, **attributes), ["op"]) == []
@@ -421,6 +440,28 @@ class TestAttention:
 
     def test_openvino_multiplies_by_weights_in_int8(self) -> None:
         assert in_int8(OPENVINO, attention(quantized=False), ["q", "k", "v"]) == ["q", "k", "v"]
+
+    @pytest.mark.parametrize(
+        ("first", "second", "runs"),
+        [
+            (("int8", 0), ("int8", 0), True),
+            (("uint8", 0), ("int8", 0), True),
+            (("uint8", 128), ("int8", 0), False),
+            (("uint8", 128), ("uint8", 128), False),
+        ],
+    )
+    def test_openvino_multiplies_activations_in_int8_only_under_a_zero_point_of_zero(
+        self, first: tuple[str, int], second: tuple[str, int], runs: bool
+    ) -> None:
+        g = Graph(1, 32, 32)
+        x = g.quantized("x")
+        sides = [g.add("MatMul", [x, g.weight(f"w{name}", (32, 32), axis=1)], name) for name in "ab"]
+        q, k = (
+            g.quantized(side, SCALE, zero_point, dtype)
+            for side, (dtype, zero_point) in zip(sides, (first, second), strict=True)
+        )
+        model = g.model(g.add("MatMul", [q, k], "product"))
+        assert in_int8(OPENVINO, model, ["product"]) == ["product"] * runs
 
 
 class TestDense:

@@ -8,6 +8,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from tests.graph.build import build, feeds_of, operators, run
 from tests.runtimes.graphs import Graph
 from tests.runtimes.test_ort import NETWORK, X, double_and_relu, network
 from tinyint.errors import DataError, DependencyError, ModelError, TargetError
@@ -113,3 +114,18 @@ def test_without_openvino_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(DependencyError, match=r"pip install 'tinyint\[openvino\]'"):
         RUNTIME.open(double_and_relu(2, 3))
     openvino._core.cache_clear()
+
+
+def test_deformable_convolution_runs_though_openvino_does_not_read_it(tmp_path: Path) -> None:
+    text = (
+        "g (float[N,4,6,6] x) => (float[N,3,6,6] y) { o = Conv<pads=[1,1,1,1]>(x,v) "
+        "[deform] y = DeformConv<pads=[1,1,1,1]>(x,w,o) }"
+    )
+    model, path = build(text, 19, v=(18, 4, 3, 3), w=(3, 4, 3, 3)), tmp_path / "deform.onnx"
+    ir.save(model, path)
+    feeds = feeds_of(model)
+    for form in (model, path, path.read_bytes()):
+        found = RUNTIME.open(form).run(feeds)["y"]
+        np.testing.assert_allclose(found, run(model, feeds)[0], atol=1e-4)
+    assert "deform" in {row.name for row in RUNTIME.executed(path)}
+    assert operators(model) == ["Conv", "DeformConv"]

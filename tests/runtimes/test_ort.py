@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper
@@ -199,3 +200,12 @@ def test_executed_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     RUNTIME.executed(network())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_constant_that_nothing_reads_is_no_matter() -> None:
+    g = Graph(1, 4)
+    g.constant("unread", np.zeros(4096, np.float32))
+    model = ir.from_proto(onnx.load_model_from_string(g.model(g.add("Relu", ["x"], "relu"))))
+    x = np.array([[-1, 2, -3, 4]], np.float32)
+    session = RUNTIME.open(model, optimize=False)
+    np.testing.assert_array_equal(next(iter(session.run({"x": x}).values())), [[0, 2, 0, 4]])

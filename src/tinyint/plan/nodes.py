@@ -9,6 +9,7 @@ import onnx_ir as ir
 from tinyint.graph.flow import bias_position, clamp_range, is_epilogue, settled
 from tinyint.graph.ops import Kind, data_inputs, facts, kind_of, op_names
 from tinyint.graph.walk import constant_of, consumers, is_float32, sole_consumer
+from tinyint.plan.products import held_apart
 from tinyint.recipe import Recipe, Rule
 from tinyint.targets import Inputs, OperatorRule, Output, Target, Weightless
 
@@ -66,7 +67,14 @@ def _refusal(node: ir.Node, target: Target, recipe: Recipe, rules: Mapping[str, 
         return f"{node.op_type} is not among the operator types of the recipe"
     if not all(is_float32(value) for _, value in data_inputs(node)):
         return "its inputs are not float32"
-    return _compute_refusal(node, operator, recipe) if kind is Kind.COMPUTE else None
+    if not operator.padded and _pads(node):
+        return f"{target.name} pads with bytes of 0 there, which are zeros only under a zero-point of 0"
+    return _compute_refusal(node, operator, target, recipe) if kind is Kind.COMPUTE else None
+
+
+def _pads(node: ir.Node) -> bool:
+    automatic = node.attributes.get_string("auto_pad", "NOTSET")
+    return automatic not in ("NOTSET", "VALID") or any(node.attributes.get_ints("pads", []))
 
 
 def _interpolates(node: ir.Node) -> bool:
@@ -87,7 +95,7 @@ def _requested(node: ir.Node, operator: OperatorRule, recipe: Recipe) -> bool:
     return bool(set(op_names(node)) & set(recipe.op_types))
 
 
-def _compute_refusal(node: ir.Node, operator: OperatorRule, recipe: Recipe) -> str | None:
+def _compute_refusal(node: ir.Node, operator: OperatorRule, target: Target, recipe: Recipe) -> str | None:
     row = facts(node)
     assert row is not None
     assert row.weight is not None
@@ -101,6 +109,10 @@ def _compute_refusal(node: ir.Node, operator: OperatorRule, recipe: Recipe) -> s
             return "its weights are not constant"
         case Weightless.ON_REQUEST if recipe.op_types != "all":
             return "a product of two computed tensors, which does not pay in int8 here (op_types: all has it)"
+    if operator.operands is not None and not held_apart(node, target):
+        return (
+            f"{target.name} multiplies {operator.operands} only, and others read an operand in another format"
+        )
     return None
 
 
@@ -136,7 +148,7 @@ def _held_in_int8(value: ir.Value, target: Target, recipe: Recipe, decisions: De
     Where the recipe asks for every operator, one whose output may be quantized will do.
     """
     rule = _output_rule(value, target, decisions)
-    return rule in (Output.REQUIRED, Output.TRANSPARENT) or (
+    return rule in (Output.REQUIRED, Output.ON_DEMAND, Output.TRANSPARENT) or (
         rule is Output.OPTIONAL and recipe.op_types == "all"
     )
 

@@ -14,6 +14,7 @@ from tinyint.graph.walk import constant_of, sole_consumer, static_shape
 from tinyint.numerics import INT7, INT8, INT16
 from tinyint.plan.nodes import Decisions, residual_input
 from tinyint.plan.plan import ConstantPlan, Role, Use
+from tinyint.plan.products import holders, is_product, moves
 from tinyint.recipe import Recipe, Rule
 from tinyint.scheme import Scheme
 from tinyint.targets import Inputs, Output, Target
@@ -60,7 +61,22 @@ def place(
             placement.read_by(value, (node.name or "", i), scheme)
         _place_outputs(placement, node, target, scheme)
         placement.constants.update(_constants(node, target, recipe, rules.get(node.name or "")))
+    _hold_operands(placement, graph, target, decisions)
     return placement
+
+
+def _hold_operands(placement: Placement, graph: ir.Graph, target: Target, decisions: Decisions) -> None:
+    """The operands of products take the target's format for them, wherever their quantizers stand."""
+
+    def passes(node: ir.Node) -> bool:
+        return decisions[node.name or ""] is None and moves(node, target)
+
+    for node in graph:
+        rule = target.operators.get(node.op_type)
+        if rule is None or rule.operands is None or decisions[node.name or ""] is not None:
+            continue
+        if is_product(node):
+            placement.schemes.update({value.name or "": rule.operands for value in holders(node, passes)})
 
 
 def activation_scheme(target: Target, recipe: Recipe, rule: Rule | None) -> Scheme:
@@ -84,7 +100,7 @@ def weight_scheme(node: ir.Node, target: Target, recipe: Recipe, rule: Rule | No
     qtype = target.weight.qtype if wish.bits is None else WEIGHT_FORMATS[wish.bits]
     operator = target.operators.get(node.op_type)
     axis = weight_axis(node)
-    if operator is not None and operator.weight_axis is not None:
+    if axis is not None and operator is not None and operator.weight_axis is not None:
         (axis,) = operator.weight_axis
     if wish.granularity == "per_tensor" or target.weight.axis is None:
         axis = None
@@ -96,7 +112,9 @@ def _quantized_inputs(node: ir.Node, target: Target, decisions: Decisions) -> It
         residual_input(node, decisions) if target.operators[node.op_type].inputs is Inputs.RESIDUAL else None
     )
     for i, value in data_inputs(node):
-        if constant_of(value) is None and only in (None, i) and not _served(value, target, decisions):
+        if constant_of(value) is not None or only not in (None, i):
+            continue
+        if not _served(value, target, decisions) and not _fused(node, value, target, decisions):
             yield i, value
 
 
@@ -106,6 +124,18 @@ def _served(value: ir.Value, target: Target, decisions: Decisions) -> bool:
     if producer is None or is_epilogue(producer) or decisions.get(producer.name or "", "float") is not None:
         return False
     return target.operators[producer.op_type].output is Output.TRANSPARENT
+
+
+def _fused(node: ir.Node, value: ir.Value, target: Target, decisions: Decisions) -> bool:
+    """Whether the node is a step of the int8 operator that made the tensor."""
+    producer = value.producer()
+    return (
+        target.operators[node.op_type].fused
+        and producer is not None
+        and kind_of(producer) is Kind.COMPUTE
+        and decisions.get(producer.name or "", "float") is None
+        and sole_consumer(value) is node
+    )
 
 
 def _place_outputs(placement: Placement, node: ir.Node, target: Target, scheme: Scheme) -> None:

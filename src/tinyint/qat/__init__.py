@@ -15,6 +15,7 @@ from tinyint.qat.module import GraphModule, to_torch
 from tinyint.qat.prepare import prepare
 from tinyint.qat.program import Step, compile_graph
 from tinyint.qat.qat_module import QatModule
+from tinyint.qat.reestimation import reestimate
 from tinyint.qat.settings import QatSettings
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "distillation_loss",
     "export",
     "prepare",
+    "reestimate",
     "to_torch",
 ]

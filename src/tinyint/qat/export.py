@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tinyint.errors import TinyintWarning
+from tinyint.errors import DivergedError, TinyintWarning
 from tinyint.graph.walk import constant_of
 from tinyint.numerics import QParams, bias_params, fit_bias, qparams_from_range
 from tinyint.plan import Plan, Use, plan
@@ -34,8 +34,9 @@ def export(module: QatModule, *, target: str | Target | None = None) -> ir.Model
 
     Without `target`, for the one that the module was trained for. For another one, what was trained is taken over
     where both quantize alike, and the rest follows from the trained ranges, or else the calibrated ones; a
-    TinyintWarning says what differs.
+    TinyintWarning says what differs. Raises DivergedError for a module that holds NaN or infinity.
     """
+    _require_finite(module)
     origin = module.origin
     trained = to_float(module)
     wanted = target if isinstance(target, Target) else get_target(target or origin.target.name)
@@ -51,21 +52,43 @@ def export(module: QatModule, *, target: str | Target | None = None) -> ir.Model
     return model
 
 
+def _require_finite(module: QatModule) -> None:
+    for name, parameter in module.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            raise DivergedError(
+                f"{name} holds NaN or infinity: the training has diverged; go back to an earlier state, and lower the "
+                "learning rate"
+            )
+
+
 def to_float(module: QatModule) -> ir.Model:
-    """The prepared float graph with the trained parameters."""
+    """The prepared float graph with the trained parameters, batch norms folded as they are in `module.eval()`."""
     model = module.origin.prepared.clone()
-    parameters = dict(module.named_parameters())
-    for name, path in module.paths.items():
+    for name, tensor in _trained(module).items():
         value = model.graph.initializers.get(name)
-        if value is None or path not in parameters:
-            continue
-        value.const_value = ir.tensor(_array(parameters[path], value), name=name)
+        if value is not None:
+            value.const_value = ir.tensor(_array(tensor, value), name=name)
     return model
 
 
-def _array(parameter: nn.Parameter, value: ir.Value) -> NDArray[Any]:
+@torch.no_grad()
+def _trained(module: QatModule) -> dict[str, torch.Tensor]:
+    """What has changed in training, by the names of the prepared graph."""
+    held = module.constants()
+    found: dict[str, torch.Tensor] = {n: t for n, t in held.items() if isinstance(t, nn.Parameter)}
+    for norm in module.origin.norms:
+        statistics = [held[name] for name in norm.statistics]
+        if norm.weight is None or norm.bias is None:
+            found.update(zip(norm.statistics, statistics, strict=True))
+            continue
+        bias = held[norm.bias] if norm.own_bias else None
+        found[norm.weight], found[norm.bias], _ = norm.fold([held[norm.weight], bias, *statistics])
+    return found
+
+
+def _array(tensor: torch.Tensor, value: ir.Value) -> NDArray[Any]:
     assert value.dtype is not None
-    array: NDArray[Any] = parameter.detach().float().cpu().numpy().astype(value.dtype.numpy())
+    array: NDArray[Any] = tensor.detach().float().cpu().numpy().astype(value.dtype.numpy())
     return array
 
 

@@ -73,11 +73,12 @@ class _StraightThrough(torch.autograd.Function):
         out = x if in_place else torch.empty_like(x)
         if _is_block(x, scale):
             _blockwise(x, scale, float(lower), float(upper), out, inside)
+        elif inside is None:
+            torch.div(x, scale, out=out).round_().clamp_(lower, upper).mul_(scale)
         else:
-            codes = torch.round(x / scale)
+            codes = torch.div(x, scale).round_()
             torch.clamp(codes, lower, upper, out=out)
-            if inside is not None:
-                torch.eq(codes, out, out=inside)
+            torch.eq(codes, out, out=inside)
             out.mul_(scale)
         if in_place:
             ctx.mark_dirty(x)
@@ -87,14 +88,29 @@ class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (inside,) = ctx.saved_tensors
-        # A byte multiplies faster than a bool, and holds the same 0 or 1.
-        passed = grad if inside is None else grad * inside.view(torch.uint8)
-        return passed, None, None, None, None, None
+        return (grad if inside is None else _where_inside(grad, inside)), None, None, None, None, None
+
+
+def _where_inside(grad: Tensor, inside: Tensor) -> Tensor:
+    """The gradient, and zero where the code was clipped."""
+    mask = inside.view(torch.uint8)  # a byte multiplies faster than a bool, and holds the same 0 or 1
+    if not _is_dense(grad) or grad.stride() != inside.stride():
+        return grad * mask
+    result = torch.empty_like(grad)
+    for start in range(0, grad.numel(), _BLOCK):  # torch converts the mask; a block of it stays in the cache
+        count = min(_BLOCK, grad.numel() - start)
+        _block(result, start, count).copy_(_block(mask, start, count)).mul_(_block(grad, start, count))
+    return result
 
 
 def _is_block(x: Tensor, scale: Tensor) -> bool:
     """Whether x is dense memory on the CPU with one scale."""
-    if x.device.type != "cpu" or scale.dim() or torch.compiler.is_compiling():
+    return not scale.dim() and _is_dense(x)
+
+
+def _is_dense(x: Tensor) -> bool:
+    """Whether x is dense memory on the CPU, to be worked on block by block."""
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
         return False
     return x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last))
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import onnx_ir as ir
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tinyint.errors import DataError
 from tinyint.graph.walk import constant_of
 from tinyint.qat.operators import to_tensor
-from tinyint.qat.program import Step, compile_graph
+from tinyint.qat.program import Program, Step, compile_graph
 
 __all__ = ["OUTPUTS_KEY", "GraphModule", "to_torch"]
 
@@ -44,11 +44,15 @@ def to_torch(model: ir.Model) -> GraphModule:
 class GraphModule(nn.Module):
     """Runs the graph of `model`, of which it holds copies of the weights.
 
-    * `steps`: what runs, in order; assign a new sequence to change it. A step whose function has state of its own must
-      have a module as its function, registered with this one, so that it is copied and moved with it.
+    * `steps`: what runs, in order, in the mode that the module is in; assign a new sequence to change it. A step whose
+      function has state of its own must have a module as its function, registered with this one, so that it is copied
+      and moved with it.
     * `input_names`, `output_names`: of the graph, in order
     * `paths`: the name of each initializer → its path in this module
+    * `reserved`: attributes that a subclass sets later, which no initializer may take
     """
+
+    reserved: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, model: ir.Model) -> None:
         super().__init__()
@@ -58,8 +62,7 @@ class GraphModule(nn.Module):
         self._kind, self._keys = _structure(model, self.output_names)
         self.paths: dict[str, str] = {}
         self._places: list[tuple[str, nn.Module, str]] = []
-        self._steps: tuple[Step, ...] = ()
-        self._released: tuple[tuple[str, ...], ...] = ()
+        self._programs: dict[str, Program] = {}
         steps = compile_graph(graph)
         read = {name for step in steps for name in step.inputs} | set(self.output_names)
         for value in _constants(graph):
@@ -67,20 +70,26 @@ class GraphModule(nn.Module):
                 self._register(value)
         self.steps = steps
 
+    def constants(self) -> dict[str, Tensor]:
+        """The parameters and buffers that hold the graph's constants, by their names in the graph."""
+        return {name: getattr(owner, attribute) for name, owner, attribute in self._places}
+
+    def set_constant(self, name: str, value: Tensor) -> None:
+        """Puts another tensor in the place of a buffer that holds a constant."""
+        path, _, attribute = self.paths[name].rpartition(".")
+        setattr(self.get_submodule(path), attribute, value)
+
     @property
     def steps(self) -> Sequence[Step]:
-        return self._steps
+        return self._programs[self._mode()].steps
 
     @steps.setter
     def steps(self, steps: Sequence[Step]) -> None:
-        self._steps = tuple(steps)
-        seen = set(self.output_names)
-        released = []
-        for step in reversed(self._steps):
-            names = {name for name in (*step.inputs, *step.outputs) if name}
-            released.append(tuple(sorted(names - seen)))
-            seen |= names
-        self._released = tuple(reversed(released))
+        self._programs[self._mode()] = Program.of(steps, self.output_names)
+
+    def _mode(self) -> str:
+        """Which of the programs runs."""
+        return "training"
 
     def forward(self, *args: Tensor, **kwargs: Tensor) -> Any:
         """The graph's outputs; inputs by position or by name.
@@ -88,17 +97,8 @@ class GraphModule(nn.Module):
         Raises:
             DataError: an input is missing, unknown or given twice.
         """
-        values: dict[str, Any] = self._bind(args, kwargs)
-        for name, owner, attribute in self._places:
-            values[name] = getattr(owner, attribute)
-        for step, released in zip(self._steps, self._released, strict=True):
-            inputs = [None if name is None else values[name] for name in step.inputs]
-            results = step.function(inputs)
-            del inputs
-            values.update(zip(step.outputs, results, strict=False))
-            del results
-            for name in released:
-                values.pop(name, None)
+        values: dict[str, Any] = self._bind(args, kwargs) | self.constants()
+        self._programs[self._mode()].run(values)
         return self._arrange([values[name] for name in self.output_names])
 
     def _bind(self, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -142,17 +142,20 @@ class GraphModule(nn.Module):
         path = []
         *parents, last = name.split(".")
         for part in parents:
-            while hasattr(owner, part or "_") and (part or "_") not in owner._modules:
+            while self._is_taken(owner, part or "_") and (part or "_") not in owner._modules:
                 part += "_"
             part = part or "_"
             if part not in owner._modules:
                 owner.add_module(part, nn.Module())
             path.append(part)
             owner = owner.get_submodule(part)
-        while not last or hasattr(owner, last):
+        while not last or self._is_taken(owner, last):
             last += "_"
         self.paths[name] = ".".join([*path, last])
         return owner, last
+
+    def _is_taken(self, owner: nn.Module, attribute: str) -> bool:
+        return hasattr(owner, attribute) or (owner is self and attribute in self.reserved)
 
 
 def _constants(graph: ir.Graph) -> list[ir.Value]:

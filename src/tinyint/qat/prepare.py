@@ -11,10 +11,12 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
+from tinyint.algorithms import Repaired, repair_float
 from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Preprocessing, input_specs, open_data
 from tinyint.errors import RecipeError, TinyintWarning
 from tinyint.graph.flow import clamp_range
+from tinyint.graph.prepare import prepare as prepare_graph
 from tinyint.graph.prepare import prepare_float
 from tinyint.graph.walk import constant_of
 from tinyint.loading import load
@@ -31,6 +33,7 @@ from tinyint.qat.quantizers import (
 )
 from tinyint.qat.settings import QatSettings
 from tinyint.qat.tracking import RangeTracker
+from tinyint.qat.unfolding import Norm, find_norms
 from tinyint.qat.weights import WeightQuantizer
 from tinyint.qparams import Assignment, assign_qparams
 from tinyint.ranges import weight_range
@@ -55,10 +58,11 @@ def prepare(
 
     `model`: what `tinyint.load` takes: an ONNX file or graph, a Paddle directory, or an `nn.Module`, which needs
     `example_inputs`. `data_or_record`: what the ranges start from, as for `quantize`: data, a calibration record, or
-    the `.npz` file of one. Batch norms are folded into the operators before them.
+    the `.npz` file of one. Batch norms are folded into the operators before them, or trained, as `settings` say.
 
     Raises:
-        ModelError: the model is quantized already, has operators that cannot be trained, or nothing for int8
+        ModelError: the model is quantized already, has operators that cannot be trained, nothing for int8, or no batch
+            norm although they shall be trained
         RecipeError, TargetError, RecordError, DataError: as `quantize`
     """
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
@@ -70,14 +74,27 @@ def prepare(
             "training: use `quantize`, or set method=static"
         )
     name = str(model) if isinstance(model, str | Path) else "the model"
-    prepared, fingerprint = prepare_float(load(model, example_inputs), name)
+    source = load(model, example_inputs)
+    repaired = repair_float(*prepare_float(source, name), recipe)
+    prepared = repaired.model
+    trained, norms = prepared, tuple[Norm, ...]()
+    if settings.batch_norm == "trained":
+        if "equalize" in recipe.steps:
+            raise RecipeError(
+                "training: `steps: [equalize]` works on weights that batch norms are folded into, so it does not go "
+                'with batch_norm="trained"; leave one of them out'
+            )
+        trained = prepare_graph(source, keep_batch_norms=True)
+        norms = find_norms(trained, prepared, name)
     compile_graph(prepared.graph)  # before anything takes long: whether all of it can be trained
     planned = plan(prepared, target, recipe)
-    record = _record(prepared, fingerprint, data_or_record, recipe, preprocessing)
+    record = _record(repaired, data_or_record, recipe, preprocessing)
     assignment = assign_qparams(prepared, planned, record, recipe.range_method)
     origin = Origin(
         prepared=prepared,
-        fingerprint=fingerprint,
+        trained=trained,
+        norms=norms,
+        fingerprint=repaired.fingerprint,
         plan=planned,
         record=record,
         target=target,
@@ -90,8 +107,7 @@ def prepare(
 
 
 def _record(
-    prepared: ir.Model,
-    fingerprint: str,
+    repaired: Repaired,
     source: CalibrationRecord | str | Path | Iterable[Any],
     recipe: Recipe,
     preprocessing: Preprocessing | None,
@@ -99,10 +115,14 @@ def _record(
     if isinstance(source, str | Path) and str(source).endswith(".calibration.npz"):
         source = CalibrationRecord.load(source)
     if isinstance(source, CalibrationRecord):
-        source.require_model(fingerprint)
+        repaired.require(source)
         return source
-    data = open_data(source, input_specs(prepared), preprocessing, limit=recipe.samples)
-    record = calibrate(prepared, data, fingerprint=fingerprint)
+    specs = input_specs(repaired.model)
+    data = open_data(source, specs, preprocessing)
+    # A recipe that does not say how many has a default, which fewer are no reason to warn of.
+    if "samples" in recipe.model_fields_set or data.len_hint is None or data.len_hint > recipe.samples:
+        data = open_data(source, specs, preprocessing, limit=recipe.samples)
+    record = calibrate(repaired.model, data, fingerprint=repaired.fingerprint)
     for notice in data.notices:
         warnings.warn(notice, TinyintWarning, stacklevel=3)
     return record

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import onnx_ir as ir
 import torch
@@ -14,7 +14,7 @@ from tinyint.errors import ModelError
 from tinyint.graph.walk import constant_of
 from tinyint.qat.operators import NUMBERS, OPERATORS, Function, Node
 
-__all__ = ["Step", "StepFunction", "compile_graph"]
+__all__ = ["Program", "Step", "StepFunction", "compile_graph"]
 
 _CPU = torch.device("cpu")
 
@@ -35,6 +35,40 @@ class Step:
     function: StepFunction
     inputs: tuple[str | None, ...]
     outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Steps in the order in which they run.
+
+    * `released`: for each, the values that nothing needs any more behind it
+    """
+
+    steps: tuple[Step, ...]
+    released: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, steps: Iterable[Step], outputs: Sequence[str]) -> Self:
+        """The program that ends with the values of these names."""
+        steps = tuple(steps)
+        seen = set(outputs)
+        released = []
+        for step in reversed(steps):
+            names = {name for name in (*step.inputs, *step.outputs) if name}
+            released.append(tuple(sorted(names - seen)))
+            seen |= names
+        return cls(steps, tuple(reversed(released)))
+
+    def run(self, values: dict[str, Any]) -> None:
+        """Puts what the steps give beside the `values` that they start from, and takes out what is released."""
+        for step, released in zip(self.steps, self.released, strict=True):
+            inputs = [None if name is None else values[name] for name in step.inputs]
+            results = step.function(inputs)
+            del inputs
+            values.update(zip(step.outputs, results, strict=False))
+            del results
+            for name in released:
+                values.pop(name, None)
 
 
 def compile_graph(graph: ir.Graph) -> list[Step]:

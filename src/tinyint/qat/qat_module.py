@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,11 +15,14 @@ from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import RecipeError
 from tinyint.plan import Plan, Use
 from tinyint.qat.distill import distillation_loss
+from tinyint.qat.fuse import fuse
 from tinyint.qat.module import GraphModule
+from tinyint.qat.program import Program, compile_graph
 from tinyint.qat.quantizers import ActivationQuantizer
 from tinyint.qat.rewrite import rewrite
 from tinyint.qat.settings import QatSettings
 from tinyint.qat.tracking import RangeTracker
+from tinyint.qat.unfolding import Norm, norm_modules, with_norms
 from tinyint.qat.weights import WeightQuantizer
 from tinyint.recipe import Recipe
 from tinyint.targets import Target
@@ -30,11 +34,15 @@ __all__ = ["Origin", "QatModule"]
 class Origin:
     """What a module was made from; copies of the module share it.
 
-    * `prepared`: the float graph, with the weights from before training
+    * `prepared`: the float graph that is quantized, with the weights from before training
+    * `trained`: the same with the batch norms that are trained in it; without any, the same one
+    * `norms`: those batch norms
     * `fingerprint`: of the float model before preparation, as in the record
     """
 
     prepared: ir.Model
+    trained: ir.Model
+    norms: tuple[Norm, ...]
     fingerprint: str
     plan: Plan
     record: CalibrationRecord
@@ -47,13 +55,18 @@ class Origin:
 
 
 class QatModule(GraphModule):
-    """Computes in `eval()` what the exported model computes. Made by `tinyint.qat.prepare`.
+    """Computes in `eval()` what the exported model computes in its runtime. Made by `tinyint.qat.prepare`.
 
     * `activations`: the quantizer of each tensor that has one; those that share a scale share a quantizer
     * `weights`: the quantizer of each constant, by the place that reads it
+    * `norms`: the batch norms that are trained, by the names of their nodes
     * `steps_done`: forward passes in training mode; saved in `state_dict()`
     * `teacher`: the float graph, if the settings ask for it; neither a submodule nor in `state_dict()`
     """
+
+    reserved = frozenset(
+        {"activations", "batch_norms", "norms", "origin", "quantizers", "steps_done", "tracker", "weights"}
+    )
 
     def __init__(
         self,
@@ -62,7 +75,7 @@ class QatModule(GraphModule):
         weights: Mapping[Use, WeightQuantizer],
         tracker: RangeTracker,
     ) -> None:
-        super().__init__(origin.prepared)
+        super().__init__(origin.trained)
         self.origin = origin
         self.activations = dict(activations)
         self.weights = dict(weights)
@@ -70,7 +83,13 @@ class QatModule(GraphModule):
         self.quantizers = nn.ModuleDict(
             _by_path({**activations, **{f"{node}[{i}]": w for (node, i), w in weights.items()}})
         )
-        self.steps = rewrite(self.steps, origin.prepared.graph, origin.plan, activations, weights)
+        self.norms = norm_modules(origin.norms)
+        self.batch_norms = nn.ModuleDict(_by_path(self.norms))
+        graph = origin.prepared.graph
+        steps = rewrite(compile_graph(graph), graph, origin.plan, activations, weights)
+        self.steps = tuple(with_norms(steps, origin.norms, self.norms))
+        fused = with_norms(fuse(steps, graph, origin.target), origin.norms, self.norms)
+        self._programs["evaluation"] = Program.of(fused, self.output_names)
         self.steps_done = 0
         self._teacher = [GraphModule(origin.prepared).eval()] if origin.settings.teacher else []
         self._freeze_when_due()
@@ -82,17 +101,33 @@ class QatModule(GraphModule):
             self._advance()
         return outputs
 
+    def _mode(self) -> str:
+        as_trained = self.training or any(norm.estimating for norm in self.norms.values())
+        return "training" if as_trained else "evaluation"
+
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _advance(self) -> None:
         if not self.frozen:
             self.tracker.update()
+        self._follow()
         self.steps_done += 1
         self._freeze_when_due()
 
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Moves the running statistics of batch norms. They become new tensors, as the gradient of a compiled step
+        still needs the old ones."""
+        held = self.constants() if self.norms else {}
+        for norm in self.norms.values():
+            for name, new in zip((norm.mean, norm.variance), norm.take_seen() or (), strict=False):
+                self.set_constant(name, torch.lerp(held[name], new.to(held[name].dtype), norm.rate))
+
     def _freeze_when_due(self) -> None:
-        due = self.origin.settings.freeze_after
-        if due is not None and self.steps_done >= due and not self.frozen:
+        settings, done = self.origin.settings, self.steps_done
+        if settings.freeze_after is not None and done >= settings.freeze_after and not self.frozen:
             self.freeze()
+        if settings.freeze_statistics_after is not None and done >= settings.freeze_statistics_after:
+            self.freeze_statistics()
 
     @property
     def frozen(self) -> bool:
@@ -103,6 +138,21 @@ class QatModule(GraphModule):
         """Stops all ranges of activations and all learned scales. The scales of other weights go on to follow them."""
         for quantizer in self._all():
             quantizer.freeze()
+
+    @property
+    def statistics_frozen(self) -> bool:
+        """Whether the running statistics of batch norms have stopped following the batches; so if none is trained."""
+        return all(norm.frozen for norm in self.norms.values())
+
+    def freeze_statistics(self) -> None:
+        """Stops the running statistics of batch norms, which normalize in training too from now on."""
+        for norm in self.norms.values():
+            norm.frozen = True
+
+    def statistics(self) -> list[Tensor]:
+        """The running means and variances of the batch norms that are trained."""
+        held = self.constants()
+        return [held[name] for norm in self.norms.values() for name in (norm.mean, norm.variance)]
 
     def _all(self) -> Iterator[ActivationQuantizer | WeightQuantizer]:
         yield from self.activations.values()
@@ -148,7 +198,19 @@ class QatModule(GraphModule):
         return self
 
     def get_extra_state(self) -> dict[str, Any]:
-        return {"steps_done": self.steps_done, "frozen": self.frozen, "fingerprint": self.origin.fingerprint}
+        return {
+            "steps_done": self.steps_done,
+            "frozen": self.frozen,
+            "statistics_frozen": self.statistics_frozen,
+            "fingerprint": self.origin.fingerprint,
+            "made_with": self._made_with(),
+        }
+
+    def _made_with(self) -> str:
+        """What a state must have in common with the module, beside the model."""
+        origin = self.origin
+        chosen = origin.settings.model_dump(include={"weights", "activations", "batch_norm"})
+        return json.dumps([origin.recipe.dump(), origin.target.name, chosen], sort_keys=True)
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         if state["fingerprint"] != self.origin.fingerprint:
@@ -156,9 +218,16 @@ class QatModule(GraphModule):
                 f"the state is of another model: its fingerprint is {state['fingerprint'][:12]}…, this model's "
                 f"is {self.origin.fingerprint[:12]}…; load a state that was saved with this model"
             )
+        if state["made_with"] != self._made_with():
+            raise RecipeError(
+                "the state is of a module with another recipe, target or kind of ranges and batch norms: it was made "
+                f"with {state['made_with']}, this one with {self._made_with()}; prepare with the same ones"
+            )
         self.steps_done = int(state["steps_done"])
         for quantizer in self._all():
             quantizer.frozen = bool(state["frozen"])
+        for norm in self.norms.values():
+            norm.frozen = bool(state["statistics_frozen"])
 
 
 def _by_path(modules: Mapping[str, nn.Module]) -> dict[str, nn.Module]:

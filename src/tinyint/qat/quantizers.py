@@ -6,6 +6,7 @@ The scale goes on to the quantizer of the bias behind it. A quantizer begins wit
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -92,29 +93,30 @@ class ObservedQuantizer(ActivationQuantizer):
         return super().forward(values, in_place)
 
 
-def relative(ratio: Tensor, unit: Tensor) -> Tensor:
-    """ratio · unit, for a learned scale held as a multiple of its first value.
+SMALLEST_RATIO = 2.0**-10
+"""A learned scale never falls below this share of its first value."""
+
+
+def relative(ratio: Tensor, unit: Tensor, least: float = -math.inf) -> Tensor:
+    """ratio · unit, for a learned scale held as a multiple of its first value, and at least `least` · unit.
 
     The gradient is divided by `unit`, so that under SGD the product takes the step that it would take as a parameter
-    itself, while the steps of Adam are relative to its size.
+    itself, while the steps of Adam are relative to its size. It passes where `least` holds, so that the ratio may come
+    back.
     """
-    result: Tensor = _Relative.apply(ratio, unit)  # type: ignore[no-untyped-call]
+    result: Tensor = _Relative.apply(ratio, unit, least)  # type: ignore[no-untyped-call]
     return result
 
 
 class _Relative(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, ratio: Tensor, unit: Tensor) -> Tensor:
+    def forward(ctx: Any, ratio: Tensor, unit: Tensor, least: float) -> Tensor:
         ctx.save_for_backward(unit)
-        return ratio * unit
+        return ratio.clamp_min(least) * unit
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return grad / ctx.saved_tensors[0], None
-
-
-SMALLEST_RATIO = 2.0**-10
-"""A learned scale never falls below this share of its first value."""
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return grad / ctx.saved_tensors[0], None, None
 
 
 class LearnedQuantizer(ActivationQuantizer):
@@ -148,7 +150,7 @@ class LearnedQuantizer(ActivationQuantizer):
     def current(self) -> tuple[Tensor, Tensor]:
         if self.frozen:
             return self.scale, self.zero_point
-        scale = relative(self.ratio, self.unit).clamp_min(SMALLEST_RATIO * self.unit)
+        scale = relative(self.ratio, self.unit, SMALLEST_RATIO)
         if self.offset is None:
             return scale, self.zero_point
         qtype = self.scheme.qtype
@@ -182,7 +184,7 @@ class ClippingQuantizer(ActivationQuantizer):
 
     def _range(self) -> tuple[Tensor, Tensor]:
         held = self.units > 0
-        ends = relative(self.ends, torch.where(held, self.units, 1.0)).clamp_min(SMALLEST_RATIO * self.units)
+        ends = relative(self.ends, torch.where(held, self.units, 1.0), SMALLEST_RATIO)
         ends = torch.where(held, ends, 0.0)
         return -ends[0], ends[-1]
 

@@ -9,16 +9,17 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, Va
 from tinyint.errors import RecipeError
 from tinyint.recipe.text import explain
 
-__all__ = ["ActivationRanges", "QatSettings", "WeightRanges"]
+__all__ = ["ActivationRanges", "BatchNorms", "QatSettings", "WeightRanges"]
 
 ActivationRanges = Literal[
     "moving_average", "moving_average_absmax", "absmax", "range_absmax", "lsq", "lsq+", "pact"
 ]
 WeightRanges = Literal["absmax", "lsq"]
+BatchNorms = Literal["folded", "trained"]
 
 
 class QatSettings(BaseModel):
-    """How ranges behave while the model is trained. They start from the calibrated ones.
+    """How ranges and batch norms behave while the model is trained. Ranges start from the calibrated ones.
 
     * `weights`: "absmax" follows the weights, step by step; "lsq" learns the scale
     * `activations`: followed by observation: "moving_average" (of the smallest and the largest value of each batch),
@@ -29,6 +30,11 @@ class QatSettings(BaseModel):
       None: never; 0: the calibrated ranges of the activations stay
     * `freeze_oscillating`: weights whose code flips back and forth more often than this share of the steps are held at
       their mean code; None: never
+    * `batch_norm`: "folded" into the operators before them at the start; "trained", by the statistics of each batch,
+      with the weights quantized as they are once it is folded
+    * `freeze_statistics_after`: with trained batch norms, steps after which their running statistics stay, and
+      normalize in training too; None: never; 0: those of the float model stay
+    * `reestimation_batches`: with trained batch norms, from how many batches `reestimate` takes their statistics anew
     * `teacher`: keeps the float graph beside the quantized one, for `QatModule.distillation_loss`
     """
 
@@ -40,6 +46,9 @@ class QatSettings(BaseModel):
     window: Annotated[int, Field(strict=True, ge=1)] = 64
     freeze_after: Annotated[int, Field(strict=True, ge=0)] | None = None
     freeze_oscillating: Annotated[float, Field(gt=0, lt=1)] | None = None
+    batch_norm: BatchNorms = "folded"
+    freeze_statistics_after: Annotated[int, Field(strict=True, ge=0)] | None = None
+    reestimation_batches: Annotated[int, Field(strict=True, ge=1)] = 50
     teacher: Annotated[bool, Field(strict=True)] = False
 
     @model_validator(mode="after")
@@ -48,6 +57,9 @@ class QatSettings(BaseModel):
         for key, values in needs.items():
             if key in self.model_fields_set and self.activations not in values:
                 raise ValueError(f"`{key}` has no effect with `activations: {self.activations}`; remove it")
+        for key in ("freeze_statistics_after", "reestimation_batches"):
+            if key in self.model_fields_set and self.batch_norm == "folded":
+                raise ValueError(f"`{key}` has no effect with `batch_norm: folded`; remove it")
         return self
 
     # after `_is_consistent`, so as to enclose it
@@ -57,5 +69,5 @@ class QatSettings(BaseModel):
         try:
             return handler(data)
         except ValidationError as error:
-            known = {"": tuple(cls.model_fields), "activations": (), "weights": ()}
+            known = {"": tuple(cls.model_fields), "activations": (), "weights": (), "batch_norm": ()}
             raise RecipeError(f"training: {explain(error, known)}") from None

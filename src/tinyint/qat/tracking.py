@@ -67,8 +67,9 @@ class RangeTracker(nn.Module):
             members = [i for i, quantizer in enumerate(self.quantizers) if quantizer.scheme == scheme]
             lo, hi = -covered[members, 0], covered[members, 1]
             scales, zeros = scale_and_zero_point(lo, hi, qtype=scheme.qtype, symmetric=scheme.symmetric)
-            torch._foreach_copy_([self.quantizers[i].scale for i in members], list(scales))
-            torch._foreach_copy_([self.quantizers[i].zero_point for i in members], list(zeros))
+            # New tensors, not new values: the gradient of a compiled step still needs those that it computed with.
+            for i, scale, zero in zip(members, scales, zeros, strict=True):
+                self.quantizers[i].scale, self.quantizers[i].zero_point = scale, zero
 
     def _moved(self, seen: Tensor) -> Tensor:
         """The new ends, given the extrema (-min, max) of this step, both at least zero."""

@@ -78,7 +78,7 @@ class WeightQuantizer(nn.Module):
         elif self.frozen:
             scale, zero_point = self.scale, torch.zeros_like(self.scale)
         else:
-            scale = relative(self.ratio, self.unit).clamp_min(SMALLEST_RATIO * self.unit)
+            scale = relative(self.ratio, self.unit, SMALLEST_RATIO)
             zero_point = torch.zeros_like(self.unit)
         if bias is not None and input_scale is not None:
             scale = fit_bias(bias.detach(), input_scale, scale)
@@ -95,7 +95,7 @@ class WeightQuantizer(nn.Module):
     def freeze(self) -> None:
         """Lets a learned scale stay; one that follows the weights goes on to do so, or it would clip them."""
         if self.ratio is not None:
-            self.scale.copy_(relative(self.ratio, self.unit).clamp_min(SMALLEST_RATIO * self.unit))
+            self.scale.copy_(relative(self.ratio, self.unit, SMALLEST_RATIO))
         self.frozen = True
 
     @torch.no_grad()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tinyint.evaluate.coverage import FloatNode
+from tinyint.evaluate.paired import Difference
 from tinyint.report.report import Report
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "next_steps",
     "number",
     "percent",
+    "points",
+    "verdict",
 ]
 
 _GOOD_AGREEMENT = 0.98
@@ -37,13 +40,26 @@ class Figure:
     change: str = ""
 
 
-def counted(count: int, what: str) -> str:
+def counted(count: int, what: str, plural: str | None = None) -> str:
     """ "1 node", "2 nodes"."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+    return f"{count} {what}" if count == 1 else f"{count} {plural or what + 's'}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:
     return "–" if share is None or not math.isfinite(share) else f"{share:.{digits}%}"
+
+
+def points(share: float) -> str:
+    """A difference of shares, in percentage points."""
+    return f"{100 * share:+.2f}" if math.isfinite(share) else "–"
+
+
+def verdict(found: Difference) -> str:
+    """What a difference means."""
+    p = f"p = {found.p:.2f}" if found.p >= 0.01 else f"p = {found.p:.3f}" if found.p >= 0.001 else "p < 0.001"
+    if not found.beyond_chance:
+        return f"no difference beyond chance ({p})"
+    return f"{'better' if found.value > 0 else 'worse'} beyond chance ({p})"
 
 
 def megabytes(count: int) -> str:

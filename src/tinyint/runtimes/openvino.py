@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.errors import DependencyError, ModelError, TargetError
+from tinyint.graph.passes.deform_conv import unroll_deform_conv
+from tinyint.graph.passes.shapes import infer_shapes
 from tinyint.runtimes.base import (
     Array,
     Executed,
@@ -22,7 +26,7 @@ from tinyint.runtimes.base import (
     installed,
     model_label,
 )
-from tinyint.runtimes.source import graph_of, loadable
+from tinyint.runtimes.source import graph_of, loadable, whole
 
 __all__ = ["RUNTIME", "OpenVINORuntime", "OpenVINOSession"]
 
@@ -126,13 +130,32 @@ def _compile(model: ModelSource, threads: int | None, precision: Precision) -> t
         settings["INFERENCE_NUM_THREADS"] = threads
     label = model_label(model)
     try:
-        with loadable(model) as source:
-            read = core.read_model(source)
+        with _read(core, model) as read:
             # The compiled model's ports also carry the names of values that were merged into them.
             outputs = tuple(port.get_any_name() for port in read.outputs)
             return core.compile_model(read, "CPU", settings), outputs
     except RuntimeError as error:
         raise ModelError(f"{label}: openvino cannot load it: {_reason(error)}") from error
+
+
+@contextmanager
+def _read(core: Any, model: ModelSource) -> Iterator[Any]:
+    """OpenVINO's form of the model. Deformable convolutions, which 2026.4 does not read, are taken apart first."""
+    with ExitStack() as stack:
+        try:
+            read = core.read_model(stack.enter_context(loadable(model)))
+        except RuntimeError as error:
+            if "DeformConv" not in str(error):
+                raise
+            read = core.read_model(stack.enter_context(loadable(_without_deform_conv(model))))
+        yield read
+
+
+def _without_deform_conv(model: ModelSource) -> ir.Model:
+    copy = whole(model).clone()
+    infer_shapes(copy)
+    unroll_deform_conv(copy)
+    return copy
 
 
 def _reason(error: Exception) -> str:

@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from tinyint.runtimes.base import Array, ModelSource
 
-__all__ = ["graph_of", "loadable", "metadata", "weights_apart"]
+__all__ = ["graph_of", "loadable", "metadata", "weights_apart", "whole"]
 
 Loadable: TypeAlias = Path | bytes
 
@@ -63,7 +63,11 @@ def weights_apart(model: ir.Model) -> tuple[bytes, dict[str, Array]]:
     weights: dict[str, Array] = {}
     for name, value in copy.graph.initializers.items():
         tensor = value.const_value
-        if tensor is None or tensor.nbytes < _LARGE or tensor.dtype not in _PLAIN:
+        # ONNX Runtime drops what nothing reads before it looks for weights, and then misses it.
+        apart = (
+            tensor is not None and tensor.nbytes >= _LARGE and tensor.dtype in _PLAIN and bool(value.uses())
+        )
+        if tensor is None or not apart:
             if isinstance(tensor, ir.ExternalTensor):
                 value.const_value = ir.tensor(tensor.numpy(), name=name)
             continue
@@ -74,13 +78,18 @@ def weights_apart(model: ir.Model) -> tuple[bytes, dict[str, Array]]:
     return ir.to_proto(copy).SerializeToString(), weights
 
 
+def whole(model: ModelSource) -> ir.Model:
+    """`model` as a graph in memory, weights in files left there."""
+    if isinstance(model, ir.Model):
+        return model
+    if isinstance(model, bytes):
+        return ir.from_proto(onnx.load_model_from_string(model))
+    return ir.load(model)
+
+
 def graph_of(model: ModelSource) -> ir.Graph:
     """The graph of `model`, weights in files left there."""
-    if isinstance(model, ir.Model):
-        return model.graph
-    if isinstance(model, bytes):
-        return ir.from_proto(onnx.load_model_from_string(model)).graph
-    return ir.load(model).graph
+    return whole(model).graph
 
 
 def _fits_one_message(model: ir.Model) -> bool:

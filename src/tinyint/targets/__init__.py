@@ -7,11 +7,11 @@ from tinyint.runtimes.host import default_target_name
 from tinyint.targets.arm import ARM64
 from tinyint.targets.generic import GENERIC
 from tinyint.targets.openvino import OPENVINO
-from tinyint.targets.target import Inputs, OperatorRule, Output, Target, Weightless
+from tinyint.targets.target import Inputs, Kernel, OperatorRule, Output, Target, Weightless
 from tinyint.targets.tensorrt import TENSORRT
 from tinyint.targets.x86 import X86_AVX2, X86_VNNI
 
-__all__ = ["TARGETS", "Inputs", "OperatorRule", "Output", "Target", "Weightless", "get_target"]
+__all__ = ["TARGETS", "Inputs", "Kernel", "OperatorRule", "Output", "Target", "Weightless", "get_target"]
 
 TARGETS: dict[str, Target] = {t.name: t for t in (X86_VNNI, X86_AVX2, OPENVINO, TENSORRT, ARM64, GENERIC)}
 

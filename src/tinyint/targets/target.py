@@ -11,14 +11,15 @@ from enum import StrEnum
 
 from tinyint.scheme import Scheme
 
-__all__ = ["Inputs", "OperatorRule", "Output", "Target", "Weightless"]
+__all__ = ["Inputs", "Kernel", "OperatorRule", "Output", "Target", "Weightless"]
 
 
 class Output(StrEnum):
     """Whether a quantizer must stand behind an int8 operator."""
 
     REQUIRED = "required"  # without one the operator runs in float
-    OPTIONAL = "optional"  # only if an int8 operator reads the output
+    OPTIONAL = "optional"  # only if an int8 operator with weights reads the output
+    ON_DEMAND = "on demand"  # only if an int8 operator reads the output, be it one without weights
     FORBIDDEN = "forbidden"  # one would break a fusion; readers quantize for themselves
     TRANSPARENT = "transparent"  # the quantizers of its inputs, of one scale, serve its readers as well
 
@@ -38,24 +39,51 @@ class Inputs(StrEnum):
     RESIDUAL = "residual"  # of two, the one that comes the shorter way (the skip connection)
 
 
+class Kernel(StrEnum):
+    """The arithmetic by which an int8 kernel makes codes; the formulas stand in `qat.kernels`."""
+
+    MULTIPLIED = "multiplied"  # a product: the int32 sum times one float32 number a channel
+    RESCALED = "rescaled"  # a product: to real numbers with the bias, then through the range of the output
+    AFFINE_SUM = "affine sum"  # a sum of codes, each with a factor
+    ONTO_PRODUCT = (
+        "onto product"  # a sum, as a step of the product before it, whose quantizer then cuts but rounds not
+    )
+    SCALED_PRODUCT = "scaled product"  # a product of codes with one factor
+    SCALED_MEAN = "scaled mean"  # a sum of codes over positions, with one factor
+    RANGED_MEAN = "ranged mean"  # a mean of codes, through the range of the output
+    SHIFTED = "shifted"  # in float32, rounded behind the zero-point
+    RANGED = "ranged"  # in float32, through the range of the output
+
+
 @dataclass(frozen=True, kw_only=True)
 class OperatorRule:
     """How a target runs one operator in int8.
 
     * `output`, `inputs`: where quantizers must and must not stand
+    * `fused`: a step of the operator with weights before it, if it alone reads that: no quantizer between them
     * `tied`: all inputs and outputs share one scale and zero-point
     * `preset`: quantized under `op_types: default`; the others only when asked for
+    * `padded`: for pools, whether padding counts as zeros; where it does not, a pool with padding runs in float
     * `weightless`: for Gemm and MatMul
-    * `weight_axis`: overrides the axis of per-channel weights; None within a one-tuple means per tensor
+    * `operands`: the format of what a product of two computed tensors reads, where not any will do; a first operand
+      that cannot be negative may have the usual one
+    * `weight_axis`: overrides the axis of per-channel weights, where the operator has one; None within a one-tuple
+      means per tensor
+    * `kernel`: what its int8 kernel computes, to the bit; None: the same as the float operator between
+      DequantizeLinear and QuantizeLinear, or not known
     * `source`: where the fact is from
     """
 
     output: Output = Output.REQUIRED
     inputs: Inputs = Inputs.ALL
+    fused: bool = False
     tied: bool = False
     preset: bool = True
+    padded: bool = True
     weightless: Weightless = Weightless.NEVER
+    operands: Scheme | None = None
     weight_axis: tuple[int | None] | None = None
+    kernel: Kernel | None = None
     source: str
 
 
@@ -67,6 +95,7 @@ class Target:
     * `clamps_absorbed`: Relu and Clip are dropped where the quantizer behind them cuts at the same place
     * `int32_bias`: biases are stored as int32 with s_x · s_w; else they stay float
     * `operators`: the rule of each operator that it runs in int8
+    * `quantizer`: what QuantizeLinear by itself computes, where that is not round(x / s) + z
     * `left_float`: why it does not, for operators of which users ask
     * `dynamic`: operators that have kernels with activations quantized at run time
     * `min_opset`: the lowest opset that the backend reads Q/DQ from
@@ -80,6 +109,7 @@ class Target:
     clamps_absorbed: bool
     int32_bias: bool
     operators: Mapping[str, OperatorRule]
+    quantizer: Kernel | None = None
     left_float: Mapping[str, str] = field(default_factory=dict)
     dynamic: frozenset[str] = field(default_factory=frozenset)
     min_opset: int = 13

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tinyint.numerics import INT7, INT8, UINT8
 from tinyint.scheme import Scheme
-from tinyint.targets.target import OperatorRule, Output, Target, Weightless
+from tinyint.targets.target import Kernel, OperatorRule, Output, Target, Weightless
 
 _SELECTORS = "onnxruntime, optimizer/qdq_transformer/selectors_actions"
 _MEASURED = "measured with onnxruntime 1.31.1: tests/runtimes/test_backend_facts.py"
@@ -25,22 +25,28 @@ _binary = OperatorRule(source=f"{_SELECTORS}: BinaryNodeGroupSelector; both inpu
 _on_request = replace(_unary, preset=False)
 
 CPU_OPERATORS = {
-    "Conv": OperatorRule(source=f"{_MEASURED}: a Conv with a float output runs as float FusedConv"),
+    "Conv": OperatorRule(
+        kernel=Kernel.MULTIPLIED, source=f"{_MEASURED}: a Conv with a float output runs as float FusedConv"
+    ),
     "Gemm": OperatorRule(
-        output=Output.OPTIONAL, weightless=Weightless.PRESET, source="onnxruntime, QGemm contrib operator"
+        output=Output.OPTIONAL,
+        weightless=Weightless.PRESET,
+        kernel=Kernel.MULTIPLIED,
+        source="onnxruntime, QGemm contrib operator",
     ),
     "MatMul": OperatorRule(
         output=Output.OPTIONAL,
         weightless=Weightless.PRESET,
+        kernel=Kernel.MULTIPLIED,
         source="onnxruntime, MatMulIntegerToFloat and QGemm",
     ),
-    "Add": _binary,
-    "Mul": _binary,
+    "Add": replace(_binary, kernel=Kernel.AFFINE_SUM),
+    "Mul": replace(_binary, kernel=Kernel.SCALED_PRODUCT),
     "Sigmoid": _unary,
     "LeakyRelu": _unary,
     "Softmax": _on_request,
-    "AveragePool": _unary,
-    "GlobalAveragePool": _unary,
+    "AveragePool": replace(_unary, kernel=Kernel.SHIFTED),
+    "GlobalAveragePool": replace(_unary, kernel=Kernel.SCALED_MEAN),
     "Concat": OperatorRule(tied=True, source="onnxruntime, QLinearConcat; with equal scales it copies bytes"),
     **dict.fromkeys(MOVERS, _moved),
     "ArgMax": OperatorRule(source=f"{_SELECTORS}: DropDQ; {_MEASURED}: it runs on the bytes"),
@@ -71,6 +77,8 @@ X86_VNNI = Target(
     sources=(
         "onnxruntime.ai/docs/performance/model-optimizations/quantization.html: U8S8 on x86",
         f"{_MEASURED}: an int8 activation that two Convs read leaves both in float, uint8 does not",
+        "kernels: onnxruntime, core/mlas/lib: qgemm and requantize, qladd, qlmul, qlgavgpool; held to the bit by "
+        "tests/qat/test_kernels.py",
     ),
 )
 

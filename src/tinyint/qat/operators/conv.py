@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from tinyint.qat.operators.node import Function, Maker, Node, plain
-from tinyint.qat.operators.sampling import bilinear
 from tinyint.qat.operators.window import pad_space, read_window
 
 __all__ = ["OPERATORS"]
@@ -69,46 +68,6 @@ def _conv_transpose(node: Node) -> Function:
     return conv_transpose
 
 
-def _deform_conv(node: Node) -> Function:
-    """Deformable convolution v2: bilinear samples at shifted places, weighted by a mask (arXiv 1811.11168)."""
-    group, offset_group = node.integer("group", 1), node.integer("offset_group", 1)
-
-    def deform_conv(
-        x: Tensor, weight: Tensor, offset: Tensor, bias: Tensor | None = None, mask: Tensor | None = None
-    ) -> Tensor:
-        window = read_window(node, weight.shape[2:])
-        batch, channels, height, width = x.shape
-        rows, columns = offset.shape[2:]
-        taps = window.kernel[0] * window.kernel[1]
-        shift = offset.reshape(batch * offset_group, taps, 2, rows, columns)
-        axes = []
-        for axis, length in enumerate((rows, columns)):
-            start = torch.arange(length, device=x.device) * window.strides[axis] - window.pads[axis][0]
-            reach = torch.arange(window.kernel[axis], device=x.device) * window.dilations[axis]
-            axes.append(start + reach[:, None])
-        kh, kw = window.kernel
-        kh, kw = window.kernel
-        y = (
-            axes[0][:, None, :, None].expand(kh, kw, rows, columns).reshape(taps, rows, columns)
-            + shift[:, :, 0]
-        )
-        z = (
-            axes[1][None, :, None, :].expand(kh, kw, rows, columns).reshape(taps, rows, columns)
-            + shift[:, :, 1]
-        )
-        image = x.reshape(batch * offset_group, channels // offset_group, height, width)
-        sampled = bilinear(image, y.flatten(1), z.flatten(1))
-        sampled = sampled.reshape(batch, offset_group, channels // offset_group, taps, rows * columns)
-        if mask is not None:
-            sampled = sampled * mask.reshape(batch, offset_group, 1, taps, rows * columns)
-        patches = sampled.reshape(batch, group, channels // group * taps, rows * columns)
-        result = weight.reshape(group, -1, channels // group * taps) @ patches
-        result = result.reshape(batch, -1, rows, columns)
-        return result if bias is None else result + bias.reshape(-1, 1, 1)
-
-    return deform_conv
-
-
 def _gemm(node: Node) -> Function:
     alpha, beta = node.real("alpha", 1.0), node.real("beta", 1.0)
     left, right = bool(node.integer("transA")), bool(node.integer("transB"))
@@ -129,7 +88,6 @@ def _gemm(node: Node) -> Function:
 OPERATORS: dict[str, Maker] = {
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
-    "DeformConv": _deform_conv,
     "Gemm": _gemm,
     "MatMul": plain(torch.matmul),
 }

@@ -1,0 +1,70 @@
+"""Products of two computed tensors, as in attention: which quantizers hold their operands, where formats matter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import onnx_ir as ir
+
+from tinyint.graph.flow import clamp_range
+from tinyint.graph.ops import Kind, data_inputs, facts, kind_of
+from tinyint.graph.walk import constant_of, consumers
+from tinyint.targets import Output, Target
+
+__all__ = ["held_apart", "holders", "is_product", "moves"]
+
+
+def is_product(node: ir.Node) -> bool:
+    """Whether the node multiplies two computed matrices."""
+    return node.op_type == "MatMul" and all(constant_of(value) is None for value in node.inputs)
+
+
+def moves(node: ir.Node, target: Target) -> bool:
+    """Whether the quantizers before the node serve its readers as well, should it run in int8."""
+    rule = target.operators.get(node.op_type)
+    transparent = rule is not None and rule.output is Output.TRANSPARENT
+    return transparent and kind_of(node) in (Kind.PRESERVING, Kind.JOIN)
+
+
+def holders(product: ir.Node, passes: Callable[[ir.Node], bool]) -> Iterator[ir.Value]:
+    """The tensors that hold the operands, seen through the operators that `passes`.
+
+    A first operand that cannot be negative is left out: its zero-point is 0 in any case.
+    """
+    first, second = (list(_sources(value, passes)) for value in product.inputs if value is not None)
+    if not all(_starts_at_zero(value) for value in first):
+        yield from first
+    yield from second
+
+
+def held_apart(product: ir.Node, target: Target) -> bool:
+    """Whether nothing but matrix products reads, in int8, what the operands are held in."""
+    return all(_products_alone(value, target) for value in holders(product, lambda node: moves(node, target)))
+
+
+def _sources(value: ir.Value, passes: Callable[[ir.Node], bool]) -> Iterator[ir.Value]:
+    producer = value.producer()
+    if producer is None or not passes(producer):
+        yield value
+        return
+    for _, source in data_inputs(producer):
+        yield from _sources(source, passes)
+
+
+def _starts_at_zero(value: ir.Value) -> bool:
+    producer = value.producer()
+    if producer is None:
+        return False
+    row = facts(producer)
+    bounds = clamp_range(producer) or (None if row is None else row.output_range)
+    return bounds is not None and bounds[0] >= 0
+
+
+def _products_alone(value: ir.Value, target: Target) -> bool:
+    for reader, _ in consumers(value):
+        if moves(reader, target):
+            if not all(_products_alone(out, target) for out in reader.outputs):
+                return False
+        elif reader.op_type in target.operators and reader.op_type != "MatMul":
+            return False
+    return True

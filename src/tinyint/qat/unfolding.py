@@ -1,0 +1,179 @@
+"""Which batch norms of a graph are trained, and where they stand in the program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx_ir as ir
+
+from tinyint.errors import ModelError
+from tinyint.graph.ops import weight_axis
+from tinyint.graph.passes.rewiring import add_constant
+from tinyint.graph.walk import constant_of
+from tinyint.qat.batch_norm import BatchNorm, Fold, FoldedBatchNorm, TrainedNorm
+from tinyint.qat.program import Step
+
+__all__ = ["Norm", "find_norms", "norm_modules", "with_norms"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Norm:
+    """A batch norm of the trained graph.
+
+    * `name`: of its node
+    * `statistics`: the names of γ, β, mean and variance
+    * `linear`: the node of the prepared graph that it is folded into; of one that stands alone, its own
+    * `weight`, `bias`: the names of the constants of that node, None for one that stands alone
+    * `own_bias`: whether the operator has a bias without the batch norm
+    """
+
+    name: str
+    statistics: tuple[str, str, str, str]
+    epsilon: float
+    rate: float
+    linear: str
+    weight: str | None = None
+    bias: str | None = None
+    own_bias: bool = False
+    axis: int = 0
+    groups: int = 1
+
+    @property
+    def is_folded(self) -> bool:
+        return self.weight is not None
+
+    @property
+    def fold(self) -> Fold:
+        return Fold(epsilon=self.epsilon, axis=self.axis, groups=self.groups)
+
+
+def find_norms(trained: ir.Model, prepared: ir.Model, name: str) -> tuple[Norm, ...]:
+    """The batch norms of `trained`, which is `prepared` but for these.
+
+    In place, each batch norm gets constants of its own, and each operator into which one is folded gets a bias.
+    Raises ModelError if there is none.
+    """
+    found = []
+    for node in trained.graph:
+        if node.op_type == "BatchNormalization" and node.domain == "" and not _computes_its_own(node):
+            _own_constants(node, trained.graph)
+            found.append(_norm(node, prepared))
+    if not found:
+        raise ModelError(
+            f"{name} has no batch norm that could be trained; exporters fold them into the operators before them. Give "
+            "the nn.Module itself, or export it with torch.onnx.export(..., training=TrainingMode.PRESERVE, "
+            "do_constant_folding=False); or train with `batch_norm: folded`"
+        )
+    return tuple(found)
+
+
+def _computes_its_own(node: ir.Node) -> bool:
+    """Whether it is in training mode, or its constants are computed."""
+    training = node.attributes.get_int("training_mode", 0) or len(node.outputs) > 1
+    return bool(training) or any(constant_of(value) is None for value in node.inputs[1:5])
+
+
+def _own_constants(node: ir.Node, graph: ir.Graph) -> None:
+    for i, value in enumerate(node.inputs[1:5], start=1):
+        if value is not None and value.const_value is not None and len(value.uses()) > 1:
+            node.replace_input_with(i, add_constant(graph, value.name or "", value.const_value))
+
+
+def _norm(node: ir.Node, prepared: ir.Model) -> Norm:
+    made, source = node.outputs[0], node.inputs[0]
+    standing = next((n for n in prepared.graph if _makes(n, made) and n.op_type == node.op_type), None)
+    values = [value.name or "" for value in node.inputs[1:5] if value is not None]
+    common = Norm(
+        name=node.name or "",
+        statistics=(values[0], values[1], values[2], values[3]),
+        epsilon=node.attributes.get_float("epsilon", 1e-5),
+        rate=1.0 - node.attributes.get_float("momentum", 0.9),
+        linear="" if standing is None else standing.name or "",
+    )
+    if standing is not None:
+        _take_names(standing, values, prepared.graph)
+        return common
+    linear = None if source is None else source.producer()
+    assert linear is not None
+    folded = next(n for n in prepared.graph if n.name == linear.name)
+    weight = folded.inputs[1]
+    assert weight is not None
+    transposed = folded.op_type == "ConvTranspose"
+    axis = 1 if transposed else weight_axis(folded)
+    assert axis is not None
+    return replace(
+        common,
+        linear=folded.name or "",
+        weight=weight.name,
+        bias=_bias_name(folded, prepared.graph),
+        own_bias=len(linear.inputs) > 2 and linear.inputs[2] is not None,
+        axis=axis,
+        groups=folded.attributes.get_int("group", 1) if transposed else 1,
+    )
+
+
+def _makes(node: ir.Node, value: ir.Value) -> bool:
+    return any(output.name == value.name for output in node.outputs)
+
+
+def _take_names(node: ir.Node, names: Sequence[str], graph: ir.Graph) -> None:
+    """Lets a batch norm read constants of these names, of the same content."""
+    for i, name in enumerate(names, start=1):
+        value = node.inputs[i]
+        if value is not None and value.name != name and value.const_value is not None:
+            node.replace_input_with(i, add_constant(graph, name, value.const_value))
+
+
+def _bias_name(node: ir.Node, graph: ir.Graph) -> str:
+    """The bias of a Conv, ConvTranspose or Gemm, which gets zeros if folding left none."""
+    weight = constant_of(node.inputs[1])
+    assert weight is not None
+    if len(node.inputs) < 3 or node.inputs[2] is None:
+        channels = weight.shape[weight_axis(node) or 0]
+        if node.op_type == "ConvTranspose":
+            channels = weight.shape[1] * node.attributes.get_int("group", 1)
+        node.resize_inputs(3)
+        zeros = np.zeros(channels, weight.dtype)
+        node.replace_input_with(2, add_constant(graph, f"{node.name}.bias", zeros))
+    bias = node.inputs[2]
+    assert bias is not None
+    return bias.name or ""
+
+
+def norm_modules(norms: Sequence[Norm]) -> dict[str, TrainedNorm]:
+    """What runs for each, by its name."""
+    kinds: dict[bool, type[TrainedNorm]] = {True: FoldedBatchNorm, False: BatchNorm}
+    return {n.name: kinds[n.is_folded](n.epsilon, n.rate, *n.statistics[2:]) for n in norms}
+
+
+def with_norms(
+    steps: Sequence[Step], norms: Sequence[Norm], modules: Mapping[str, TrainedNorm]
+) -> Iterator[Step]:
+    """The program of the prepared graph, with what the batch norms do.
+
+    One that is folded becomes two steps. The first gives the operator's constants new values, under their names, ahead
+    of what reads them. The second stands behind the operator.
+    """
+    folded = {norm.linear: norm for norm in norms if norm.is_folded}
+    alone = {norm.linear: norm for norm in norms if not norm.is_folded}
+    due = {name: norm for norm in folded.values() for name in (norm.weight, norm.bias)}
+    for step in steps:
+        for norm in dict.fromkeys(due[name] for name in step.inputs if name in due):
+            inputs = norm.weight, norm.bias if norm.own_bias else None, *norm.statistics
+            outputs = norm.weight or "", norm.bias or "", f"{norm.name} (factor)"
+            yield Step(f"{norm.name}/fold", norm.fold, inputs, outputs)
+            del due[norm.weight], due[norm.bias]
+        if step.name in alone:
+            yield replace(step, function=modules[alone[step.name].name])
+        elif step.name in folded:
+            norm, (made, *_) = folded[step.name], step.outputs
+            raw = f"{made} ({norm.name})"
+            _, shift, *running = norm.statistics
+            yield replace(step, outputs=(raw,))
+            yield Step(
+                norm.name, modules[norm.name], (raw, f"{norm.name} (factor)", shift, *running), (made,)
+            )
+        else:
+            yield step
