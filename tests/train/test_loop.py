@@ -13,10 +13,11 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from tests.models import residual
 from tests.train.build import config
-from tinyint.demo import demo_model_path
+from tinyint.demo import demo_data, demo_model_path
 from tinyint.errors import DataError, DivergedError, ModelError, OutputError, RecipeError
 from tinyint.graph.io import load_model, save_model
 from tinyint.runtimes import get_runtime
@@ -219,9 +220,9 @@ def test_a_save_dir_that_is_a_file_is_named(here):
         ({"model__source": "tests.train.build:config"}, RecipeError, "do not go with"),
         ({"model__input": "null"}, RecipeError, "model.input is missing"),
         (
-            {"model__source": "mobilenet_v2", "model__input": "[1, 8, 9]"},
+            {"model__source": "mobilenet_v2", "model__input": "[8, 9]"},
             RecipeError,
-            "takes .channels, size, size",
+            "takes .channels, height, width",
         ),
         ({"model__source": "none.onnx"}, ModelError, "none.onnx"),
         ({"data__train": "none.npz"}, DataError, "do not exist"),
@@ -239,6 +240,7 @@ def test_an_onnx_file_is_trained_and_keeps_its_names(here):
     np.savez(here / "few.npz", input=images, labels=np.arange(12) % 10)
     changes = {
         "model__source": demo_model_path(),
+        "model__arguments": "{width: 0.25}",
         "model__input": "null",
         "data__train": here / "few.npz",
         "data__val": "null",
@@ -246,13 +248,15 @@ def test_an_onnx_file_is_trained_and_keeps_its_names(here):
         "batch_size": 4,
     }
     before = load_model(demo_model_path())
-    outcome = train(config(here, **changes))
+    notes = Notes()
+    outcome = train(config(here, **changes), watcher=notes)
     after = load_model(Path(outcome.best_model) / "model.onnx")
     assert [v.name for v in after.graph.inputs] == [v.name for v in before.graph.inputs]
     name = next(n for n, v in before.graph.initializers.items() if len(v.shape) == 4)
     old, new = (m.graph.initializers[name].const_value.numpy() for m in (before, after))
     assert old.shape == new.shape
     assert not np.array_equal(old, new)
+    assert any(note.startswith("model.arguments have no effect on") for note in notes.notices)
 
 
 @pytest.mark.parametrize(("cast", "told"), [(False, "such as ArgMax"), (True, "node 'decide' has none")])
@@ -344,3 +348,26 @@ def test_a_run_that_is_complete_says_so_and_changes_nothing(here):
     assert outcome.resumed_at == 3
     assert outcome.best is not None
     assert (here / "out" / CHECKPOINT).stat().st_mtime_ns < before
+
+
+def test_a_damaged_file_stops_a_run_or_is_skipped_and_told(tmp_path):
+    images, labels = demo_data("test")
+    for i in range(12):
+        path = tmp_path / "digits" / str(labels[i]) / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.uint8(255 * images[i, 0, 6::12, 6::12])).save(path)
+    path.write_bytes(path.read_bytes()[:40])
+    folder = str(tmp_path / "digits")
+    short = {"data__train": folder, "data__val": folder, "data__augment": "{flip: true}", "iters": 4}
+    declared = "{color: GRAY}"
+    with pytest.raises(DataError, match=rf"cannot read the image {path}"):
+        train(config(tmp_path, **short, data__preprocessing=declared))
+    notes = Notes()
+    short["save_dir"] = str(tmp_path / "skipping")
+    train(
+        config(tmp_path, **short, data__preprocessing=declared, data__on_error="skip", workers=1),
+        watcher=notes,
+    )
+    told, *others = [notice for notice in notes.notices if "skipped" in notice]
+    assert not others  # training and evaluation met the same file
+    assert told.startswith(f"1 sample was skipped: cannot read the image {path}")

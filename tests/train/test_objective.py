@@ -3,11 +3,14 @@ import math
 import pytest
 import torch
 
-from tinyint.errors import DataError, ModelError
+from tinyint.errors import DataError, ModelError, RecipeError
+from tinyint.task import Classification, Detection, Segmentation
 from tinyint.train.config import LossPart
 from tinyint.train.objective import Objective, logits_of
 
 LOGITS = torch.tensor([[0.0, math.log(3.0)], [math.log(3.0), 0.0]])  # softmax (1/4, 3/4) and (3/4, 1/4)
+
+BOXES = Detection(anchors=(((16.0, 16.0),),), strides=(32,))
 
 
 def test_cross_entropy_of_the_labels():
@@ -34,14 +37,35 @@ def test_a_share_mixes_both():
     assert float(parts[1]) == pytest.approx(float(0.75 * parts[0] + 0.25 * parts[2]))
 
 
-def test_what_is_measured():
-    assert Objective(LossPart()).decisions(LOGITS, torch.tensor([1, 1]), None).tolist() == [1, 2]
-    ignoring = Objective(LossPart(ignore_label=255))
-    assert ignoring.decisions(LOGITS, torch.tensor([1, 255]), None).tolist() == [1, 1]
-    agreeing = Objective(LossPart(teacher=True, teacher_loss="kl"))
-    assert agreeing.metric == "agreement"
-    assert agreeing.decisions(LOGITS, None, torch.tensor([[1.0, 0.0], [1.0, 0.0]])).tolist() == [1, 2]
-    assert Objective(LossPart(teacher=True)).value(0.01, 0, 0) == pytest.approx(20.0)
+def test_auxiliary_outputs_of_a_segmentation_net_count_by_their_weight():
+    sure = torch.tensor([0.0, math.log(3.0)]).reshape(1, 2, 1, 1)  # softmax (1/4, 3/4)
+    labels = torch.ones(1, 1, 1, dtype=torch.int64)
+    objective = Objective(LossPart(auxiliary=0.5), Segmentation())
+    assert float(objective.loss((sure, torch.zeros_like(sure)), labels, None)) == pytest.approx(
+        math.log(4 / 3) + 0.5 * math.log(2)
+    )
+    assert float(objective.loss(sure, labels, None)) == pytest.approx(math.log(4 / 3))
+
+
+def test_the_ignored_label_is_that_of_the_option_or_of_the_task():
+    assert Objective(LossPart(), Segmentation(ignore_label=7)).ignored == 7
+    assert Objective(LossPart(ignore_label=3), Segmentation(ignore_label=7)).ignored == 3
+    assert Objective(LossPart()).ignored == -1
+
+
+@pytest.mark.parametrize(
+    ("options", "task"),
+    [
+        ({"label_smoothing": 0.1}, BOXES),
+        ({"ignore_label": 255}, BOXES),
+        ({"auxiliary": 1.0}, BOXES),
+        ({"auxiliary": 1.0}, Classification()),
+        ({"teacher": True, "teacher_loss": "kl"}, BOXES),
+    ],
+)
+def test_an_option_that_the_task_does_not_have_is_refused(options, task):
+    with pytest.raises(RecipeError, match=rf"loss\.{list(options)[-1]} "):
+        Objective(LossPart(**options), task)
 
 
 def test_maps_of_logits_take_maps_of_labels():

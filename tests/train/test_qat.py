@@ -41,8 +41,12 @@ def test_the_best_int8_model_computes_what_was_trained(here, best):
 
 @pytest.mark.parametrize(
     "training",
-    ["{activations: lsq+, weights: lsq}", "{activations: range_absmax, window: 3, freeze_after: 5}"],
-    ids=["learned", "followed then frozen"],
+    [
+        "{activations: lsq+, weights: lsq}",
+        "{activations: range_absmax, window: 3, freeze_after: 5}",
+        "{batch_norm: trained, reestimation_batches: 2, freeze_statistics_after: 8}",
+    ],
+    ids=["learned", "followed then frozen", "trained batch norms"],
 )
 def test_a_run_that_was_stopped_ends_with_the_same_bits(here, best, training):
     options = QAT | {"quantization__training": training, "save_interval": 4}
@@ -53,6 +57,16 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(here, best, training):
             qat(parts, best, resume=stop > 6, watcher=Stop(stop))
     qat(parts, best, resume=True)
     assert_equal_state(here / "whole", here / "parts")
+
+
+def test_batch_norms_are_reestimated_for_the_exported_model_alone(here, best):
+    training = {"quantization__training": "{batch_norm: trained, reestimation_batches: 4}"}
+    for name, interval in (("often", 3), ("once", 0)):
+        outcome = qat(config(here, save_dir=here / name, eval_interval=interval, **QAT | training), best)
+        assert outcome.proof["same_top1"] == 1.0
+        assert outcome.proof["within_1_lsb"] > 0.999
+        assert outcome.best.value > 0.8
+    assert_equal_state(here / "often", here / "once")
 
 
 @pytest.mark.parametrize("kind", ["relative", "kl"])

@@ -23,6 +23,7 @@ __all__ = [
 Count = Annotated[int, Field(strict=True, ge=1)]
 Interval = Annotated[int, Field(strict=True, ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Span = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 
 
 def _as_source(value: Any) -> Any:
@@ -46,18 +47,56 @@ class ModelPart(_Part):
 
 class Augmentation(_Part):
     flip: bool = Field(False, description="mirror half of the images from left to right")
-    shift: int = Field(0, ge=0, description="move images by up to so many pixels, the border repeated")
+    shift: int = Field(
+        0, ge=0, description="classification: move images by up to so many pixels, the border repeated"
+    )
     noise: float = Field(0.0, ge=0, description="standard deviation of the Gaussian noise added to the input")
+    brightness: Share = Field(0.0, description="changes image files by up to this share of it")
+    contrast: Share = Field(0.0, description="changes image files by up to this share of it")
+    saturation: Share = Field(0.0, description="changes image files by up to this share of it")
+    hue: float = Field(
+        0.0, ge=0, le=0.5, description="turns the colours of image files by up to this share of their circle"
+    )
+    resized_crop: Span | None = Field(
+        None,
+        description="classification: show a part of image files, of a share of the area such as [0.08, 1]",
+    )
+    rotation: float = Field(
+        0.0, ge=0, le=180, description="classification: turn image files by up to so many degrees"
+    )
+    crop: Share = Field(0.0, description="detection: share of the images that is cropped around an object")
+    expand: float = Field(
+        1.0,
+        ge=1,
+        description="detection: put half of the images in a canvas of up to so many times their sides",
+    )
+    scale: Span | None = Field(
+        None,
+        description="segmentation: scale by a factor such as from [0.5, 2], then crop or pad at a random place",
+    )
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        for key, span in (("resized_crop", self.resized_crop), ("scale", self.scale)):
+            if span is not None and span[0] > span[1]:
+                raise ValueError(f"{key} must be [least, most], got {list(span)}")
+        if self.resized_crop is not None and self.resized_crop[1] > 1:
+            raise ValueError(f"resized_crop is a share of the area, at most 1, got {list(self.resized_crop)}")
+        return self
 
 
 class DataPart(_Part):
     train: str = Field(
         min_length=1,
-        description="a folder of class folders, a list file, .npy, .npz, or package.module:function",
+        description="what `--data` takes: a folder, FOLDER:LIST, a COCO .json, a .tsv, .npz, package.module:function",
     )
     val: str | None = Field(None, description="the same, for the evaluation; without it none takes place")
     preprocessing: str | dict[str, Any] | None = Field(
-        None, description="how image files become inputs: a YAML file, or its keys"
+        None, description="how images or texts become inputs: a YAML file, or its keys"
+    )
+    on_error: Literal["stop", "skip"] = Field(
+        "stop",
+        description="at a file that cannot be read: stop, or go on without it (in training, the next one stands in)",
     )
     augment: Augmentation = Field(Augmentation(), description="changes to the training samples")
 
@@ -85,6 +124,9 @@ class SchedulePart(_Part):
 class LossPart(_Part):
     label_smoothing: Share = Field(0.0, description="of the cross entropy")
     ignore_label: int | None = Field(None, description="the label of what is not learned, such as 255")
+    auxiliary: float = Field(
+        0.4, ge=0, description="weight of the loss of each auxiliary output of a segmentation net"
+    )
     teacher: bool = Field(
         False, description="learn from the outputs of the float model as well (QAT of an ONNX file)"
     )

@@ -7,11 +7,10 @@ nothing: a device takes its part of each batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,13 +18,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tinyint.data import Preprocessing, Sample, open_data, stack
-from tinyint.data.images import ImageSource, load_image
-from tinyint.data.open import CheckedDataset
+from tinyint.data import (
+    Boxes,
+    Declaration,
+    Sample,
+    Task,
+    load_preprocessing,
+    parse_preprocessing,
+    require_task,
+    stack,
+)
+from tinyint.data.labels import task_of_label
 from tinyint.errors import DataError, TinyintError
-from tinyint.runtimes.base import TensorSpec
 from tinyint.train.augment import augment
 from tinyint.train.config import Augmentation
+from tinyint.train.items import AugmentedItems, Drawn, Items, Tolerant, draw
 
 __all__ = [
     "Batch",
@@ -34,7 +41,6 @@ __all__ = [
     "LabelCheck",
     "Shuffled",
     "Slices",
-    "open_items",
     "preprocessing_of",
     "read_batches",
 ]
@@ -42,90 +48,73 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Inputs by name, each joined along its batch axis, and the labels, if there are any."""
+    """Inputs by name, each joined along its batch axis, and the labels, if there are any.
+
+    `labels`: class numbers (N,), masks (N, H, W), or the boxes of each image. `skipped`: the numbers of the items that
+    could not be read, and why.
+    """
 
     inputs: dict[str, Tensor]
-    labels: Tensor | None
+    labels: Tensor | list[Boxes] | None
     samples: int
+    skipped: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class LabelCheck:
-    """What a label must be: a class number below `classes`, or `ignored`; nothing if labels are not `needed`."""
+    """What a label must be: class numbers below `classes` or `ignored`, as `task` has them; nothing if not `needed`.
+
+    Without a task, class numbers in any shape.
+    """
 
     needed: bool
     classes: int
     ignored: int | None = None
+    task: Task | None = None
 
-    def __call__(self, sample: Sample) -> NDArray[np.int64]:
+    def __call__(self, sample: Sample) -> NDArray[np.int64] | Boxes:
         """The sample's labels. Raises DataError naming the sample."""
         if sample.label is None:
             raise DataError(
                 f"{sample.name} has no label, which the loss needs; give labelled data (class folders, a list "
                 "file, an array `labels`), or loss.teacher=true for QAT without labels"
             )
+        if isinstance(sample.label, Boxes) or self.task == "detection":
+            require_task(task_of_label(sample.label), self.task or "classification", sample.name)
+        if isinstance(sample.label, Boxes):
+            self._check(sample.label.classes, sample.name)
+            return sample.label
         label = np.asarray(sample.label)
-        if label.dtype.kind not in "iu":
-            raise DataError(f"{sample.name}: the label is of type {label.dtype}; expected class numbers")
+        if label.dtype.kind not in "iu" or self.task == "detection":
+            expected = "boxes" if self.task == "detection" else "class numbers"
+            raise DataError(
+                f"{sample.name}: the label is of type {label.dtype}, shape {label.shape}; expected {expected}"
+            )
         label = label.astype(np.int64)
+        self._check(label, sample.name)
+        return label
+
+    def _check(self, label: NDArray[np.int64], name: str) -> None:
         wrong = label[((label < 0) | (label >= self.classes)) & (label != self.ignored)]
         if wrong.size:
             raise DataError(
-                f"{sample.name} has the label {wrong.flat[0]}, but the model has the classes 0 to "
-                f"{self.classes - 1}; check the order and the start of the labels, or set loss.ignore_label"
+                f"{name} has the label {wrong.flat[0]}, but the model has the classes 0 to {self.classes - 1}; check "
+                "the order and the start of the labels, or give the model as many classes as there are "
+                f"(model.arguments.num_classes){'' if self.task == 'detection' else ', or set loss.ignore_label'}"
             )
-        return label
-
-
-class Items(Protocol):
-    """Samples by number."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Sample: ...
-
-
-@dataclass(frozen=True, eq=False)
-class _ImageItems:
-    """Image files, read when they are asked for."""
-
-    source: ImageSource
-
-    def __len__(self) -> int:
-        return len(self.source.files)
-
-    def __getitem__(self, index: int) -> Sample:
-        file, spec = self.source.files[index], self.source.spec
-        image = load_image(file.path, self.source.preprocessing, spec.dtype)
-        return Sample({spec.name: image[None]}, file.label, file.name)
-
-
-def open_items(
-    spec: str, inputs: Sequence[TensorSpec], preprocessing: Preprocessing | None
-) -> tuple[Items, tuple[str, ...]]:
-    """The samples that `spec` names, and what the user should be told about them.
-
-    Image files are read when they are needed; arrays and what a function yields are read once and kept in memory.
-    Raises DataError.
-    """
-    dataset = open_data(spec, inputs, preprocessing)
-    assert isinstance(dataset, CheckedDataset)
-    if isinstance(dataset.source, ImageSource) and len(inputs[0].shape) == 4:
-        if inputs[0].shape[0] is not None and inputs[0].shape[0] > 1:
-            raise DataError(
-                f"the model takes exactly {inputs[0].shape[0]} images at a time; export it with an open batch axis"
-            )
-        return _ImageItems(dataset.source), dataset.notices
-    return list(dataset), dataset.notices
 
 
 @dataclass(frozen=True, eq=False)
 class Shuffled:
-    """The endless stream of augmented samples; an item is a sample, or the error that reading it met."""
+    """The endless stream of augmented samples; an item is a sample, or the error that reading it met.
+
+    `ignored` is the class number of the pixels of a mask that augmentation brings in.
+    """
 
     items: Items
     seed: int
     augmentation: Augmentation
+    ignored: int = 255
     order: Any = field(init=False)
 
     def __post_init__(self) -> None:
@@ -141,28 +130,39 @@ class Shuffled:
     def _order(self, epoch: int) -> NDArray[np.int64]:
         return np.random.default_rng((self.seed, epoch)).permutation(len(self.items))
 
-    def __getitem__(self, position: int) -> Sample | TinyintError:
+    def __getitem__(self, position: int) -> Drawn | TinyintError:
         epoch, place = divmod(position, len(self.items))
+        plain = self.augmentation == Augmentation()
         try:
-            sample = self.items[int(self.order(epoch)[place])]
-            if self.augmentation == Augmentation():
-                return sample
-            generator = np.random.default_rng((self.seed, 1, position))
-            inputs = {k: augment(array, self.augmentation, generator) for k, array in sample.inputs.items()}
-            return Sample(inputs, sample.label, sample.name)
+            index = int(self.order(epoch)[place])
+            return draw(self.items, index, replaced=True, change=None if plain else self._change(position))
         except TinyintError as error:
             return error  # torch's loader would bury it in a traceback
+
+    def _change(self, position: int) -> Callable[[int], Sample]:
+        """What reads an item, changed by the random numbers of the position."""
+        items: Any = self.items.items if isinstance(self.items, Tolerant) else self.items
+
+        def read(index: int) -> Sample:
+            generator = np.random.default_rng((self.seed, 1, position))
+            if hasattr(items, "augmented"):
+                return cast(AugmentedItems, items).augmented(
+                    index, self.augmentation, generator, self.ignored
+                )
+            return augment(items[index], self.augmentation, generator)
+
+        return read
 
 
 @dataclass(frozen=True, eq=False)
 class InOrder:
-    """The samples as they are; an item is a sample, or the error that reading it met."""
+    """The samples as they are, none twice; an item is a sample, or the error that reading it met."""
 
     items: Items
 
-    def __getitem__(self, position: int) -> Sample | TinyintError:
+    def __getitem__(self, position: int) -> Drawn | TinyintError:
         try:
-            return self.items[position]
+            return draw(self.items, position, replaced=False)
         except TinyintError as error:
             return error
 
@@ -193,10 +193,13 @@ class Slices:
                 yield list(range(first, last))
 
 
-def read_batches(items: Any, slices: Slices, workers: int, check: LabelCheck) -> Iterator[Batch]:
+def read_batches(
+    items: Shuffled | InOrder, slices: Slices, workers: int, check: LabelCheck
+) -> Iterator[Batch]:
     """The batches in order, read ahead by `workers` processes. Raises DataError."""
+    dataset: Any = items  # torch asks for no more than __getitem__
     loader: DataLoader[Any] = DataLoader(
-        items,
+        dataset,
         batch_sampler=slices,
         num_workers=workers,
         collate_fn=_Collate(check),
@@ -206,37 +209,49 @@ def read_batches(items: Any, slices: Slices, workers: int, check: LabelCheck) ->
     for batch in loader:
         if isinstance(batch, TinyintError):
             raise batch
-        yield batch
+        if isinstance(items.items, Tolerant):
+            items.items.skipped.update(batch.skipped)
+        if batch.samples:
+            yield batch
 
 
 @dataclass(frozen=True)
 class _Collate:
     check: LabelCheck
 
-    def __call__(self, samples: list[Sample | TinyintError]) -> Batch | TinyintError:
+    def __call__(self, drawn: list[Drawn | TinyintError]) -> Batch | TinyintError:
         try:
-            return self._join(samples)
+            return self._join(drawn)
         except TinyintError as error:
             return error
 
-    def _join(self, samples: list[Sample | TinyintError]) -> Batch:
-        read = []
-        for sample in samples:
-            if isinstance(sample, TinyintError):
-                raise sample
-            read.append(sample)
+    def _join(self, drawn: list[Drawn | TinyintError]) -> Batch:
+        read: list[Sample] = []
+        skipped: list[tuple[int, str]] = []
+        for item in drawn:
+            if isinstance(item, TinyintError):
+                raise item
+            skipped += item.skipped
+            if item.sample is not None:
+                read.append(item.sample)
+        if not read:
+            return Batch({}, None, 0, tuple(skipped))
         inputs = {name: torch.from_numpy(array) for name, array in stack(read).items()}
-        return Batch(inputs, self._labels(read) if self.check.needed else None, len(read))
+        return Batch(inputs, self._labels(read) if self.check.needed else None, len(read), tuple(skipped))
 
-    def _labels(self, samples: Sequence[Sample]) -> Tensor:
+    def _labels(self, samples: Sequence[Sample]) -> Tensor | list[Boxes]:
         labels = [self.check(sample) for sample in samples]
-        if len(shapes := {label.shape for label in labels}) > 1:
+        boxes = [label for label in labels if isinstance(label, Boxes)]
+        if len(boxes) == len(labels):
+            return boxes
+        arrays = [label for label in labels if isinstance(label, np.ndarray)]
+        if len(shapes := {label.shape for label in arrays}) > 1:
             raise DataError(f"the labels of one batch have the shapes {sorted(shapes)}; give them one size")
-        return torch.from_numpy(np.stack(labels))
+        return torch.from_numpy(np.stack(arrays))
 
 
-def preprocessing_of(given: str | dict[str, Any] | None) -> Preprocessing | None:
+def preprocessing_of(given: str | dict[str, Any] | None) -> Declaration | None:
     """The preprocessing that a config declares. Raises DataError."""
     if given is None:
         return None
-    return Preprocessing.parse(given) if isinstance(given, dict) else Preprocessing.load(Path(given))
+    return parse_preprocessing(given) if isinstance(given, dict) else load_preprocessing(given)

@@ -20,14 +20,16 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import multiprocessing
 from torch.multiprocessing.spawn import ProcessRaisedException
 
+from tinyint.algorithms import repair_float
 from tinyint.calibrate import CalibrationRecord, calibrate
-from tinyint.data import input_specs, open_data
+from tinyint.data import input_specs, open_data, saved_preprocessing
 from tinyint.errors import ModelError, OutputError, TinyintError
 from tinyint.graph.prepare import prepare_float
 from tinyint.train.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint, prepare_directory
 from tinyint.train.config import TrainingConfig
 from tinyint.train.curves import Curves, require_tensorboard
-from tinyint.train.data import open_items, preprocessing_of
+from tinyint.train.data import preprocessing_of
+from tinyint.train.items import Items, Tolerant, open_items
 from tinyint.train.loop import Trainer
 from tinyint.train.reading import parse_config
 from tinyint.train.subject import Subject, float_graph, float_subject, qat_subject
@@ -97,14 +99,20 @@ class _Job:
 
 def _calibrate(job: _Job, path: str, record: Path) -> None:
     """What the ranges start from: the first samples of the training data, as they are."""
-    prepared, fingerprint = prepare_float(float_graph(path), path)
+    recipe = job.config.quantization.resolved()
+    model = float_graph(path)
+    declared = preprocessing_of(job.config.data.preprocessing) or saved_preprocessing(model.metadata_props)
+    repaired = repair_float(*prepare_float(model, path), recipe)
+    for note in repaired.notes:
+        job.watcher.notice(note)
     data = open_data(
         job.config.data.train,
-        input_specs(prepared),
-        preprocessing_of(job.config.data.preprocessing),
-        limit=job.config.quantization.resolved().samples,
+        input_specs(repaired.model),
+        declared,
+        limit=recipe.samples,
+        on_error=job.config.data.on_error,
     )
-    calibrate(prepared, data, fingerprint=fingerprint).save(record)
+    calibrate(repaired.model, data, fingerprint=repaired.fingerprint).save(record)
 
 
 def _launch(job: _Job) -> Outcome | None:
@@ -176,13 +184,20 @@ def _work(fabric: Fabric, job: _Job) -> Outcome | None:
     first = fabric.is_global_zero
     if first and start is not None:
         watcher.notice(f"going on from iteration {start.iteration} of {config.iters}")
-    preprocessing = preprocessing_of(config.data.preprocessing)
-    items, notices = open_items(config.data.train, subject.inputs, preprocessing)
-    val = None
+    preprocessing = preprocessing_of(config.data.preprocessing) or subject.preprocessing
+    read = partial(
+        open_items,
+        inputs=subject.inputs,
+        preprocessing=preprocessing,
+        task=subject.task.task if subject.task else None,
+        on_error=config.data.on_error,
+    )
+    opened = read(config.data.train, augmentation=config.data.augment)
+    items, val, notices = opened.items, None, opened.notices
     if config.data.val is not None:
-        val, more = open_items(config.data.val, subject.inputs, preprocessing)
-        notices = (*notices, *more)
-    for notice in dict.fromkeys(notices if first else ()):
+        measured = read(config.data.val)
+        val, notices = measured.items, (*notices, *measured.notices)
+    for notice in dict.fromkeys((*_idle(job), *notices) if first else ()):
         watcher.notice(notice)
     if fabric.world_size > 1:
         synchronize(subject.module)
@@ -198,12 +213,37 @@ def _work(fabric: Fabric, job: _Job) -> Outcome | None:
                 subject=subject,
                 train=items,
                 val=val,
+                classes=opened.classes,
+                preprocessing=opened.preprocessing,
                 watcher=watcher,
                 start=start,
             ).run()
+        for notice in dict.fromkeys(_skipped(fabric, items, val)):
+            watcher.notice(notice)
     finally:
         watcher.close()
     return outcome if first else None
+
+
+def _idle(job: _Job) -> list[str]:
+    """What the config says of a network to be built, where an ONNX file is trained."""
+    part = job.config.model
+    given = [f"model.{key}" for key in ("arguments", "input") if getattr(part, key)]
+    if not given or Path(part.source).suffix != ".onnx" or job.quantize not in (None, part.source):
+        return []
+    return [f"{' and '.join(given)} have no effect on {part.source}, which is as its file says"]
+
+
+def _skipped(fabric: Fabric, *given: Items | None) -> list[str]:
+    """What the first device tells of the samples that any of them has skipped."""
+    tolerant = [items for items in given if isinstance(items, Tolerant)]
+    if fabric.world_size > 1:
+        for items in tolerant:
+            parts: list[Any] = [None] * fabric.world_size
+            torch.distributed.all_gather_object(parts, items.skipped)
+            for part in parts:
+                items.skipped.update(part)
+    return [items.notice() for items in tolerant if items.skipped and fabric.is_global_zero]
 
 
 def _check_directory(directory: Path, resume: bool) -> None:

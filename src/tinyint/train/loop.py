@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 import math
@@ -19,34 +18,41 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from tinyint.errors import DataError, DivergedError, ModelError
+from tinyint.data import Declaration
+from tinyint.errors import DivergedError, ModelError
 from tinyint.graph.io import atomic_write
-from tinyint.qat import GraphModule
+from tinyint.qat import QatModule, reestimate
 from tinyint.train.checkpoint import Checkpoint, save_checkpoint
 from tinyint.train.config import TrainingConfig
-from tinyint.train.data import Batch, InOrder, Items, LabelCheck, Shuffled, Slices, read_batches
-from tinyint.train.objective import Objective, logits_of, tensors_of
+from tinyint.train.data import Batch, InOrder, LabelCheck, Shuffled, Slices, read_batches
+from tinyint.train.items import Items
+from tinyint.train.probe import probe
 from tinyint.train.reading import dump_config
 from tinyint.train.schedule import learning_rate, make_optimizer
-from tinyint.train.subject import Subject, without_gradient
+from tinyint.train.subject import Subject
+from tinyint.train.validation import Validation
 from tinyint.train.watch import Evaluation, Outcome, Status, Watcher
 
 __all__ = ["BEST_MODEL", "Trainer"]
 
 BEST_MODEL = "best_model"
 _SHOWN = 64  # samples on which an int8 model is held against the module
-_PROBED = 2  # samples; one would hide a batch axis that is fixed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trainer:
-    """`start`: the checkpoint to go on from, if any."""
+    """`classes`: their names, if known; `start`: the checkpoint to go on from, if any.
+
+    The models that are written say what they are for, and the `preprocessing` of files.
+    """
 
     fabric: Fabric
     config: TrainingConfig
     subject: Subject
     train: Items
     val: Items | None
+    classes: tuple[str, ...] | None
+    preprocessing: Declaration | None
     watcher: Watcher
     start: Checkpoint | None
 
@@ -61,12 +67,12 @@ class _Run:
 
     def __init__(self, given: Trainer) -> None:
         self.given, self.config, self.fabric = given, given.config, given.fabric
-        self.module, self.objective = given.subject.module, Objective(given.config.loss)
+        self.module = given.subject.module
         self.directory = Path(given.config.save_dir)
         self.teacher = given.subject.teacher
         if self.teacher is not None:
             self.teacher = self.fabric.to_device(self.teacher.eval().requires_grad_(False))
-        self.check = self._probe()
+        self.objective, self.check = probe(self.fabric, self.config, given.subject, given.train)
         self.optimizer_of_torch = make_optimizer(self.module, self.config.optimizer)
         self.model, self.optimizer = self.fabric.setup(self.module, self.optimizer_of_torch)
         self.best: Evaluation | None = None
@@ -90,7 +96,8 @@ class _Run:
                 self._evaluate()
             if self.given.val is None:
                 self._require_finite()
-                self._write_best({"iteration": self.done, "loss": self.mean_loss})
+                with self._settled():
+                    self._write_best({"iteration": self.done, "loss": self.mean_loss})
             if not config.save_interval or config.iters % config.save_interval:
                 self._save()
         return Outcome(
@@ -110,7 +117,7 @@ class _Run:
 
     def _batches(self, first: int) -> Iterator[Batch]:
         config = self.config
-        stream = Shuffled(self.given.train, config.seed, config.data.augment)
+        stream = Shuffled(self.given.train, config.seed, config.data.augment, self.objective.ignored)
         fabric = self.fabric
         slices = Slices(first, config.iters, config.batch_size, fabric.global_rank, fabric.world_size)
         return read_batches(stream, slices, config.workers, check=self.check)
@@ -155,32 +162,56 @@ class _Run:
         if self.given.val is None:
             return
         self._require_finite()
+        with self._settled():
+            self._evaluate_on(self.given.val)
+
+    def _evaluate_on(self, val: Items) -> None:
         self.module.eval()
-        count, size = len(self.given.val), self.config.batch_size
+        count, size = len(val), self.config.batch_size
         fabric = self.fabric
         slices = Slices(0, -(-count // size), size, fabric.global_rank, fabric.world_size, end=count)
-        sums = torch.zeros(4, dtype=torch.float64)
-        for batch in read_batches(InOrder(self.given.val), slices, self.config.workers, check=self.check):
+        seen = Validation(self.objective)
+        for batch in read_batches(InOrder(val), slices, self.config.workers, check=self.check):
             inputs, labels = self._on_device(batch)
             outputs, targets = self.module(*inputs), self._taught(inputs)
-            loss = float(self.objective.loss(outputs, labels, targets))
-            sums[:2] += torch.tensor([loss * batch.samples, batch.samples])
-            sums[2:] += self.objective.decisions(outputs, labels, targets).cpu()
-        sums = self._reduced(fabric.to_device(sums.float()), "sum")
-        loss_sum, samples, right, decisions = sums.tolist()
-        value = self.objective.value(loss_sum / samples, right, decisions)
+            seen.add(batch, outputs, targets, float(self.objective.loss(outputs, labels, targets)))
+        seen = seen.joined()
+        metrics = seen.metrics()
+        metric, value = next(iter(metrics.items()))
+        assert value is not None
         found = Evaluation(
             iteration=self.done,
-            loss=loss_sum / samples,
-            metric=self.objective.metric,
+            loss=seen.loss,
+            metric=metric,
             value=value,
-            best=self.best is None or value > self.best.value,
+            metrics=metrics,
+            best=self.best is None or (value, -seen.loss) > (self.best.value, -self.best.loss),
         )
         if found.best:
             self.best = found
-            self._write_best({"iteration": found.iteration, "loss": found.loss, found.metric: found.value})
+            self._write_best({"iteration": found.iteration, "loss": found.loss, **metrics})
         if self.fabric.is_global_zero:
             self.given.watcher.evaluation(found)
+
+    @contextmanager
+    def _settled(self) -> Iterator[None]:
+        """With the statistics of trained batch norms re-estimated, as they are exported, from the first batches of the
+        training data; training then goes on with those that it had."""
+        module, config, fabric = self.module, self.config, self.fabric
+        if not isinstance(module, QatModule) or module.statistics_frozen:
+            yield
+            return
+        kept = [statistic.clone() for statistic in module.statistics()]
+        stream = Shuffled(self.given.train, config.seed, config.data.augment, self.objective.ignored)
+        count = module.origin.settings.reestimation_batches
+        slices = Slices(0, count, config.batch_size, fabric.global_rank, fabric.world_size)
+        unlabelled = LabelCheck(needed=False, classes=0)
+        reestimate(module, (b.inputs for b in read_batches(stream, slices, config.workers, check=unlabelled)))
+        try:
+            yield
+        finally:
+            for statistic, before in zip(module.statistics(), kept, strict=True):
+                statistic.copy_(before)
 
     def _write_best(self, metrics: Mapping[str, Any]) -> None:
         if self.fabric.is_global_zero:
@@ -189,11 +220,18 @@ class _Run:
             training = self.module.training
             items = self.given.train if self.given.val is None else self.given.val
             shown = (items[i] for i in range(min(len(items), _SHOWN)))
-            metrics = {**metrics, **self.given.subject.write(directory, shown)}
+            metrics = {**metrics, **self.given.subject.write(directory, shown, self._metadata())}
             self.module.train(training)
             with atomic_write(directory / "metrics.json") as temporary:
                 temporary.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
         self.fabric.barrier()
+
+    def _metadata(self) -> dict[str, str]:
+        given, task = self.given, self.objective.task
+        if given.classes is not None and len(given.classes) == self.check.classes:
+            task = task.model_copy(update={"classes": given.classes})
+        declared = {} if given.preprocessing is None else given.preprocessing.to_metadata()
+        return {**task.to_metadata(), **declared}
 
     def _save(self) -> None:
         self._require_finite()
@@ -248,57 +286,11 @@ class _Run:
     def _taught(self, inputs: list[Tensor]) -> Any:
         return None if self.teacher is None else self.teacher(*inputs)
 
-    def _on_device(self, batch: Batch) -> tuple[list[Tensor], Tensor | None]:
+    def _on_device(self, batch: Batch) -> tuple[list[Tensor], Any]:
+        """The inputs in the model's order, and the labels; boxes stay what they are."""
         inputs = [self.fabric.to_device(batch.inputs[spec.name]) for spec in self.given.subject.inputs]
-        return inputs, None if batch.labels is None else self.fabric.to_device(batch.labels)
-
-    def _probe(self) -> LabelCheck:
-        """Runs the first samples, so that a model and data that do not fit are seen now; says what labels must be."""
-        options = self.config.loss
-        items, needed = self.given.train, options.needs_labels
-        slices = Slices(0, 1, min(_PROBED, self.config.batch_size), end=len(items))
-        no_check = LabelCheck(needed=False, classes=0)
-        batch = next(iter(read_batches(InOrder(items), slices, 0, check=no_check)))
-        self.fabric.to_device(self.module)
-        self.module.eval()
-        inputs, _ = self._on_device(batch)
-        try:
-            outputs = self.module(*inputs)
-        except (RuntimeError, IndexError, ValueError) as error:
-            reason = str(error).partition("\n")[0]
-            shapes = {name: list(tensor.shape) for name, tensor in batch.inputs.items()}
-            raise DataError(f"the model fails on a batch of the training data, {shapes}: {reason}") from error
-        used = self._used(outputs)
-        if not any(tensor.requires_grad for tensor in used):
-            cut = without_gradient(self.module, inputs) if isinstance(self.module, GraphModule) else None
-            raise ModelError(
-                f"no gradient reaches the model's weights from its output: {cut or 'what computes it'} has none; "
-                "export the model with the logits as output"
-            )
-        self._exclude_unused(inputs)
-        check = LabelCheck(
-            needed=needed, classes=used[0].shape[1] if needed else 0, ignored=options.ignore_label
-        )
-        if needed:
-            check(items[0])
-        return check
-
-    def _used(self, outputs: Any) -> list[Tensor]:
-        """The outputs that the loss depends on."""
-        if self.objective.needs_logits:
-            return [logits_of(outputs)]
-        return [tensor for tensor in tensors_of(outputs) if tensor.is_floating_point()]
-
-    def _exclude_unused(self, inputs: list[Tensor]) -> None:
-        """Parameters that no gradient reaches are not trained; with several devices each would be waited for."""
-        if self.fabric.world_size == 1:
-            return
-        trial = copy.deepcopy(self.module).train()
-        total = torch.stack([tensor.float().sum() for tensor in self._used(trial(*inputs))]).sum()
-        total.backward()  # type: ignore[no-untyped-call]
-        for own, tried in zip(self.module.parameters(), trial.parameters(), strict=True):
-            if tried.grad is None:
-                own.requires_grad_(False)
+        labels = batch.labels
+        return inputs, self.fabric.to_device(labels) if isinstance(labels, Tensor) else labels
 
 
 def _seed(seed: int, iteration: int, rank: int) -> None:

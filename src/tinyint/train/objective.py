@@ -1,23 +1,27 @@
-"""What is minimized, and what is measured."""
+"""What is minimized, for each task."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tinyint.errors import DataError, ModelError
+from tinyint.data import Boxes
+from tinyint.errors import DataError, ModelError, RecipeError
 from tinyint.qat.distill import distillation_loss
+from tinyint.task import Classification, Detection, Segmentation, TaskInfo
 from tinyint.train.config import LossPart
+from tinyint.train.losses.yolo import yolo_loss
 
-__all__ = ["Metric", "Objective", "logits_of", "tensors_of"]
+__all__ = ["Objective", "fit_labels", "logits_of", "tensors_of"]
 
-Metric = Literal["top1", "agreement", "sqnr_db"]
+_OF_LOGITS = ("label_smoothing", "ignore_label", "temperature")
+_CLASSES = Classification()
+_BOX_LOGITS = 5  # of an anchor, before its classes
 
 
 def tensors_of(outputs: Any) -> list[Tensor]:
@@ -44,47 +48,85 @@ def logits_of(outputs: Any) -> Tensor:
 
 @dataclass(frozen=True)
 class Objective:
-    """Cross entropy with the labels, the distance to a teacher, or both. Outputs are what the model returned."""
+    """The loss of the task with the labels, the distance to a teacher, or both. Outputs are what the model returned.
+
+    Labels are class numbers (N, ...), or the boxes of each image for detection. Raises RecipeError for options of the
+    loss that the task does not have.
+    """
 
     options: LossPart
+    task: TaskInfo = _CLASSES
+
+    def __post_init__(self) -> None:
+        given, name = self.options.model_fields_set, self.task.task
+        idle = {key for key in _OF_LOGITS if isinstance(self.task, Detection)}
+        idle |= set() if isinstance(self.task, Segmentation) else {"auxiliary"}
+        for key in sorted(idle & given):
+            raise RecipeError(f"loss.{key} has no effect on {name}, which the model is for; remove it")
+        if isinstance(self.task, Detection) and self.options.teacher and self.options.teacher_loss == "kl":
+            raise RecipeError(
+                "loss.teacher_loss kl compares classes, which boxes are not; set it to relative"
+            )
 
     @property
-    def metric(self) -> Metric:
-        """top1: the share of labels that are the highest logit; without labels, what compares with the teacher.
-
-        agreement: the share of equal highest logits; sqnr_db: of the outputs, the teacher's being the signal.
-        """
-        if self.options.needs_labels:
-            return "top1"
-        return "agreement" if self.options.teacher_loss == "kl" else "sqnr_db"
+    def ignored(self) -> int:
+        """The label that does not count."""
+        if self.options.ignore_label is not None:
+            return self.options.ignore_label
+        return self.task.ignore_label if isinstance(self.task, Segmentation) else -1
 
     @property
     def needs_logits(self) -> bool:
-        return self.metric != "sqnr_db"
+        """Whether the first output must be logits (N, classes, ...)."""
+        if isinstance(self.task, Detection):
+            return False
+        return self.options.needs_labels or self.options.teacher_loss == "kl"
 
-    def loss(self, outputs: Any, labels: Tensor | None, targets: Any) -> Tensor:
-        """(1 - a)·CE(logits, labels) + a·D(outputs, targets), the mean over the batch.
+    def classes(self, outputs: Any) -> int:
+        """How many classes the model tells apart."""
+        if isinstance(self.task, Detection):
+            return tensors_of(outputs)[0].shape[1] // len(self.task.anchors[0]) - _BOX_LOGITS
+        return logits_of(outputs).shape[1]
 
-        a is `teacher_share` with a teacher, else 0. D is `qat.distill.distillation_loss`, or with kl
+    def loss(self, outputs: Any, labels: Tensor | Sequence[Boxes] | None, targets: Any) -> Tensor:
+        """(1 - a)·L(outputs, labels) + a·D(outputs, targets), the mean over the batch.
+
+        a is `teacher_share` with a teacher, else 0. L is `losses.yolo_loss` for detection, else the cross entropy, with
+        that of auxiliary outputs added. D is `qat.distill.distillation_loss`, or with kl
         T²·KL(softmax(targets / T) ‖ softmax(logits / T)), T the temperature (Hinton et al. 2015, arXiv:1503.02531, §2).
-        Logits (N, C, ...), labels (N, ...).
         """
         share = self.options.teacher_share if targets is not None else 0.0
         parts = []
         if share < 1:
-            logits = logits_of(outputs)
-            entropy = functional.cross_entropy(
-                logits,
-                _fit(labels, logits),
-                label_smoothing=self.options.label_smoothing,
-                ignore_index=self._ignored,
-            )
-            parts.append((1 - share) * entropy)
+            parts.append((1 - share) * self._supervised(outputs, labels))
         if share > 0 and self.options.teacher_loss == "kl":
             parts.append(share * self._divergence(logits_of(outputs), logits_of(targets)))
         elif share > 0:
             parts.append(share * distillation_loss(outputs, targets))
         return torch.stack(parts).sum()
+
+    def _supervised(self, outputs: Any, labels: Tensor | Sequence[Boxes] | None) -> Tensor:
+        if isinstance(self.task, Detection):
+            assert labels is not None
+            assert not isinstance(labels, Tensor)
+            heads = tensors_of(outputs)
+            return yolo_loss(heads, labels, self.task, heads[0].shape[-1] * self.task.strides[0])
+        assert isinstance(labels, Tensor)
+        logits = logits_of(outputs)
+        loss = self._entropy(logits, labels)
+        if isinstance(self.task, Segmentation):
+            for other in tensors_of(outputs)[1:]:
+                if other.shape == logits.shape:
+                    loss = loss + self.options.auxiliary * self._entropy(other.float(), labels)
+        return loss
+
+    def _entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(
+            logits,
+            fit_labels(labels, logits),
+            label_smoothing=self.options.label_smoothing,
+            ignore_index=self.ignored,
+        )
 
     def _divergence(self, logits: Tensor, teacher: Tensor) -> Tensor:
         hot = self.options.temperature
@@ -92,32 +134,9 @@ class Objective:
         theirs = functional.log_softmax(teacher / hot, dim=1)
         return (theirs.exp() * (theirs - ours)).sum(1).mean() * hot**2
 
-    def decisions(self, outputs: Any, labels: Tensor | None, targets: Any) -> Tensor:
-        """(how many decisions are right, how many there are); zeros where the metric is not about decisions."""
-        if not self.needs_logits:
-            return torch.zeros(2)
-        logits = logits_of(outputs)
-        chosen = logits.argmax(1)
-        if self.options.needs_labels:
-            labels = _fit(labels, logits)
-            return torch.stack([(chosen == labels).sum(), (labels != self._ignored).sum()])
-        right = chosen == logits_of(targets).argmax(1)
-        return torch.stack([right.sum(), right.new_tensor(right.numel(), dtype=torch.int64)])
 
-    def value(self, loss: float, right: float, decisions: float) -> float:
-        """The metric, from the sums over all samples."""
-        if self.needs_logits:
-            return right / max(decisions, 1)
-        return -10 * math.log10(max(loss, 1e-30))
-
-    @property
-    def _ignored(self) -> int:
-        return -1 if self.options.ignore_label is None else self.options.ignore_label
-
-
-def _fit(labels: Tensor | None, logits: Tensor) -> Tensor:
-    """Labels of the shape (N, ...) that the logits (N, C, ...) ask for."""
-    assert labels is not None
+def fit_labels(labels: Tensor, logits: Tensor) -> Tensor:
+    """Labels of the shape (N, ...) that the logits (N, C, ...) ask for. Raises DataError."""
     wanted = torch.Size((logits.shape[0], *logits.shape[2:]))
     if labels.numel() != wanted.numel():
         raise DataError(

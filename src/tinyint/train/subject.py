@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +18,23 @@ import torch
 from torch import Tensor, nn
 
 from tinyint.calibrate import CalibrationRecord
-from tinyint.data import Sample, input_specs
+from tinyint.data import Declaration, Sample, input_specs, saved_preprocessing
 from tinyint.data.generator import load_function
 from tinyint.errors import DataError, ModelError, RecipeError
-from tinyint.graph.io import is_quantized, model_fingerprint, save_model
-from tinyint.loading import load
+from tinyint.graph.io import is_quantized, load_model, model_fingerprint, save_model
+from tinyint.loading import MODEL_FILE, load
 from tinyint.qat import GraphModule, Step, to_torch
 from tinyint.qat.export import export as export_int8
 from tinyint.qat.export import to_float
 from tinyint.qat.prepare import prepare
 from tinyint.runtimes.base import TensorSpec
+from tinyint.task import TaskInfo, task_of
 from tinyint.train.config import TrainingConfig
 from tinyint.train.proof import prove
 from tinyint.zoo import MODELS, export
+from tinyint.zoo.export import task_of as task_of_module
+from tinyint.zoo.samples import Size
+from tinyint.zoo.tokens import TEXT_INPUTS
 
 __all__ = [
     "FLOAT_FILE",
@@ -40,7 +46,6 @@ __all__ = [
     "without_gradient",
 ]
 
-MODEL_FILE = "model.onnx"
 FLOAT_FILE = "float.onnx"  # of QAT: the trained weights before they were quantized
 
 
@@ -48,14 +53,17 @@ FLOAT_FILE = "float.onnx"  # of QAT: the trained weights before they were quanti
 class Subject:
     """`identity` says in words, with a digest, what is trained.
 
-    `write` puts the model's files into a directory, and may hold them against samples; it returns what it found.
+    `task` and `preprocessing` are what the model says that it is for and takes, if it does. `write` puts its files into
+    a directory, with the metadata that it is given, and may hold them against samples; it returns what it found.
     """
 
     module: nn.Module
     inputs: tuple[TensorSpec, ...]
     identity: str
-    write: Callable[[Path, Iterable[Sample]], dict[str, Any]]
+    write: Callable[[Path, Iterable[Sample], Mapping[str, str]], dict[str, Any]]
     teacher: nn.Module | None = None
+    task: TaskInfo | None = None
+    preprocessing: Declaration | None = None
 
 
 def float_subject(config: TrainingConfig) -> Subject:
@@ -74,17 +82,24 @@ def float_subject(config: TrainingConfig) -> Subject:
 
 
 def _of_zoo(config: TrainingConfig, name: str) -> Subject:
-    size = MODELS[name].size
-    shape = config.model.input or (3, size, size)
-    if len(shape) != 3 or shape[1] != shape[2]:
-        raise RecipeError(f"model.input is {list(shape)}; {name} takes [channels, size, size]")
-    arguments = {"in_channels": shape[0]} | config.model.arguments
-    module = _seeded(MODELS[name].builder, arguments, f"the zoo's {name}", config.seed)
+    entry = MODELS[name]
+    shape = config.model.input or ((entry.size,) if entry.text else (3, entry.size, entry.size))
+    if entry.text and len(shape) != 1:
+        raise RecipeError(f"model.input is {list(shape)}; {name} takes [tokens]")
+    if not entry.text and len(shape) != 3:
+        raise RecipeError(f"model.input is {list(shape)}; {name} takes [channels, height, width]")
+    if entry.task == "detection" and shape[1] != shape[2]:
+        raise RecipeError(f"model.input is {list(shape)}; {name} takes squares, [channels, size, size]")
+    arguments = ({} if entry.text else {"in_channels": shape[0]}) | config.model.arguments
+    module = _seeded(entry.builder, arguments, f"the zoo's {name}", config.seed)
+    image = TensorSpec(name="input", dtype=np.dtype(np.float32), shape=(None, *shape))
+    tokens = [TensorSpec(name=each, dtype=np.dtype(np.int64), shape=(None, None)) for each in TEXT_INPUTS]
     return Subject(
         module=module,
-        inputs=(TensorSpec(name="input", dtype=np.dtype(np.float32), shape=(None, *shape)),),
+        inputs=tuple(tokens) if entry.text else (image,),
         identity=_identity(f"float training of {name}", arguments, module),
-        write=_writer(lambda path: export(module, path, size=shape[1])),
+        write=_writer(partial(_exported, module, shape[0] if entry.text else (shape[1], shape[2]))),
+        task=task_of_module(module),
     )
 
 
@@ -101,7 +116,8 @@ def _of_function(config: TrainingConfig, spec: str) -> Subject:
         module=module,
         inputs=(TensorSpec(name=name, dtype=np.dtype(np.float32), shape=(None, *shape)),),
         identity=_identity(f"float training of {spec}", config.model.arguments, module),
-        write=_writer(lambda path: save_model(load(module, (example,)), path)),
+        write=_writer(lambda: load(module, (example,))),
+        task=getattr(module, "task", None),
     )
 
 
@@ -112,7 +128,9 @@ def _of_graph(path: str) -> Subject:
         module=module,
         inputs=input_specs(model),
         identity=f"float training of a model ({model_fingerprint(model)[:12]})",
-        write=_writer(lambda path: save_model(with_weights(model, module), path)),
+        write=_writer(lambda: with_weights(model, module)),
+        task=task_of(model.metadata_props),
+        preprocessing=saved_preprocessing(model.metadata_props),
     )
 
 
@@ -124,9 +142,10 @@ def qat_subject(config: TrainingConfig, path: str, record: CalibrationRecord) ->
     module = prepare(model, record, recipe=recipe, target=part.target, settings=settings)
     asked = json.dumps([recipe.dump(), module.origin.target.name, part.training.model_dump(mode="json")])
 
-    def write(directory: Path, samples: Iterable[Sample]) -> dict[str, Any]:
-        save_model(to_float(module), directory / FLOAT_FILE)
-        save_model(export_int8(module), directory / MODEL_FILE)
+    def write(directory: Path, samples: Iterable[Sample], metadata: Mapping[str, str]) -> dict[str, Any]:
+        for made, name in ((to_float(module), FLOAT_FILE), (export_int8(module), MODEL_FILE)):
+            made.metadata_props.update(metadata)
+            save_model(made, directory / name)
         return {"proof": prove(module, directory / MODEL_FILE, samples)}
 
     return Subject(
@@ -136,13 +155,14 @@ def qat_subject(config: TrainingConfig, path: str, record: CalibrationRecord) ->
         f"{module.origin.target.name} ({hashlib.sha256(asked.encode()).hexdigest()[:12]})",
         write=write,
         teacher=module.teacher if config.loss.teacher else None,
+        task=task_of(model.metadata_props),
+        preprocessing=saved_preprocessing(model.metadata_props),
     )
 
 
 def float_graph(path: str | Path) -> ir.Model:
     """The graph at `path`, a file or a best_model/ directory. Raises ModelError, also for an int8 one."""
-    inside = Path(path) / MODEL_FILE
-    model = load(inside if inside.is_file() else path)
+    model = load(path)
     if is_quantized(model):
         raise ModelError(f"'{path}' is quantized already; training starts from the float model")
     return model
@@ -181,9 +201,18 @@ def without_gradient(module: GraphModule, inputs: Sequence[Tensor]) -> str | Non
     return f"node {found[-1]!r}" if found else None
 
 
-def _writer(save: Callable[[Path], object]) -> Callable[[Path, Iterable[Sample]], dict[str, Any]]:
-    def write(directory: Path, _: Iterable[Sample]) -> dict[str, Any]:
-        save(directory / MODEL_FILE)
+def _exported(module: nn.Module, size: Size) -> ir.Model:
+    with tempfile.TemporaryDirectory() as directory:
+        return load_model(export(module, Path(directory) / MODEL_FILE, size=size, keep_batch_norms=True))
+
+
+def _writer(
+    make: Callable[[], ir.Model],
+) -> Callable[[Path, Iterable[Sample], Mapping[str, str]], dict[str, Any]]:
+    def write(directory: Path, _: Iterable[Sample], metadata: Mapping[str, str]) -> dict[str, Any]:
+        model = make()
+        model.metadata_props.update(metadata)
+        save_model(model, directory / MODEL_FILE)
         return {}
 
     return write

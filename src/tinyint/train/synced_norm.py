@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from tinyint.qat.batch_norm import normalize
+from tinyint.qat.moments import together
 
 __all__ = ["SyncedBatchNorm", "synchronize"]
 
@@ -41,21 +42,13 @@ class SyncedBatchNorm(_BatchNorm):
             raise ValueError(f"expected (N, C, ...), got {tuple(input.shape)}")
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  torch's name
-        if not self.training or not distributed.is_initialized():
+        if not self.training or not together():
             return super().forward(input)
-        axes = [0, *range(2, input.dim())]
-        shape = [1, -1, *[1] * (input.dim() - 2)]
-        x = input.float()
-        count = x.numel() // x.shape[1] * distributed.get_world_size()  # every device has as many samples
-        mean = _joint_sum(x.sum(axes)) / count
-        centred = x - mean.reshape(shape)
-        variance = _joint_sum(centred.square().sum(axes)) / count
-        self._track(mean.detach(), variance.detach() * count / max(count - 1, 1))
-        result = centred * (variance + self.eps).rsqrt().reshape(shape)
-        if self.affine:
-            result = result * self.weight.reshape(shape) + self.bias.reshape(shape)
-        return result.to(input.dtype)
+        result, mean, variance, count = normalize(input, self.weight, self.bias, self.eps)
+        self._track(mean, variance * count / (count - 1).clamp_min(1.0))
+        return result
 
+    @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor) -> None:
         if self.running_mean is None or self.running_var is None:
             return
@@ -63,27 +56,5 @@ class SyncedBatchNorm(_BatchNorm):
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
             rate = 1 / float(self.num_batches_tracked) if rate is None else rate
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, rate or 0.0)
-            self.running_var.lerp_(variance, rate or 0.0)
-
-
-class _JointSum(torch.autograd.Function):
-    """The sum of a tensor over all devices; its gradient is the sum of theirs."""
-
-    @staticmethod
-    def forward(ctx: Any, tensor: Tensor) -> Tensor:  # noqa: ARG004
-        total = tensor.clone()
-        distributed.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004
-        total = gradient.clone()
-        distributed.all_reduce(total)
-        return total
-
-
-def _joint_sum(tensor: Tensor) -> Tensor:
-    result: Tensor = _JointSum.apply(tensor)  # type: ignore[no-untyped-call]
-    return result
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), rate or 0.0)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), rate or 0.0)

@@ -23,13 +23,17 @@ class Status:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What the evaluation after `iteration` found; `metric` is the name of `value`, a share of 0 to 1."""
+    """What the evaluation after `iteration` found; `metric` is the name of `value`, by which the best model is chosen.
+
+    `metrics` are all of them by name, from 0 to 1, or in dB; None for what the samples do not define.
+    """
 
     iteration: int
     loss: float
     metric: str
     value: float
     best: bool
+    metrics: Mapping[str, float | None]
 
 
 @dataclass(frozen=True, kw_only=True)

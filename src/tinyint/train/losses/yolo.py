@@ -1,0 +1,184 @@
+"""The loss of YOLOv3 (Redmon and Farhadi 2018, arXiv:1804.02767, §2), with the choices of PaddleDetection.
+
+Each object belongs to one cell and one anchor: of all heads' anchors the one whose shape fits best, and of that head's
+cells the one that holds its centre. There the box, the objectness 1 and the class are learned; everywhere else the
+objectness 0, except where the predicted box happens to fit some object well.
+
+For a cell (i, j) of stride s and an anchor (p_w, p_h), a box of centre (x, y) and sides (w, h), in pixels, is
+
+    σ(tx) = x/s - j    σ(ty) = y/s - i    tw = ln(w / p_w)    th = ln(h / p_h)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tinyint.data import Boxes
+from tinyint.errors import DataError, ModelError
+from tinyint.task import Detection
+
+__all__ = ["IGNORE_ABOVE", "yolo_loss"]
+
+IGNORE_ABOVE = 0.7
+"""A prediction of no object is not blamed for its objectness where it overlaps one by more than this IoU."""
+
+
+def yolo_loss(heads: Sequence[Tensor], boxes: Sequence[Boxes], info: Detection, size: int) -> Tensor:
+    """The sum over an image's cells and objects, averaged over the images; a scalar in float32.
+
+    * `heads`: logits (N, A·(5 + C), size / stride, size / stride) for each of `info.strides`
+    * `boxes`: the objects of each of the N images, in pixels of the original; crowds and empty boxes teach nothing
+    * `size`: height and width of the network's input, to which the images were stretched
+
+    Per object, with λ = 2 - w·h / size² so that small boxes count more: λ·(BCE(tx) + BCE(ty) + |Δtw| + |Δth|), the BCE
+    of the objectness and those of all classes. Of several objects with the same cell and anchor the last one counts.
+
+    Raises:
+        ModelError: the heads do not fit `info` and `size`.
+        DataError: a class number is beyond the model's classes.
+    """
+    grids = _split(heads, len(boxes), info, size)
+    targets = _targets(boxes, size, grids[0].device)
+    classes = grids[0].shape[-1] - 5
+    if len(targets.classes) and int(targets.classes.max()) >= classes:
+        raise DataError(
+            f"a box has class {int(targets.classes.max())}; the model tells {classes} classes apart"
+        )
+    total = grids[0].new_zeros(())
+    for chosen, grid, anchors, stride in zip(
+        _assign(targets, info, size), grids, info.anchors, info.strides, strict=True
+    ):
+        pairs = grid.new_tensor(anchors)
+        negative = ~_overlapping(grid.detach(), pairs, stride, targets)
+        negative[chosen.cells] = False
+        empty = grid[..., 4][negative]
+        total = total + functional.binary_cross_entropy_with_logits(
+            empty, torch.zeros_like(empty), reduction="sum"
+        )
+        total = total + _of_objects(grid[chosen.cells], chosen, targets, pairs, stride, size)
+    return total / max(len(boxes), 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Targets:
+    """The M objects of all images: `image` (M,), `box` (M, 4) as x, y, w, h in pixels of the input, `classes` (M,)."""
+
+    image: Tensor
+    box: Tensor
+    classes: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chosen:
+    """The objects of one head, by number, and for each its image, anchor, row and column there."""
+
+    objects: Tensor
+    cells: tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def _split(heads: Sequence[Tensor], images: int, info: Detection, size: int) -> list[Tensor]:
+    """Each head as (N, A, rows, columns, 5 + C), in float32."""
+    if len(heads) != len(info.strides):
+        raise ModelError(
+            f"the model has {len(heads)} outputs; the detector was declared with {len(info.strides)} heads"
+        )
+    grids = []
+    for head, anchors, stride in zip(heads, info.anchors, info.strides, strict=True):
+        cells = size // stride
+        per_anchor, rest = divmod(head.shape[1], len(anchors))
+        if rest or per_anchor <= 5 or head.shape[0] != images or head.shape[2:] != (cells, cells):
+            raise ModelError(
+                f"the head of stride {stride} has the shape {tuple(head.shape)}; expected ({images}, "
+                f"{len(anchors)}·(5 + classes), {cells}, {cells}) for {images} images of {size}×{size} and "
+                f"{len(anchors)} anchors"
+            )
+        split = head.float().reshape(images, len(anchors), per_anchor, cells, cells)
+        grids.append(split.permute(0, 1, 3, 4, 2))
+    return grids
+
+
+def _targets(boxes: Sequence[Boxes], size: int, device: torch.device) -> _Targets:
+    images, found, classes = [], [], []
+    for number, label in enumerate(boxes):
+        height, width = label.size
+        corners = label.boxes * np.array([size / width, size / height] * 2, np.float32)
+        sides = corners[:, 2:] - corners[:, :2]
+        kept = ~label.crowd & (sides > 0).all(1)
+        found.append(np.concatenate([(corners[:, :2] + corners[:, 2:]) / 2, sides], 1)[kept])
+        classes.append(label.classes[kept])
+        images.append(np.full(int(kept.sum()), number))
+    whole = [np.concatenate(parts) for parts in (images, found, classes)]
+    image, box, kind = (torch.from_numpy(array).to(device) for array in whole)
+    return _Targets(image=image, box=box, classes=kind)
+
+
+def _assign(targets: _Targets, info: Detection, size: int) -> list[_Chosen]:
+    """For each head its objects; of those that meet in one cell and anchor, the last."""
+    anchors = targets.box.new_tensor([pair for pairs in info.anchors for pair in pairs])
+    head_of = torch.tensor([head for head, pairs in enumerate(info.anchors) for _ in pairs])
+    first = torch.tensor([0, *np.cumsum([len(pairs) for pairs in info.anchors])[:-1]])
+    sides = targets.box[:, None, 2:]
+    inside = torch.minimum(sides, anchors).prod(-1)
+    best = (inside / (sides.prod(-1) + anchors.prod(-1) - inside)).argmax(1).cpu()
+    result = []
+    for head, stride in enumerate(info.strides):
+        own = (head_of[best] == head).nonzero()[:, 0]
+        columns, rows = (targets.box[own, :2] / stride).long().clamp(0, size // stride - 1).unbind(1)
+        where = torch.stack([targets.image[own], (best[own] - first[head]).to(rows.device), rows, columns], 1)
+        last = {tuple(cell): i for i, cell in enumerate(where.tolist())}
+        kept = torch.tensor(sorted(last.values()), dtype=torch.long)
+        image, anchor, row, column = where[kept].unbind(1)
+        result.append(_Chosen(objects=own[kept], cells=(image, anchor, row, column)))
+    return result
+
+
+def _overlapping(grid: Tensor, anchors: Tensor, stride: int, targets: _Targets) -> Tensor:
+    """Which predictions (N, A, rows, columns) overlap an object of their image by more than `IGNORE_ABOVE`."""
+    count, _, rows, columns, _ = grid.shape
+    corner = torch.stack(
+        torch.meshgrid(
+            torch.arange(columns, device=grid.device), torch.arange(rows, device=grid.device), indexing="xy"
+        ),
+        -1,
+    )
+    centre = (grid[..., :2].sigmoid() + corner) * stride
+    half = grid[..., 2:4].exp() * anchors[:, None, None] / 2
+    low, high = centre - half, centre + half
+    found = torch.zeros(grid.shape[:-1], dtype=torch.bool, device=grid.device)
+    for number in range(count):
+        box = targets.box[targets.image == number]
+        if not len(box):
+            continue
+        theirs_low, theirs_high = box[:, :2] - box[:, 2:] / 2, box[:, :2] + box[:, 2:] / 2
+        shared = torch.minimum(high[number, ..., None, :], theirs_high)
+        shared = (shared - torch.maximum(low[number, ..., None, :], theirs_low)).clamp(min=0).prod(-1)
+        union = (2 * half[number]).prod(-1)[..., None] + box[:, 2:].prod(-1) - shared
+        found[number] = (shared / union > IGNORE_ABOVE).any(-1)
+    return found
+
+
+def _of_objects(
+    logits: Tensor, chosen: _Chosen, targets: _Targets, anchors: Tensor, stride: int, size: int
+) -> Tensor:
+    """The loss of predictions (m, 5 + C) against the objects that they are chosen for."""
+    box, kinds = targets.box[chosen.objects], targets.classes[chosen.objects]
+    _, anchor, row, column = chosen.cells
+    place = box[:, :2] / stride - torch.stack([column, row], 1)
+    shape = (box[:, 2:] / anchors[anchor]).log()
+    weight = (2 - box[:, 2:].prod(1) / size**2)[:, None]
+    cross_entropy = functional.binary_cross_entropy_with_logits
+    objectness, classes = logits[:, 4], logits[:, 5:]
+    return (
+        cross_entropy(logits[:, :2], place.clamp(0, 1), weight=weight, reduction="sum")
+        + (weight * (logits[:, 2:4] - shape).abs()).sum()
+        + cross_entropy(objectness, torch.ones_like(objectness), reduction="sum")
+        + cross_entropy(
+            classes, functional.one_hot(kinds, classes.shape[1]).to(classes.dtype), reduction="sum"
+        )
+    )

@@ -1,0 +1,98 @@
+"""The first samples through the model: whether model, data and loss go together is seen before training starts."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from tinyint.data.labels import Task, require_task, task_of_label
+from tinyint.errors import DataError, ModelError
+from tinyint.qat import GraphModule
+from tinyint.task import Classification, Segmentation, TaskInfo
+from tinyint.train.config import TrainingConfig
+from tinyint.train.data import InOrder, LabelCheck, Slices, read_batches
+from tinyint.train.items import Items
+from tinyint.train.objective import Objective, logits_of, tensors_of
+from tinyint.train.subject import Subject, without_gradient
+
+__all__ = ["probe"]
+
+_PROBED = 2  # samples; one would hide a batch axis that is fixed
+_MAPS = 4  # axes of a batch of maps of logits
+
+
+def probe(
+    fabric: Fabric, config: TrainingConfig, subject: Subject, items: Items
+) -> tuple[Objective, LabelCheck]:
+    """What is minimized, and what labels must be, by the task that the model is for.
+
+    A model that does not say its task is for segmentation if it gives maps of logits, else for classification.
+    Parameters that no gradient reaches are taken out of the training. Raises DataError for data that do not fit the
+    model, ModelError for outputs that cannot be trained, RecipeError for a loss that does not go with the task.
+    """
+    module = fabric.to_device(subject.module).eval()
+    inputs = _first_inputs(fabric, config, subject, items)
+    try:
+        outputs = module(*inputs)
+    except (RuntimeError, IndexError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        shapes = {spec.name: list(tensor.shape) for spec, tensor in zip(subject.inputs, inputs, strict=True)}
+        raise DataError(f"the model fails on a batch of the training data, {shapes}: {reason}") from error
+    objective = Objective(config.loss, subject.task or _task_of(outputs))
+    used = _used(objective, outputs)
+    if not any(tensor.requires_grad for tensor in used):
+        cut = without_gradient(module, inputs) if isinstance(module, GraphModule) else None
+        raise ModelError(
+            f"no gradient reaches the model's weights from its output: {cut or 'what computes it'} has none; "
+            "export the model with the logits as output"
+        )
+    if fabric.world_size > 1:
+        _exclude_unused(module, objective, inputs)
+    return objective, _label_check(objective, outputs, items)
+
+
+def _first_inputs(fabric: Fabric, config: TrainingConfig, subject: Subject, items: Items) -> list[Tensor]:
+    slices = Slices(0, 1, min(_PROBED, config.batch_size), end=len(items))
+    batch = next(iter(read_batches(InOrder(items), slices, 0, LabelCheck(needed=False, classes=0))))
+    return [fabric.to_device(batch.inputs[spec.name]) for spec in subject.inputs]
+
+
+def _task_of(outputs: Any) -> TaskInfo:
+    first = tensors_of(outputs)[0]
+    is_map = first.ndim == _MAPS and first.shape[1] > 1 and max(first.shape[2:]) > 1
+    return Segmentation() if is_map else Classification()
+
+
+def _label_check(objective: Objective, outputs: Any, items: Items) -> LabelCheck:
+    if not objective.options.needs_labels:
+        return LabelCheck(needed=False, classes=0)
+    task: Task = objective.task.task
+    check = LabelCheck(needed=True, classes=objective.classes(outputs), ignored=objective.ignored, task=task)
+    sample = items[0]
+    if sample.label is not None:
+        require_task(task_of_label(sample.label), task, sample.name)
+    check(sample)
+    return check
+
+
+def _used(objective: Objective, outputs: Any) -> list[Tensor]:
+    """The outputs that the loss depends on."""
+    if objective.needs_logits:
+        return [logits_of(outputs)]
+    return [tensor for tensor in tensors_of(outputs) if tensor.is_floating_point()]
+
+
+def _exclude_unused(module: nn.Module, objective: Objective, inputs: list[Tensor]) -> None:
+    """Freezes the parameters that no gradient reaches; with several devices each would be waited for."""
+    trial = copy.deepcopy(module).train()
+    outputs = trial(*inputs)
+    used = tensors_of(outputs) if isinstance(objective.task, Segmentation) else _used(objective, outputs)
+    total = torch.stack([tensor.float().sum() for tensor in used]).sum()
+    total.backward()  # type: ignore[no-untyped-call]
+    for own, tried in zip(module.parameters(), trial.parameters(), strict=True):
+        if tried.grad is None:
+            own.requires_grad_(False)
