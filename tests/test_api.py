@@ -315,3 +315,23 @@ def test_a_paddleslim_config_is_a_recipe(model, samples):
     }
     report = tinyint.quantize(model, samples, recipe=config, verify=False).report
     assert "fc" in {node.name for node in report.coverage.float_nodes}
+
+
+def test_unreadable_images_are_skipped_and_counted_where_that_is_asked_for(model, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(12):
+        Image.new("RGB", (16, 16), (20 * i, 255 - i, 9)).save(folder / f"{i:02}.png")
+    for i in (2, 9):
+        (folder / f"{i:02}.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"cannot read the image .*02\.png"):
+        tinyint.quantize(model, folder, samples=8)
+    found = tinyint.quantize(model, folder, samples=8, on_error="skip")
+    assert found.record.samples == 7
+    calibration, proof = [note for note in found.report.notes if "skipped" in note]
+    assert calibration.startswith(f"1 sample was skipped: cannot read the image {folder / '02.png'}")
+    assert proof.startswith(f"in the proof, 1 sample was skipped: cannot read the image {folder / '09.png'}")
+    assert found.report.verification.samples == 3  # 8, 10, 11: what calibrated is not used again
+    told = []
+    assert api.calibrate(model, folder, on_error="skip", notice=told.append).samples == 10
+    assert told[-1].startswith("2 samples were skipped; the first: cannot read the image")

@@ -14,7 +14,7 @@ import yaml
 
 from tinyint import api
 from tinyint.cli.app import app
-from tinyint.data import Preprocessing
+from tinyint.data import Preprocessing, TextPreprocessing, parse_preprocessing
 from tinyint.demo import demo_data, demo_model_path
 from tinyint.paddleslim import recipe_from_paddleslim
 from tinyint.ranges import Algorithm
@@ -132,7 +132,7 @@ def test_every_calibration_algorithm_is_described(name):
 
 
 def test_every_preprocessing_key_is_described():
-    for key in Preprocessing.model_fields:
+    for key in (*Preprocessing.model_fields, *TextPreprocessing.model_fields):
         assert f"| `{key}` |" in TEXT["data.md"]
 
 
@@ -197,7 +197,7 @@ def test_paddleslim_configs_are_valid(text):
 
 @pytest.mark.parametrize("text", marked("preprocessing"))
 def test_preprocessing_is_valid(text):
-    Preprocessing.from_yaml(text)
+    parse_preprocessing(yaml.safe_load(text))
 
 
 @pytest.mark.parametrize("code", marked("run"))

@@ -10,13 +10,15 @@ PACKAGE = Path(__file__).parents[1] / "src" / "tinyint"
 # A module imports only from lines above its own, and within one line from itself.
 LAYERS = [
     "errors",
+    "synthetic",
     "numerics observers graph.ops runtimes.base",
     "scheme runtimes.source runtimes.host runtimes.ort_graph data graph.walk",
     "ranges graph.flow graph.io",
     "graph.passes",
     "graph.prepare runtimes",
-    "recipe targets loading",
-    "paddleslim calibrate signature",
+    "recipe targets loading task",
+    "paddleslim calibrate signature postprocess",
+    "algorithms",
     "plan",
     "qparams",
     "qdq",
@@ -24,7 +26,7 @@ LAYERS = [
     "qat",
     "ptq",
     "evaluate",
-    "report",
+    "report pictures",
     "demo zoo",
     "train",
     "api",
@@ -33,8 +35,9 @@ LAYERS = [
 
 # An optional package is imported in its own file only.
 OPTIONAL = {
-    "torch": {"qat", "train", "zoo", "loading.nn_module", "loading.module_call"},
+    "torch": {"qat", "train", "zoo", "loading.nn_module", "loading.module_call", "loading.module_session"},
     "lightning_fabric": {"train"},
+    "transformers": {"zoo.ernie"},
     "tensorboard": {"train.curves"},
     "onnxscript": set(),
     "openvino": {"runtimes.openvino"},
@@ -47,7 +50,9 @@ OPTIONAL = {
     "nncf": set(),
     "paddle": {"loading.convert_paddle"},
     "paddle2onnx": {"loading.convert_paddle"},
-    "PIL": {"data", "demo", "zoo"},
+    "pycocotools": {"evaluate.detection"},
+    "tokenizers": {"data.tokenizer"},
+    "PIL": {"data", "demo", "pictures", "synthetic", "train.picture", "train.views", "zoo"},
 }
 
 MAX_FILE, MAX_FUNCTION = 400, 60

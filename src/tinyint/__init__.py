@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from tinyint.api.advise import advise
     from tinyint.api.doctor import doctor
     from tinyint.api.evaluate import compare
+    from tinyint.api.export import export
     from tinyint.api.inspect import inspect
     from tinyint.api.opening import benchmark, open  # noqa: A004  the verb
+    from tinyint.api.predict import predict
     from tinyint.api.quantize import Result, quantize
     from tinyint.calibrate import CalibrationRecord
-    from tinyint.data import Preprocessing
+    from tinyint.data import Preprocessing, TextPreprocessing
     from tinyint.errors import (
         DataError,
         DependencyError,
@@ -52,24 +54,40 @@ __all__ = [
     "Report",
     "Result",
     "TargetError",
+    "TextPreprocessing",
     "TinyintError",
     "TinyintWarning",
     "advise",
     "benchmark",
     "compare",
     "doctor",
+    "export",
     "inspect",
     "load",
     "open",
+    "predict",
     "quantize",
 ]
 
 _HOME = {
     **dict.fromkeys(
-        ("Result", "advise", "benchmark", "compare", "doctor", "inspect", "open", "quantize"), "tinyint.api"
+        (
+            "Result",
+            "advise",
+            "benchmark",
+            "compare",
+            "doctor",
+            "export",
+            "inspect",
+            "open",
+            "predict",
+            "quantize",
+        ),
+        "tinyint.api",
     ),
     "CalibrationRecord": "tinyint.calibrate",
     "Preprocessing": "tinyint.data",
+    "TextPreprocessing": "tinyint.data",
     "Recipe": "tinyint.recipe",
     "load": "tinyint.loading",
     "Report": "tinyint.report",

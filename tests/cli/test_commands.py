@@ -62,7 +62,7 @@ def test_evaluate_and_compare(here, document, run):
     best = tinyint.open("float.onnx").run({"x": samples})["y"].argmax(axis=1)
     np.savez("labelled.npz", x=samples, label=best)
     found = document("evaluate", "float.onnx", "--data", "labelled.npz", "--batch-size", "4")
-    assert found["metrics"] == {"top1": 1.0, "top5": 1.0}
+    assert found["metrics"] == {"top1": 1.0, "top5": 1.0, "f1": 1.0, "f1_positive": None}
     assert found["samples"] == 12
     run("quantize", "float.onnx", "-o", "int8.onnx", "--data", "calib.npy", "--no-verify")
     compared = document("compare", "float.onnx", "int8.onnx", "--data", "calib.npy")

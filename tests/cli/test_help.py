@@ -8,7 +8,7 @@ import typer
 from tests.cli.conftest import Run
 from tinyint.cli.app import app
 
-LEAVES = "demo quantize calibrate evaluate compare inspect bench doctor advise cache".split()  # noqa: SIM905
+LEAVES = "demo quantize calibrate evaluate compare export predict inspect bench doctor advise cache".split()  # noqa: SIM905
 
 
 def commands(group: typer.Typer, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:

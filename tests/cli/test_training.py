@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from tests.cli.conftest import Run
@@ -72,6 +73,28 @@ def test_mistakes_end_with_code_2(here: Path, run: Run):
         assert result.exit_code == 2, result.output
         assert told in result.stderr
         assert result.stderr.count("\n") == 1
+
+
+def test_a_run_that_cannot_be_ends_with_one_message_and_writes_nothing(here: Path, run: Run):
+    path = written(here)
+    np.savez(here / "wide.npz", input=np.zeros((4, 3, 5, 5), np.float32), labels=np.zeros(4, np.int64))
+    (here / "file").write_text("")
+    explosive = ["model.source=tests.train.build:explosive", "optimizer.learning_rate=10000", "data.val=null"]
+    assert run("train", "-c", path, "--save-dir", here / "kept").exit_code == 0
+    before = (here / "kept" / "checkpoint.pt").read_bytes()
+    for folder, arguments, told in (
+        ("wide", ["-o", f"data.train={here / 'wide.npz'}"], "the array has shape (1, 3, 5, 5)"),
+        ("diverged", ["--iters", 30, *(a for o in explosive for a in ("-o", o))], "became NaN or infinite"),
+        ("file/out", [], "cannot make the directory"),
+        ("kept", ["--resume", "-o", "model.arguments={width: 4}"], "is of the float training of"),
+    ):
+        result = run("train", "-c", path, "--save-dir", here / folder, *map(str, arguments))
+        assert result.exit_code == 2, result.output
+        assert told in result.stderr
+        assert result.stderr.count("error: ") == 1
+        assert result.stderr.splitlines()[-1].startswith("error: ")
+        assert folder == "kept" or not list((here / folder).rglob("*"))
+    assert (here / "kept" / "checkpoint.pt").read_bytes() == before
 
 
 def test_the_document_of_an_error(here: Path, document):

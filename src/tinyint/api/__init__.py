@@ -4,16 +4,20 @@ from tinyint.api.advise import advise
 from tinyint.api.calibrate import SAMPLES, calibrate
 from tinyint.api.doctor import Examination, doctor
 from tinyint.api.evaluate import compare, evaluate
+from tinyint.api.export import Exported, export
 from tinyint.api.inspect import Inspection, inspect
 from tinyint.api.opening import benchmark, open  # noqa: A004  the verb
+from tinyint.api.predict import Predicted, predict
 from tinyint.api.quantize import Result, quantize
-from tinyint.evaluate.classify import ClassificationResult
+from tinyint.evaluate.evaluation import Evaluation
 
 __all__ = [
     "SAMPLES",
-    "ClassificationResult",
+    "Evaluation",
     "Examination",
+    "Exported",
     "Inspection",
+    "Predicted",
     "Result",
     "advise",
     "benchmark",
@@ -21,7 +25,9 @@ __all__ = [
     "compare",
     "doctor",
     "evaluate",
+    "export",
     "inspect",
     "open",
+    "predict",
     "quantize",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from tinyint.api.source import Model, Source, input_specs, resolve_preprocessing
 from tinyint.calibrate import CalibrationRecord
 from tinyint.calibrate import calibrate as run
 from tinyint.calibrate.cache import RecordCache, cache_key
-from tinyint.data import Dataset, Preprocessing, open_data
+from tinyint.data import Dataset, Declaration, OnError, open_data
 from tinyint.ptq import prepare_float
 
 __all__ = ["SAMPLES", "cached_record", "calibrate"]
@@ -26,7 +26,9 @@ def calibrate(
     data: str | Path | Iterable[Any],
     *,
     samples: int = SAMPLES,
-    preprocessing: Preprocessing | str | Path | None = None,
+    preprocessing: Declaration | str | Path | None = None,
+    on_error: OnError = "stop",
+    notice: Callable[[str], object] = lambda _: None,
     threads: int | None = None,
     progress: Progress = silent,
     example_inputs: Any = None,
@@ -34,13 +36,17 @@ def calibrate(
     """The calibration record of a float model over the first `samples` of `data`; save it with `.save(path)`.
 
     An interrupted run goes on where it stopped, and one that is repeated comes from the cache, where the data are
-    files. Raises ModelError and DataError.
+    files. With `on_error="skip"`, samples that cannot be read are left out, and the record is not cached. `notice` is
+    told what the user should know about the data. Raises ModelError and DataError.
     """
     source = Source.of(model, example_inputs)
     prepared, fingerprint = prepare_float(source.model, source.name)
     declared = resolve_preprocessing(preprocessing, source.model.metadata_props)
-    dataset = open_data(data, input_specs(source.model), declared, limit=samples)
-    return cached_record(prepared, fingerprint, dataset, samples, threads=threads, progress=progress)
+    dataset = open_data(data, input_specs(source.model), declared, limit=samples, on_error=on_error)
+    record = cached_record(prepared, fingerprint, dataset, samples, threads=threads, progress=progress)
+    for message in dataset.notices:
+        notice(message)
+    return record
 
 
 def cached_record(

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from tinyint.api.opening import open as open_model
 from tinyint.api.progress import Progress, silent
 from tinyint.api.source import Model, Source, input_specs, resolve_preprocessing
-from tinyint.data import Preprocessing, open_data
-from tinyint.evaluate.classify import ClassificationResult, evaluate_classification
+from tinyint.api.subject import Subject, task_for
+from tinyint.data import Declaration, open_data
+from tinyint.data.labels import require_task
+from tinyint.data.open import OnError
+from tinyint.errors import ModelError
 from tinyint.evaluate.compare import Comparison
 from tinyint.evaluate.compare import compare as compare_tensors
-from tinyint.loading import onnx_source
-from tinyint.runtimes.source import metadata
+from tinyint.evaluate.evaluation import Evaluation, decided, score, scorer_for
+from tinyint.evaluate.paired import differences
+from tinyint.evaluate.scorer import Scorer
+from tinyint.postprocess import postprocessing_of
+from tinyint.task import TaskInfo
 
 __all__ = ["compare", "evaluate"]
 
@@ -23,29 +28,70 @@ def evaluate(
     model: Model,
     data: str | Path | Iterable[Any],
     *,
+    task: str | None = None,
+    against: Model | None = None,
     runtime: str | None = None,
     threads: int | None = None,
     batch_size: int = 1,
     samples: int | None = None,
-    preprocessing: Preprocessing | str | Path | None = None,
+    preprocessing: Declaration | str | Path | None = None,
+    on_error: OnError = "stop",
     progress: Progress = silent,
     example_inputs: Any = None,
-) -> ClassificationResult:
-    """Top-1 and top-5 accuracy of a classifier, float or int8, on labelled data.
+) -> Evaluation:
+    """How good a model, float or int8, is at its task on labelled data; the same code for every form and runtime.
+
+    An `nn.Module` runs in torch, unless a runtime is named. `task` is classification, detection or segmentation; what
+    the model's metadata say, if not given, and else what data and outputs look like, with a notice. With `against`,
+    the other model runs on the same samples, and each difference is told from chance.
 
     Raises ModelError, DataError (a sample without a label, a label that is no class) and DependencyError.
     """
-    source = onnx_source(model, example_inputs)
-    session = open_model(source, runtime, threads)
-    declared = resolve_preprocessing(preprocessing, metadata(source))
-    dataset = open_data(data, session.inputs, declared, limit=samples)
-    total = dataset.len_hint
-    return evaluate_classification(
-        session,
-        dataset,
-        batch_size,
-        progress=lambda done: progress("evaluate", done, total),
+    subjects = [Subject.of(model, runtime, threads, example_inputs)]
+    if against is not None:
+        subjects.append(Subject.of(against, runtime, threads, example_inputs))
+        _check_same_inputs(*subjects)
+    facts = {**subjects[-1].facts, **subjects[0].facts}
+    dataset = open_data(
+        data,
+        subjects[0].session.inputs,
+        resolve_preprocessing(preprocessing, facts),
+        limit=samples,
+        on_error=on_error,
     )
+    info, notice = task_for(task, facts, subjects[0].session, dataset)
+    require_task(dataset.task, info.task, str(data) if isinstance(data, str | Path) else "the data")
+    models = [
+        (decided(subject.session, info, postprocessing_of(subject.facts), threads=threads), scorer_for(info))
+        for subject in subjects
+    ]
+    total = dataset.len_hint
+    count = score(models, dataset, batch_size, progress=lambda done: progress("evaluate", done, total))
+    notices = tuple(filter(None, (notice, *dataset.notices)))
+    return _evaluation(info, [scorer for _, scorer in models], count, notices)
+
+
+def _evaluation(info: TaskInfo, scorers: list[Scorer], samples: int, notices: tuple[str, ...]) -> Evaluation:
+    ours, *others = scorers
+    return Evaluation(
+        task=info.task,
+        metrics=ours.metrics(),
+        per_class={info.name_of(number): value for number, value in enumerate(ours.per_class())},
+        samples=samples,
+        classes=ours.classes,
+        against=others[0].metrics() if others else None,
+        differences=differences(ours, others[0]) if others else {},
+        notices=notices,
+    )
+
+
+def _check_same_inputs(ours: Subject, theirs: Subject) -> None:
+    a, b = ({spec.name: str(spec) for spec in subject.session.inputs} for subject in (ours, theirs))
+    if a.keys() != b.keys():
+        raise ModelError(
+            f"{ours.label} has the inputs {', '.join(sorted(a))}, {theirs.label} has {', '.join(sorted(b))}; both must "
+            "take the same samples"
+        )
 
 
 def compare(
@@ -55,15 +101,21 @@ def compare(
     *,
     samples: int = 16,
     threads: int | None = None,
-    preprocessing: Preprocessing | str | Path | None = None,
+    preprocessing: Declaration | str | Path | None = None,
+    on_error: OnError = "stop",
+    notice: Callable[[str], object] = lambda _: None,
     example_inputs: Any = None,
 ) -> Comparison:
     """Where the error arises: every quantized tensor against the float model's, worst first, with a cause.
 
-    Raises ModelError if the two models do not belong together, DataError.
+    `notice` is told what the user should know about the data. Raises ModelError if the two models do not belong
+    together, DataError.
     """
     reference, quantized = Source.of(float_model, example_inputs), Source.of(int8_model)
     declared = resolve_preprocessing(preprocessing, quantized.model.metadata_props)
     declared = declared or resolve_preprocessing(None, reference.model.metadata_props)
-    dataset = open_data(data, input_specs(reference.model), declared, limit=samples)
-    return compare_tensors(reference.model, quantized.model, dataset, samples, threads=threads)
+    dataset = open_data(data, input_specs(reference.model), declared, limit=samples, on_error=on_error)
+    found = compare_tensors(reference.model, quantized.model, dataset, samples, threads=threads)
+    for message in dataset.notices:
+        notice(message)
+    return found

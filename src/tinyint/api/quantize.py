@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
 
+from tinyint.algorithms import Repaired
 from tinyint.api.calibrate import cached_record
 from tinyint.api.progress import Progress, silent
 from tinyint.api.source import (
@@ -21,10 +22,11 @@ from tinyint.api.source import (
 )
 from tinyint.api.staging import staged
 from tinyint.calibrate import CalibrationRecord
-from tinyint.data import Dataset, Preprocessing, Sample, open_data
+from tinyint.data import Dataset, Declaration, OnError, Sample, open_data
+from tinyint.data.open import describe_skipped
 from tinyint.errors import DataError
 from tinyint.graph.io import atomic_write, save_model
-from tinyint.ptq import Quantized, Stopwatch, prepare_float
+from tinyint.ptq import Quantized, Stopwatch, prepare_float, repair_float
 from tinyint.ptq import quantize as run
 from tinyint.recipe import Recipe
 from tinyint.report import Report, Sizes, prove
@@ -61,7 +63,8 @@ def quantize(
     target: str | None = None,
     calibration: CalibrationRecord | str | Path | None = None,
     samples: int | None = None,
-    preprocessing: Preprocessing | str | Path | None = None,
+    preprocessing: Declaration | str | Path | None = None,
+    on_error: OnError = "stop",
     verify: bool = True,
     threads: int | None = None,
     progress: Progress = silent,
@@ -72,6 +75,7 @@ def quantize(
     The first `samples` of `data` (or as many as the recipe says) calibrate; those behind them are held out for the
     proof. `calibration` is a record to use instead, `settings` are KEY=VALUE changes to the recipe, `example_inputs`
     are for an nn.Module. With `output`, the model, its record and its report are written there: all of them or none.
+    With `on_error="skip"`, samples that cannot be read are left out and counted in the report's notes.
 
     Raises TinyintError: what is wrong with the model, the data, the recipe, the target, the record or the place.
     """
@@ -81,22 +85,17 @@ def quantize(
     )
     path, goal, source = _path(output), get_target(target), Source.of(model, example_inputs)
     with staged(path, keep=(model, data, calibration)) as scratch:
-        with job.watch.time("prepare"):
-            progress("prepare", 0, None)
-            prepared, fingerprint = prepare_float(source.model, source.name)
-        job.open(data, source.model, preprocessing, calibration)
+        repaired = job.prepare(source)
+        job.open(data, source.model, preprocessing, calibration, on_error)
         quantized = run(
-            prepared,
+            repaired.model,
             target=goal,
             recipe=chosen,
-            record=lambda: job.record(prepared, fingerprint),
+            record=lambda: job.record(repaired),
             stopwatch=job.watch,
         )
-        job.declare(quantized.model)
         written = scratch / (path.name if path else "model.onnx")
-        with job.watch.time("quantize"):
-            progress("write", 0, None)
-            save_model(quantized.model, written)
+        job.write(quantized.model, written)
         report = prove(
             quantized,
             float_model=source.runnable,
@@ -109,6 +108,7 @@ def quantize(
             threads=threads,
             notes=job.all_notes(),
         )
+        report = job.with_skipped(report)
         _write_beside(written, quantized, report)
     return Result(model=quantized.model, report=report, record=quantized.record, path=path)
 
@@ -127,21 +127,32 @@ class _Job:
     progress: Progress
     watch: Stopwatch = field(default_factory=Stopwatch)
     notes: list[str] = field(default_factory=list)
-    preprocessing: Preprocessing | None = None
+    preprocessing: Declaration | None = None
     given: CalibrationRecord | None = None
     data: Data | None = None
     specs: tuple[TensorSpec, ...] = ()
+    on_error: OnError = "stop"
     calibrating: Dataset | None = None
+    proving: Dataset | None = None
     used: int = 0  # samples from the start of the data that calibration has seen
+
+    def prepare(self, source: Source) -> Repaired:
+        """The float graph as it is calibrated."""
+        with self.watch.time("prepare"):
+            self.progress("prepare", 0, None)
+            repaired = repair_float(*prepare_float(source.model, source.name), self.recipe)
+        self.notes.extend(repaired.notes)
+        return repaired
 
     def open(
         self,
         data: Data | None,
         model: ir.Model,
-        preprocessing: Preprocessing | str | Path | None,
+        preprocessing: Declaration | str | Path | None,
         calibration: CalibrationRecord | str | Path | None,
+        on_error: OnError,
     ) -> None:
-        self.data = data
+        self.data, self.on_error = data, on_error
         self.preprocessing = resolve_preprocessing(preprocessing, model.metadata_props)
         static = self.recipe.method == "static"
         if static and calibration is not None:
@@ -156,24 +167,27 @@ class _Job:
                 )
             return
         self.specs = input_specs(model)
-        self.calibrating = open_data(data, self.specs, self.preprocessing, limit=self.samples)
+        self.calibrating = open_data(
+            data, self.specs, self.preprocessing, limit=self.samples, on_error=on_error
+        )
         self.preprocessing = self.calibrating.preprocessing or self.preprocessing
 
-    def record(self, prepared: ir.Model, fingerprint: str) -> CalibrationRecord:
+    def record(self, repaired: Repaired) -> CalibrationRecord:
         if self.given is not None:
-            self.given.require_model(fingerprint)
+            repaired.require(self.given)
             self.used = self.given.samples
             return self.given
         assert self.calibrating is not None
         record = cached_record(
-            prepared,
-            fingerprint,
+            repaired.model,
+            repaired.fingerprint,
             self.calibrating,
             self.samples,
             threads=self.threads,
             progress=self.progress,
         )
-        self.used = record.samples
+        # Those that were skipped count: the proof begins behind them.
+        self.used = record.samples + len(self.calibrating.skipped)
         return record
 
     def proof_samples(self) -> Samples | None:
@@ -182,18 +196,20 @@ class _Job:
             return None
         self.progress("verify", 0, None)
         held_out = self._behind(self.data)
-        if held_out is not None:
-            return Samples(samples=self._counted(held_out), first=_first(held_out), held_out=True)
-        again = open_data(self.data, self.specs, self.preprocessing_for_files(), limit=_PROOF_SAMPLES)
-        return Samples(samples=self._counted(again), first=_first(again), held_out=False)
+        self.proving = held_out or self._opened(self.data, limit=_PROOF_SAMPLES)
+        return Samples(
+            samples=self._counted(self.proving), first=_first(self.proving), held_out=held_out is not None
+        )
+
+    def _opened(self, data: Data, limit: int | None = None, skip: int = 0) -> Dataset:
+        declared = self.preprocessing_for_files()
+        return open_data(data, self.specs, declared, limit=limit, skip=skip, on_error=self.on_error)
 
     def _behind(self, data: Data) -> Dataset | None:
-        known = open_data(data, self.specs, self.preprocessing_for_files()).len_hint
+        known = self._opened(data).len_hint
         if known is not None and known <= self.used:
             return None
-        behind = open_data(
-            data, self.specs, self.preprocessing_for_files(), limit=_PROOF_SAMPLES, skip=self.used
-        )
+        behind = self._opened(data, limit=_PROOF_SAMPLES, skip=self.used)
         if known is None and self.used:
             try:
                 _first(behind)
@@ -201,7 +217,7 @@ class _Job:
                 return None
         return behind
 
-    def preprocessing_for_files(self) -> Preprocessing | None:
+    def preprocessing_for_files(self) -> Declaration | None:
         """What declared the images of the calibration; arrays are taken as they are."""
         return self.calibrating.preprocessing if self.calibrating else None
 
@@ -210,13 +226,24 @@ class _Job:
             self.progress("verify", done, dataset.len_hint)
             yield sample
 
-    def declare(self, model: ir.Model) -> None:
-        """Write into the model how images become its inputs, where that is known."""
+    def write(self, model: ir.Model, path: Path) -> None:
+        """The model with how files become its inputs, where that is known."""
         if self.preprocessing is not None:
             model.metadata_props.update(self.preprocessing.to_metadata())
+        with self.watch.time("quantize"):
+            self.progress("write", 0, None)
+            save_model(model, path)
 
     def all_notes(self) -> list[str]:
         return [*self.notes, *(self.calibrating.notices if self.calibrating else ())]
+
+    def with_skipped(self, report: Report) -> Report:
+        """With the samples that the proof could not read, which are known at its end."""
+        if self.proving is None or not self.proving.skipped:
+            return report
+        return replace(
+            report, notes=(*report.notes, f"in the proof, {describe_skipped(self.proving.skipped)}")
+        )
 
 
 def _first(dataset: Dataset) -> Sample:

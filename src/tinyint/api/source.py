@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import onnx_ir as ir
 
-from tinyint.data import Preprocessing, input_specs
+from tinyint.data import Declaration, input_specs, load_preprocessing, saved_preprocessing
 from tinyint.graph.io import load_model, model_bytes, weight_bytes
 from tinyint.loading import onnx_source
 from tinyint.paddleslim import recipe_from_paddleslim
@@ -41,7 +41,7 @@ class Source:
         found = onnx_source(model, example_inputs)
         if isinstance(found, ir.Model):
             return cls(model=found, path=None, given=given)
-        return cls(model=load_model(found), path=given, given=given)
+        return cls(model=load_model(found), path=Path(found), given=given)
 
     @property
     def runnable(self) -> ModelSource:
@@ -63,14 +63,14 @@ class Source:
 
 
 def resolve_preprocessing(
-    given: Preprocessing | str | Path | None, metadata: Mapping[str, str]
-) -> Preprocessing | None:
+    given: Declaration | str | Path | None, metadata: Mapping[str, str]
+) -> Declaration | None:
     """What was given, or else what the model's metadata declare. Raises DataError."""
-    if isinstance(given, Preprocessing):
+    if isinstance(given, Declaration):
         return given
     if given is not None:
-        return Preprocessing.load(given)
-    return Preprocessing.from_metadata(metadata)
+        return load_preprocessing(given)
+    return saved_preprocessing(metadata)
 
 
 def resolve_recipe(given: RecipeSource, settings: Iterable[str] = ()) -> tuple[Recipe, list[str]]:

@@ -9,11 +9,14 @@ import typer
 import tinyint
 from tinyint.cli.advise import advise
 from tinyint.cli.bench import bench
+from tinyint.cli.data import data
 from tinyint.cli.demo import demo
 from tinyint.cli.evaluate import compare, evaluate
+from tinyint.cli.export import export
 from tinyint.cli.group import Commands
 from tinyint.cli.inspect import inspect
 from tinyint.cli.machine import cache, doctor
+from tinyint.cli.predict import predict
 from tinyint.cli.qat import qat
 from tinyint.cli.quantize import calibrate, quantize
 from tinyint.cli.recipe import recipe
@@ -55,6 +58,8 @@ for _command in (
     calibrate,
     evaluate,
     compare,
+    export,
+    predict,
     inspect,
     bench,
     train,
@@ -66,3 +71,4 @@ for _command in (
     app.command()(_command)
 app.add_typer(recipe, name="recipe")
 app.add_typer(zoo, name="zoo")
+app.add_typer(data, name="data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -15,32 +16,52 @@ from tinyint.cli.options import (
     Json,
     Model,
     NeededData,
+    OnError,
     PreprocessingFile,
     Runtime,
     Samples,
+    Task,
     Threads,
 )
 from tinyint.cli.screen import Screen
-from tinyint.report.words import counted, decibels, percent
+from tinyint.report.words import counted, decibels, percent, points, verdict
 
 __all__ = ["compare", "evaluate"]
+
+_SHOWN = 40  # classes; JSON has all
 
 
 def evaluate(
     model: Model,
     data: NeededData,
+    task: Task = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against",
+            metavar="FLOAT",
+            help="Another model to judge on the same samples, such as the float one.",
+        ),
+    ] = None,
     runtime: Runtime = None,
     threads: Threads = None,
     batch_size: BatchSize = 1,
     samples: Samples = None,
     preprocessing: PreprocessingFile = None,
+    on_error: OnError = "stop",
     json: Json = False,
 ) -> None:
-    """Measure the accuracy of a classifier, float or int8, on labelled data.
+    """Measure how good a model is, float or int8, on labelled data: accuracy, box AP or mIoU, by its task.
+
+    With --against, every difference is told from chance by a paired test.
 
     Examples:
 
         tinyint evaluate model.int8.onnx --data val/
+
+        tinyint evaluate model.int8.onnx --data val/ --against model.onnx
+
+        tinyint evaluate detector/best_model --data coco/annotations/instances_val2017.json
 
         tinyint evaluate model.onnx --data val.npz --runtime openvino --batch-size 8
     """
@@ -49,23 +70,76 @@ def evaluate(
         result = api.evaluate(
             model,
             data,
+            task=task,
+            against=against,
             runtime=runtime,
             threads=threads,
             batch_size=batch_size,
             samples=samples,
             preprocessing=preprocessing,
+            on_error=on_error,
             progress=progress,
         )
-    title = f"{counted(result.samples, 'sample')}, {result.classes} classes"
+    screen.note(*result.notices)
+    title = (
+        f"{result.task}: {counted(result.samples, 'sample')}, {counted(result.classes, 'class', 'classes')}"
+    )
+    tables = [_metrics(title, result, str(model), str(against))]
+    if result.task != "classification" and len(result.per_class) <= _SHOWN:
+        tables.append(_per_class(result))
+    verdicts = [f"{name}: {verdict(found)}" for name, found in result.differences.items()]
+    screen.show(_document(result, str(model), None if against is None else str(against)), *tables, *verdicts)
+
+
+def _metrics(title: str, result: api.Evaluation, model: str, against: str) -> Table:
+    """One row of metrics, or with another model a row a metric: both, and the difference in points.
+
+    Metrics that these classes or samples do not define are left out.
+    """
     table = Table(title=title, min_width=len(title))
-    for name in result.metrics:
-        table.add_column(name, justify="right")
-    table.add_row(*(percent(value, 2) for value in result.metrics.values()))
-    screen.show({"model": str(model), **_document(result)}, table)
+    shown = {name: value for name, value in result.metrics.items() if value is not None}
+    if result.against is None:
+        for name in shown:
+            table.add_column(name, justify="right")
+        table.add_row(*(percent(value, 2) for value in shown.values()))
+        return table
+    table.add_column("metric")
+    for name in (against, model, "difference", "95 % interval"):
+        table.add_column(escape(name), justify="right", overflow="fold")
+    for name, value in shown.items():
+        row = [name, percent(result.against.get(name), 2), percent(value, 2)]
+        if found := result.differences.get(name):
+            row += [points(found.value), f"{points(found.low)} to {points(found.high)}"]
+        table.add_row(*row)
+    return table
 
 
-def _document(result: api.ClassificationResult) -> dict[str, object]:
-    return {"metrics": result.metrics, "samples": result.samples, "classes": result.classes}
+def _per_class(result: api.Evaluation) -> Table:
+    table = Table(title="by class")
+    table.add_column("class")
+    table.add_column("AP" if result.task == "detection" else "IoU", justify="right")
+    for name, value in result.per_class.items():
+        table.add_row(escape(name), percent(value, 2))
+    return table
+
+
+def _document(result: api.Evaluation, model: str, against: str | None) -> dict[str, object]:
+    document = {
+        "model": model,
+        "task": result.task,
+        "metrics": result.metrics,
+        "per_class": result.per_class,
+        "samples": result.samples,
+        "classes": result.classes,
+        "notices": result.notices,
+    }
+    if against is not None:
+        judged = {
+            name: {**asdict(found), "beyond_chance": found.beyond_chance}
+            for name, found in result.differences.items()
+        }
+        document["against"] = {"model": against, "metrics": result.against, "differences": judged}
+    return document
 
 
 def compare(
@@ -81,6 +155,7 @@ def compare(
         int, typer.Option(min=1, metavar="N", help="Show the N worst tensors; JSON has all.")
     ] = 20,
     preprocessing: PreprocessingFile = None,
+    on_error: OnError = "stop",
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -92,8 +167,16 @@ def compare(
 
         tinyint compare model.onnx model.int8.onnx --data images/
     """
+    screen = Screen(json)
     found = api.compare(
-        float_model, int8_model, data, samples=samples, threads=threads, preprocessing=preprocessing
+        float_model,
+        int8_model,
+        data,
+        samples=samples,
+        threads=threads,
+        preprocessing=preprocessing,
+        on_error=on_error,
+        notice=lambda message: screen.tell(f"note: {message}"),
     )
     table = Table(
         title=f"SQNR on {counted(found.samples, 'sample')}: the {min(top, len(found.rows))} worst of {len(found.rows)}"
@@ -109,4 +192,4 @@ def compare(
         table.add_row(escape(row.name), row.op, row.kind, *levels, escape(cause))
     notes = [f"not in the float model: {', '.join(found.unmatched)}"] if found.unmatched else []
     document = {"float": str(float_model), "int8": str(int8_model), "samples": found.samples}
-    Screen(json).show({**document, "tensors": found.rows, "unmatched": found.unmatched}, table, *notes)
+    screen.show({**document, "tensors": found.rows, "unmatched": found.unmatched}, table, *notes)

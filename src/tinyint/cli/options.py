@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 __all__ = [
     "BatchSize",
     "Data",
+    "IouThreshold",
     "Json",
+    "MaxDetections",
     "Model",
     "NeededData",
+    "OnError",
     "PreprocessingFile",
     "RecipeName",
     "Runtime",
     "Samples",
+    "ScoreThreshold",
     "Settings",
     "Target",
+    "Task",
     "Threads",
 ]
 
 _DATA = (
-    "Samples: a folder of class folders, a folder with a list file ('path label' lines), an array file "
-    "(.npy, .npz), or a Python generator package.module:function."
+    "Samples: a folder of class folders, a folder with a list file ('path label' lines), a COCO file (.json), a "
+    "Cityscapes root with the split (ROOT:val), a table of texts (.tsv), an array file (.npy, .npz), or a Python "
+    "generator package.module:function."
 )
 
 Json = Annotated[
@@ -32,7 +38,11 @@ Json = Annotated[
 ]
 Model = Annotated[
     Path,
-    typer.Argument(metavar="MODEL", help="An ONNX file, or a Paddle inference model.", show_default=False),
+    typer.Argument(
+        metavar="MODEL",
+        help="An ONNX file, the best_model/ of a training, or a Paddle inference model.",
+        show_default=False,
+    ),
 ]
 Data = Annotated[str | None, typer.Option("--data", metavar="DATA", help=_DATA, show_default=False)]
 NeededData = Annotated[str, typer.Option("--data", metavar="DATA", help=_DATA, show_default=False)]
@@ -76,12 +86,40 @@ Settings = Annotated[
         help="Change a key of the recipe, such as calibration=kl or 'skip=/head/*'. Can be repeated.",
     ),
 ]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        metavar="TASK",
+        help="classification, detection or segmentation; by default what the model's metadata say.",
+    ),
+]
+OnError = Annotated[
+    Literal["stop", "skip"],
+    typer.Option(
+        "--on-error", help="What to do about a sample that cannot be read: stop, or skip and count it."
+    ),
+]
 PreprocessingFile = Annotated[
     Path | None,
     typer.Option(
         "--preprocessing",
         metavar="FILE",
-        help="A YAML file that says how images become inputs: resize, crop, scale, mean, std, layout, color. "
-        "By default, what the model's metadata say.",
+        help="A YAML file that says how images become inputs (resize, crop, scale, mean, std, layout, color), or texts "
+        "(tokenizer, max_length). By default, what the model's metadata say.",
     ),
+]
+ScoreThreshold = Annotated[
+    float | None,
+    typer.Option("--score-threshold", min=0, max=1, help="Detection: leave out boxes of lower scores."),
+]
+IouThreshold = Annotated[
+    float | None,
+    typer.Option(
+        "--iou-threshold", min=0, max=1, help="Detection: how much two boxes of a class may overlap (0.45)."
+    ),
+]
+MaxDetections = Annotated[
+    int | None,
+    typer.Option("--max-detections", min=1, metavar="N", help="Detection: of each class and image (100)."),
 ]

@@ -8,34 +8,15 @@ from typing import Annotated
 import typer
 
 from tinyint.cli.options import Json
+from tinyint.cli.run_options import Config, HelpConfig, RunOptions, with_run_options
+from tinyint.cli.run_progress import RunProgress
 from tinyint.cli.screen import Screen
-from tinyint.cli.train import (
-    BatchSize,
-    Config,
-    Devices,
-    EvalInterval,
-    HelpConfig,
-    Iters,
-    LearningRate,
-    LogInterval,
-    Overrides,
-    Precision,
-    Resume,
-    SaveDir,
-    SaveInterval,
-    Seed,
-    Tensorboard,
-    Terminal,
-    Workers,
-    changes,
-    read_config,
-    show_keys,
-    show_outcome,
-)
+from tinyint.cli.train import show_keys, show_outcome
 
 __all__ = ["qat"]
 
 
+@with_run_options
 def qat(
     config: Config = None,
     model_path: Annotated[
@@ -46,20 +27,8 @@ def qat(
             help="The float model: an ONNX file, or the best_model/ of `tinyint train`; by default model.source.",
         ),
     ] = None,
-    overrides: Overrides = None,
-    iters: Iters = None,
-    batch_size: BatchSize = None,
-    learning_rate: LearningRate = None,
-    save_dir: SaveDir = None,
-    workers: Workers = None,
-    save_interval: SaveInterval = None,
-    log_interval: LogInterval = None,
-    eval_interval: EvalInterval = None,
-    seed: Seed = None,
-    devices: Devices = None,
-    precision: Precision = None,
-    tensorboard: Tensorboard = False,
-    resume: Resume = False,
+    *,
+    run: RunOptions,
     help_config: HelpConfig = False,
     json: Json = False,
 ) -> None:
@@ -77,21 +46,14 @@ def qat(
     if help_config:
         show_keys(screen)
         return
-    options = changes(
-        iters=iters,
-        batch_size=batch_size,
-        optimizer__learning_rate=learning_rate,
-        save_dir=save_dir,
-        workers=workers,
-        save_interval=save_interval,
-        log_interval=log_interval,
-        eval_interval=eval_interval,
-        seed=seed,
-        devices=devices,
-        precision=precision,
-        tensorboard=tensorboard or None,
-    )
-    read = read_config(config, [*(overrides or ()), *options])
-    from tinyint.train import qat as run
+    read = run.read(config)
+    from tinyint.train import BEST_MODEL
+    from tinyint.train import qat as start
 
-    show_outcome(screen, run(read, model_path, resume=resume, watcher=Terminal()))
+    best, source = Path(read.save_dir) / BEST_MODEL, model_path or read.model.source
+    show_outcome(
+        screen,
+        start(read, model_path, resume=run.resume, watcher=RunProgress()),
+        f"tinyint evaluate {best} --data {read.data.val or 'DATA'} --against {source}",
+        f"tinyint export {best} -o OUT",
+    )

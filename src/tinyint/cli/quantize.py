@@ -13,6 +13,7 @@ from tinyint.cli.options import (
     Json,
     Model,
     NeededData,
+    OnError,
     PreprocessingFile,
     RecipeName,
     Samples,
@@ -46,6 +47,7 @@ def quantize(
         typer.Option(metavar="RECORD", help="A record of `tinyint calibrate`; needs no data then."),
     ] = None,
     preprocessing: PreprocessingFile = None,
+    on_error: OnError = "stop",
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Leave out the proof.")] = False,
     threads: Threads = None,
     json: Json = False,
@@ -57,6 +59,8 @@ def quantize(
     Examples:
 
         tinyint quantize model.onnx -o model.int8.onnx --data images/
+
+        tinyint quantize output/best_model -o int8.onnx --data data/cityscapes:train
 
         tinyint quantize model.onnx -o small.onnx --recipe weight_only
 
@@ -76,6 +80,7 @@ def quantize(
             calibration=calibration,
             samples=samples,
             preprocessing=preprocessing,
+            on_error=on_error,
             verify=not no_verify,
             threads=threads,
             progress=progress,
@@ -94,6 +99,7 @@ def calibrate(
     ],
     samples: Samples = None,
     preprocessing: PreprocessingFile = None,
+    on_error: OnError = "stop",
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -106,17 +112,21 @@ def calibrate(
         tinyint calibrate model.onnx --data images/ -o model.calibration.npz
     """
     require_writable(output, keep=(model, data))
-    screen = Screen(json)
+    screen, notices = Screen(json), list[str]()
     with screen.progress() as progress:
         record = api.calibrate(
             model,
             data,
             samples=samples or api.SAMPLES,
             preprocessing=preprocessing,
+            on_error=on_error,
+            notice=notices.append,
             threads=threads,
             progress=progress,
         )
         record.save(output)
+    for message in notices:
+        screen.tell(f"note: {message}")
     document = {
         "output": str(output),
         "samples": record.samples,

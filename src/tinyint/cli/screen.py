@@ -56,6 +56,11 @@ class Screen:
         """A line for the user that is not the result."""
         sys.stderr.write(message.rstrip("\n") + "\n")
 
+    def note(self, *messages: str) -> None:
+        """What was assumed or left out."""
+        for message in messages:
+            self.tell(f"note: {message}")
+
     def warn(self, message: str) -> None:
         self.tell(f"warning: {message}")
 

@@ -30,12 +30,12 @@ def list_networks(json: Json = False) -> None:
     from tinyint.zoo import MODELS  # needs torch, which no other command does
 
     table = Table()
-    for column in ("name", "parameters", "input", "paper"):
+    for column in ("name", "task", "parameters", "input", "paper"):
         table.add_column(column, justify="right" if column == "parameters" else "left")
     for entry in MODELS.values():
-        table.add_row(entry.name, f"{entry.parameters:,}", f"3 × {entry.size} × {entry.size}", entry.paper)
+        table.add_row(entry.name, entry.task, f"{entry.parameters:,}", entry.input, entry.paper)
     networks = [
-        {"name": e.name, "parameters": e.parameters, "size": e.size, "paper": e.paper}
+        {"name": e.name, "task": e.task, "parameters": e.parameters, "size": e.size, "paper": e.paper}
         for e in MODELS.values()
     ]
     Screen(json).show({"networks": networks}, table)
@@ -49,7 +49,7 @@ def export(
     ],
     seed: Annotated[int, typer.Option(min=0, help="Of the weights.")] = 0,
     size: Annotated[
-        int | None, typer.Option(min=1, help="Height and width; by default the network's own.")
+        int | None, typer.Option(min=1, help="Height and width, or tokens; by default the network's own.")
     ] = None,
     json: Json = False,
 ) -> None:

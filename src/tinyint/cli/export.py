@@ -1,0 +1,87 @@
+"""`tinyint export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinyint import api
+from tinyint.cli.options import IouThreshold, Json, MaxDetections, Model, ScoreThreshold, Task
+from tinyint.cli.screen import Screen
+from tinyint.errors import DataError
+from tinyint.postprocess import Suppression
+
+__all__ = ["export"]
+
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="OUT", help="Where to write the ONNX file.", show_default=False),
+]
+WithSoftmax = Annotated[
+    bool, typer.Option("--with-softmax", help="Classification: give probabilities, not logits.")
+]
+WithoutArgmax = Annotated[
+    bool, typer.Option("--without-argmax", help="Segmentation: give logits, not the class of each pixel.")
+]
+Nms = Annotated[
+    bool, typer.Option("--nms", help="Detection: suppress overlapping boxes, and give what is left.")
+]
+
+
+def export(
+    model: Model,
+    output: Output,
+    task: Task = None,
+    with_softmax: WithSoftmax = False,
+    without_argmax: WithoutArgmax = False,
+    nms: Nms = False,
+    score_threshold: ScoreThreshold = None,
+    iou_threshold: IouThreshold = None,
+    max_detections: MaxDetections = None,
+    json: Json = False,
+) -> None:
+    """Write a model, float or int8, with what its users need behind it: boxes, classes of pixels, or probabilities.
+
+    Detection gives boxes (N, M, 4) and scores (N, C, M), with --nms detections (K, 7): image, class, score, x1, y1, x2,
+    y2. Segmentation gives labels (N, H, W).
+
+    Examples:
+
+        tinyint export detector.int8.onnx -o deploy.onnx --nms --score-threshold 0.25
+
+        tinyint export classifier.int8.onnx -o deploy.onnx --with-softmax
+    """
+    given = {
+        "score_threshold": score_threshold,
+        "iou_threshold": iou_threshold,
+        "max_detections": max_detections,
+    }
+    changed = {name: value for name, value in given.items() if value is not None}
+    if changed and not nms:
+        raise DataError(f"--{next(iter(changed)).replace('_', '-')} is for --nms; give that as well")
+    done = api.export(
+        model,
+        output,
+        task=task,
+        with_softmax=with_softmax,
+        without_argmax=without_argmax,
+        nms=Suppression(**changed) if nms else None,  # type: ignore[arg-type]
+    )
+    behind = f"with {done.postprocessing}" if done.postprocessing else "as it was"
+    Screen(json).show(
+        {
+            "output": str(done.path),
+            "task": done.task,
+            "postprocessing": done.postprocessing,
+            "outputs": done.outputs,
+            "runtime": done.runtime,
+            "int8_nodes": done.int8_nodes,
+        },
+        f"{done.path}: {done.task}, {behind}; outputs {', '.join(done.outputs)}",
+        f"opened on {done.runtime}: {done.int8_nodes} nodes in int8"
+        if done.int8_nodes
+        else f"opened on {done.runtime}",
+        f"next: tinyint predict {done.path} --input DIR -o OUTDIR",
+    )
