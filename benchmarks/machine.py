@@ -13,7 +13,9 @@ from typing import Any
 from tinyint.runtimes.host import host
 
 PACKAGES = ("tinyint", "onnxruntime", "openvino", "nncf", "onnx", "numpy", "torch")
-RESULTS = Path(__file__).with_name("results")
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+SCRIPT = Path(sys.argv[0]).resolve()  # now, as a script may change the directory
 
 
 def circumstances() -> dict[str, Any]:
@@ -24,7 +26,7 @@ def circumstances() -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             continue
     return {
-        "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "command": shlex.join(["python", str(SCRIPT.relative_to(ROOT)), *sys.argv[1:]]),
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "machine": {"cpu": host().model, "cores": host().cores, "amx_int8": host().has_amx_int8},
         "versions": versions,

@@ -1,18 +1,23 @@
-"""The cost of a training step with fake quantization, beside the float step of the original module.
+"""The cost of a training step with fake quantization, beside the float step of the original module: time and memory.
 
     python benchmarks/qat.py [mobilenet_v2 resnet50] [--rounds 12]
 
 The float module trains with its batch norms in training mode. The steps take turns in one process: forward, cross
-entropy, backward, SGD, on a batch of 8 images of 224×224. Peers take part if they are installed and run.
+entropy, backward, SGD, on a batch of 8 images of 224×224. Memory is what a process of its own grows by, at the peak of
+three steps, over the module being there. Peers take part if they are installed and run.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import gc
+import multiprocessing
 import statistics
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -51,31 +56,55 @@ MAKERS: dict[str, Callable[[nn.Module, Tensor], nn.Module]] = {
 }
 
 
+def make_step(maker: str, name: str, images: Tensor) -> Callable[[], float]:
+    """A training step of the model as `maker` makes it; it returns its seconds."""
+    module = MAKERS[maker](zoo.build(name), images)
+    optimizer = torch.optim.SGD(module.parameters(), lr=1e-4, momentum=0.9)
+    labels = torch.arange(BATCH)
+
+    def step() -> float:
+        start = time.perf_counter()
+        loss = nn.functional.cross_entropy(module(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return time.perf_counter() - start
+
+    return step
+
+
 def steps(name: str, images: Tensor) -> dict[str, Callable[[], float]]:
     made = {}
-    labels = torch.arange(BATCH)
-    for maker, make in MAKERS.items():
+    for maker in MAKERS:
         try:
-            module = make(zoo.build(name), images)
-            optimizer = torch.optim.SGD(module.parameters(), lr=1e-4, momentum=0.9)
-
-            def step(module: nn.Module = module, optimizer: torch.optim.Optimizer = optimizer) -> float:
-                start = time.perf_counter()
-                loss = nn.functional.cross_entropy(module(images), labels)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                return time.perf_counter() - start
-
+            step = make_step(maker, name, images)
             step()
             made[maker] = step
         except Exception as error:  # a peer that does not run is left out, and said so
             if maker in ("float", "tinyint"):
                 raise
-            print(
-                f"{maker} does not run: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            )
+            print(f"{maker} does not run: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
     return made
+
+
+def _status(key: str) -> int:
+    """A line of /proc/self/status, in bytes."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
+
+
+def peak_memory(maker: str, name: str) -> int:
+    """Bytes by which three steps make this process grow at their peak; it should have done nothing else."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(THREADS)
+    step = make_step(maker, name, torch.from_numpy(zoo.natural_images(BATCH, size=SIZE)))
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)  # what making the module has left
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # starts the peak anew
+    before = _status("VmRSS")
+    for _ in range(3):
+        step()
+    return _status("VmHWM") - before
 
 
 def main() -> None:
@@ -96,6 +125,11 @@ def main() -> None:
                 taken = run[maker]()
                 if i >= WARMUP:
                     seconds[maker].append(taken)
+        spawned = multiprocessing.get_context("spawn")
+        memory = {}
+        for maker in run:
+            with spawned.Pool(1) as pool:
+                memory[maker] = pool.apply(peak_memory, (maker, name))
         rows = [
             {
                 "model": name,
@@ -106,6 +140,8 @@ def main() -> None:
                 "ratio_to_float": round(
                     statistics.median(a / b for a, b in zip(taken, seconds["float"], strict=True)), 3
                 ),
+                "peak_mib": round(memory[maker] / 2**20),
+                "memory_ratio_to_float": round(memory[maker] / memory["float"], 3),
             }
             for maker, taken in seconds.items()
         ]

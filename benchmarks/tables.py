@@ -100,12 +100,82 @@ def calibration(samples: int = 100) -> str:
 
 def training() -> str:
     rows = result("qat")["rows"]
-    lines = ["| | step, s | against float |", "|---|---|---|"]
-    lines += [
-        f"| {row['model']}, {row['made_by']} | {row['median_seconds']:.2f} | {row['ratio_to_float']:.2f}× |"
-        for row in rows
-    ]
+    lines = ["| | step, s | against float | memory | against float |", "|---|---|---|---|---|"]
+    for row in rows:
+        times = f"{row['median_seconds']:.2f} | {row['ratio_to_float']:.2f}×"
+        memory = f"{row['peak_mib']:,} MiB | {row['memory_ratio_to_float']:.2f}×"
+        lines.append(f"| {row['model']}, {row['made_by']} | {times} | {memory} |")
     return "\n".join(lines)
+
+
+def accuracy() -> str:
+    rows = result("accuracy")["rows"]
+    sets = list(dict.fromkeys(row["data"] for row in rows))
+    by = {(row["data"], row["model"]): row for row in rows}
+    sizes = {data: by[data, "float"]["test_samples"] for data in sets}
+    lines = [
+        "| | " + " | ".join(f"{data}, {sizes[data]:,} images | over control | p" for data in sets) + " |",
+        "|---|" + "---|---|---|" * len(sets),
+    ]
+    for model in dict.fromkeys(row["model"] for row in rows):
+        cells = []
+        for data in sets:
+            row = by.get((data, model))
+            cells += (
+                [f"{row['top1']:.1%}", f"{100 * row['over_control']:+.1f}", p_value(row["p"])]
+                if row
+                else [""] * 3
+            )
+        lines.append(f"| {model} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def references() -> str:
+    """The float value, and what each way changes, in points; in bold what is beyond chance."""
+    rows = result("references")["rows"]
+    best_of_ort = "best of three"
+    ways = {
+        "PTQ, ORT": ("tinyint", "PTQ mse", "onnxruntime"),
+        "ort.quantization": ("onnxruntime.quantization", best_of_ort, "onnxruntime"),
+        "PTQ, OpenVINO": ("tinyint", "PTQ mse", "openvino"),
+        "NNCF": ("nncf", "PTQ", "openvino"),
+        "QAT, ORT": ("tinyint", "QAT", "onnxruntime"),
+        "float control": ("float", "control", "onnxruntime"),
+    }
+    lines = [
+        "| | metric | samples | float | " + " | ".join(ways) + " |",
+        "|---|---|---|---|" + "---|" * len(ways),
+    ]
+    for name in dict.fromkeys(row["reference"] for row in rows):
+        own = [row for row in rows if row["reference"] == name]
+        by = {(row["made_by"], row["how"], row["runtime"]): row for row in own}
+        theirs = [row for row in own if row["made_by"] == "onnxruntime.quantization"]
+        by["onnxruntime.quantization", best_of_ort, "onnxruntime"] = max(theirs, key=lambda row: row["value"])
+        start = by["float", "as trained", "onnxruntime"]
+        cells = [name, start["metric"], f"{start['samples']:,}", f"{100 * start['value']:.2f}"]
+        lines.append("| " + " | ".join([*cells, *(_change(by[way]) for way in ways.values())]) + " |")
+    return "\n".join(lines)
+
+
+def algorithms() -> str:
+    """Post-training quantization of the references, by each way to find ranges, in points against float."""
+    rows = [row for row in result("references")["rows"] if row["how"].startswith("PTQ")]
+    names = list(dict.fromkeys(row["reference"] for row in rows))
+    by = {(row["reference"], row["made_by"], row["how"], row["runtime"]): row for row in rows}
+    lines = ["| | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+    for maker, how, runtime in dict.fromkeys((r["made_by"], r["how"], r["runtime"]) for r in rows):
+        cells = [_change(by[name, maker, how, runtime]) for name in names]
+        lines.append(f"| {maker} {how.removeprefix('PTQ ')}, {runtime} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _change(row: dict[str, Any]) -> str:
+    told = f"{100 * row['change']:+.2f}"
+    return f"**{told}**" if row["p"] < 0.05 else told
+
+
+def p_value(p: float) -> str:
+    return f"{p:.2g}" if p >= 0.001 else "<0.001"
 
 
 def fill(path: Path, name: str, table: str) -> None:
@@ -131,6 +201,10 @@ def main() -> None:
     fill(chapter, "calibration", calibration())
     fill(chapter, "memory", calibration(1000))
     fill(chapter, "training", training())
+    fill(chapter, "accuracy", accuracy())
+    fill(chapter, "references", references())
+    fill(chapter, "algorithms", algorithms())
+    fill(chapter, "machine of training and accuracy", circumstances(result("qat")))
     fill(chapter, "machine", circumstances(result("inference")))
 
 

@@ -18,7 +18,8 @@ _BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 _OUTPUT = {
     Output.REQUIRED: "before and behind it",
-    Output.OPTIONAL: "before it; behind it if an int8 operator reads the result",
+    Output.OPTIONAL: "before it; behind it if an int8 operator with weights reads the result",
+    Output.ON_DEMAND: "before it; behind it if an int8 operator reads the result",
     Output.FORBIDDEN: "before it, none behind it",
     Output.TRANSPARENT: "before it, for its readers as well; none behind it",
 }
@@ -42,6 +43,14 @@ def _notes(rule: OperatorRule) -> str:
     notes = [_WEIGHTLESS[rule.weightless]]
     if rule.inputs is Inputs.RESIDUAL:
         notes.append("only the input that comes the shorter way")
+    if rule.fused:
+        notes.append(
+            "no quantizer between it and the convolution or product before it, if it alone reads that"
+        )
+    if rule.operands is not None:
+        notes.append(f"the operands of those as {rule.operands}")
+    if not rule.padded:
+        notes.append("not with padding")
     if rule.tied:
         notes.append("all its tensors share one scale")
     if not rule.preset:

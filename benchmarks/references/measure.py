@@ -1,0 +1,137 @@
+"""The reference models in int8, by every way to get there, on a test set that no training has seen.
+
+    pip install -e ".[test]" nncf
+    python benchmarks/references/measure.py [NAME...] [--folder DIR]
+
+Float, post-training quantization with each algorithm and for each runtime, QAT and an equally long float training, and
+what onnxruntime.quantization and NNCF make of the same file from the same samples. All run over the same test set; each
+difference to float has its p: McNemar's for top-1, the paired bootstrap's for mIoU and AP.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from references import CALIBRATION, MODELS, REFERENCES, ROOT, Reference
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+from machine import store
+from peers import nncf_openvino, onnxruntime_static
+
+import tinyint
+from tinyint.data import input_specs, open_data, saved_preprocessing
+from tinyint.evaluate.evaluation import decided, score, scorer_for
+from tinyint.evaluate.paired import differences
+from tinyint.graph.io import load_model
+from tinyint.runtimes import get_runtime
+from tinyint.task import task_of
+from tinyint.train import load_config, qat, train
+
+ALGORITHMS = ("mse", "minmax", "moving_average", "average", "percentile", "kl", "emd", "absmax")
+PEER_METHODS = ("MinMax", "Entropy", "Percentile")
+Made = tuple[str, str, str, Path]  # maker, how, runtime, file
+
+
+def post_training(model: Path, reference: Reference, folder: Path) -> Iterator[Made]:
+    """By each algorithm, from one calibration record for both runtimes."""
+    record = None
+    for target, runtime in (("x86-vnni", "onnxruntime"), ("openvino", "openvino")):
+        for algorithm in ALGORITHMS:
+            path = folder / f"{target}.{algorithm}.onnx"
+            made = tinyint.quantize(
+                model,
+                None if record else reference.data.train_spec,
+                output=path,
+                settings=[f"calibration={algorithm}"],
+                target=target,
+                samples=CALIBRATION,
+                calibration=record,
+                verify=False,
+            )
+            record = made.record
+            yield "tinyint", f"PTQ {algorithm}", runtime, path
+
+
+def trained(model: Path, reference: Reference, folder: Path) -> Iterator[Made]:
+    """QAT, and the same training in float."""
+    config = ROOT / "configs" / "made" / f"{reference.data.family}.yaml"
+    common = [*reference.overrides(), *reference.tuning()]
+    target = ["quantization.target=x86-vnni", f"quantization.set=[samples={CALIBRATION}]"]
+    qat(load_config(config, [*common, *target, f"save_dir={folder / 'qat'}"]), model, resume=True)
+    yield "tinyint", "QAT", "onnxruntime", folder / "qat" / "best_model" / "model.onnx"
+    control = [f"model={{source: {model}}}", f"save_dir={folder / 'control'}"]
+    train(load_config(config, [*common, *control]), resume=True)
+    yield "float", "control", "onnxruntime", folder / "control" / "best_model" / "model.onnx"
+
+
+def peers(model: Path, reference: Reference, folder: Path) -> Iterator[Made]:
+    graph = load_model(model)
+    data = open_data(
+        reference.data.train_spec, input_specs(graph), saved_preprocessing(graph.metadata_props), CALIBRATION
+    )
+    samples = [dict(sample.inputs) for sample in data]
+    for method in PEER_METHODS:
+        path = folder / f"ort.{method}.onnx"
+        onnxruntime_static(model, path, samples, method)
+        yield "onnxruntime.quantization", f"PTQ {method}", "onnxruntime", path
+    path = folder / "nncf.xml"
+    nncf_openvino(model, path, samples, transformer=reference.data.family == "sentences")
+    yield "nncf", "PTQ", "openvino", path
+
+
+def measure(name: str, reference: Reference) -> None:
+    model, folder = MODELS / f"{name}.onnx", Path(f"{name}-int8")
+    folder.mkdir(exist_ok=True)
+    made: list[Made] = [("float", "as trained", "onnxruntime", model)]
+    for ways in (post_training, trained, peers):
+        made += ways(model, reference, folder)
+    graph = load_model(model)
+    info = task_of(graph.metadata_props)
+    assert info is not None
+    judged = [
+        (decided(get_runtime(runtime).open(path, threads=1), info), scorer_for(info))
+        for _, _, runtime, path in made
+    ]
+    specs, preprocessing = input_specs(graph), saved_preprocessing(graph.metadata_props)
+    count = score(judged, open_data(reference.data.test_spec, specs, preprocessing))
+    scorers = [scorer for _, scorer in judged]
+    rows = []
+    for (maker, how, runtime, _), scorer in zip(made, scorers, strict=True):
+        found = differences(scorer, scorers[0])[reference.metric]
+        row = {
+            "reference": name,
+            "made_by": maker,
+            "how": how,
+            "runtime": runtime,
+            "metric": reference.metric,
+            "value": scorer.metrics()[reference.metric],
+            "change": found.value,
+            "low": found.low,
+            "high": found.high,
+            "p": found.p,
+            "samples": count,
+        }
+        print(f"{name} {maker} {how} {runtime}: {row['value']:.4f} ({found.value:+.4f}, p = {found.p:.2f})")
+        rows.append(row)
+    store("references", rows, ("reference", "made_by", "how", "runtime"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--folder", type=Path, default=Path("references"))
+    arguments = parser.parse_args()
+    os.chdir(arguments.folder)
+    for name in arguments.names or REFERENCES:
+        REFERENCES[name].data.make(Path())
+        measure(name, REFERENCES[name])
+
+
+if __name__ == "__main__":
+    main()
