@@ -132,7 +132,7 @@ def accuracy() -> str:
 
 def references() -> str:
     """The float value, and what each way changes, in points; in bold what is beyond chance."""
-    rows = result("references")["rows"]
+    rows = reference_rows("float as trained")
     best_of_ort = "best of three"
     ways = {
         "PTQ, ORT": ("tinyint", "PTQ mse", "onnxruntime"),
@@ -159,7 +159,7 @@ def references() -> str:
 
 def algorithms() -> str:
     """Post-training quantization of the references, by each way to find ranges, in points against float."""
-    rows = [row for row in result("references")["rows"] if row["how"].startswith("PTQ")]
+    rows = [row for row in reference_rows("float as trained") if row["how"].startswith("PTQ")]
     names = list(dict.fromkeys(row["reference"] for row in rows))
     by = {(row["reference"], row["made_by"], row["how"], row["runtime"]): row for row in rows}
     lines = ["| | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
@@ -167,6 +167,27 @@ def algorithms() -> str:
         cells = [_change(by[name, maker, how, runtime]) for name in names]
         lines.append(f"| {maker} {how.removeprefix('PTQ ')}, {runtime} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def rivals() -> str:
+    """Side by side on the same samples: PTQ as it is by default less each peer, and QAT less its float control."""
+    columns = {
+        "PTQ - ort MinMax": ("PTQ mse", "onnxruntime.quantization PTQ MinMax"),
+        "PTQ - ort Entropy": ("PTQ mse", "onnxruntime.quantization PTQ Entropy"),
+        "PTQ - ort Percentile": ("PTQ mse", "onnxruntime.quantization PTQ Percentile"),
+        "PTQ - NNCF": ("PTQ mse", "nncf PTQ"),
+        "QAT - control": ("QAT", "float control"),
+    }
+    by = {(row["reference"], row["how"], row["against"]): row for row in reference_rows()}
+    lines = ["| | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
+    for name in dict.fromkeys(row["reference"] for row in reference_rows()):
+        cells = [_change(by[name, *pair]) for pair in columns.values()]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def reference_rows(against: str | None = None) -> Rows:
+    return [row for row in result("references")["rows"] if against in (None, row["against"])]
 
 
 def _change(row: dict[str, Any]) -> str:
@@ -203,6 +224,7 @@ def main() -> None:
     fill(chapter, "training", training())
     fill(chapter, "accuracy", accuracy())
     fill(chapter, "references", references())
+    fill(chapter, "rivals", rivals())
     fill(chapter, "algorithms", algorithms())
     fill(chapter, "machine of training and accuracy", circumstances(result("qat")))
     fill(chapter, "machine", circumstances(result("inference")))

@@ -5,7 +5,8 @@
 
 Float, post-training quantization with each algorithm and for each runtime, QAT and an equally long float training, and
 what onnxruntime.quantization and NNCF make of the same file from the same samples. All run over the same test set; each
-difference to float has its p: McNemar's for top-1, the paired bootstrap's for mIoU and AP.
+difference has its p: McNemar's for top-1, the paired bootstrap's for mIoU and AP. Besides those to float, those that
+must not be below: of QAT to its control, and of post-training quantization with the default algorithm to each peer's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from references import CALIBRATION, MODELS, REFERENCES, ROOT, Reference
@@ -26,6 +27,7 @@ import tinyint
 from tinyint.data import input_specs, open_data, saved_preprocessing
 from tinyint.evaluate.evaluation import decided, score, scorer_for
 from tinyint.evaluate.paired import differences
+from tinyint.evaluate.scorer import Scorer
 from tinyint.graph.io import load_model
 from tinyint.runtimes import get_runtime
 from tinyint.task import task_of
@@ -33,7 +35,11 @@ from tinyint.train import load_config, qat, train
 
 ALGORITHMS = ("mse", "minmax", "moving_average", "average", "percentile", "kl", "emd", "absmax")
 PEER_METHODS = ("MinMax", "Entropy", "Percentile")
-Made = tuple[str, str, str, Path]  # maker, how, runtime, file
+Way = tuple[str, str, str]  # maker, how, runtime
+Made = tuple[str, str, str, Path]  # the same, and the file
+
+FLOAT: Way = ("float", "as trained", "onnxruntime")
+CONTROL: Way = ("float", "control", "onnxruntime")
 
 
 def post_training(model: Path, reference: Reference, folder: Path) -> Iterator[Made]:
@@ -65,7 +71,7 @@ def trained(model: Path, reference: Reference, folder: Path) -> Iterator[Made]:
     yield "tinyint", "QAT", "onnxruntime", folder / "qat" / "best_model" / "model.onnx"
     control = [f"model={{source: {model}}}", f"save_dir={folder / 'control'}"]
     train(load_config(config, [*common, *control]), resume=True)
-    yield "float", "control", "onnxruntime", folder / "control" / "best_model" / "model.onnx"
+    yield *CONTROL, folder / "control" / "best_model" / "model.onnx"
 
 
 def peers(model: Path, reference: Reference, folder: Path) -> Iterator[Made]:
@@ -86,7 +92,7 @@ def peers(model: Path, reference: Reference, folder: Path) -> Iterator[Made]:
 def measure(name: str, reference: Reference) -> None:
     model, folder = MODELS / f"{name}.onnx", Path(f"{name}-int8")
     folder.mkdir(exist_ok=True)
-    made: list[Made] = [("float", "as trained", "onnxruntime", model)]
+    made: list[Made] = [(*FLOAT, model)]
     for ways in (post_training, trained, peers):
         made += ways(model, reference, folder)
     graph = load_model(model)
@@ -98,26 +104,47 @@ def measure(name: str, reference: Reference) -> None:
     ]
     specs, preprocessing = input_specs(graph), saved_preprocessing(graph.metadata_props)
     count = score(judged, open_data(reference.data.test_spec, specs, preprocessing))
-    scorers = [scorer for _, scorer in judged]
-    rows = []
-    for (maker, how, runtime, _), scorer in zip(made, scorers, strict=True):
-        found = differences(scorer, scorers[0])[reference.metric]
-        row = {
-            "reference": name,
-            "made_by": maker,
-            "how": how,
-            "runtime": runtime,
-            "metric": reference.metric,
-            "value": scorer.metrics()[reference.metric],
-            "change": found.value,
-            "low": found.low,
-            "high": found.high,
-            "p": found.p,
-            "samples": count,
-        }
-        print(f"{name} {maker} {how} {runtime}: {row['value']:.4f} ({found.value:+.4f}, p = {found.p:.2f})")
-        rows.append(row)
-    store("references", rows, ("reference", "made_by", "how", "runtime"))
+    scorers = {way[:3]: scorer for way, (_, scorer) in zip(made, judged, strict=True)}
+    rows = [
+        _row(name, reference.metric, way, against, scorers, count)
+        for way in scorers
+        for against in (FLOAT, *_rivals(way, scorers))
+    ]
+    store("references", rows, ("reference", "made_by", "how", "runtime", "against"))
+
+
+def _rivals(way: Way, ways: Iterable[Way]) -> list[Way]:
+    """What the way must not be below: for QAT the float control, for PTQ by default each peer on its runtime."""
+    if way[:2] == ("tinyint", "QAT"):
+        return [CONTROL]
+    if way[:2] == ("tinyint", "PTQ mse"):
+        return [other for other in ways if other[0] not in ("tinyint", "float") and other[2] == way[2]]
+    return []
+
+
+def _row(
+    name: str, metric: str, way: Way, against: Way, scorers: Mapping[Way, Scorer], samples: int
+) -> dict[str, str | float]:
+    found = differences(scorers[way], scorers[against])[metric]
+    made_by, how, runtime = way
+    value = scorers[way].metrics()[metric]
+    print(
+        f"{name} {' '.join(way)}: {value:.4f} ({found.value:+.4f} against {against[0]} {against[1]}, p = {found.p:.2f})"
+    )
+    return {
+        "reference": name,
+        "made_by": made_by,
+        "how": how,
+        "runtime": runtime,
+        "against": f"{against[0]} {against[1]}",
+        "metric": metric,
+        "value": value,
+        "change": found.value,
+        "low": found.low,
+        "high": found.high,
+        "p": found.p,
+        "samples": samples,
+    }
 
 
 def main() -> None:

@@ -110,6 +110,14 @@ def test_anchors_of_ones_own_reach_the_heads_and_the_file(tmp_path: Path) -> Non
     assert task_of(metadata) == Detection(anchors=anchors, strides=STRIDES)
 
 
+def test_a_fresh_network_expects_an_object_at_one_place_in_a_hundred() -> None:
+    torch.manual_seed(0)
+    model = yolov3_mobilenet_v1(num_classes=CLASSES, width=0.125)
+    for head in model(torch.randn(4, 3, SIZE, SIZE)):
+        objectness = head.detach().unflatten(1, (3, -1))[:, :, 4].sigmoid()
+        assert 0.005 < float(objectness.min()) <= float(objectness.max()) < 0.02
+
+
 class Case:
     """A small network, its file, and its calibration, made once."""
 

@@ -7,6 +7,7 @@ with deformable convolutions in its last stage.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -40,6 +41,12 @@ COCO_ANCHORS = (  # width and height in pixels of the input, for each stride: §
 Anchors = Sequence[Sequence[tuple[float, float]]]
 """For each stride of `STRIDES`, the (width, height) of its anchors in pixels of the input."""
 
+PRIOR = 0.01
+"""The probability of an object that a fresh network gives everywhere (Lin et al. 2017, arXiv:1708.02002, §4.1).
+
+With one half, the thousands of places without an object are all that the first thousands of iterations learn from.
+"""
+
 _LeakyConv = partial(ConvNorm, activation=partial(nn.LeakyReLU, 0.1))
 
 
@@ -62,7 +69,7 @@ class Backbone(nn.Module):
 class Level(nn.Module):
     """What YOLOv3 does at one stride: five convolutions, 1×1 and 3×3 by turns, then a 3×3 and the head."""
 
-    def __init__(self, inputs: int, channels: int, outputs: int) -> None:
+    def __init__(self, inputs: int, channels: int, anchors: int, num_classes: int) -> None:
         super().__init__()
         self.route = nn.Sequential(
             _LeakyConv(inputs, channels, 1),
@@ -72,7 +79,11 @@ class Level(nn.Module):
             _LeakyConv(2 * channels, channels, 1),
         )
         self.tip = _LeakyConv(channels, 2 * channels, 3)
-        self.head = nn.Conv2d(2 * channels, outputs, 1)
+        self.head = nn.Conv2d(2 * channels, anchors * (5 + num_classes), 1)
+        assert self.head.bias is not None
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+        self.head.bias.data.view(anchors, -1)[:, 4] = math.log(PRIOR / (1 - PRIOR))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         route = self.route(x)
@@ -99,7 +110,7 @@ class YOLOv3(nn.Module):
         joined = 0  # channels that come from the level before
         for level, (features, pairs) in enumerate(zip(reversed(backbone.channels), anchors, strict=True)):
             channels = divisible((512 >> level) * width)
-            self.levels.append(Level(joined + features, channels, len(pairs) * (5 + num_classes)))
+            self.levels.append(Level(joined + features, channels, len(pairs), num_classes))
             if level < len(anchors) - 1:
                 joined = divisible((256 >> level) * width)
                 self.transitions.append(_LeakyConv(channels, joined, 1))
