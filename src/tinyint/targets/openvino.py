@@ -9,7 +9,7 @@ from tinyint.scheme import Scheme
 from tinyint.targets.target import Kernel, OperatorRule, Output, Weightless
 from tinyint.targets.x86 import COMPARISONS, X86_VNNI
 
-_MEASURED = "measured with OpenVINO 2026.4.1: tests/runtimes/test_backend_facts.py"
+_MEASURED = "measured with OpenVINO 2026.4.1: tests/runtimes/facts"
 
 # A quantizer behind an operator that only moves values becomes a requantizing kernel, even between equal scales.
 _moved = OperatorRule(output=Output.TRANSPARENT, tied=True, source=f"{_MEASURED}: 0.86 against 0.91 ms")

@@ -9,7 +9,7 @@ from tinyint.scheme import Scheme
 from tinyint.targets.target import Kernel, OperatorRule, Output, Target, Weightless
 
 _SELECTORS = "onnxruntime, optimizer/qdq_transformer/selectors_actions"
-_MEASURED = "measured with onnxruntime 1.31.1: tests/runtimes/test_backend_facts.py"
+_MEASURED = "measured with onnxruntime 1.31.1: tests/runtimes/facts"
 
 # Operators that only move values; Resize in its nearest mode.
 MOVERS = (

@@ -1,0 +1,71 @@
+"""What Conv and ConvTranspose need to run in int8."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.runtimes.facts.probes import BOTH, OPENVINO, ORT, VNNI, error_in_lsb, in_int8
+from tests.runtimes.graphs import Graph
+from tinyint.runtimes.base import Runtime
+
+pytestmark = VNNI
+
+
+class TestConvolution:
+    def test_onnxruntime_needs_a_quantized_output(self) -> None:
+        g = Graph(1, 16, 8, 8)
+        model = g.model(g.conv(g.quantized("x"), "a", 16, 16))
+        assert in_int8(ORT, model, ["a"]) == []
+        assert in_int8(OPENVINO, model, ["a"]) == ["a"]
+
+    @pytest.mark.parametrize("runtime", BOTH)
+    def test_depthwise_per_channel_runs_in_int8(self, runtime: Runtime) -> None:
+        g = Graph(1, 16, 8, 8)
+        model = g.model(g.quantized(g.conv(g.quantized("x"), "a", 16, 16, 3, group=16)))
+        assert in_int8(runtime, model, ["a"]) == ["a"]
+        assert error_in_lsb(runtime, model) <= 1.01
+
+    def test_a_bias_of_another_scale_costs_onnxruntime_the_fusion(self) -> None:
+        g = Graph(1, 16, 8, 8)
+        inputs = [g.quantized("x"), g.weight("w", (16, 16, 1, 1)), g.bias("b", 16, scale=1.3e-4)]
+        model = g.model(g.quantized(g.add("Conv", inputs, "a")))
+        assert in_int8(ORT, model, ["a"]) == []
+        assert in_int8(OPENVINO, model, ["a"]) == ["a"]
+
+    @pytest.mark.parametrize("runtime", BOTH)
+    def test_a_float_bias_is_as_good(self, runtime: Runtime) -> None:
+        g = Graph(1, 16, 8, 8)
+        bias = g.constant("b", np.linspace(-1, 1, 16, dtype=np.float32))
+        model = g.model(
+            g.quantized(g.add("Conv", [g.quantized("x"), g.weight("w", (16, 16, 1, 1)), bias], "a"))
+        )
+        assert in_int8(runtime, model, ["a"]) == ["a"]
+        assert error_in_lsb(runtime, model) <= 1.01
+
+    @pytest.mark.parametrize(("dtype", "zero_point"), [("int8", 10), ("uint8", 138)])
+    def test_openvino_wants_symmetric_signed_weights(self, dtype: str, zero_point: int) -> None:
+        g = Graph(1, 16, 8, 8)
+        weight = g.weight("w", (16, 16, 1, 1), zero_point=zero_point, dtype=dtype)
+        model = g.model(g.quantized(g.add("Conv", [g.quantized("x"), weight], "a")))
+        assert in_int8(ORT, model, ["a"]) == ["a"]
+        assert in_int8(OPENVINO, model, ["a"]) == []
+
+    @pytest.mark.parametrize("axis", [0, 1])
+    def test_onnxruntime_has_no_transposed_convolution(self, axis: int) -> None:
+        g = Graph(1, 16, 8, 8)
+        model = g.model(
+            g.quantized(g.add("ConvTranspose", [g.quantized("x"), g.weight("w", (16, 16, 3, 3), axis)], "a"))
+        )
+        assert in_int8(ORT, model, ["a"]) == []
+
+    @pytest.mark.parametrize(
+        ("axis", "zero_point", "expected"), [(1, 0, ["a"]), (0, 0, []), (1, 128, []), (0, 128, [])]
+    )
+    def test_openvino_transposes_along_axis_1_from_a_zero_point_of_0(
+        self, axis: int, zero_point: int, expected: list[str]
+    ) -> None:
+        g = Graph(1, 16, 8, 8)
+        inputs = [g.quantized("x", zero_point=zero_point), g.weight("w", (16, 16, 4, 4), axis)]
+        model = g.model(g.quantized(g.add("ConvTranspose", inputs, "a", strides=[2, 2])))
+        assert in_int8(OPENVINO, model, ["a"]) == expected

@@ -1,0 +1,59 @@
+"""What Gemm, MatMul and their biases need to run in int8."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.runtimes.facts.probes import OPENVINO, ORT, VNNI, error_in_lsb, in_int8, nodes
+from tests.runtimes.graphs import Graph
+
+pytestmark = VNNI
+
+
+def dense(op: str, shape: tuple[int, ...], *, bias: str = "", output: bool = False) -> bytes:
+    """A Gemm, or a MatMul and perhaps an Add, with a "float" or an "int32" bias and perhaps Q/DQ behind."""
+    g = Graph(*shape)
+    inputs = [g.quantized("x"), g.weight("w", (32, 64), axis=1)]
+    values = {"": "", "float": "b", "int32": "b_dq"}[bias]
+    if bias == "float":
+        g.constant("b", np.linspace(-1, 1, 64, dtype=np.float32))
+    elif bias == "int32":
+        g.bias("b", 64)
+    if op == "Gemm":
+        y = g.add("Gemm", [*inputs, values] if bias else inputs, "dense")
+    else:
+        y = g.add("MatMul", inputs, "dense")
+        y = g.add("Add", [y, values], "bias") if bias else y
+    return g.model(g.quantized(y) if output else y)
+
+
+class TestDense:
+    @pytest.mark.parametrize(
+        ("op", "shape", "bias", "output", "kernel"),
+        [
+            ("Gemm", (4, 32), "int32", False, "QGemm"),
+            ("Gemm", (4, 32), "int32", True, "QGemm"),
+            ("Gemm", (4, 32), "float", True, "QGemm"),
+            ("MatMul", (1, 7, 32), "", False, "MatMulIntegerToFloat"),
+            ("MatMul", (1, 7, 32), "", True, "QLinearMatMul"),
+            ("MatMul", (1, 7, 32), "float", True, "QGemm"),
+            ("MatMul", (1, 7, 32), "int32", False, "QGemm"),
+            ("MatMul", (4, 32), "float", True, "QGemm"),
+            ("MatMul", (4, 32), "int32", False, "QGemm"),
+        ],
+    )
+    def test_onnxruntime_runs_it_in_int8(
+        self, op: str, shape: tuple[int, ...], bias: str, output: bool, kernel: str
+    ) -> None:
+        model = dense(op, shape, bias=bias, output=output)
+        assert nodes(ORT, model)["dense"].op == kernel
+        assert error_in_lsb(ORT, model) <= 1.01
+
+    @pytest.mark.parametrize(
+        ("op", "shape"), [("Gemm", (4, 32)), ("MatMul", (4, 32)), ("MatMul", (1, 7, 32))]
+    )
+    def test_a_float_bias_and_a_float_output_make_it_float(self, op: str, shape: tuple[int, ...]) -> None:
+        model = dense(op, shape, bias="float")
+        assert nodes(ORT, model)["dense"].op == "Gemm"
+        assert in_int8(OPENVINO, model, ["dense"]) == ["dense"]

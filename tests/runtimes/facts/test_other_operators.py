@@ -1,0 +1,74 @@
+"""Operators without weights behind a convolution."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.runtimes.facts.probes import OPENVINO, ORT, VNNI, behind_conv, error_in_lsb, in_int8, nodes
+from tests.runtimes.graphs import SCALE, Graph
+
+pytestmark = VNNI
+
+
+def after_quantized_conv(op: str, scale: float = SCALE, **attributes: object) -> bytes:
+    """conv, Q/DQ, `op`, Q/DQ with `scale`."""
+    g = Graph(1, 16, 8, 8)
+    y = g.add(op, [g.quantized(g.conv(g.quantized("x"), "a", 16, 16))], "op", **attributes)
+    return g.model(g.quantized(y, scale))
+
+
+class TestOtherOperators:
+    @pytest.mark.parametrize(
+        ("op", "attributes"),
+        [("MaxPool", {"kernel_shape": [2, 2], "strides": [2, 2]}), ("Transpose", {"perm": [0, 1, 3, 2]})],
+    )
+    def test_values_pass_in_int8_if_the_scale_stays(self, op: str, attributes: dict[str, object]) -> None:
+        assert in_int8(ORT, after_quantized_conv(op, **attributes), ["a", "op"]) == ["a", "op"]
+
+    def test_max_pool_is_fast_only_behind_an_int8_convolution(self) -> None:
+        """Without one, it keeps the layout NCHW, whose kernel for bytes took 78 times as long (192×28×28, 3×3)."""
+        assert nodes(ORT, after_quantized_conv("MaxPool", kernel_shape=[2, 2]))["op"].op == "NhwcMaxPool"
+        g = Graph(1, 16, 8, 8)
+        pool = g.quantized(g.add("MaxPool", [g.quantized("x")], "op", kernel_shape=[2, 2]))
+        assert nodes(ORT, g.model(g.quantized(g.conv(pool, "a", 16, 16))))["op"].op == "MaxPool"
+
+    def test_max_pool_to_another_scale_runs_in_float(self) -> None:
+        model = after_quantized_conv("MaxPool", 0.03, kernel_shape=[2, 2], strides=[2, 2])
+        assert in_int8(ORT, model, ["a", "op"]) == ["a"]
+
+    @pytest.mark.parametrize("scale", [SCALE, 0.03])
+    @pytest.mark.parametrize(
+        ("op", "attributes"),
+        [
+            ("AveragePool", {"kernel_shape": [2, 2]}),
+            ("GlobalAveragePool", {}),
+            ("LeakyRelu", {"alpha": 0.1}),
+            ("Sigmoid", {}),
+            ("Softmax", {"axis": 1}),
+        ],
+    )
+    def test_onnxruntime_has_a_kernel(self, op: str, attributes: dict[str, object], scale: float) -> None:
+        assert in_int8(ORT, after_quantized_conv(op, scale, **attributes), ["op"]) == ["op"]
+
+    @pytest.mark.parametrize("include", [0, 1])
+    def test_openvino_takes_the_padding_of_an_average_for_bytes(self, include: int) -> None:
+        """Bytes of 0, not of the zero-point: wrong values, unless the zero-point is 0 (2026.4.1)."""
+        pool = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": include}
+        model = after_quantized_conv("AveragePool", **pool)
+        assert in_int8(OPENVINO, model, ["op"]) == ["op"]
+        assert (error_in_lsb(OPENVINO, model) > 10) == bool(include)
+        assert error_in_lsb(ORT, model) <= 1.01
+
+    @pytest.mark.parametrize(("op", "attributes"), [("LeakyRelu", {"alpha": 0.1}), ("Sigmoid", {})])
+    def test_openvino_computes_it_in_the_convolution_before_it(
+        self, op: str, attributes: dict[str, object]
+    ) -> None:
+        for scale in (SCALE, 0.03):
+            model = behind_conv(op, scale, **attributes)
+            assert in_int8(OPENVINO, model, ["a", "op"]) == ["a", "op"]
+            assert nodes(OPENVINO, model)["a"] == nodes(OPENVINO, model)["op"]
+            assert in_int8(ORT, model, ["a", "op"]) == []
+
+    @pytest.mark.parametrize(("op", "attributes"), [("Tanh", {}), ("HardSwish", {}), ("Erf", {})])
+    def test_onnxruntime_has_none(self, op: str, attributes: dict[str, object]) -> None:
+        assert in_int8(ORT, after_quantized_conv(op, **attributes), ["op"]) == []
