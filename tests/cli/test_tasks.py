@@ -140,6 +140,24 @@ def test_pictures_of_boxes(runtime: str, tmp_path: Path, document: Document) -> 
     assert none["pictures"] == 6
 
 
+def test_one_option_of_suppression_leaves_the_others(tmp_path: Path, document: Document) -> None:
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[:32, :32, 0], pixels[32:, 32:, 0] = (
+        255,
+        128,
+    )  # a half red cell has logits near 0: its score is near 1/4
+    Image.fromarray(pixels).save(tmp_path / "dim.png")
+
+    def scores(*options: str) -> list[float]:
+        place = tmp_path / "seen"
+        document("predict", "detection.onnx", "--input", tmp_path / "dim.png", "-o", place, *options)
+        return [row["score"] for row in json.loads((place / "predictions.json").read_text())]
+
+    assert scores("--score-threshold", "0.01") == pytest.approx([1.0, 0.25], abs=0.02)
+    for options in ((), ("--max-detections", "50"), ("--iou-threshold", "0.5")):
+        assert scores(*options) == pytest.approx([1.0], abs=0.02)
+
+
 def test_pictures_of_masks(tmp_path: Path, document: Document) -> None:
     document("predict", "segmentation.onnx", "--input", "pixels/1.png", "-o", tmp_path / "seen")
     (entry,) = json.loads((tmp_path / "seen/predictions.json").read_text())

@@ -25,12 +25,13 @@ from tinyint.task import TaskName
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["PREDICTIONS", "Predicted", "predict"]
+__all__ = ["PREDICTIONS", "SURE", "Predicted", "predict"]
 
 PREDICTIONS = "predictions.json"
 """Beside the pictures."""
 
-_SURE = 0.3  # the score from which a box is shown
+SURE = 0.3
+"""The score from which a box is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ def predict(
     dataset = open_data(data, subject.session.inputs, declared, limit=samples, on_error=on_error)
     info, notice = task_for(task, subject.facts, subject.session, dataset, labelled=False)
     present = postprocessing_of(subject.facts)
-    settings = nms or Suppression(score_threshold=_SURE)
+    settings = nms or Suppression(score_threshold=SURE)
     if nms is not None:
         _check_suppression(settings, info.task, present)
     session = decided(subject.session, info, present, suppression=settings, threads=threads)

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from tinyint import api
-from tinyint.cli.options import IouThreshold, Json, MaxDetections, Model, ScoreThreshold, Task
+from tinyint.cli.options import Json, Model, Task
 from tinyint.cli.screen import Screen
+from tinyint.cli.spread import spread
+from tinyint.cli.suppression_options import SuppressionOptions
 from tinyint.errors import DataError
 from tinyint.postprocess import Suppression
 
@@ -30,6 +32,7 @@ Nms = Annotated[
 ]
 
 
+@spread
 def export(
     model: Model,
     output: Output,
@@ -37,9 +40,8 @@ def export(
     with_softmax: WithSoftmax = False,
     without_argmax: WithoutArgmax = False,
     nms: Nms = False,
-    score_threshold: ScoreThreshold = None,
-    iou_threshold: IouThreshold = None,
-    max_detections: MaxDetections = None,
+    *,
+    suppression: SuppressionOptions,
     json: Json = False,
 ) -> None:
     """Write a model, float or int8, with what its users need behind it: boxes, classes of pixels, or probabilities.
@@ -53,21 +55,17 @@ def export(
 
         tinyint export classifier.int8.onnx -o deploy.onnx --with-softmax
     """
-    given = {
-        "score_threshold": score_threshold,
-        "iou_threshold": iou_threshold,
-        "max_detections": max_detections,
-    }
-    changed = {name: value for name, value in given.items() if value is not None}
-    if changed and not nms:
-        raise DataError(f"--{next(iter(changed)).replace('_', '-')} is for --nms; give that as well")
+    if suppression.given and not nms:
+        raise DataError(
+            f"--{next(iter(suppression.given)).replace('_', '-')} is for --nms; give that as well"
+        )
     done = api.export(
         model,
         output,
         task=task,
         with_softmax=with_softmax,
         without_argmax=without_argmax,
-        nms=Suppression(**changed) if nms else None,  # type: ignore[arg-type]
+        nms=suppression.over(Suppression()) if nms else None,
     )
     behind = f"with {done.postprocessing}" if done.postprocessing else "as it was"
     Screen(json).show(

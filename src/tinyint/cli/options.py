@@ -10,9 +10,7 @@ import typer
 __all__ = [
     "BatchSize",
     "Data",
-    "IouThreshold",
     "Json",
-    "MaxDetections",
     "Model",
     "NeededData",
     "OnError",
@@ -20,7 +18,6 @@ __all__ = [
     "RecipeName",
     "Runtime",
     "Samples",
-    "ScoreThreshold",
     "Settings",
     "Target",
     "Task",
@@ -108,18 +105,4 @@ PreprocessingFile = Annotated[
         help="A YAML file that says how images become inputs (resize, crop, scale, mean, std, layout, color), or texts "
         "(tokenizer, max_length). By default, what the model's metadata say.",
     ),
-]
-ScoreThreshold = Annotated[
-    float | None,
-    typer.Option("--score-threshold", min=0, max=1, help="Detection: leave out boxes of lower scores."),
-]
-IouThreshold = Annotated[
-    float | None,
-    typer.Option(
-        "--iou-threshold", min=0, max=1, help="Detection: how much two boxes of a class may overlap (0.45)."
-    ),
-]
-MaxDetections = Annotated[
-    int | None,
-    typer.Option("--max-detections", min=1, metavar="N", help="Detection: of each class and image (100)."),
 ]

@@ -8,20 +8,20 @@ from typing import Annotated
 import typer
 
 from tinyint import api
+from tinyint.api.predict import SURE
 from tinyint.cli.options import (
-    IouThreshold,
     Json,
-    MaxDetections,
     Model,
     OnError,
     PreprocessingFile,
     Runtime,
     Samples,
-    ScoreThreshold,
     Task,
     Threads,
 )
 from tinyint.cli.screen import Screen
+from tinyint.cli.spread import spread
+from tinyint.cli.suppression_options import SuppressionOptions
 from tinyint.postprocess import Suppression
 from tinyint.report.words import counted
 
@@ -40,9 +40,9 @@ Output = Annotated[
     Path,
     typer.Option("--output", "-o", metavar="OUTDIR", help="A directory for the results.", show_default=False),
 ]
-_SURE = 0.3  # the score from which a box is shown
 
 
+@spread
 def predict(
     model: Model,
     data: Input,
@@ -52,9 +52,8 @@ def predict(
     threads: Threads = None,
     samples: Samples = None,
     preprocessing: PreprocessingFile = None,
-    score_threshold: ScoreThreshold = None,
-    iou_threshold: IouThreshold = None,
-    max_detections: MaxDetections = None,
+    *,
+    suppression: SuppressionOptions,
     on_error: OnError = "stop",
     json: Json = False,
 ) -> None:
@@ -79,7 +78,7 @@ def predict(
             threads=threads,
             samples=samples,
             preprocessing=preprocessing,
-            nms=_suppression(score_threshold, iou_threshold, max_detections),
+            nms=suppression.over(Suppression(score_threshold=SURE)) if suppression.given else None,
             on_error=on_error,
             progress=progress,
         )
@@ -96,16 +95,4 @@ def predict(
     pictures = f", {counted(found.pictures, 'picture')}" if found.pictures else ""
     screen.show(
         document, f"{found.predictions}: {found.task} of {counted(found.samples, 'sample')}{pictures}"
-    )
-
-
-def _suppression(score: float | None, iou: float | None, most: int | None) -> Suppression | None:
-    """None where nothing was asked for, which tasks without boxes refuse."""
-    if score is None and iou is None and most is None:
-        return None
-    plain = Suppression()
-    return Suppression(
-        score_threshold=_SURE if score is None else score,
-        iou_threshold=plain.iou_threshold if iou is None else iou,
-        max_detections=plain.max_detections if most is None else most,
     )

@@ -8,15 +8,16 @@ from typing import Annotated
 import typer
 
 from tinyint.cli.options import Json
-from tinyint.cli.run_options import Config, HelpConfig, RunOptions, with_run_options
+from tinyint.cli.run_options import Config, HelpConfig, RunOptions
 from tinyint.cli.run_progress import RunProgress
 from tinyint.cli.screen import Screen
+from tinyint.cli.spread import spread
 from tinyint.cli.train import show_keys, show_outcome
 
 __all__ = ["qat"]
 
 
-@with_run_options
+@spread
 def qat(
     config: Config = None,
     model_path: Annotated[

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +14,7 @@ from tinyint.errors import RecipeError
 if TYPE_CHECKING:
     from tinyint.train import TrainingConfig
 
-__all__ = ["Config", "HelpConfig", "RunOptions", "with_run_options"]
+__all__ = ["Config", "HelpConfig", "RunOptions"]
 
 Config = Annotated[
     Path | None,
@@ -99,31 +96,3 @@ class RunOptions:
             for name, value in given.items()
             if value is not None and value is not False
         ]
-
-
-def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with one parameter for each field of RunOptions in place of its parameter `run`."""
-    types = get_type_hints(RunOptions, include_extras=True)
-    spread = [
-        inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=types[field.name]
-        )
-        for field in fields(RunOptions)
-    ]
-    own = inspect.signature(command, eval_str=True).parameters.values()
-    parameters = [
-        part
-        for parameter in own
-        for part in (
-            spread if parameter.name == "run" else [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
-        )
-    ]
-
-    @functools.wraps(command)
-    def spread_command(**given: Any) -> None:
-        options = {parameter.name: given.pop(parameter.name) for parameter in spread}
-        command(run=RunOptions(**options), **given)
-
-    spread_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    spread_command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return spread_command

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from tinyint.cli.options import Json
-from tinyint.cli.run_options import Config, HelpConfig, RunOptions, with_run_options
+from tinyint.cli.run_options import Config, HelpConfig, RunOptions
 from tinyint.cli.run_progress import RunProgress, metric_text
 from tinyint.cli.screen import Screen
+from tinyint.cli.spread import spread
 from tinyint.report.words import counted, percent
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["show_keys", "show_outcome", "train"]
 
 
-@with_run_options
+@spread
 def train(
     config: Config = None, *, run: RunOptions, help_config: HelpConfig = False, json: Json = False
 ) -> None:
