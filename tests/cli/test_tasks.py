@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -238,6 +239,25 @@ def test_what_does_not_go_together(command: str, message: str, document: Documen
     before = sorted(place.rglob("*"))
     assert message in document(*command.split(), code=2)["error"]
     assert sorted(place.rglob("*")) == before
+
+
+def test_a_file_tells_what_stands_behind_its_network(tmp_path: Path, document: Document, run: Run) -> None:
+    options = ("--nms", "--score-threshold", "0.2", "--max-detections", "3")
+    document("export", "detection.onnx", "-o", tmp_path / "deploy.onnx", *options)
+    found = document("inspect", tmp_path / "deploy.onnx", "--target", "x86-vnni")
+    assert (found["task"], found["postprocessing"]) == ("detection", "detections")
+    settings = {"score_threshold": 0.2, "iou_threshold": 0.45, "max_detections": 3}
+    assert found["suppression"] == settings
+    metadata = {prop.key: prop.value for prop in onnx.load(tmp_path / "deploy.onnx").metadata_props}
+    assert json.loads(metadata["tinyint.suppression"]) == settings
+    shown = "for detection, with detections: scores above 0.2, IoU up to 0.45, at most 3 boxes of a class in an image"
+    assert shown in run("inspect", tmp_path / "deploy.onnx").stdout.splitlines()
+
+    document("export", "detection.onnx", "-o", tmp_path / "boxes.onnx")
+    found = document("inspect", tmp_path / "boxes.onnx", "--target", "x86-vnni")
+    assert (found["postprocessing"], found["suppression"]) == ("boxes", None)
+    found = document("inspect", "classification.onnx", "--target", "x86-vnni")
+    assert (found["task"], found["postprocessing"]) == ("classification", None)
 
 
 def test_a_tail_is_not_put_behind_another(tmp_path: Path, document: Document) -> None:

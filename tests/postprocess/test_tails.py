@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyint.errors import DataError, ModelError
+from tinyint.errors import ModelError
 from tinyint.graph.io import model_bytes
 from tinyint.numerics import Array
 from tinyint.postprocess import (
@@ -130,10 +130,3 @@ def test_softmax_and_argmax() -> None:
 def test_heads_and_strides_belong_together() -> None:
     with pytest.raises(ModelError, match="the outputs a, but its task has strides for 2 heads"):
         boxes_tail(TWO_HEADS, ["a"])
-
-
-def test_settings_that_cannot_be() -> None:
-    with pytest.raises(DataError, match=r"score_threshold is 1.5; expected a number from 0 to 1"):
-        Suppression(score_threshold=1.5)
-    with pytest.raises(DataError, match="max_detections is 0"):
-        Suppression(max_detections=0)

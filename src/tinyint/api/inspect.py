@@ -15,10 +15,12 @@ from tinyint.graph.ops import Kind, kind_of
 from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import macs
 from tinyint.plan import plan
+from tinyint.postprocess import Postprocessing, Suppression, postprocessing_of, suppression_of
 from tinyint.report import TensorRow
 from tinyint.report.prove import tensor_rows
 from tinyint.runtimes import Executed
 from tinyint.targets import TARGETS, get_target
+from tinyint.task import TaskName, task_of
 
 __all__ = ["CONVERSIONS", "Inspection", "Planned", "inspect"]
 
@@ -41,6 +43,7 @@ class Inspection:
     """What is in a model.
 
     * `quantized`: whether it holds integer operators; `made_by`: the version of tinyint, None for another tool's
+    * `task`: what it is for; `postprocessing`: what it does behind the network; `suppression`: which boxes it leaves
     * `operators`: how many nodes of each type
     * `executed`: the nodes that the runtime really runs, of a quantized model; empty if it is not installed
     * `float_nodes`: those that compute in float, with the reason
@@ -52,6 +55,9 @@ class Inspection:
     made_by: str | None
     method: str | None
     target: str | None
+    task: TaskName | None
+    postprocessing: Postprocessing | None
+    suppression: Suppression | None
     runtime: str
     operators: dict[str, int]
     executed: tuple[Executed, ...]
@@ -79,6 +85,7 @@ def inspect(
     """
     source = Source.of(model, example_inputs)
     facts = source.model.metadata_props
+    info = task_of(facts)
     quantized = is_quantized(source.model)
     used = runtime_for(source.model, runtime)
     notes: list[str] = []
@@ -96,6 +103,9 @@ def inspect(
         made_by=facts.get("tinyint.version"),
         method=facts.get("tinyint.method"),
         target=facts.get("tinyint.target"),
+        task=None if info is None else info.task,
+        postprocessing=postprocessing_of(facts),
+        suppression=suppression_of(facts),
         runtime=used.name,
         operators=dict(sorted(operators.items(), key=lambda item: -item[1])),
         executed=executed,

@@ -46,7 +46,11 @@ def inspect(
         "nodes_float": len(found.float_nodes),
     }
     Screen(json).show(
-        document, _title(found), *(_quantized(found) if found.quantized else _float(found)), *found.notes
+        document,
+        _title(found),
+        *_purpose(found),
+        *(_quantized(found) if found.quantized else _float(found)),
+        *found.notes,
     )
 
 
@@ -56,6 +60,18 @@ def _title(found: Inspection) -> str:
     if found.made_by is None:
         return f"{found.model}: quantized by another tool"
     return f"{found.model}: {found.method} for {found.target}, by tinyint {found.made_by}"
+
+
+def _purpose(found: Inspection) -> list[str]:
+    if found.task is None:
+        return []
+    line = f"for {found.task}" + (f", with {found.postprocessing}" if found.postprocessing else "")
+    if (kept := found.suppression) is not None:
+        line += (
+            f": scores above {kept.score_threshold:g}, IoU up to {kept.iou_threshold:g}, "
+            f"at most {kept.max_detections} boxes of a class in an image"
+        )
+    return [line]
 
 
 def _quantized(found: Inspection) -> list[RenderableType | str]:

@@ -3,9 +3,9 @@
 from tinyint.postprocess.append import append, postprocessing_of
 from tinyint.postprocess.detections import Detections, detections_of
 from tinyint.postprocess.session import TailedSession
+from tinyint.postprocess.suppression import Suppression, suppression_of
 from tinyint.postprocess.tails import (
     Postprocessing,
-    Suppression,
     argmax_tail,
     boxes_tail,
     detections_tail,
@@ -25,5 +25,6 @@ __all__ = [
     "detections_tail",
     "postprocessing_of",
     "softmax_tail",
+    "suppression_of",
     "suppression_tail",
 ]

@@ -19,7 +19,8 @@ def append(model: ir.Model, tail: ir.Model, kind: Postprocessing) -> ir.Model:
     """A new model: `model` with `tail` behind those of its outputs that the tail's inputs are named after.
 
     The tail's outputs take their place; other outputs stay. The int8 part is as it was: the tail computes in float,
-    behind the last DequantizeLinear. Raises ModelError if the model has no such output, or a name of the tail's.
+    behind the last DequantizeLinear. The tail's metadata join the model's.
+    Raises ModelError if the model has no such output, or a name of the tail's.
     """
     joined, behind = model.clone(), tail.clone()
     graph, last = joined.graph, behind.graph
@@ -48,7 +49,7 @@ def append(model: ir.Model, tail: ir.Model, kind: Postprocessing) -> ir.Model:
     kept = [value for value in graph.outputs if all(value is not source for source in fed)]
     graph.outputs.clear()
     graph.outputs.extend([*made, *kept])
-    joined.metadata_props[METADATA_KEY] = kind
+    joined.metadata_props.update({**tail.metadata_props, METADATA_KEY: kind})
     joined.metadata_props.pop("tinyint.outputs", None)  # how the module returned what is no output any more
     return joined
 

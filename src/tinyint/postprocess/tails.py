@@ -6,20 +6,19 @@ Every operator in them is the same in all operator sets from 11 on, so that a ta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
 
-from tinyint.errors import DataError, ModelError
+from tinyint.errors import ModelError
 from tinyint.numerics import Array
+from tinyint.postprocess.suppression import Suppression
 from tinyint.task import Detection
 
 __all__ = [
     "PREFIX",
     "Postprocessing",
-    "Suppression",
     "argmax_tail",
     "boxes_tail",
     "detections_tail",
@@ -34,26 +33,6 @@ PREFIX = "postprocess/"
 """With which the names of all nodes and values of a tail begin, its outputs but."""
 
 _OPSET, _IR_VERSION = 13, 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Suppression:
-    """Which boxes stay: those of a score above the threshold that no higher one of their class overlaps too much.
-
-    The defaults are those of PaddleDetection's YOLOv3, for measuring AP. `max_detections` is of each class and image.
-    Raises DataError for values that cannot be.
-    """
-
-    score_threshold: float = 0.01
-    iou_threshold: float = 0.45
-    max_detections: int = 100
-
-    def __post_init__(self) -> None:
-        for name in ("score_threshold", "iou_threshold"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise DataError(f"{name} is {getattr(self, name)}; expected a number from 0 to 1")
-        if self.max_detections < 1:
-            raise DataError(f"max_detections is {self.max_detections}; expected at least 1")
 
 
 def softmax_tail(logits: str) -> ir.Model:
@@ -96,17 +75,22 @@ def suppression_tail(settings: Suppression) -> ir.Model:
     K depends on the images; a row's image is its place in the batch.
     """
     graph = _Builder()
-    detections = _suppressed(
-        graph, graph.input("boxes", "N", "M", 4), graph.input("scores", "N", "C", "M"), settings
-    )
-    return graph.model(detections=(detections, ir.DataType.FLOAT, ("K", 7)))
+    boxes, scores = graph.input("boxes", "N", "M", 4), graph.input("scores", "N", "C", "M")
+    return _detections(graph, boxes, scores, settings)
 
 
 def detections_tail(info: Detection, heads: Sequence[str], settings: Suppression) -> ir.Model:
     """Both in one: heads → `detections` (K, 7)."""
     graph = _Builder()
-    detections = _suppressed(graph, *_decoded(graph, info, heads), settings)
-    return graph.model(detections=(detections, ir.DataType.FLOAT, ("K", 7)))
+    return _detections(graph, *_decoded(graph, info, heads), settings)
+
+
+def _detections(graph: _Builder, boxes: ir.Value, scores: ir.Value, settings: Suppression) -> ir.Model:
+    """Its metadata hold the settings, which nobody would look for among its constants."""
+    detections = _suppressed(graph, boxes, scores, settings)
+    tail = graph.model(detections=(detections, ir.DataType.FLOAT, ("K", 7)))
+    tail.metadata_props.update(settings.to_metadata())
+    return tail
 
 
 class _Builder:

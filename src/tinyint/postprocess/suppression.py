@@ -1,0 +1,59 @@
+"""Which of overlapping boxes stay, as a value that stands in the metadata of a model that decides it itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from tinyint.errors import DataError, ModelError
+
+__all__ = ["SUPPRESSION_KEY", "Suppression", "suppression_of"]
+
+SUPPRESSION_KEY = "tinyint.suppression"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suppression:
+    """Which boxes stay: those of a score above the threshold that no higher one of their class overlaps too much.
+
+    The defaults are those of PaddleDetection's YOLOv3, for measuring AP. `max_detections` is of each class and image.
+    Raises DataError for values that cannot be.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    score_threshold: float = 0.01
+    iou_threshold: float = 0.45
+    max_detections: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("score_threshold", "iou_threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise DataError(f"{name} is {getattr(self, name)}; expected a number from 0 to 1")
+        if self.max_detections < 1:
+            raise DataError(f"max_detections is {self.max_detections}; expected at least 1")
+
+    def to_metadata(self) -> dict[str, str]:
+        """What to add to the metadata of a model that suppresses boxes so."""
+        return {SUPPRESSION_KEY: _READER.dump_json(self).decode()}
+
+
+_READER: TypeAdapter[Suppression] = TypeAdapter(Suppression)
+
+
+def suppression_of(metadata: Mapping[str, str]) -> Suppression | None:
+    """What `to_metadata` saved, or None. Raises ModelError when the entry is damaged."""
+    text = metadata.get(SUPPRESSION_KEY)
+    if text is None:
+        return None
+    try:
+        return _READER.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        told = ": ".join([*map(str, first["loc"]), first["msg"]])
+    except DataError as error:
+        told = str(error)
+    raise ModelError(f"the model's metadata entry {SUPPRESSION_KEY} is damaged: {told}")
