@@ -105,15 +105,22 @@ class DetectionScorer:
         return {}
 
     def resampled(self, weights: Floats) -> dict[str, Floats]:
-        # (B, class, IoU threshold)
-        table = np.full((len(weights), self.classes, len(self._matched.params.iouThrs)), np.nan)
-        for c, matches in enumerate(self._matches):
-            table[:, c] = matches.average_precision(weights)
-        return {
-            "AP": mean_defined(table.reshape(len(weights), -1)),
-            "AP50": mean_defined(table[:, :, 0]),
-            "AP75": mean_defined(table[:, :, 5]),
+        tables = [self._table(matches, weights) for matches in self._matches]
+        whole = tables[_ALL_SIZES]
+        thresholds = {"AP": _flat(whole), "AP50": whole[:, :, 0], "AP75": whole[:, :, 5]}
+        sizes = {
+            f"AP{size[0]}": _flat(tables[i])
+            for i, size in enumerate(self._matched.params.areaRngLbl)
+            if i != _ALL_SIZES
         }
+        return {name: mean_defined(values) for name, values in {**thresholds, **sizes}.items()}
+
+    def _table(self, matches: list[_Matches], weights: Floats) -> Floats:
+        """(B, class, IoU threshold); NaN for a class without objects in that draw."""
+        table = np.full((len(weights), self.classes, len(self._matched.params.iouThrs)), np.nan)
+        for c, of_class in enumerate(matches):
+            table[:, c] = of_class.average_precision(weights)
+        return table
 
     @cached_property
     def _matched(self) -> Any:
@@ -137,16 +144,20 @@ class DetectionScorer:
         return made
 
     @cached_property
-    def _matches(self) -> list[_Matches]:
-        made = self._matched
-        sizes, images = len(made.params.areaRng), self.units
-        of_class = [made.evalImgs[c * sizes * images :][:images] for c in range(self.classes)]
-        return [_Matches.of(images, found, made.params) for found in of_class]
+    def _matches(self) -> list[list[_Matches]]:
+        """By size, by class."""
+        made, images = self._matched, self.units
+        sizes = len(made.params.areaRng)
+        # evalImgs goes through the classes, within each through the sizes, and within those through the images.
+        runs = [made.evalImgs[i : i + images] for i in range(0, len(made.evalImgs), images)]
+        return [
+            [_Matches.of(images, found, made.params) for found in runs[size::sizes]] for size in range(sizes)
+        ]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Matches:
-    """What became of the detections of one class, the highest score first.
+    """What became of the detections of one class that count at any threshold, the highest score first.
 
     * `image`: where each is, (D,); `hit`, `counted`: whether it found an object, and whether it counts at all, (T, D),
       for T thresholds of the IoU
@@ -177,6 +188,7 @@ class _Matches:
             ignored.append(entry["dtIgnore"].astype(bool))
         order = np.argsort(-np.concatenate(scores), kind="stable")
         counted = ~np.concatenate(ignored, axis=1)[:, order]
+        order, counted = order[counted.any(axis=0)], counted[:, counted.any(axis=0)]
         return cls(
             image=np.concatenate(places)[order],
             hit=np.concatenate(hits, axis=1)[:, order] & counted,
@@ -194,11 +206,13 @@ class _Matches:
         objects = weights @ self.objects
         each = weights[:, self.image]
         found = np.full((len(weights), len(self.hit)), np.nan)
-        alike = bool((self.counted == self.counted[0]).all())  # no detection counts at one threshold only
-        seen = each.cumsum(axis=1) if alike and self.counted[0].all() else None
+        always = self.counted.all(axis=0)
+        seen = (each * always).cumsum(axis=1)  # by far the longest sum, the same at all thresholds
         for t, (hit, counted) in enumerate(zip(self.hit, self.counted, strict=True)):
-            so_far = (each * counted).cumsum(axis=1) if seen is None else seen
-            curve = _area(each[:, hit].cumsum(axis=1), so_far[:, hit], objects, self.recalls)
+            hits, others = np.flatnonzero(hit), np.flatnonzero(counted & ~always)
+            more = np.pad(each[:, others].cumsum(axis=1), ((0, 0), (1, 0)))
+            so_far = seen[:, hits] + more[:, np.searchsorted(others, hits, side="right")]
+            curve = _area(each[:, hits].cumsum(axis=1), so_far, objects, self.recalls)
             found[:, t] = np.where(objects > 0, curve, np.nan)
         return found
 
@@ -249,6 +263,10 @@ def _numbered(entries: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
 def _corner_and_size(box: Array) -> list[float]:
     x1, y1, x2, y2 = map(float, box)
     return [x1, y1, x2 - x1, y2 - y1]
+
+
+def _flat(table: Floats) -> Floats:
+    return table.reshape(len(table), -1)
 
 
 def _mean(precision: Array) -> float | None:
