@@ -90,9 +90,9 @@ class Reference:
         ]
 
 
-def _classifier(source: str, arguments: str, rate: float = 0.004) -> Reference:
+def _classifier(source: str, arguments: str, rate: float = 0.004, iters: int = 2_500) -> Reference:
     model = (f"model.source={source}", f"model.arguments={{num_classes: 36, {arguments}}}")
-    return Reference(GLYPHS, "top1", rate, 2_500, model)
+    return Reference(GLYPHS, "top1", rate, iters, model)
 
 
 def _segmenter(source: str, width: float) -> Reference:
@@ -105,9 +105,11 @@ REFERENCES = {
     "mobilenet_v2": _classifier("mobilenet_v2", "width: 0.35"),
     "resnet50": _classifier("resnet50", "width: 0.125"),
     "vgg16": _classifier("vgg16", "width: 0.125, size: 64", rate=0.001),
-    "googlenet": _classifier("googlenet", "width: 0.25", rate=0.002),
-    "yolov3_mobilenet_v1": Reference(SCENES, "AP", 0.002, 3_000),
+    "googlenet": _classifier("googlenet", "width: 0.25", rate=0.001, iters=5_000),
+    "yolov3_mobilenet_v1": Reference(
+        SCENES, "AP", 0.002, 4_000, (f"model.pretrained={MODELS / 'mobilenet_v1.onnx'}",)
+    ),
     "bisenetv2": _segmenter("bisenetv2", 0.25),
     "pspnet_resnet50": _segmenter("pspnet_resnet50", 0.125),
-    "ernie": Reference(SENTENCES, "top1", 0.001, 3_000),
+    "ernie": Reference(SENTENCES, "top1", 0.001, 6_000),
 }

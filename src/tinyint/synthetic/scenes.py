@@ -41,7 +41,8 @@ _DISTRACTORS = tuple((s, t) for s in SHAPES for t in _TEXTURES if (s, t) not in 
 CATEGORY_IDS = (1, 2, 3, 5, 6, 8, 9, 10)
 
 _EMPTY, _CROWDED = 0.06, 0.1  # shares of the images
-_SMALLEST, _LARGEST = 0.04, 0.65  # diameters of objects, of the image's longer side
+_SMALLEST, _LARGEST = 0.07, 0.65  # diameters of objects, of the image's longer side
+_IN_CROWD = 0.04, 0.08
 _LEAST_SEEN, _LEAST_PIXELS = 0.3, 30  # an object of which less is visible has no annotation
 _QUALITY = 88  # of the JPEG files
 
@@ -122,7 +123,7 @@ def _things(rng: np.random.Generator, height: int, width: int) -> list[Thing]:
     """Objects, distractors and perhaps a crowd, mixed, those in front last."""
     things = [
         _thing(rng, height, width, *_DISTRACTORS[rng.integers(len(_DISTRACTORS))], label=None)
-        for _ in range(rng.integers(0, 6))
+        for _ in range(rng.integers(0, 5))
     ]
     if rng.random() >= _EMPTY:
         for _ in range(rng.integers(1, 9)):
@@ -146,7 +147,7 @@ def _thing(
 def _crowd(rng: np.random.Generator, height: int, width: int) -> list[Thing]:
     label = int(rng.integers(len(CLASSES)))
     shape, texture = CLASSES[label]
-    diameter = max(height, width) * rng.uniform(_SMALLEST, 0.08)
+    diameter = max(height, width) * rng.uniform(*_IN_CROWD)
     x, y = rng.uniform(0.2, 0.8, 2) * (width, height)
     places = rng.normal((x, y), 1.6 * diameter, (int(rng.integers(10, 25)), 2))
     return [

@@ -24,7 +24,7 @@ __all__ = ["CLASSES", "Sentences", "write_review"]
 
 CLASSES = ("negative", "neutral", "positive")
 
-_FLIPS = (0.35, 0.35, 0.22, 0.08)  # probability of 0, 1, 2, 3 negations in a verdict
+_FLIPS = (0.65, 0.32, 0.03)  # probability of 0, 1, 2 negations in a verdict
 _TYPO = 0.04  # share of the longer words
 _LONG = 4  # letters, from which on a word may be mistyped
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -63,7 +63,7 @@ class Sentences(Family):
 def write_review(rng: np.random.Generator, label: int) -> str:
     """A review with the verdict `CLASSES[label]`."""
     subject = _one(rng, tuple(phrases.SUBJECTS))
-    parts = [_distractor(rng, subject) for _ in range(rng.integers(1 if label == 1 else 0, 4))]
+    parts = [_distractor(rng, subject) for _ in range(rng.integers(1, 4))]
     if label != 1:
         parts.insert(int(rng.integers(len(parts) + 1)), _verdict(rng, subject, 1 if label == 2 else -1))
     return " ".join(_mistyped(rng, word) for word in " ".join(f"{part}." for part in parts).split())

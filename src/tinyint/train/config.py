@@ -43,6 +43,11 @@ class ModelPart(_Part):
     input: tuple[Count, ...] | None = Field(
         None, description="shape of one sample without batch axis, such as [3, 224, 224]; not for ONNX files"
     )
+    pretrained: str | None = Field(
+        None,
+        description="weights that the backbone, or else the network, starts from: a best_model/, an ONNX file or a "
+        "state_dict saved by torch, of the same design",
+    )
 
 
 class Augmentation(_Part):
@@ -126,6 +131,10 @@ class LossPart(_Part):
     ignore_label: int | None = Field(None, description="the label of what is not learned, such as 255")
     auxiliary: float = Field(
         0.4, ge=0, description="weight of the loss of each auxiliary output of a segmentation net"
+    )
+    anchor_iou: Share = Field(
+        1.0,
+        description="detection: an object is learned by each anchor whose shape overlaps its by more than this IoU",
     )
     teacher: bool = Field(
         False, description="learn from the outputs of the float model as well (QAT of an ONNX file)"

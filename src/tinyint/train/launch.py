@@ -22,9 +22,10 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 
 from tinyint.algorithms import repair_float
 from tinyint.calibrate import CalibrationRecord, calibrate
-from tinyint.data import input_specs, open_data, saved_preprocessing
+from tinyint.data import input_specs, open_data, require_task, saved_preprocessing
 from tinyint.errors import ModelError, OutputError, TinyintError
 from tinyint.graph.prepare import prepare_float
+from tinyint.task import task_of
 from tinyint.train.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint, prepare_directory
 from tinyint.train.config import TrainingConfig
 from tinyint.train.curves import Curves, require_tensorboard
@@ -112,6 +113,9 @@ def _calibrate(job: _Job, path: str, record: Path) -> None:
         limit=recipe.samples,
         on_error=job.config.data.on_error,
     )
+    info = task_of(model.metadata_props)
+    if info is not None and job.config.loss.needs_labels:  # before the ranges, which take their time
+        require_task(data.task, info.task, job.config.data.train)
     calibrate(repaired.model, data, fingerprint=repaired.fingerprint).save(record)
 
 
@@ -182,6 +186,7 @@ def _work(fabric: Fabric, job: _Job) -> Outcome | None:
     subject = job.subject(fabric)
     start = _starting_point(job, subject)
     first = fabric.is_global_zero
+    started = subject.notices if start is None else ()
     if first and start is not None:
         watcher.notice(f"going on from iteration {start.iteration} of {config.iters}")
     preprocessing = preprocessing_of(config.data.preprocessing) or subject.preprocessing
@@ -197,7 +202,7 @@ def _work(fabric: Fabric, job: _Job) -> Outcome | None:
     if config.data.val is not None:
         measured = read(config.data.val)
         val, notices = measured.items, (*notices, *measured.notices)
-    for notice in dict.fromkeys((*_idle(job), *notices) if first else ()):
+    for notice in dict.fromkeys((*_idle(job), *started, *notices) if first else ()):
         watcher.notice(notice)
     if fabric.world_size > 1:
         synchronize(subject.module)
@@ -228,7 +233,7 @@ def _work(fabric: Fabric, job: _Job) -> Outcome | None:
 def _idle(job: _Job) -> list[str]:
     """What the config says of a network to be built, where an ONNX file is trained."""
     part = job.config.model
-    given = [f"model.{key}" for key in ("arguments", "input") if getattr(part, key)]
+    given = [f"model.{key}" for key in ("arguments", "input", "pretrained") if getattr(part, key)]
     if not given or Path(part.source).suffix != ".onnx" or job.quantize not in (None, part.source):
         return []
     return [f"{' and '.join(given)} have no effect on {part.source}, which is as its file says"]

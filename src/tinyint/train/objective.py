@@ -61,6 +61,7 @@ class Objective:
         given, name = self.options.model_fields_set, self.task.task
         idle = {key for key in _OF_LOGITS if isinstance(self.task, Detection)}
         idle |= set() if isinstance(self.task, Segmentation) else {"auxiliary"}
+        idle |= set() if isinstance(self.task, Detection) else {"anchor_iou"}
         for key in sorted(idle & given):
             raise RecipeError(f"loss.{key} has no effect on {name}, which the model is for; remove it")
         if isinstance(self.task, Detection) and self.options.teacher and self.options.teacher_loss == "kl":
@@ -110,7 +111,8 @@ class Objective:
             assert labels is not None
             assert not isinstance(labels, Tensor)
             heads = tensors_of(outputs)
-            return yolo_loss(heads, labels, self.task, heads[0].shape[-1] * self.task.strides[0])
+            size = heads[0].shape[-1] * self.task.strides[0]
+            return yolo_loss(heads, labels, self.task, size, anchor_iou=self.options.anchor_iou)
         assert isinstance(labels, Tensor)
         logits = logits_of(outputs)
         loss = self._entropy(logits, labels)

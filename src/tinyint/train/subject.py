@@ -30,6 +30,7 @@ from tinyint.qat.prepare import prepare
 from tinyint.runtimes.base import TensorSpec
 from tinyint.task import TaskInfo, task_of
 from tinyint.train.config import TrainingConfig
+from tinyint.train.pretrained import start_from
 from tinyint.train.proof import prove
 from tinyint.zoo import MODELS, export
 from tinyint.zoo.export import task_of as task_of_module
@@ -55,6 +56,7 @@ class Subject:
 
     `task` and `preprocessing` are what the model says that it is for and takes, if it does. `write` puts its files into
     a directory, with the metadata that it is given, and may hold them against samples; it returns what it found.
+    `notices` are for the user.
     """
 
     module: nn.Module
@@ -64,6 +66,7 @@ class Subject:
     teacher: nn.Module | None = None
     task: TaskInfo | None = None
     preprocessing: Declaration | None = None
+    notices: tuple[str, ...] = ()
 
 
 def float_subject(config: TrainingConfig) -> Subject:
@@ -92,6 +95,7 @@ def _of_zoo(config: TrainingConfig, name: str) -> Subject:
         raise RecipeError(f"model.input is {list(shape)}; {name} takes squares, [channels, size, size]")
     arguments = ({} if entry.text else {"in_channels": shape[0]}) | config.model.arguments
     module = _seeded(entry.builder, arguments, f"the zoo's {name}", config.seed)
+    notices = _started(module, config.model.pretrained)
     image = TensorSpec(name="input", dtype=np.dtype(np.float32), shape=(None, *shape))
     tokens = [TensorSpec(name=each, dtype=np.dtype(np.int64), shape=(None, None)) for each in TEXT_INPUTS]
     return Subject(
@@ -100,6 +104,7 @@ def _of_zoo(config: TrainingConfig, name: str) -> Subject:
         identity=_identity(f"float training of {name}", arguments, module),
         write=_writer(partial(_exported, module, shape[0] if entry.text else (shape[1], shape[2]))),
         task=task_of_module(module),
+        notices=notices,
     )
 
 
@@ -109,6 +114,7 @@ def _of_function(config: TrainingConfig, spec: str) -> Subject:
             f"model.input is missing: the shape of one sample that {spec} takes, such as [3, 224, 224]"
         )
     module = _seeded(_function(spec), config.model.arguments, spec, config.seed)
+    notices = _started(module, config.model.pretrained)
     shape = config.model.input
     name = next(iter(inspect.signature(module.forward).parameters), "input")
     example = torch.zeros(2, *shape)
@@ -118,6 +124,7 @@ def _of_function(config: TrainingConfig, spec: str) -> Subject:
         identity=_identity(f"float training of {spec}", config.model.arguments, module),
         write=_writer(lambda: load(module, (example,))),
         task=getattr(module, "task", None),
+        notices=notices,
     )
 
 
@@ -228,6 +235,10 @@ def _seeded(function: Callable[..., Any], arguments: Mapping[str, Any], what: st
     if not isinstance(module, nn.Module):
         raise ModelError(f"{what} returned a {type(module).__name__}; expected an nn.Module")
     return module
+
+
+def _started(module: nn.Module, pretrained: str | None) -> tuple[str, ...]:
+    return () if pretrained is None else (start_from(module, pretrained),)
 
 
 def _function(spec: str) -> Callable[..., Any]:

@@ -1,8 +1,8 @@
 """The loss of YOLOv3 (Redmon and Farhadi 2018, arXiv:1804.02767, §2), with the choices of PaddleDetection.
 
-Each object belongs to one cell and one anchor: of all heads' anchors the one whose shape fits best, and of that head's
-cells the one that holds its centre. There the box, the objectness 1 and the class are learned; everywhere else the
-objectness 0, except where the predicted box happens to fit some object well.
+Each object belongs to one anchor, of all heads' the one whose shape fits best, or to all that fit it well; and of each
+one's cells to the one that holds its centre. There the box, the objectness 1 and the class are learned;
+everywhere else the objectness 0, except where the predicted box happens to fit some object well.
 
 For a cell (i, j) of stride s and an anchor (p_w, p_h), a box of centre (x, y) and sides (w, h), in pixels, is
 
@@ -29,12 +29,15 @@ IGNORE_ABOVE = 0.7
 """A prediction of no object is not blamed for its objectness where it overlaps one by more than this IoU."""
 
 
-def yolo_loss(heads: Sequence[Tensor], boxes: Sequence[Boxes], info: Detection, size: int) -> Tensor:
+def yolo_loss(
+    heads: Sequence[Tensor], boxes: Sequence[Boxes], info: Detection, size: int, *, anchor_iou: float = 1.0
+) -> Tensor:
     """The sum over an image's cells and objects, averaged over the images; a scalar in float32.
 
     * `heads`: logits (N, A·(5 + C), size / stride, size / stride) for each of `info.strides`
     * `boxes`: the objects of each of the N images, in pixels of the original; crowds and empty boxes teach nothing
     * `size`: height and width of the network's input, to which the images were stretched
+    * `anchor_iou`: an object belongs to every anchor whose shape overlaps its by more than this IoU, and to the best
 
     Per object, with λ = 2 - w·h / size² so that small boxes count more: λ·(BCE(tx) + BCE(ty) + |Δtw| + |Δth|), the BCE
     of the objectness and those of all classes. Of several objects with the same cell and anchor the last one counts.
@@ -52,7 +55,7 @@ def yolo_loss(heads: Sequence[Tensor], boxes: Sequence[Boxes], info: Detection, 
         )
     total = grids[0].new_zeros(())
     for chosen, grid, anchors, stride in zip(
-        _assign(targets, info, size), grids, info.anchors, info.strides, strict=True
+        _assign(targets, info, size, anchor_iou), grids, info.anchors, info.strides, strict=True
     ):
         pairs = grid.new_tensor(anchors)
         negative = ~_overlapping(grid.detach(), pairs, stride, targets)
@@ -118,23 +121,23 @@ def _targets(boxes: Sequence[Boxes], size: int, device: torch.device) -> _Target
     return _Targets(image=image, box=box, classes=kind)
 
 
-def _assign(targets: _Targets, info: Detection, size: int) -> list[_Chosen]:
+def _assign(targets: _Targets, info: Detection, size: int, anchor_iou: float) -> list[_Chosen]:
     """For each head its objects; of those that meet in one cell and anchor, the last."""
     anchors = targets.box.new_tensor([pair for pairs in info.anchors for pair in pairs])
-    head_of = torch.tensor([head for head, pairs in enumerate(info.anchors) for _ in pairs])
-    first = torch.tensor([0, *np.cumsum([len(pairs) for pairs in info.anchors])[:-1]])
     sides = targets.box[:, None, 2:]
     inside = torch.minimum(sides, anchors).prod(-1)
-    best = (inside / (sides.prod(-1) + anchors.prod(-1) - inside)).argmax(1).cpu()
+    overlap = inside / (sides.prod(-1) + anchors.prod(-1) - inside)
+    best = functional.one_hot(overlap.argmax(1), len(anchors)).bool()
+    own = torch.split(best | (overlap > anchor_iou), [len(pairs) for pairs in info.anchors], dim=1)
     result = []
-    for head, stride in enumerate(info.strides):
-        own = (head_of[best] == head).nonzero()[:, 0]
-        columns, rows = (targets.box[own, :2] / stride).long().clamp(0, size // stride - 1).unbind(1)
-        where = torch.stack([targets.image[own], (best[own] - first[head]).to(rows.device), rows, columns], 1)
+    for fits, stride in zip(own, info.strides, strict=True):
+        objects, anchor = fits.nonzero(as_tuple=True)
+        columns, rows = (targets.box[objects, :2] / stride).long().clamp(0, size // stride - 1).unbind(1)
+        where = torch.stack([targets.image[objects], anchor, rows, columns], 1)
         last = {tuple(cell): i for i, cell in enumerate(where.tolist())}
-        kept = torch.tensor(sorted(last.values()), dtype=torch.long)
+        kept = torch.tensor(sorted(last.values()), dtype=torch.long, device=where.device)
         image, anchor, row, column = where[kept].unbind(1)
-        result.append(_Chosen(objects=own[kept], cells=(image, anchor, row, column)))
+        result.append(_Chosen(objects=objects[kept], cells=(image, anchor, row, column)))
     return result
 
 
