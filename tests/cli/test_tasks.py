@@ -229,6 +229,10 @@ def test_a_corrupt_image_stops_or_is_skipped(tmp_path: Path, document: Document)
             "class 0 is 'red' there and 'blue' in the model",
         ),
         ("predict nms.onnx --input boxes -o s --iou-threshold 0.5", "suppresses overlapping boxes itself"),
+        (
+            "predict nms.onnx --input boxes -o s --score-threshold 0.001",
+            "leaves out boxes of scores up to 0.01 itself",
+        ),
         ("evaluate classification.onnx --data pixels/list.txt", "but the model is for classification"),
         ("predict detection.onnx --input boxes -o boxes", "the samples are read from it"),
         ("predict segmentation.onnx --input pixels -o s --score-threshold 0.5", "are for detection"),

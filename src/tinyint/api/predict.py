@@ -18,7 +18,7 @@ from tinyint.data.open import CheckedDataset, OnError, describe_skipped
 from tinyint.errors import DataError, OutputError
 from tinyint.evaluate.evaluation import decided
 from tinyint.graph.io import atomic_write
-from tinyint.postprocess import Postprocessing, Suppression, postprocessing_of
+from tinyint.postprocess import Postprocessing, Suppression, postprocessing_of, suppression_of
 from tinyint.report.report import to_json
 from tinyint.task import TaskName
 
@@ -70,7 +70,7 @@ def predict(
     present = postprocessing_of(subject.facts)
     settings = nms or Suppression(score_threshold=SURE)
     if nms is not None:
-        _check_suppression(settings, info.task, present)
+        _check_suppression(settings, info.task, present, suppression_of(subject.facts))
     session = decided(subject.session, info, present, suppression=settings, threads=threads)
     album = _Album(Path(output), Path(data))
     skipped: list[str] = []
@@ -90,7 +90,9 @@ def predict(
     )
 
 
-def _check_suppression(settings: Suppression, task: TaskName, present: Postprocessing | None) -> None:
+def _check_suppression(
+    settings: Suppression, task: TaskName, present: Postprocessing | None, built_in: Suppression | None
+) -> None:
     if task != "detection":
         raise DataError(f"score, IoU and number of boxes are for detection, but the model is for {task}")
     others = (settings.iou_threshold, settings.max_detections)
@@ -98,6 +100,11 @@ def _check_suppression(settings: Suppression, task: TaskName, present: Postproce
         raise DataError(
             "the model suppresses overlapping boxes itself (it was exported with --nms), so that IoU and number of "
             "boxes are settled; leave out --iou-threshold and --max-detections, or export it anew"
+        )
+    if built_in is not None and settings.score_threshold < built_in.score_threshold:
+        raise DataError(
+            f"the model leaves out boxes of scores up to {built_in.score_threshold:g} itself, and a threshold of "
+            f"{settings.score_threshold:g} does not bring them back; export it anew with a lower --score-threshold"
         )
 
 

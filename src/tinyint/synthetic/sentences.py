@@ -63,7 +63,7 @@ class Sentences(Family):
 def write_review(rng: np.random.Generator, label: int) -> str:
     """A review with the verdict `CLASSES[label]`."""
     subject = _one(rng, tuple(phrases.SUBJECTS))
-    parts = [_distractor(rng, subject) for _ in range(rng.integers(1, 4))]
+    parts = [_distractor(rng, subject) for _ in range(rng.integers(1, 3))]
     if label != 1:
         parts.insert(int(rng.integers(len(parts) + 1)), _verdict(rng, subject, 1 if label == 2 else -1))
     return " ".join(_mistyped(rng, word) for word in " ".join(f"{part}." for part in parts).split())
@@ -81,7 +81,7 @@ def _verdict(rng: np.random.Generator, subject: str, polarity: int) -> str:
         clause = f"{_one(rng, phrases.AFFIRMATIONS)} {clause}"
     if rng.random() < 0.35:
         part = f"the {_one(rng, phrases.SUBJECTS[subject])}"
-        aspect = _by_the_way(rng, part, -polarity if rng.random() < 0.7 else polarity)
+        aspect = _by_the_way(rng, part, -polarity if rng.random() < 0.5 else polarity)
         clause = _one(rng, (f"although {aspect}, {clause}", f"{clause}, even if {aspect}"))
     return clause
 
