@@ -107,9 +107,13 @@ REFERENCES = {
     "vgg16": _classifier("vgg16", "width: 0.125, size: 64", rate=0.001),
     "googlenet": _classifier("googlenet", "width: 0.25", rate=0.001, iters=5_000),
     "yolov3_mobilenet_v1": Reference(
-        SCENES, "AP", 0.002, 4_000, (f"model.pretrained={MODELS / 'mobilenet_v1.onnx'}",)
+        SCENES,
+        "AP",
+        0.002,
+        4_000,
+        (f"model.pretrained={MODELS / 'mobilenet_v1.onnx'}", "model.arguments.neck=0.125"),
     ),
     "bisenetv2": _segmenter("bisenetv2", 0.25),
     "pspnet_resnet50": _segmenter("pspnet_resnet50", 0.125),
-    "ernie": Reference(SENTENCES, "top1", 0.001, 6_000),
+    "ernie": Reference(SENTENCES, "top1", 0.001, 4_000),
 }

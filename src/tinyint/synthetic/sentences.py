@@ -24,7 +24,8 @@ __all__ = ["CLASSES", "Sentences", "write_review"]
 
 CLASSES = ("negative", "neutral", "positive")
 
-_FLIPS = (0.65, 0.32, 0.03)  # probability of 0, 1, 2 negations in a verdict
+_FLIPS = (0.75, 0.23, 0.02)  # probability of 0, 1, 2 negations in a verdict
+_KINDS = (0.4, 0.2, 0.2, 0.2)  # of distractors: facts, others' opinions, expectations, others of its kind
 _TYPO = 0.04  # share of the longer words
 _LONG = 4  # letters, from which on a word may be mistyped
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -113,7 +114,7 @@ def _by_the_way(rng: np.random.Generator, about: str, polarity: int) -> str:
 def _distractor(rng: np.random.Generator, subject: str) -> str:
     """What says nothing of the writer's verdict: a fact, another's opinion, an expectation, another of its kind."""
     polarity = int(rng.choice((-1, 1)))
-    kind = rng.integers(4)
+    kind = rng.choice(4, p=_KINDS)
     if kind == 0:
         return _one(rng, phrases.FACTS).format(subject=subject, aspect=_one(rng, phrases.SUBJECTS[subject]))
     if kind == 1:

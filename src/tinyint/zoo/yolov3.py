@@ -132,33 +132,53 @@ class YOLOv3(nn.Module):
 
 
 def yolov3_mobilenet_v1(
-    *, num_classes: int = 80, width: float = 1.0, in_channels: int = 3, anchors: Anchors = COCO_ANCHORS
+    *,
+    num_classes: int = 80,
+    width: float = 1.0,
+    neck: float | None = None,
+    in_channels: int = 3,
+    anchors: Anchors = COCO_ANCHORS,
 ) -> YOLOv3:
-    """YOLOv3 on MobileNetV1, both at `width`."""
+    """YOLOv3 at width `neck` on MobileNetV1 at `width`; without the first both have the second."""
     network = mobilenet_v1(num_classes=1, width=width, in_channels=in_channels)
     blocks = network.blocks
     parts = [nn.Sequential(network.stem, blocks[:5]), blocks[5:11], blocks[11:]]
     backbone = Backbone(parts, [divisible(channels * width) for channels in (256, 512, 1024)])
-    return YOLOv3(backbone, num_classes, width, anchors=anchors)
+    return YOLOv3(backbone, num_classes, neck or width, anchors=anchors)
 
 
 def yolov3_resnet34(
-    *, num_classes: int = 80, width: float = 1.0, in_channels: int = 3, anchors: Anchors = COCO_ANCHORS
+    *,
+    num_classes: int = 80,
+    width: float = 1.0,
+    neck: float | None = None,
+    in_channels: int = 3,
+    anchors: Anchors = COCO_ANCHORS,
 ) -> YOLOv3:
-    """YOLOv3 on ResNet-34, both at `width`."""
+    """YOLOv3 at width `neck` on ResNet-34 at `width`; without the first both have the second."""
     network = resnet34(num_classes=1, width=width, in_channels=in_channels)
     parts = [nn.Sequential(network.stem, network.pool, network.stages[:2]), *network.stages[2:].children()]
     base = divisible(64 * width)
-    return YOLOv3(Backbone(parts, [2 * base, 4 * base, 8 * base]), num_classes, width, anchors=anchors)
+    return YOLOv3(
+        Backbone(parts, [2 * base, 4 * base, 8 * base]), num_classes, neck or width, anchors=anchors
+    )
 
 
 def yolov3_resnet50vd_dcn(
-    *, num_classes: int = 80, width: float = 1.0, in_channels: int = 3, anchors: Anchors = COCO_ANCHORS
+    *,
+    num_classes: int = 80,
+    width: float = 1.0,
+    neck: float | None = None,
+    in_channels: int = 3,
+    anchors: Anchors = COCO_ANCHORS,
 ) -> YOLOv3:
-    """YOLOv3 on ResNet-50-D, both at `width`; the 3×3 convolutions of the last stage are deformable."""
+    """YOLOv3 at width `neck` on ResNet-50-D at `width`, with deformable 3×3 convolutions in the last stage.
+
+    Without `neck`, both have `width`.
+    """
     network = ResNetVD(width=width, in_channels=in_channels)
     for block in network.stages[-1].children():
         assert isinstance(block, Bottleneck)
         block.conv.conv = DeformConv2d.like(block.conv.conv)
     parts = [nn.Sequential(network.stem, network.stages[:2]), *network.stages[2:].children()]
-    return YOLOv3(Backbone(parts, network.channels[1:]), num_classes, width, anchors=anchors)
+    return YOLOv3(Backbone(parts, network.channels[1:]), num_classes, neck or width, anchors=anchors)
