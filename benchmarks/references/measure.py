@@ -38,6 +38,7 @@ PEER_METHODS = ("MinMax", "Entropy", "Percentile")
 Way = tuple[str, str, str]  # maker, how, runtime
 Made = tuple[str, str, str, Path]  # the same, and the file
 
+KEYS = ("reference", "made_by", "how", "runtime", "against")  # which rows are of the same thing
 FLOAT: Way = ("float", "as trained", "onnxruntime")
 CONTROL: Way = ("float", "control", "onnxruntime")
 
@@ -106,11 +107,11 @@ def measure(name: str, reference: Reference) -> None:
     count = score(judged, open_data(reference.data.test_spec, specs, preprocessing))
     scorers = {way[:3]: scorer for way, (_, scorer) in zip(made, judged, strict=True)}
     rows = [
-        _row(name, reference.metric, way, against, scorers, count)
+        row(name, reference.metric, way, against, scorers, count)
         for way in scorers
         for against in (FLOAT, *_rivals(way, scorers))
     ]
-    store("references", rows, ("reference", "made_by", "how", "runtime", "against"))
+    store("references", rows, KEYS)
 
 
 def _rivals(way: Way, ways: Iterable[Way]) -> list[Way]:
@@ -122,7 +123,7 @@ def _rivals(way: Way, ways: Iterable[Way]) -> list[Way]:
     return []
 
 
-def _row(
+def row(
     name: str, metric: str, way: Way, against: Way, scorers: Mapping[Way, Scorer], samples: int
 ) -> dict[str, str | float]:
     found = differences(scorers[way], scorers[against])[metric]
