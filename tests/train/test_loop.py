@@ -19,8 +19,9 @@ from tests.models import residual
 from tests.train.build import config
 from tinyint.demo import demo_data, demo_model_path
 from tinyint.errors import DataError, DivergedError, ModelError, OutputError, RecipeError
-from tinyint.graph.io import load_model, save_model
+from tinyint.graph.io import is_quantized, load_model, save_model
 from tinyint.runtimes import get_runtime
+from tinyint.synthetic import make
 from tinyint.train import dump_config, qat, train
 from tinyint.train.checkpoint import CHECKPOINT, load_checkpoint
 from tinyint.train.watch import Silent
@@ -371,3 +372,25 @@ def test_a_damaged_file_stops_a_run_or_is_skipped_and_told(tmp_path):
     told, *others = [notice for notice in notes.notices if "skipped" in notice]
     assert not others  # training and evaluation met the same file
     assert told.startswith(f"1 sample was skipped: cannot read the image {path}")
+
+
+def test_a_network_of_ones_own_that_takes_texts_is_trained_and_quantized(tmp_path):
+    """Its inputs are those of its forward, in its order, of any length."""
+    root = make("sentences", tmp_path / "reviews", train=300, val=40).directory
+    changes = {
+        "model": "{source: 'tests.train.build:Words', input: [32]}",
+        "data": f"{{train: {root / 'train.tsv'}, val: {root / 'val.tsv'}, "
+        "preprocessing: {tokenizer: vocab.txt, max_length: 32}}",
+        "optimizer": "{name: adamw, learning_rate: 0.02}",
+    }
+    notes = Notes()
+    outcome = train(config(tmp_path, **changes, iters=60, batch_size=32), watcher=notes)
+    assert notes.losses[-1] < 0.9 * notes.losses[0]
+    best = Path(outcome.best_model)
+    session = get_runtime("onnxruntime").open(best / "model.onnx")
+    assert [(spec.name, spec.shape) for spec in session.inputs] == [
+        ("input_ids", (None, None)),
+        ("attention_mask", (None, None)),
+    ]
+    trained = qat(config(tmp_path, **changes, iters=2, save_dir=tmp_path / "qat"), best)
+    assert is_quantized(load_model(Path(trained.best_model) / "model.onnx"))

@@ -18,7 +18,9 @@ from tinyint.zoo import (
     resnet34,
     yolov3_mobilenet_v1,
     yolov3_resnet34,
+    yolov3_resnet50vd_dcn,
 )
+from tinyint.zoo.resnet_vd import ResNetVD
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*pin_memory.*")
 
@@ -103,6 +105,18 @@ def test_weights_with_the_names_of_torchvision(tmp_path, nested):
     assert torch.equal(
         detector.backbone.state_dict()["parts.0.0.conv.weight"], whole.state_dict()["stem.conv.weight"]
     )
+
+
+def test_deformable_convolutions_take_the_weights_of_plain_ones(tmp_path):
+    classifier = nn.Sequential(shaken(ResNetVD(width=0.125)), nn.Linear(256, 10))
+    torch.save(classifier.state_dict(), tmp_path / "r50d.pth")
+    detector = yolov3_resnet50vd_dcn(width=0.125, num_classes=2).eval()
+    assert start_from(detector, tmp_path / "r50d.pth").startswith("275 tensors of the backbone")
+    x = torch.randn(1, 3, 64, 64)
+    assert torch.equal(detector.backbone(x)[1], classifier[0](x)[2])  # the stage before them
+    deformable = detector.backbone.parts[2][0].conv.conv
+    assert torch.equal(deformable.weight, classifier[0].stages[3][0].conv.conv.weight)
+    assert not deformable.shift.weight.any()
 
 
 def test_what_does_not_fit_is_named_and_changes_nothing(tmp_path):

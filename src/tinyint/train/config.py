@@ -41,7 +41,8 @@ class ModelPart(_Part):
     )
     arguments: dict[str, Any] = Field({}, description="keyword arguments of the network or function")
     input: tuple[Count, ...] | None = Field(
-        None, description="shape of one sample without batch axis, such as [3, 224, 224]; not for ONNX files"
+        None,
+        description="shape of one sample without batch axis, such as [3, 224, 224] or [tokens]; not for ONNX files",
     )
     pretrained: str | None = Field(
         None,

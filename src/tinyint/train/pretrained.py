@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tinyint.errors import ModelError
 from tinyint.loading import MODEL_FILE, load
+from tinyint.zoo.deform_conv import DeformConv2d
 
 __all__ = ["start_from"]
 
@@ -24,13 +25,17 @@ def start_from(module: nn.Module, path: str | Path) -> str:
     `path` is an ONNX file, the best_model/ of a float training, or what `torch.save` wrote of a `state_dict`. Tensors
     go by their order, in which networks of one design agree where their names don't; shapes and the last parts of
     names (weight, running_mean, …) have to agree all along. Behind those of a backbone the file may hold more. Of a
-    whole network the last layer stays new if its shape differs, as it does with other classes.
+    whole network the last layer stays new if its shape differs, as it does with other classes; what shifts the taps of
+    deformable convolutions, which classifiers have not, always does.
 
     Raises ModelError for a file that cannot be read or is of another design; the module is as it was then.
     """
     backbone = getattr(module, "backbone", module)
     whole = backbone is module
-    own = _floating(backbone.state_dict())
+    drawn = tuple(
+        f"{name}.shift." for name, part in backbone.named_modules() if isinstance(part, DeformConv2d)
+    )
+    own = [entry for entry in _floating(backbone.state_dict()) if not entry[0].startswith(drawn)]
     theirs = _read(Path(path))
     last = own[-1][0].rpartition(".")[0] + "."
     body = sum(not name.startswith(last) for name, _ in own) if whole else len(own)

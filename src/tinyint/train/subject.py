@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from tinyint.calibrate import CalibrationRecord
 from tinyint.data import Declaration, Sample, input_specs, saved_preprocessing
 from tinyint.data.generator import load_function
+from tinyint.data.text_input import takes_texts
 from tinyint.errors import DataError, ModelError, RecipeError
 from tinyint.graph.io import is_quantized, load_model, model_fingerprint, save_model
 from tinyint.loading import MODEL_FILE, load
@@ -115,17 +116,27 @@ def _of_function(config: TrainingConfig, spec: str) -> Subject:
         )
     module = _seeded(_function(spec), config.model.arguments, spec, config.seed)
     notices = _started(module, config.model.pretrained)
-    shape = config.model.input
-    name = next(iter(inspect.signature(module.forward).parameters), "input")
-    example = torch.zeros(2, *shape)
+    inputs, example = _taken(module, config.model.input)
+    open_axes = {spec.name: {0: "batch", 1: "length"} for spec in inputs} if takes_texts(inputs) else None
     return Subject(
         module=module,
-        inputs=(TensorSpec(name=name, dtype=np.dtype(np.float32), shape=(None, *shape)),),
+        inputs=inputs,
         identity=_identity(f"float training of {spec}", config.model.arguments, module),
-        write=_writer(lambda: load(module, (example,))),
+        write=_writer(lambda: load(module, example, dynamic_shapes=open_axes)),
         task=getattr(module, "task", None),
         notices=notices,
     )
+
+
+def _taken(module: nn.Module, shape: tuple[int, ...]) -> tuple[tuple[TensorSpec, ...], tuple[Tensor, ...]]:
+    """The inputs of a user's module by their names in `forward`, those of a text or else one array; and samples."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    names = [each.name for each in parameters if each.default is each.empty] or ["input"]
+    tokens = tuple(TensorSpec(name=name, dtype=np.dtype(np.int64), shape=(None, None)) for name in names)
+    if len(shape) == 1 and takes_texts(tokens):
+        return tokens, tuple(torch.ones(2, *shape, dtype=torch.long) for _ in names)
+    array = TensorSpec(name=names[0], dtype=np.dtype(np.float32), shape=(None, *shape))
+    return (array,), (torch.zeros(2, *shape),)
 
 
 def _of_graph(path: str) -> Subject:
