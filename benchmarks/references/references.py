@@ -95,9 +95,9 @@ def _classifier(source: str, arguments: str, rate: float = 0.004, iters: int = 2
     return Reference(GLYPHS, "top1", rate, iters, model)
 
 
-def _segmenter(source: str, width: float) -> Reference:
+def _segmenter(source: str, width: float, iters: int) -> Reference:
     model = (f"model.source={source}", f"model.arguments={{num_classes: 4, width: {width}}}")
-    return Reference(FUNDUS, "miou", 0.003, 1_000, model)
+    return Reference(FUNDUS, "miou", 0.003, iters, model)
 
 
 REFERENCES = {
@@ -113,7 +113,7 @@ REFERENCES = {
         4_000,
         (f"model.pretrained={MODELS / 'mobilenet_v1.onnx'}", "model.arguments.neck=0.125"),
     ),
-    "bisenetv2": _segmenter("bisenetv2", 0.25),
-    "pspnet_resnet50": _segmenter("pspnet_resnet50", 0.125),
+    "bisenetv2": _segmenter("bisenetv2", 0.25, 3_000),
+    "pspnet_resnet50": _segmenter("pspnet_resnet50", 0.125, 1_000),
     "ernie": Reference(SENTENCES, "top1", 0.001, 4_000),
 }

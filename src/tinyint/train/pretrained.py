@@ -50,14 +50,9 @@ def start_from(module: nn.Module, path: str | Path) -> str:
 
 def _read(path: Path) -> _Named:
     if path.suffix == ".onnx" or (path / MODEL_FILE).is_file():
-        graph = load(path).graph
-        return _floating(
-            {
-                name: torch.from_numpy(value.const_value.numpy().copy())
-                for name, value in graph.initializers.items()
-                if value.const_value is not None and value.const_value.dtype.is_floating_point()
-            }
-        )
+        held = [(name, value.const_value) for name, value in load(path).graph.initializers.items()]
+        arrays = [(name, tensor.numpy()) for name, tensor in held if tensor is not None]
+        return [(name, torch.from_numpy(array.copy())) for name, array in arrays if array.dtype.kind == "f"]
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
