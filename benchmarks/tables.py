@@ -182,6 +182,8 @@ def rivals() -> str:
         "PTQ - NNCF": ("PTQ mse", "nncf PTQ"),
         "QAT - control": ("QAT", "float control"),
     }
+    partly = [row["how"] for row in reference_rows("float control") if row["how"].startswith("QAT,")]
+    columns |= {f"{how} - control": (how, "float control") for how in sorted(set(partly))}
     slim = [r["against"] for r in reference_rows() if r["against"].startswith("paddleslim")]
     columns |= {f"PTQ - {name.replace(' PTQ', '')}": ("PTQ mse", name) for name in sorted(set(slim))}
     by = {(row["reference"], row["how"], row["against"]): row for row in reference_rows()}

@@ -1,7 +1,7 @@
 """The reference models in int8, by every way to get there, on a test set that no training has seen.
 
     pip install -e ".[test]" nncf
-    python benchmarks/references/measure.py [NAME...] [--folder DIR]
+    python benchmarks/references/measure.py [NAME...] [--folder DIR] [--only HOW]
 
 Float, post-training quantization with each algorithm and for each runtime, QAT and an equally long float training, and
 what onnxruntime.quantization and NNCF make of the same file from the same samples. All run over the same test set; each
@@ -14,7 +14,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from references import CALIBRATION, MODELS, REFERENCES, ROOT, Reference
@@ -36,7 +37,7 @@ from tinyint.train import load_config, qat, train
 ALGORITHMS = ("mse", "minmax", "moving_average", "average", "percentile", "kl", "emd", "absmax")
 PEER_METHODS = ("MinMax", "Entropy", "Percentile")
 Way = tuple[str, str, str]  # maker, how, runtime
-Made = tuple[str, str, str, Path]  # the same, and the file
+Made = tuple[Way, Callable[[], Path]]  # and what makes the file
 
 KEYS = ("reference", "made_by", "how", "runtime", "against")  # which rows are of the same thing
 FLOAT: Way = ("float", "as trained", "onnxruntime")
@@ -44,68 +45,87 @@ CONTROL: Way = ("float", "control", "onnxruntime")
 
 
 def post_training(model: Path, reference: Reference, folder: Path) -> Iterator[Made]:
-    """By each algorithm, from one calibration record for both runtimes."""
-    record = None
+    """By each algorithm, all from one calibration, which is cached; and with the layers in float that should be."""
     for target, runtime in (("x86-vnni", "onnxruntime"), ("openvino", "openvino")):
         for algorithm in ALGORITHMS:
+            settings = [f"calibration={algorithm}"]
             path = folder / f"{target}.{algorithm}.onnx"
-            made = tinyint.quantize(
-                model,
-                None if record else reference.data.train_spec,
-                output=path,
-                settings=[f"calibration={algorithm}"],
-                target=target,
-                samples=CALIBRATION,
-                calibration=record,
-                verify=False,
-            )
-            record = made.record
-            yield "tinyint", f"PTQ {algorithm}", runtime, path
+            make = partial(_quantize, model, reference, path, target, settings)
+            yield ("tinyint", f"PTQ {algorithm}", runtime), make
+        if reference.float_layers:
+            path = folder / f"{target}.partly.onnx"
+            make = partial(_quantize, model, reference, path, target, [f'skip=["{reference.float_layers}"]'])
+            yield ("tinyint", f"PTQ mse, {reference.float_layers} in float", runtime), make
+
+
+def _quantize(model: Path, reference: Reference, path: Path, target: str, settings: list[str]) -> Path:
+    data = reference.data.train_spec
+    tinyint.quantize(
+        model, data, output=path, settings=settings, target=target, samples=CALIBRATION, verify=False
+    )
+    return path
 
 
 def trained(model: Path, reference: Reference, folder: Path) -> Iterator[Made]:
     """QAT, and the same training in float."""
     config = ROOT / "configs" / "made" / f"{reference.data.family}.yaml"
     common = [*reference.overrides(), *reference.tuning()]
-    target = ["quantization.target=x86-vnni", f"quantization.set=[samples={CALIBRATION}]"]
-    qat(load_config(config, [*common, *target, f"save_dir={folder / 'qat'}"]), model, resume=True)
-    yield "tinyint", "QAT", "onnxruntime", folder / "qat" / "best_model" / "model.onnx"
-    control = [f"model={{source: {model}}}", f"save_dir={folder / 'control'}"]
-    train(load_config(config, [*common, *control]), resume=True)
-    yield *CONTROL, folder / "control" / "best_model" / "model.onnx"
+
+    def train_int8(save_dir: Path, *settings: str) -> Path:
+        recipe = ", ".join(f"'{setting}'" for setting in (f"samples={CALIBRATION}", *settings))
+        changes = ["quantization.target=x86-vnni", f"quantization.set=[{recipe}]", f"save_dir={save_dir}"]
+        qat(load_config(config, [*common, *changes]), model, resume=True)
+        return save_dir / "best_model" / "model.onnx"
+
+    def train_float() -> Path:
+        control = [f"model={{source: {model}}}", f"save_dir={folder / 'control'}"]
+        train(load_config(config, [*common, *control]), resume=True)
+        return folder / "control" / "best_model" / "model.onnx"
+
+    yield ("tinyint", "QAT", "onnxruntime"), partial(train_int8, folder / "qat")
+    if reference.float_layers:
+        make = partial(train_int8, folder / "qat-partly", f'skip=["{reference.float_layers}"]')
+        yield ("tinyint", f"QAT, {reference.float_layers} in float", "onnxruntime"), make
+    yield CONTROL, train_float
 
 
 def peers(model: Path, reference: Reference, folder: Path) -> Iterator[Made]:
     graph = load_model(model)
-    data = open_data(
-        reference.data.train_spec, input_specs(graph), saved_preprocessing(graph.metadata_props), CALIBRATION
-    )
+    spec, inputs = reference.data.train_spec, input_specs(graph)
+    data = open_data(spec, inputs, saved_preprocessing(graph.metadata_props), CALIBRATION)
     samples = [dict(sample.inputs) for sample in data]
+
+    def by_onnxruntime(method: str) -> Path:
+        onnxruntime_static(model, folder / f"ort.{method}.onnx", samples, method)
+        return folder / f"ort.{method}.onnx"
+
+    def by_nncf() -> Path:
+        nncf_openvino(model, folder / "nncf.xml", samples, transformer=reference.data.family == "sentences")
+        return folder / "nncf.xml"
+
     for method in PEER_METHODS:
-        path = folder / f"ort.{method}.onnx"
-        onnxruntime_static(model, path, samples, method)
-        yield "onnxruntime.quantization", f"PTQ {method}", "onnxruntime", path
-    path = folder / "nncf.xml"
-    nncf_openvino(model, path, samples, transformer=reference.data.family == "sentences")
-    yield "nncf", "PTQ", "openvino", path
+        yield ("onnxruntime.quantization", f"PTQ {method}", "onnxruntime"), partial(by_onnxruntime, method)
+    yield ("nncf", "PTQ", "openvino"), by_nncf
 
 
-def measure(name: str, reference: Reference) -> None:
+def measure(name: str, reference: Reference, only: Collection[str]) -> None:
     model, folder = MODELS / f"{name}.onnx", Path(f"{name}-int8")
     folder.mkdir(exist_ok=True)
-    made: list[Made] = [(*FLOAT, model)]
+    made: dict[Way, Path] = {FLOAT: model}
     for ways in (post_training, trained, peers):
-        made += ways(model, reference, folder)
+        for way, make in ways(model, reference, folder):
+            if not only or way[1] in only:
+                made[way] = make()
     graph = load_model(model)
     info = task_of(graph.metadata_props)
     assert info is not None
     judged = [
         (decided(get_runtime(runtime).open(path, threads=1), info), scorer_for(info))
-        for _, _, runtime, path in made
+        for (_, _, runtime), path in made.items()
     ]
     specs, preprocessing = input_specs(graph), saved_preprocessing(graph.metadata_props)
     count = score(judged, open_data(reference.data.test_spec, specs, preprocessing))
-    scorers = {way[:3]: scorer for way, (_, scorer) in zip(made, judged, strict=True)}
+    scorers = {way: scorer for way, (_, scorer) in zip(made, judged, strict=True)}
     rows = [
         row(name, reference.metric, way, against, scorers, count)
         for way in scorers
@@ -116,8 +136,8 @@ def measure(name: str, reference: Reference) -> None:
 
 def _rivals(way: Way, ways: Iterable[Way]) -> list[Way]:
     """What the way must not be below: for QAT the float control, for PTQ by default each peer on its runtime."""
-    if way[:2] == ("tinyint", "QAT"):
-        return [CONTROL]
+    if way[0] == "tinyint" and way[1].startswith("QAT"):
+        return [other for other in ways if other == CONTROL]
     if way[:2] == ("tinyint", "PTQ mse"):
         return [other for other in ways if other[0] not in ("tinyint", "float") and other[2] == way[2]]
     return []
@@ -154,11 +174,12 @@ def main() -> None:
     )
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--folder", type=Path, default=Path("references"))
+    parser.add_argument("--only", action="append", default=[], metavar="HOW", help='such as "PTQ mse" or QAT')
     arguments = parser.parse_args()
     os.chdir(arguments.folder)
     for name in arguments.names or REFERENCES:
         REFERENCES[name].data.make(Path())
-        measure(name, REFERENCES[name])
+        measure(name, REFERENCES[name], arguments.only)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ SENTENCES = Data("sentences", 24_000, 1_000, 3_000, None, "sentences/train.tsv",
 class Reference:
     """`changes` are to the config of the made family, `configs/made/FAMILY.yaml`; `iters` of the float training.
 
+    `float_layers`: the pattern of those that post-training quantization should leave in float, where there are such.
     QAT, and the float training that is its control, take a tenth of the iterations at a tenth of the rate.
     """
 
@@ -77,6 +78,7 @@ class Reference:
     rate: float
     iters: int
     changes: tuple[str, ...] = field(default=())
+    float_layers: str | None = None
 
     def overrides(self) -> list[str]:
         data = [f"data.train={self.data.train_spec}", f"data.val={self.data.val_spec}"]
@@ -112,6 +114,7 @@ REFERENCES = {
         0.002,
         4_000,
         (f"model.pretrained={MODELS / 'mobilenet_v1.onnx'}", "model.arguments.neck=0.125"),
+        float_layers="*/head/*",
     ),
     "bisenetv2": _segmenter("bisenetv2", 0.25, 3_000),
     "pspnet_resnet50": _segmenter("pspnet_resnet50", 0.125, 1_000),
