@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from references.references import REFERENCES
+
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).with_name("results")
 
@@ -195,7 +197,8 @@ def rivals() -> str:
 
 
 def reference_rows(against: str | None = None) -> Rows:
-    return [row for row in result("references")["rows"] if against in (None, row["against"])]
+    rows = [row for row in result("references")["rows"] if against in (None, row["against"])]
+    return sorted(rows, key=lambda row: list(REFERENCES).index(row["reference"]))
 
 
 def _change(row: dict[str, Any] | None) -> str:
