@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -197,7 +198,15 @@ def test_a_signal_leaves_the_old_file(here, number, code):
     (here / "int8.onnx").write_bytes(b"old")
     command = [sys.executable, "-m", "tinyint.cli", *QUANTIZE, "--data", "slow:samples"]
     environment = {**os.environ, "PYTHONPATH": str(here)}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    # What starts the tests may have them ignore signals, as shells do with jobs in the background; children inherit it.
+    heed = partial(signal.signal, number, signal.SIG_DFL)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=heed,
+    )
     while not (here / "started").exists():
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         time.sleep(0.01)
