@@ -69,7 +69,7 @@ SENTENCES = Data("sentences", 24_000, 1_000, 3_000, None, "sentences/train.tsv",
 class Reference:
     """`changes` are to the config of the made family, `configs/made/FAMILY.yaml`; `iters` of the float training.
 
-    `float_layers`: the pattern of those that post-training quantization should leave in float, where there are such.
+    `float_layers`: the pattern of those that quantization and QAT are also tried without, where there are such.
     QAT, and the float training that is its control, take a tenth of the iterations at a tenth of the rate.
     """
 

@@ -144,7 +144,7 @@ def yolov3_mobilenet_v1(
     blocks = network.blocks
     parts = [nn.Sequential(network.stem, blocks[:5]), blocks[5:11], blocks[11:]]
     backbone = Backbone(parts, [divisible(channels * width) for channels in (256, 512, 1024)])
-    return YOLOv3(backbone, num_classes, neck or width, anchors=anchors)
+    return YOLOv3(backbone, num_classes, width if neck is None else neck, anchors=anchors)
 
 
 def yolov3_resnet34(
@@ -160,7 +160,10 @@ def yolov3_resnet34(
     parts = [nn.Sequential(network.stem, network.pool, network.stages[:2]), *network.stages[2:].children()]
     base = divisible(64 * width)
     return YOLOv3(
-        Backbone(parts, [2 * base, 4 * base, 8 * base]), num_classes, neck or width, anchors=anchors
+        Backbone(parts, [2 * base, 4 * base, 8 * base]),
+        num_classes,
+        width if neck is None else neck,
+        anchors=anchors,
     )
 
 
@@ -181,4 +184,6 @@ def yolov3_resnet50vd_dcn(
         assert isinstance(block, Bottleneck)
         block.conv.conv = DeformConv2d.like(block.conv.conv)
     parts = [nn.Sequential(network.stem, network.stages[:2]), *network.stages[2:].children()]
-    return YOLOv3(Backbone(parts, network.channels[1:]), num_classes, neck or width, anchors=anchors)
+    return YOLOv3(
+        Backbone(parts, network.channels[1:]), num_classes, width if neck is None else neck, anchors=anchors
+    )
