@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinyint.numerics import INT8, UINT8, fake_quantize, qparams_from_range
+from tinyint.numerics import INT8, UINT8, fake_quantize, qparams_from_range, sqnr_db
 from tinyint.observers import Summary
 from tinyint.ranges import (
     RangeMethod,
@@ -86,7 +86,7 @@ def test_one_outlier_is_clipped_where_minmax_keeps_it(scheme):
     found = {
         "percentile": percentile_range(edges, counts, 99.99),
         "mse": mse_range(edges, counts, OUTLIER, scheme),
-        "kl": kl_range(edges, counts, scheme),
+        "kl": kl_range(edges, counts, OUTLIER, scheme),
     }
     for algorithm, (lo, hi) in found.items():
         assert 3 < hi < 9, algorithm
@@ -161,6 +161,75 @@ def test_kl_needs_more_bins_than_levels():
     assert edges[-1] > 50
 
 
+@pytest.mark.parametrize(
+    ("values", "lowest", "highest"),
+    [
+        (lambda rng: rng.normal(3, 0.3, 200_000), 4.1, 4.5),
+        (lambda rng: 1 / (1 + np.exp(-rng.normal(1.4, 0.5, 200_000))), 0.95, 1.0),
+        (lambda rng: np.append(rng.normal(1, 0.15, 200_000), [0.0, 0.0, 0.0]), 1.5, 1.7),
+        (lambda rng: np.append(np.full(200_000, 0.8), rng.uniform(0, 1, 50_000)), 0.9, 1.0),
+    ],
+    ids=["away from zero", "gate", "with zeros", "spike"],
+)
+@SCHEMES
+def test_kl_keeps_data_that_are_away_from_zero(values, lowest, highest, scheme):
+    summary = summary_of(values(np.random.default_rng(0)))
+    _, hi = find_range(summary, RangeMethod(algorithm="kl"), scheme)
+    assert lowest < hi < highest
+
+
+def test_kl_gives_outliers_that_the_histogram_missed_their_weight():
+    rng = np.random.default_rng(0)
+    summary = Summary()
+    for i in range(8):  # one element in a thousand is 30, and none of them is in the subsample
+        x = rng.normal(0, 1, 4096).astype(np.float32)
+        summary.update(float(x.min()), 30.0, x, bytes([i]), elements=4096 * 1000)
+    assert find_range(summary, RangeMethod(algorithm="kl"), U8)[1] < 6  # eight of 32 million
+    for i in range(8, 200):
+        summary.update(-1.0, 30.0, np.zeros(16, np.float32), bytes([i]), elements=16)
+    assert find_range(summary, RangeMethod(algorithm="kl"), U8)[1] > 25  # 200 of 36 thousand
+
+
+def shaped(rng: np.random.Generator, kind: str, count: int) -> np.ndarray:
+    centre, width, share = rng.uniform(0.2, 5), 10 ** rng.uniform(-2, 0), rng.uniform(0.001, 0.9)
+    noise = rng.normal(0, 1, count)
+    match kind:
+        case "shifted":
+            return rng.choice([-1, 1]) * (centre + width * noise)
+        case "gated":
+            return 1 / (1 + np.exp(-(noise * 3 * width + centre)))
+        case "clamped":
+            return np.clip(noise * width + rng.uniform(0, 6), 0, 6)
+        case "spiked":
+            return np.where(rng.random(count) < share, rng.choice([0, centre, -centre]), noise)
+        case "bimodal":
+            return (
+                np.where(rng.random(count) < share, centre, rng.choice([-1, 1]) * 3 * centre) + width * noise
+            )
+        case "bursts":
+            return np.where(rng.random(count) < share / 100, 30 * noise, width * noise)
+    raise ValueError(kind)
+
+
+@given(
+    kind=st.sampled_from(["shifted", "gated", "clamped", "spiked", "bimodal", "bursts"]),
+    seed=st.integers(0, 2**32 - 1),
+    scheme=st.sampled_from([U8, S8, A8]),
+    scale=st.sampled_from([1e-6, 1.0, 1e6]),
+)
+@settings(max_examples=60, deadline=None)
+def test_kl_is_never_worse_than_minmax_by_more_than_3_db(kind, seed, scheme, scale):
+    x = (scale * shaped(np.random.default_rng(seed), kind, 20_000)).astype(np.float32)
+
+    def error(algorithm):
+        lo, hi = find_range(summary_of(x), RangeMethod(algorithm=algorithm), scheme)
+        return sqnr_db(
+            x, fake_quantize(x, qparams_from_range(lo, hi, qtype=scheme.qtype, symmetric=scheme.symmetric))
+        )
+
+    assert error("kl") > error("minmax") - 3
+
+
 def test_kl_of_lopsided_data_clips_the_long_side_alone():
     z = 3 * np.random.default_rng(0).standard_normal(500_000)
     silu = np.append(z / (1 + np.exp(-z)), 80.0)
@@ -227,7 +296,9 @@ def test_mse_is_never_worse_than_minmax(histogram, scheme, norm):
 def test_every_histogram_has_a_range(histogram, scheme):
     edges, counts = histogram
     outer = min(float(edges[0]), 0.0), max(float(edges[-1]), 0.0)
-    assert kl_range(edges, counts, scheme)[1] > 0
+    lo, hi = kl_range(edges, counts, outer, scheme)
+    assert outer[0] <= lo <= 0 <= hi <= outer[1]
+    assert lo < hi
     lo, hi = emd_range(edges, counts, outer, scheme)
     assert outer[0] <= lo <= 0 <= hi <= outer[1]
     lo, hi = percentile_range(edges, counts, 99.9)

@@ -69,7 +69,7 @@ def find_range(summary: Summary, method: RangeMethod, scheme: Scheme) -> tuple[f
         case "emd":
             found = emd_range(edges, counts, outer, scheme, summary.missed())
         case "kl":
-            found = kl_range(edges, counts, scheme)
+            found = kl_range(edges, counts, outer, scheme, summary.missed())
         case _:
             raise ValueError(f"unknown algorithm {method.algorithm!r}")
     return _within(outer, found)

@@ -6,36 +6,72 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyint.ranges.bins import Counts, Edges, first_bin
+from tinyint.ranges.search import NO_POINTS, Points, quantization_error
 from tinyint.scheme import Scheme
 
+_MOST = 1.5  # 1.8 dB; up to 3 where a histogram does not tell where in a bin the values are
 
-def kl_range(edges: Edges, counts: Counts, scheme: Scheme) -> tuple[float, float]:
-    """±T with the T that loses least information; see `kl_bound`.
+
+def kl_range(
+    edges: Edges, counts: Counts, outer: tuple[float, float], scheme: Scheme, missed: Points = NO_POINTS
+) -> tuple[float, float]:
+    """±T within `outer`, with the T that loses least information (see `kl_bound`), of those that do not cut too much.
+
+    The mean square of what is cut and rounded stays close to that under the full range (`_MOST`). The divergence alone
+    knows no distances: of data away from zero it prefers a range that none of them is in, whose one level holds them
+    all. `missed` are values beyond the histogram, and their weights.
 
     The histogram is folded to |x|. Of the codes, those on the longer side of zero are the levels: 128 for
     signed symmetric schemes, 256 for one-sided data in others, and for lopsided data (SiLU) the share of the
-    longer side. The shorter side of lopsided data ends before T most of the time, and is cut to its extremum by
-    `find_range`.
+    longer side. The shorter side of lopsided data ends before T most of the time.
     """
-    first, width = first_bin(edges), float(edges[1] - edges[0])
+    full = quantization_error(edges, counts, outer, scheme, missed=missed)
+    folded, width = _folded(edges, counts), float(edges[1] - edges[0])
+    codes = scheme.qtype.qmax - scheme.qtype.qmin + 1
+    if scheme.symmetric and (scheme.qtype.signed or edges[0] < 0):
+        levels = (codes + 1) // 2
+    else:
+        span = max(float(edges[-1]), 0.0) - min(float(edges[0]), 0.0)
+        levels = max(round(codes * len(folded) * width / span), codes // 2)
+    bound = kl_bound(folded, levels, _narrowest(folded, width, missed, full)) * width
+    found = max(-bound, outer[0]), min(bound, outer[1])
+    # a value that many share may be off the new steps where it was on the old ones
+    worse = quantization_error(edges, counts, found, scheme, missed=missed) > _MOST * full
+    return outer if worse else found
+
+
+def _folded(edges: Edges, counts: Counts) -> Counts:
+    """The histogram of |x|."""
+    first = first_bin(edges)
     last = first + len(counts)
     folded = np.zeros(max(-first, last), np.int64)
     positive = counts[max(0, -first) :]
     folded[max(0, first) : max(0, first) + len(positive)] += positive
     negative = counts[: max(0, -first)][::-1]
     folded[max(0, -last) : max(0, -last) + len(negative)] += negative
-    codes = scheme.qtype.qmax - scheme.qtype.qmin + 1
-    if scheme.symmetric and (scheme.qtype.signed or first < 0):
-        levels = (codes + 1) // 2
-    else:
-        levels = max(round(codes * len(folded) / (max(last, 0) - min(first, 0))), codes // 2)
-    bound = kl_bound(folded, levels) * width
-    return -bound, bound
+    return folded
 
 
-def kl_bound(folded: Counts, levels: int) -> int:
+def _narrowest(folded: Counts, width: float, missed: Points, full: float) -> int:
+    """The least number of bins to keep for which cutting and rounding cost at most `_MOST` times the mean square
+    `full`, which rounding alone costs with all of them."""
+    bins = np.arange(len(folded) + 1.0)
+    x, weights = np.abs(missed[0]) / width, missed[1]
+    centre = bins[:-1] + 0.5
+    # Σ w·(x - T)² over x > T, from the moments of what lies beyond T
+    zeroth, first, second = (
+        np.append(np.cumsum((folded * centre**k)[::-1])[::-1], 0.0) + (weights * x**k).sum() for k in range(3)
+    )
+    cut = (second - 2 * bins * first + bins**2 * zeroth) * width**2 / (folded.sum() + weights.sum())
+    rounded = full * (bins / max(len(folded), *x, 1.0)) ** 2
+    enough = cut + rounded <= _MOST * full
+    enough[-1] = True
+    return int(np.argmax(enough))
+
+
+def kl_bound(folded: Counts, levels: int, narrowest: int = 0) -> int:
     """How many bins of a histogram of |x| to keep, so that KL(P ‖ Q) is least; every number of bins >= `levels`
-    is tried.
+    and `narrowest` is tried.
 
     Migacz, 8-bit Inference with TensorRT (GTC 2017). P is the kept bins, with the clipped mass in the last of
     them. Q is the kept bins without it, merged into `levels` levels and spread evenly over the non-empty bins
@@ -49,7 +85,7 @@ def kl_bound(folded: Counts, levels: int) -> int:
     if len(p) <= levels or total == 0.0:
         return len(p)
     # 1024 candidates or more of a full histogram, the widest range among them
-    candidates = np.arange(len(p), levels - 1, -max(1, len(p) // 1024))[::-1]
+    candidates = np.arange(len(p), max(levels, narrowest) - 1, -max(1, len(p) // 1024))[::-1]
     plogp = np.concatenate([[0.0], np.cumsum(p * np.log(np.maximum(p, 1.0)))])
     mass = np.concatenate([[0.0], np.cumsum(p)])
     filled = np.concatenate([[0.0], np.cumsum(p > 0)])

@@ -63,10 +63,15 @@ def emd_range(
 
 
 def quantization_error(
-    edges: Edges, counts: Counts, found: tuple[float, float], scheme: Scheme, norm: float = 2.0
+    edges: Edges,
+    counts: Counts,
+    found: tuple[float, float],
+    scheme: Scheme,
+    norm: float = 2.0,
+    missed: Points = NO_POINTS,
 ) -> float:
-    """E|x - x̂|^norm of the histogram when [lo, hi] = `found` is quantized to `scheme`."""
-    x, weights = points(edges, counts, (float(edges[0]), float(edges[-1])), len(counts))
+    """E|x - x̂|^norm of the histogram and the values it `missed` when [lo, hi] = `found` is quantized to `scheme`."""
+    x, weights = _with(missed, points(edges, counts, (float(edges[0]), float(edges[-1])), len(counts)))
     quantized = _candidates(x, np.array([found[0]]), np.array([found[1]]), scheme)
     return float((np.abs(np.subtract(quantized, x, dtype=np.float64)) ** norm @ weights)[0] / weights.sum())
 
