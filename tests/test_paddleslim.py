@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyint.errors import RecipeError
-from tinyint.paddleslim import recipe_from_paddleslim
+from tinyint.paddleslim import recipe_from_paddleslim, training_from_paddleslim
 from tinyint.paddleslim.tables import OPERATORS
 from tinyint.recipe import Activations, Recipe, Rule, Weights, match_rules, read_yaml
+from tinyint.recipe_source import resolve_recipe, resolve_training
 
 # as in PaddleSlim's own demos of quant_aware
 AWARE = {
@@ -246,3 +247,119 @@ def test_a_config_becomes_a_recipe_or_a_recipe_error(config):
     assert Recipe.parse(read_yaml(recipe.dump(), "dump")) == recipe
     assert all(note.endswith(".") for note in notes)
     assert recipe_from_paddleslim(yaml.safe_load(yaml.safe_dump(config)))[0] == recipe
+
+
+@pytest.mark.parametrize(
+    ("config", "training"),
+    [
+        (AWARE, {"activations": "moving_average_absmax", "rate": 0.9}),
+        (AWARE | {"moving_rate": 0.99}, {"activations": "moving_average_absmax", "rate": 0.99}),
+        (AWARE | {"activation_quantize_type": "abs_max"}, {"activations": "absmax"}),
+        (
+            AWARE | {"activation_quantize_type": "range_abs_max", "window_size": 7},
+            {"activations": "range_absmax", "window": 7},
+        ),
+        (
+            AWARE | {"activation_preprocess_type": "PACT", "weight_preprocess_type": None},
+            {"activations": "pact"},
+        ),
+        ({"use_pact": True, "quant_post_first": True, "fuse_conv_bn": True}, {"activations": "pact"}),
+        (
+            AWARE | {"scale_trainable": False},
+            {"activations": "moving_average_absmax", "rate": 0.9, "freeze_after": 0},
+        ),
+        ({"quantize_op_types": ["conv2d"]}, {}),
+    ],
+)
+def test_what_a_config_says_of_training(config, training):
+    recipe, said, notes = training_from_paddleslim(config)
+    assert (said, notes) == (training, [])
+    assert recipe == recipe_from_paddleslim(config)[0]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"moving_rate": 1}, "moving_rate: got 1, expected a number from 0 to below 1"),
+        ({"window_size": 0}, "window_size: got 0, expected a number above 0"),
+        ({"use_pact": "yes"}, "use_pact: got 'yes', expected true or false"),
+        ({"activation_preprocess_type": "clip"}, "activation_preprocess_type: got 'clip', expected PACT"),
+    ],
+)
+def test_what_training_cannot_take_is_refused(config, message):
+    with pytest.raises(RecipeError, match=message):
+        training_from_paddleslim(config)
+
+
+def test_what_training_has_no_counterpart_for_is_named():
+    _, _, notes = training_from_paddleslim(
+        {"epochs": 2, "weight_preprocess_type": "PACT", "moving_rate": 0.5}
+    )
+    assert notes == [
+        "`epochs: 2` is not honoured: a training run has keys of its own for it.",
+        "`weight_preprocess_type: 'PACT'` is not honoured: nothing here does the same.",
+    ]
+
+
+def test_the_config_of_a_detector():
+    config = {
+        "pretrain_weights": "https://x/y.pdparams",
+        "slim": "QAT",
+        "QAT": {"quant_config": AWARE, "print_model": True},
+        "LearningRate": {"base_lr": 0.1},
+    }
+    recipe, training, notes = training_from_paddleslim(config)
+    assert (recipe, training) == training_from_paddleslim(AWARE)[:2]
+    assert [note.split("`")[1] for note in notes] == ["pretrain_weights", "slim", "LearningRate"]
+
+
+DEMO = f"""
+import paddle.fluid as fluid  # is not installed
+
+OTHER = dict(a=1)
+
+def compress(args):
+    # as in PaddleSlim's demos
+    quant_config = {AWARE!r}
+    fluid.run(quant_config)
+"""
+
+
+def test_a_python_file_that_assigns_the_config_is_read_and_not_run(tmp_path):
+    path = tmp_path / "train.py"
+    path.write_text(DEMO)
+    assert recipe_from_paddleslim(path) == recipe_from_paddleslim(AWARE)
+    assert resolve_recipe(str(path))[0] == resolve_recipe(f"{path}:quant_config")[0]
+    assert resolve_training(path)[1] == {"activations": "moving_average_absmax", "rate": 0.9}
+    path.write_text(
+        DEMO + f"\nclass A:\n    config: dict = dict(**{AWARE!r})\nconfig = dict(weight_bits=8)\n"
+    )
+    with pytest.raises(
+        RecipeError, match=r"train\.py: holds several configs, quant_config \(line 8\), config"
+    ):
+        recipe_from_paddleslim(path)
+    assert recipe_from_paddleslim(f"{path}:quant_config") == recipe_from_paddleslim(AWARE)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = 1", r"assigns no dict of PaddleSlim's keys"),
+        ("def (", r"line 1: not Python: invalid syntax"),
+        (
+            "c = {'weight_bits': args.bits}",
+            r"line 1: c\['weight_bits'\] is computed \(args.bits\), and",
+        ),
+        ("c = {**base, 'weight_bits': 8}", r"c\[\*\*\] is computed \(base\)"),
+        ("c = {'weight_bits': 8, 'lol': 3}", r"unknown key 'lol'"),
+    ],
+)
+def test_a_python_file_without_a_config_is_refused(text, message, tmp_path):
+    path = tmp_path / "train.py"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=message):
+        resolve_recipe(path)
+    with pytest.raises(RecipeError, match=r"assigns no config to 'other'|not Python"):
+        resolve_recipe(f"{path}:other")
+    with pytest.raises(RecipeError, match=r"none\.py: cannot be read: No such file"):
+        resolve_recipe(tmp_path / "none.py")

@@ -18,7 +18,7 @@ LAYERS = [
     "graph.prepare runtimes",
     "recipe targets loading task",
     "paddleslim calibrate signature postprocess",
-    "algorithms",
+    "algorithms recipe_source",
     "plan",
     "qparams",
     "qdq",

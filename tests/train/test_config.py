@@ -25,7 +25,7 @@ def test_overrides_reach_any_depth_and_come_last():
     assert config.model.source == "mobilenet_v2"
     assert config.model.arguments == {"width": 0.25}
     assert config.data.augment.flip is True
-    assert config.quantization.resolved().calibration == "kl"
+    assert config.quantization.resolved()[0].calibration == "kl"
 
 
 def test_what_is_dumped_reads_back():

@@ -11,6 +11,7 @@ from tests.train.build import config
 from tests.train.test_loop import Notes, Stop, assert_equal_state, state_of
 from tinyint.errors import DataError, ModelError, RecipeError
 from tinyint.graph.io import is_quantized, load_model
+from tinyint.qat import QatSettings
 from tinyint.runtimes import get_runtime
 from tinyint.train import qat, train
 
@@ -121,3 +122,28 @@ def test_the_seed_decides(here, best):
         qat(config(here, save_dir=here / name, iters=3, data__val="null", **QAT), best)
     assert_equal_state(here / "a", here / "b")
     assert isinstance(state_of(here / "a")[1]["module.tracker.ends"], torch.Tensor)
+
+
+SLIM = """
+quant_config = {
+    'weight_quantize_type': 'channel_wise_abs_max', 'activation_quantize_type': 'range_abs_max',
+    'window_size': 5, 'moving_rate': 0.9, 'quantize_op_types': ['conv2d', 'mul'],
+    'learning_rate': 0.1,
+}
+"""
+
+
+def test_a_config_of_paddleslims_says_how_ranges_are_trained(here, best):
+    (here / "slim.py").write_text(SLIM)
+    notes = Notes()
+    given = config(here, **QAT, iters=2, quantization__recipe=str(here / "slim.py"))
+    outcome = qat(given, best, watcher=notes)
+    recipe, training, _ = given.quantization.resolved()
+    assert (training.activations, training.window) == ("range_absmax", 5)
+    assert recipe.op_types == ("Conv", "Gemm", "MatMul")
+    assert is_quantized(load_model(Path(outcome.best_model) / "model.onnx"))
+    assert any("`learning_rate: 0.1` is not honoured" in note for note in notes.notices)
+    other = config(
+        here, quantization__recipe=str(here / "slim.py"), quantization__training="{activations: lsq}"
+    )
+    assert other.quantization.resolved()[1] == QatSettings(activations="lsq")

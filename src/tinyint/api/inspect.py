@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyint.api.opening import runtime_for
-from tinyint.api.source import Model, RecipeSource, Source, resolve_recipe
+from tinyint.api.source import Model, Source
 from tinyint.errors import ModelError
 from tinyint.evaluate.coverage import FloatNode
 from tinyint.graph.io import is_quantized
@@ -16,6 +16,7 @@ from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import macs
 from tinyint.plan import plan
 from tinyint.postprocess import Postprocessing, Suppression, postprocessing_of, suppression_of
+from tinyint.recipe_source import RecipeSource, resolve_recipe
 from tinyint.report import TensorRow
 from tinyint.report.prove import tensor_rows
 from tinyint.runtimes import Executed

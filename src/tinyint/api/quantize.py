@@ -12,14 +12,7 @@ import onnx_ir as ir
 from tinyint.algorithms import Repaired
 from tinyint.api.calibrate import cached_record
 from tinyint.api.progress import Progress, silent
-from tinyint.api.source import (
-    Model,
-    RecipeSource,
-    Source,
-    input_specs,
-    resolve_preprocessing,
-    resolve_recipe,
-)
+from tinyint.api.source import Model, Source, input_specs, resolve_preprocessing
 from tinyint.api.staging import staged
 from tinyint.calibrate import CalibrationRecord
 from tinyint.data import Dataset, Declaration, OnError, Sample, open_data
@@ -29,6 +22,7 @@ from tinyint.graph.io import atomic_write, save_model
 from tinyint.ptq import Quantized, Stopwatch, prepare_float, repair_float
 from tinyint.ptq import quantize as run
 from tinyint.recipe import Recipe
+from tinyint.recipe_source import RecipeSource, resolve_recipe
 from tinyint.report import Report, Sizes, prove
 from tinyint.report.html import to_html
 from tinyint.report.prove import Samples

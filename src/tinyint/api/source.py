@@ -1,8 +1,8 @@
-"""What users hand over, model, recipe and preprocessing, brought into the project's own types."""
+"""What users hand over, model and preprocessing, brought into the project's own types."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -12,18 +12,14 @@ import onnx_ir as ir
 from tinyint.data import Declaration, input_specs, load_preprocessing, saved_preprocessing
 from tinyint.graph.io import load_model, model_bytes, weight_bytes
 from tinyint.loading import onnx_source
-from tinyint.paddleslim import recipe_from_paddleslim
-from tinyint.paddleslim.tables import NOT_HONOURED, READ, SECTIONS
-from tinyint.recipe import Recipe, read_yaml
 from tinyint.runtimes.base import ModelSource, model_label
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Model", "RecipeSource", "Source", "input_specs", "resolve_preprocessing", "resolve_recipe"]
+__all__ = ["Model", "Source", "input_specs", "resolve_preprocessing"]
 
 Model: TypeAlias = "str | Path | ir.Model | nn.Module"
-RecipeSource: TypeAlias = "str | Path | Recipe | Mapping[str, Any]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,40 +67,3 @@ def resolve_preprocessing(
     if given is not None:
         return load_preprocessing(given)
     return saved_preprocessing(metadata)
-
-
-def resolve_recipe(given: RecipeSource, settings: Iterable[str] = ()) -> tuple[Recipe, list[str]]:
-    """The recipe, with settings applied, and what the user should be told about it. Raises RecipeError.
-
-    A preset's name, a YAML file, a mapping, or either of the last two in PaddleSlim's keys.
-    """
-    notes: list[str] = []
-    if isinstance(given, Recipe):
-        recipe = given
-    elif isinstance(given, Mapping):
-        if _is_paddleslim(given):
-            recipe, notes = recipe_from_paddleslim(given)
-        else:
-            recipe = Recipe.parse(given)
-    elif _is_paddleslim_file(given):
-        recipe, notes = recipe_from_paddleslim(given)
-    else:
-        recipe = Recipe.load(given)
-    return recipe.with_settings(settings), notes
-
-
-def _is_paddleslim_file(given: str | Path) -> bool:
-    path = Path(given)
-    if str(given) in Recipe.presets() or path.suffix not in (".yaml", ".yml") or not path.is_file():
-        return False
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return False  # the reader of recipes says why
-    return _is_paddleslim(read_yaml(content, str(path)))
-
-
-def _is_paddleslim(config: Mapping[str, Any]) -> bool:
-    """Whether the keys are PaddleSlim's and none is a recipe's."""
-    theirs = {*READ, *NOT_HONOURED, *SECTIONS}
-    return any(key in theirs for key in config) and not set(config) & set(Recipe.model_fields)

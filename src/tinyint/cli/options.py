@@ -72,7 +72,7 @@ RecipeName = Annotated[
     typer.Option(
         "--recipe",
         metavar="NAME|FILE",
-        help="A preset (`tinyint recipe show`), a YAML file, or a PaddleSlim config.",
+        help="A preset (`tinyint recipe show`), a YAML file, or a PaddleSlim config (YAML, or a Python file with one).",
     ),
 ]
 Settings = Annotated[

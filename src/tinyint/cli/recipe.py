@@ -11,8 +11,9 @@ import yaml
 from tinyint.cli.group import Commands
 from tinyint.cli.options import Json
 from tinyint.cli.screen import Screen
-from tinyint.paddleslim import recipe_from_paddleslim
+from tinyint.paddleslim import recipe_from_paddleslim, training_from_paddleslim
 from tinyint.recipe import Recipe
+from tinyint.recipe_source import resolve_recipe
 
 __all__ = ["recipe"]
 
@@ -23,7 +24,10 @@ recipe = typer.Typer(cls=Commands, no_args_is_help=True, help="Show recipes, or 
 def show(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME|FILE]", help="A preset or a YAML file; all presets without one."),
+        typer.Argument(
+            metavar="[NAME|FILE]",
+            help="A preset, a YAML file or a PaddleSlim config; all presets without one.",
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -40,15 +44,22 @@ def show(
         tinyint recipe show default --set calibration=kl > mine.yaml
     """
     names = [name] if name else Recipe.presets()
-    found = [Recipe.load(each).with_settings(settings or ()) for each in names]
+    screen, found = Screen(json), []
+    for each in names:
+        made, notes = resolve_recipe(each, settings or ())
+        found.append(made)
+        for note in notes:
+            screen.warn(note)
     documents = [yaml.safe_load(each.dump()) for each in found]
     texts = [each.dump().rstrip() for each in found]
-    Screen(json).show(documents[0] if name else {"recipes": documents}, "\n---\n".join(texts))
+    screen.show(documents[0] if name else {"recipes": documents}, "\n---\n".join(texts))
 
 
 @recipe.command("from-paddleslim")
 def from_paddleslim(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A PaddleSlim quantization config (YAML).")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A PaddleSlim quantization config: YAML, or a Python file.")
+    ],
     json: Json = False,
 ) -> None:
     """Print a PaddleSlim config as a recipe; keys that cannot be honoured are named on stderr.
@@ -59,6 +70,12 @@ def from_paddleslim(
     """
     screen = Screen(json)
     made, notes = recipe_from_paddleslim(file)
+    _, training, lost = training_from_paddleslim(file)
     for note in notes:
         screen.warn(note)
-    screen.show({"recipe": yaml.safe_load(made.dump()), "not_honoured": notes}, made.dump().rstrip())
+    shown = [made.dump().rstrip()]
+    if training:
+        said = yaml.safe_dump(training, default_flow_style=True, sort_keys=False).strip()
+        shown.append(f"# in `tinyint qat`, also quantization.training: {said}")
+    document = {"recipe": yaml.safe_load(made.dump()), "not_honoured": notes}
+    screen.show(document | {"training": training, "not_honoured_in_training": lost}, *shown)

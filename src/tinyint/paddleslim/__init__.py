@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from tinyint.errors import RecipeError, nearest
+from tinyint.paddleslim.literal import is_python, read_literal
 from tinyint.paddleslim.tables import (
     ACTIVATIONS,
     ALGORITHMS,
     GRANULARITY,
+    HONOURED_IN_TRAINING,
+    KNOWN_PREPROCESSING,
     NOT_HONOURED,
     OPERATORS,
     OTHER_SECTIONS,
@@ -24,36 +27,52 @@ from tinyint.paddleslim.tables import (
     SECTIONS,
     TENSORRT,
 )
+from tinyint.paddleslim.training import training_settings
 from tinyint.recipe import Recipe, read_yaml
 
-__all__ = ["recipe_from_paddleslim"]
+__all__ = ["recipe_from_paddleslim", "training_from_paddleslim"]
 
 
 def recipe_from_paddleslim(config: Mapping[str, Any] | str | Path) -> tuple[Recipe, list[str]]:
     """The recipe that says the same as a PaddleSlim config, and one sentence for each key that cannot be honoured.
 
-    `config` is the dict or a YAML file of it, the keys at its top or in a section `Quantization` or `QuantPost`. An
-    unknown key, operator or value is a RecipeError. The recipe serves many models (`unmatched: warn`), since
-    PaddleSlim's default lists name operators and scopes that a model need not have.
+    `config` is the dict, a YAML file of it, the keys at its top or in a section such as `Quantization`, or a Python
+    file that assigns it. An unknown key, operator or value is a RecipeError. The recipe serves many models
+    (`unmatched: warn`), since PaddleSlim's default lists name operators and scopes that a model need not have.
     """
-    source = "PaddleSlim config"
-    if isinstance(config, str | Path):
-        source = str(config)
-        try:
-            content = Path(config).read_bytes()
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise RecipeError(f"{source}: cannot be read: {reason}") from None
-        config = read_yaml(content, source)
-    reader = _Reader(source, config)
-    return Recipe.parse(reader.recipe(), source=source), reader.notes
+    reader = _read(config, training=False)
+    return Recipe.parse(reader.recipe(), source=reader.source), reader.notes
+
+
+def training_from_paddleslim(
+    config: Mapping[str, Any] | str | Path,
+) -> tuple[Recipe, dict[str, Any], list[str]]:
+    """As `recipe_from_paddleslim`, for training with quantization, with the keys of `QatSettings` that it sets."""
+    reader = _read(config, training=True)
+    recipe = Recipe.parse(reader.recipe(), source=reader.source)
+    return recipe, training_settings(reader.keys), reader.notes
+
+
+def _read(config: Mapping[str, Any] | str | Path, *, training: bool) -> _Reader:
+    if isinstance(config, Mapping):
+        return _Reader("PaddleSlim config", config, training)
+    source = str(config)
+    if is_python(config):
+        return _Reader(source, read_literal(config), training)
+    try:
+        content = Path(config).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RecipeError(f"{source}: cannot be read: {reason}") from None
+    return _Reader(source, read_yaml(content, source), training)
 
 
 class _Reader:
-    """One config, read key by key; `notes` collects what is lost."""
+    """One config, read key by key; `notes` collects what is lost in quantization, or in `training`."""
 
-    def __init__(self, source: str, config: Mapping[str, Any]) -> None:
+    def __init__(self, source: str, config: Mapping[str, Any], training: bool) -> None:
         self.source = source
+        self.training = training
         self.notes: list[str] = []
         self.keys = self._flat(config)
         known = (*READ, *NOT_HONOURED)
@@ -66,15 +85,19 @@ class _Reader:
         if not any(section in config for section in (*SECTIONS, *OTHER_SECTIONS)):
             return dict(config)
         flat: dict[str, Any] = {}
+        detector = "QAT" in config  # PaddleDetection's, beside which any of its own keys may stand
         for section, content in config.items():
             if section in SECTIONS:
                 if not isinstance(content, Mapping | None):
                     raise self._wrong(section, content, "a mapping of keys")
-                flat |= content or {}
-            elif section in OTHER_SECTIONS:
-                self.notes.append(
-                    f"Section `{section}` is not read: it is not about post-training quantization."
-                )
+                held = content or {}
+                if "quant_config" in held:
+                    held = held["quant_config"]
+                    if not isinstance(held, Mapping):
+                        raise self._wrong(f"{section}.quant_config", held, "a mapping of keys")
+                flat |= held
+            elif detector or section in OTHER_SECTIONS:
+                self.notes.append(f"Section `{section}` is not read: it is not about quantization.")
             else:
                 known = (*SECTIONS, *OTHER_SECTIONS)
                 raise RecipeError(
@@ -87,7 +110,8 @@ class _Reader:
     def recipe(self) -> dict[str, Any]:
         """The keys of the Recipe."""
         for key, why in NOT_HONOURED.items():
-            if self.keys.get(key) not in (None, False):
+            value = self.keys.get(key)
+            if value not in (None, False) and not (self.training and key in HONOURED_IN_TRAINING):
                 self._note(key, why)
         weights = self._weights()
         weight_only = self._flag("quant_weight_only") or "generate_test_model" in self.keys
@@ -167,9 +191,24 @@ class _Reader:
             "round_type": ("round", "values are rounded to nearest, ties to even"),
             "onnx_format": (True, "the result is always ONNX"),
         }
+        if self.training:
+            del honoured["moving_rate"]
+            self._check_training()
         for key, (value, why) in honoured.items():
             if self.keys.get(key, value) not in (value, None):
                 self._note(key, why)
+
+    def _check_training(self) -> None:
+        """Refuses what training cannot take."""
+        for key in ("use_pact", "scale_trainable"):
+            self._flag(key)
+        self._choice("activation_preprocess_type", KNOWN_PREPROCESSING)
+        self._count("window_size")
+        rate = self.keys.get("moving_rate")
+        if rate is not None and (
+            isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1
+        ):
+            raise self._wrong("moving_rate", rate, "a number from 0 to below 1")
 
     def _samples(self) -> dict[str, int]:
         batches, size = (self._count(key) for key in ("batch_nums", "batch_size"))

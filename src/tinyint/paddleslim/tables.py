@@ -84,6 +84,21 @@ ACTIVATIONS: dict[str, str | None] = {
     "range_abs_max": "absmax",
     "moving_average_abs_max": "moving_average",
 }
+TRAINED = {
+    "abs_max": "absmax",
+    "range_abs_max": "range_absmax",
+    "moving_average_abs_max": "moving_average_absmax",
+}
+"""The quantizers of activations in training."""
+KNOWN_PREPROCESSING: dict[str, str | None] = {"PACT": "pact"}
+HONOURED_IN_TRAINING = (
+    "use_pact",
+    "scale_trainable",
+    "quant_post_first",  # ranges start from calibrated ones in any case
+    "activation_preprocess_type",
+    "fuse_conv_bn",  # as `batch_norm: folded` has it
+    "window_size",
+)
 GRANULARITY: dict[str, str | None] = {
     "channel_wise_abs_max": "per_channel",
     "abs_max": "per_tensor",
@@ -96,8 +111,10 @@ _REASONS = {
         executor place scope model_dir quantize_model_path save_model_dir model_filename params_filename
         save_model_filename save_params_filename batch_generator sample_generator data_loader""",
     "it belongs to training": """
-        use_pact scale_trainable quant_post_first learning_rate epochs lr weight_preprocess_type
-        activation_preprocess_type fuse_conv_bn recon_level regions region_weights_names simulate_activation_quant""",
+        use_pact scale_trainable quant_post_first activation_preprocess_type fuse_conv_bn""",
+    "a training run has keys of its own for it": "learning_rate epochs lr",
+    "nothing here does the same": """
+        weight_preprocess_type recon_level regions region_weights_names simulate_activation_quant""",
     "it is about Paddle's own program": """
         skip_tensor_list same_scale_tensor_list scale_dict freeze_model optimize_model return_graph deploy_backend""",
     "statistics are gathered as the data stream by, in constant memory": "is_use_cache_file cache_dir",
@@ -128,7 +145,7 @@ READ = (
     "onnx_format",
     "quant_weight_only",
 )
-SECTIONS = ("Quantization", "QuantAware", "QuantPost")
+SECTIONS = ("Quantization", "QuantAware", "QuantPost", "QAT", "quant_config")
 OTHER_SECTIONS = (
     "Global",
     "TrainConfig",

@@ -38,6 +38,7 @@ from tinyint.qat.weights import WeightQuantizer
 from tinyint.qparams import Assignment, assign_qparams
 from tinyint.ranges import weight_range
 from tinyint.recipe import Recipe
+from tinyint.recipe_source import RecipeSource, resolve_training
 from tinyint.scheme import Scheme
 from tinyint.targets import Target, get_target
 
@@ -48,7 +49,7 @@ def prepare(
     model: Any,
     data_or_record: CalibrationRecord | str | Path | Iterable[Any],
     *,
-    recipe: str | Path | Recipe = "default",
+    recipe: RecipeSource = "default",
     target: str | Target | None = None,
     settings: QatSettings | None = None,
     preprocessing: Preprocessing | None = None,
@@ -58,21 +59,16 @@ def prepare(
 
     `model`: what `tinyint.load` takes: an ONNX file or graph, a Paddle directory, or an `nn.Module`, which needs
     `example_inputs`. `data_or_record`: what the ranges start from, as for `quantize`: data, a calibration record, or
-    the `.npz` file of one. Batch norms are folded into the operators before them, or trained, as `settings` say.
+    the `.npz` file of one. `recipe`: what `quantize` takes; a PaddleSlim config also says how ranges are trained, where
+    `settings` do not. Batch norms are folded into the operators before them, or trained, as `settings` say.
 
     Raises:
         ModelError: the model is quantized already, has operators that cannot be trained, nothing for int8, or no batch
             norm although they shall be trained
         RecipeError, TargetError, RecordError, DataError: as `quantize`
     """
-    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    recipe, settings = _resolved(recipe, settings or QatSettings())
     target = target if isinstance(target, Target) else get_target(target)
-    settings = settings or QatSettings()
-    if recipe.method != "static":
-        raise RecipeError(
-            f"recipe {recipe.name}: training is for `method: static`, not {recipe.method}, whose models need no "
-            "training: use `quantize`, or set method=static"
-        )
     name = str(model) if isinstance(model, str | Path) else "the model"
     source = load(model, example_inputs)
     repaired = repair_float(*prepare_float(source, name), recipe)
@@ -104,6 +100,18 @@ def prepare(
     activations, tracker = _activations(prepared.graph, planned, assignment, settings)
     weights = _weights(prepared.graph, planned, assignment, settings)
     return QatModule(origin, activations, weights, tracker)
+
+
+def _resolved(given: RecipeSource, settings: QatSettings) -> tuple[Recipe, QatSettings]:
+    recipe, said, notes = resolve_training(given)
+    for note in notes:
+        warnings.warn(note, TinyintWarning, stacklevel=3)
+    if recipe.method != "static":
+        raise RecipeError(
+            f"recipe {recipe.name}: training is for `method: static`, not {recipe.method}, whose models need no "
+            "training: use `quantize`, or set method=static"
+        )
+    return recipe, settings.over(said)
 
 
 def _record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
@@ -61,6 +62,12 @@ class QatSettings(BaseModel):
             if key in self.model_fields_set and self.batch_norm == "folded":
                 raise ValueError(f"`{key}` has no effect with `batch_norm: folded`; remove it")
         return self
+
+    def over(self, others: Mapping[str, Any]) -> Self:
+        """These settings where they were given, and else the others, which are keys of QatSettings."""
+        given = self.model_dump(include=self.model_fields_set)
+        idle = ("rate", "window") if "activations" in given else ()
+        return type(self)(**{key: value for key, value in others.items() if key not in idle} | given)
 
     # after `_is_consistent`, so as to enclose it
     @model_validator(mode="wrap")

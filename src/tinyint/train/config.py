@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from tinyint.qat.settings import QatSettings
 from tinyint.recipe import Recipe
+from tinyint.recipe_source import resolve_training
 
 __all__ = [
     "Augmentation",
@@ -153,7 +154,10 @@ class LossPart(_Part):
 
 
 class QuantizationPart(_Part):
-    recipe: str | dict[str, Any] = Field("default", description="a preset, a YAML file, or a recipe's keys")
+    recipe: str | dict[str, Any] = Field(
+        "default",
+        description="a preset, a YAML file, or a recipe's keys; PaddleSlim's also say how ranges are trained",
+    )
     set: tuple[str, ...] = Field(
         (), description="changes to the recipe, such as weights.granularity=per_tensor"
     )
@@ -166,10 +170,10 @@ class QuantizationPart(_Part):
             raise ValueError("the teacher is asked for by `loss.teacher: true`; remove training.teacher")
         return self
 
-    def resolved(self) -> Recipe:
-        """The recipe, changes applied. Raises RecipeError."""
-        found = Recipe.load(self.recipe) if isinstance(self.recipe, str) else Recipe.parse(self.recipe)
-        return found.with_settings(self.set)
+    def resolved(self) -> tuple[Recipe, QatSettings, list[str]]:
+        """The recipe with its changes, how ranges are trained, and what to tell the user. Raises RecipeError."""
+        recipe, said, notes = resolve_training(self.recipe, self.set)
+        return recipe, self.training.over(said), notes
 
 
 class TrainingConfig(_Part):

@@ -100,7 +100,7 @@ class _Job:
 
 def _calibrate(job: _Job, path: str, record: Path) -> None:
     """What the ranges start from: the first samples of the training data, as they are."""
-    recipe = job.config.quantization.resolved()
+    recipe, _, _ = job.config.quantization.resolved()
     model = float_graph(path)
     declared = preprocessing_of(job.config.data.preprocessing) or saved_preprocessing(model.metadata_props)
     repaired = repair_float(*prepare_float(model, path), recipe)

@@ -155,10 +155,10 @@ def _of_graph(path: str) -> Subject:
 def qat_subject(config: TrainingConfig, path: str, record: CalibrationRecord) -> Subject:
     """The float model at `path` with fake quantization. Raises ModelError, RecipeError, TargetError, RecordError."""
     model = float_graph(path)
-    recipe, part = config.quantization.resolved(), config.quantization
-    settings = part.training.model_copy(update={"teacher": config.loss.teacher})
-    module = prepare(model, record, recipe=recipe, target=part.target, settings=settings)
-    asked = json.dumps([recipe.dump(), module.origin.target.name, part.training.model_dump(mode="json")])
+    recipe, training, notes = config.quantization.resolved()
+    settings = training.model_copy(update={"teacher": config.loss.teacher})
+    module = prepare(model, record, recipe=recipe, target=config.quantization.target, settings=settings)
+    asked = json.dumps([recipe.dump(), module.origin.target.name, training.model_dump(mode="json")])
 
     def write(directory: Path, samples: Iterable[Sample], metadata: Mapping[str, str]) -> dict[str, Any]:
         for made, name in ((to_float(module), FLOAT_FILE), (export_int8(module), MODEL_FILE)):
@@ -175,6 +175,7 @@ def qat_subject(config: TrainingConfig, path: str, record: CalibrationRecord) ->
         teacher=module.teacher if config.loss.teacher else None,
         task=task_of(model.metadata_props),
         preprocessing=saved_preprocessing(model.metadata_props),
+        notices=tuple(notes),
     )
 
 

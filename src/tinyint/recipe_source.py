@@ -1,0 +1,63 @@
+"""A recipe from whatever names or holds one: a preset, a file, a mapping, in keys of our own or of PaddleSlim's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from tinyint.paddleslim import recipe_from_paddleslim, training_from_paddleslim
+from tinyint.paddleslim.literal import is_python
+from tinyint.paddleslim.tables import NOT_HONOURED, READ, SECTIONS
+from tinyint.recipe import Recipe, read_yaml
+
+__all__ = ["RecipeSource", "resolve_recipe", "resolve_training"]
+
+RecipeSource: TypeAlias = "str | Path | Recipe | Mapping[str, Any]"
+
+
+def resolve_recipe(given: RecipeSource, settings: Iterable[str] = ()) -> tuple[Recipe, list[str]]:
+    """The recipe, with settings applied, and what the user should be told about it. Raises RecipeError.
+
+    A preset's name, a YAML file, a mapping, or either of the last two in PaddleSlim's keys, or a Python file of those.
+    """
+    notes: list[str] = []
+    if not isinstance(given, Recipe) and _is_paddleslim(given):
+        recipe, notes = recipe_from_paddleslim(given)
+    else:
+        recipe = _own(given)
+    return recipe.with_settings(settings), notes
+
+
+def resolve_training(
+    given: RecipeSource, settings: Iterable[str] = ()
+) -> tuple[Recipe, dict[str, Any], list[str]]:
+    """As `resolve_recipe`, for quantization-aware training, with the keys of `QatSettings` that the source sets."""
+    if isinstance(given, Recipe) or not _is_paddleslim(given):
+        return _own(given).with_settings(settings), {}, []
+    recipe, training, notes = training_from_paddleslim(given)
+    return recipe.with_settings(settings), training, notes
+
+
+def _own(given: RecipeSource) -> Recipe:
+    if isinstance(given, Recipe):
+        return given
+    return Recipe.parse(given) if isinstance(given, Mapping) else Recipe.load(given)
+
+
+def _is_paddleslim(given: str | Path | Mapping[str, Any]) -> bool:
+    """Whether it is a Python file, or its keys are PaddleSlim's and none is a recipe's."""
+    if not isinstance(given, Mapping):
+        path = Path(given)
+        if str(given) in Recipe.presets():
+            return False
+        if is_python(given):
+            return True
+        if path.suffix not in (".yaml", ".yml") or not path.is_file():
+            return False
+        try:
+            given = read_yaml(path.read_bytes(), str(path))
+        except OSError:
+            return False  # the reader of recipes says why
+    theirs = {*READ, *NOT_HONOURED, *SECTIONS}
+    return any(key in theirs for key in given) and not set(given) & set(Recipe.model_fields)
