@@ -81,6 +81,8 @@ def test_float_and_int8_side_by_side(task: str, runtime: str, document: Document
         ("classification", ("--with-softmax",), ["probabilities"]),
         ("segmentation", (), ["labels"]),
         ("segmentation", ("--without-argmax",), ["logits"]),
+        ("segmentation", ("--with-softmax",), ["probabilities"]),
+        ("segmentation", ("--with-softmax", "--without-argmax"), ["probabilities"]),
         ("detection", (), ["boxes", "scores"]),
         ("detection", ("--nms", "--score-threshold", "0.2", "--max-detections", "3"), ["detections"]),
     ],
@@ -214,8 +216,8 @@ def test_a_corrupt_image_stops_or_is_skipped(tmp_path: Path, document: Document)
     ("command", "message"),
     [
         (
-            "export segmentation.onnx -o x.onnx --with-softmax",
-            "--with-softmax is for classification, but the model",
+            "export detection.onnx -o x.onnx --with-softmax",
+            "--with-softmax is for classification and segmentation, but the model is for detection",
         ),
         ("export classification.onnx -o x.onnx --without-argmax", "--without-argmax is for segmentation"),
         ("export classification.onnx -o x.onnx --nms", "--nms is for detection"),

@@ -122,6 +122,8 @@ def test_softmax_and_argmax() -> None:
     logits = np.log(np.array([[1, 3], [4, 1]], np.float32))
     probabilities = run(softmax_tail("y"), {"y": logits})["probabilities"]
     np.testing.assert_allclose(probabilities, [[0.25, 0.75], [0.8, 0.2]], rtol=1e-6)
+    pixels = run(softmax_tail("y", pixels=True), {"y": logits.reshape(2, 2, 1, 1)})["probabilities"]
+    np.testing.assert_allclose(pixels, probabilities.reshape(2, 2, 1, 1), rtol=1e-6)
     maps = np.zeros((1, 3, 1, 2), np.float32)
     maps[0, 2, 0, 1] = 1
     assert run(argmax_tail("y"), {"y": maps})["labels"].tolist() == [[[0, 2]]]

@@ -61,7 +61,7 @@ def export(
     """Writes `model`, float or int8, with its postprocessing, to `output`, and opens it in the runtime it is for.
 
     * classification: `probabilities` (N, C) with `with_softmax`, else the logits
-    * segmentation: `labels` (N, H, W), unless `without_argmax`
+    * segmentation: `labels` (N, H, W), or `probabilities` (N, C, H, W) with `with_softmax`, or else the logits
     * detection: `boxes` (N, M, 4) and `scores` (N, C, M), or with `nms` `detections` (K, 7); see `boxes_tail`
 
     Raises ModelError for a model that does not say its task, or that has a postprocessing already; DataError for an
@@ -112,6 +112,8 @@ def _tail(
             return detections_tail(info, names, nms), "detections"
         case Detection():
             return boxes_tail(info, names), "boxes"
+        case Segmentation() if with_softmax:
+            return softmax_tail(_logits(graph, info.task), pixels=True), "softmax"
         case Segmentation() if not without_argmax:
             return argmax_tail(_logits(graph, info.task)), "argmax"
         case Classification() if with_softmax:
@@ -130,13 +132,15 @@ def _logits(graph: ir.Graph, task: str) -> str:
 
 def _check_options(task: TaskName, **given: bool) -> None:
     for option, wanted in (
-        ("with_softmax", "classification"),
-        ("without_argmax", "segmentation"),
-        ("nms", "detection"),
+        ("with_softmax", ("classification", "segmentation")),
+        ("without_argmax", ("segmentation",)),
+        ("nms", ("detection",)),
     ):
-        if given[option] and task != wanted:
+        if given[option] and task not in wanted:
             flag = "--" + option.replace("_", "-")
-            raise DataError(f"{flag} is for {wanted}, but the model is for {task}; leave it out")
+            raise DataError(
+                f"{flag} is for {' and '.join(wanted)}, but the model is for {task}; leave it out"
+            )
 
 
 def _int8_nodes(model: ir.Model, runtime: Runtime) -> int:

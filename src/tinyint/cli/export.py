@@ -22,7 +22,7 @@ Output = Annotated[
     typer.Option("--output", "-o", metavar="OUT", help="Where to write the ONNX file.", show_default=False),
 ]
 WithSoftmax = Annotated[
-    bool, typer.Option("--with-softmax", help="Classification: give probabilities, not logits.")
+    bool, typer.Option("--with-softmax", help="Give the probabilities of classes, also of each pixel's.")
 ]
 WithoutArgmax = Annotated[
     bool, typer.Option("--without-argmax", help="Segmentation: give logits, not the class of each pixel.")
@@ -47,7 +47,7 @@ def export(
     """Write a model, float or int8, with what its users need behind it: boxes, classes of pixels, or probabilities.
 
     Detection gives boxes (N, M, 4) and scores (N, C, M), with --nms detections (K, 7): image, class, score, x1, y1, x2,
-    y2. Segmentation gives labels (N, H, W).
+    y2. Segmentation gives labels (N, H, W), with --with-softmax probabilities (N, C, H, W).
 
     Examples:
 

@@ -35,11 +35,12 @@ PREFIX = "postprocess/"
 _OPSET, _IR_VERSION = 13, 8
 
 
-def softmax_tail(logits: str) -> ir.Model:
-    """`logits` (N, C) → `probabilities` (N, C)."""
+def softmax_tail(logits: str, *, pixels: bool = False) -> ir.Model:
+    """`logits` (N, C) → `probabilities` (N, C); for `pixels`, both (N, C, H, W)."""
     graph = _Builder()
-    probabilities = graph.op("Softmax", graph.input(logits, "N", "C"), axis=1)
-    return graph.model(probabilities=(probabilities, ir.DataType.FLOAT, ("N", "C")))
+    shape = ("N", "C", "H", "W") if pixels else ("N", "C")
+    probabilities = graph.op("Softmax", graph.input(logits, *shape), axis=1)
+    return graph.model(probabilities=(probabilities, ir.DataType.FLOAT, shape))
 
 
 def argmax_tail(logits: str) -> ir.Model:
