@@ -13,7 +13,7 @@ LAYERS = [
     "synthetic",
     "numerics observers graph.ops runtimes.base",
     "scheme runtimes.source runtimes.host runtimes.ort_graph data graph.walk",
-    "ranges graph.flow graph.io",
+    "ranges graph.flow graph.io graph.edit",
     "graph.passes",
     "graph.prepare runtimes",
     "recipe targets loading task",
@@ -125,6 +125,14 @@ def test_a_file_reads_like_a_page(module):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or 0) - node.lineno + 1
             assert length <= MAX_FUNCTION, f"{module}.{node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("module", list(FILES))
+def test_initializers_are_registered_in_one_place(module):
+    source = FILES[module].read_text(encoding="utf-8")
+    assert module == "graph.edit" or ".register_initializer(" not in source, (
+        "use GraphEditor, which finds a free name"
+    )
 
 
 def test_no_layer_names_a_module_that_is_gone():

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from tinyint.graph.edit import GraphEditor
 from tinyint.graph.ops import facts
 from tinyint.graph.walk import constant_of, is_float32, static_shape
 from tinyint.numerics import quantize
@@ -67,30 +68,35 @@ def _refusal(node: ir.Node, target: Target, rules: dict[str, Rule]) -> str | Non
     return None
 
 
+_CONSTANTS = ("/weight_q", "/weight_zero_point", "/weight_scale")
+_PARTS = ("/integer", "/cast", "/scale", "/scaled", "/biased")
+
+
 class _Rewriter:
     """Puts integer products into a graph; the quantizer of an input is shared by all that read it."""
 
     def __init__(self, graph: ir.Graph) -> None:
-        self._graph = graph
+        self._graph, self._editor = graph, GraphEditor(graph)
         self._quantized: dict[ir.Value, tuple[ir.Value, ir.Value, ir.Value]] = {}
 
     def replace(self, node: ir.Node, codes: np.ndarray, weight_scale: np.ndarray) -> None:
         """`codes` has shape (K, N), `weight_scale` () or (N,)."""
-        source, name = node.inputs[0], node.name or ""
+        source = node.inputs[0]
         assert source is not None
+        name = self._editor.stem(node.name or "", values=_CONSTANTS, nodes=_PARTS)
         if source not in self._quantized:
-            outputs = self._before(node, "DynamicQuantizeLinear", [source], f"{source.name}/dynamic", 3)
+            quantizer = self._editor.node_name(f"{source.name}/dynamic")
+            outputs = self._before(node, "DynamicQuantizeLinear", [source], quantizer, 3)
             self._quantized[source] = outputs[0], outputs[1], outputs[2]
         q, scale, zero_point = self._quantized[source]
-        weight = self._initializer(f"{name}/weight_q", np.ascontiguousarray(codes))
-        weight_zero = self._initializer(
-            f"{name}/weight_zero_point", np.zeros(weight_scale.shape, codes.dtype)
-        )
+        weight = self._editor.constant(f"{name}/weight_q", np.ascontiguousarray(codes), reserved=True)
+        zeros = np.zeros(weight_scale.shape, codes.dtype)
+        weight_zero = self._editor.constant(f"{name}/weight_zero_point", zeros, reserved=True)
         integers = self._before(
             node, "MatMulInteger", [q, weight, zero_point, weight_zero], f"{name}/integer"
         )[0]
         accumulated = self._before(node, "Cast", [integers], f"{name}/cast", to=int(ir.DataType.FLOAT))[0]
-        scales = [scale, self._initializer(f"{name}/weight_scale", weight_scale)]
+        scales = [scale, self._editor.constant(f"{name}/weight_scale", weight_scale, reserved=True)]
         combined = self._before(node, "Mul", scales, f"{name}/scale")[0]
         result = self._before(node, "Mul", [accumulated, combined], f"{name}/scaled")[0]
         bias = node.inputs[2] if len(node.inputs) > 2 else None
@@ -109,22 +115,13 @@ class _Rewriter:
     ) -> list[ir.Value]:
         new = ir.node(op_type, inputs, attributes=attributes, name=name, num_outputs=outputs)
         for i, value in enumerate(new.outputs):
-            value.name = f"{name}_{i}"
+            self._editor.rename(value, f"{name}_{i}")
         self._graph.insert_before(node, new)
         return list(new.outputs)
 
-    def _initializer(self, name: str, array: np.ndarray) -> ir.Value:
-        tensor = ir.tensor(array, name=name)
-        value = ir.Value(
-            name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
-        )
-        self._graph.register_initializer(value)
-        return value
-
     def _take_over(self, node: ir.Node, result: ir.Value) -> None:
         old, weight = node.outputs[0], node.inputs[1]
-        result.name, result.shape, result.dtype = old.name, old.shape, ir.DataType.FLOAT
-        old.name = f"{old.name}_replaced"
+        result.name, result.shape, result.dtype, old.name = old.name, old.shape, ir.DataType.FLOAT, None
         ir.convenience.replace_all_uses_with(old, result, replace_graph_outputs=True)
         self._graph.remove(node, safe=True)
         if weight is not None and not weight.uses():

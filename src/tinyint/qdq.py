@@ -1,7 +1,8 @@
 """Write scales into a graph as QuantizeLinear and DequantizeLinear, and read them back.
 
 A quantized tensor T becomes  T → "T/Q" → T_q → "T/DQ" → T_dq,  and the places that the plan names read T_dq. A
-constant W is stored as integers W_q with one "W/DQ". Runtimes fuse the pairs around an operator into its int8 kernel.
+constant W is stored as integers W_q with one "W/DQ". Where the graph has one of these names, they are made from T_1.
+Runtimes fuse the pairs around an operator into its int8 kernel.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from tinyint.graph.edit import GraphEditor
 from tinyint.graph.walk import constant_of, consumers
 from tinyint.numerics import INT32, Array, QParams, QType, quantize
 from tinyint.plan import Plan, TensorPlan, Use
@@ -19,6 +21,8 @@ from tinyint.qparams import Assignment
 
 __all__ = ["QuantizedTensor", "insert", "quantize_constants", "read", "read_params"]
 
+_VALUES, _NODES = ("_q", "_dq", "/scale", "/zero_point"), ("/Q", "/DQ")
+"""What the names of the values and nodes around a quantized tensor end in."""
 _STORAGES = ("int8", "uint8", "int16", "uint16", "int32")
 
 
@@ -28,8 +32,9 @@ def insert(model: ir.Model, plan: Plan, assignment: Assignment) -> ir.Model:
     graph = model.graph
     quantize_constants(graph, assignment.constants)
     values = {value.name or "": value for value in _values(graph)}
+    editor = GraphEditor(graph)
     for name, tensor in plan.tensors.items():
-        _quantize_tensor(graph, values[name], tensor, assignment.tensors[name])
+        _quantize_tensor(editor, values[name], tensor, assignment.tensors[name])
     _drop(graph, plan.absorbed)
     graph.sort()
     return model
@@ -37,34 +42,35 @@ def insert(model: ir.Model, plan: Plan, assignment: Assignment) -> ir.Model:
 
 def quantize_constants(graph: ir.Graph, params: Mapping[Use, QParams]) -> None:
     """Stores the constants at these places as integers behind a DequantizeLinear each."""
-    nodes = {node.name or "": node for node in graph}
+    nodes, editor = {node.name or "": node for node in graph}, GraphEditor(graph)
     for (name, position), qparams in params.items():
         node = nodes[name]
         value = node.inputs[position]
         array = constant_of(value)
         assert value is not None
         assert array is not None
-        base = _free_name(graph, value.name or f"{name}/{position}")
-        codes = _initializer(graph, f"{base}_q", quantize(array, qparams))
-        dequantized = _dequantize(graph, codes, qparams, base, before=node)
+        base = editor.stem(value.name or f"{name}/{position}", values=_VALUES, nodes=_NODES)
+        codes = _constant(editor, f"{base}_q", quantize(array, qparams))
+        dequantized = _dequantize(editor, codes, qparams, base, before=node)
         dequantized.shape = value.shape
         node.replace_input_with(position, dequantized)
         if not value.uses() and not value.is_graph_output():
             graph.initializers.pop(value.name or "", None)
 
 
-def _quantize_tensor(graph: ir.Graph, value: ir.Value, plan: TensorPlan, params: QParams) -> None:
+def _quantize_tensor(editor: GraphEditor, value: ir.Value, plan: TensorPlan, params: QParams) -> None:
     uses = [(node, i) for node, i in consumers(value) if plan.reads is None or (node.name, i) in plan.reads]
     is_output = plan.reads is None and value.is_graph_output()
-    name = value.name or ""
+    name, graph = value.name or "", editor.graph
+    stem = editor.stem(name, values=_VALUES, nodes=_NODES)
     if is_output:
-        value.name = f"{name}_float"
-    parameters = _parameters(graph, name, params)
+        editor.rename(value, f"{name}_float")
+    parameters = _parameters(editor, stem, params)
     axis = {} if params.axis is None else {"axis": params.axis}
-    q = ir.node("QuantizeLinear", [value, *parameters], attributes=axis, name=f"{name}/Q")
-    _describe(q.outputs[0], f"{name}_q", ir.DataType.from_numpy(params.qtype.dtype), value.shape)
-    dq = ir.node("DequantizeLinear", [q.outputs[0], *parameters], attributes=axis, name=f"{name}/DQ")
-    _describe(dq.outputs[0], name if is_output else f"{name}_dq", ir.DataType.FLOAT, value.shape)
+    q = ir.node("QuantizeLinear", [value, *parameters], attributes=axis, name=f"{stem}/Q")
+    _describe(q.outputs[0], f"{stem}_q", ir.DataType.from_numpy(params.qtype.dtype), value.shape)
+    dq = ir.node("DequantizeLinear", [q.outputs[0], *parameters], attributes=axis, name=f"{stem}/DQ")
+    _describe(dq.outputs[0], name if is_output else f"{stem}_dq", ir.DataType.FLOAT, value.shape)
     graph.extend([q, dq])
     for node, i in uses:
         node.replace_input_with(i, dq.outputs[0])
@@ -74,41 +80,30 @@ def _quantize_tensor(graph: ir.Graph, value: ir.Value, plan: TensorPlan, params:
                 graph.outputs[i] = dq.outputs[0]
 
 
-def _dequantize(graph: ir.Graph, codes: ir.Value, params: QParams, base: str, *, before: ir.Node) -> ir.Value:
+def _dequantize(
+    editor: GraphEditor, codes: ir.Value, params: QParams, base: str, *, before: ir.Node
+) -> ir.Value:
     axis = {} if params.axis is None else {"axis": params.axis}
-    inputs = [codes, *_parameters(graph, base, params)]
+    inputs = [codes, *_parameters(editor, base, params)]
     node = ir.node("DequantizeLinear", inputs, attributes=axis, name=f"{base}/DQ")
     _describe(node.outputs[0], f"{base}_dq", ir.DataType.FLOAT, codes.shape)
-    graph.insert_before(before, node)
+    editor.graph.insert_before(before, node)
     return node.outputs[0]
 
 
-def _parameters(graph: ir.Graph, base: str, params: QParams) -> list[ir.Value]:
-    scale = _initializer(graph, f"{base}/scale", params.scale)
+def _parameters(editor: GraphEditor, base: str, params: QParams) -> list[ir.Value]:
+    scale = _constant(editor, f"{base}/scale", params.scale)
     if params.qtype == INT32:  # whose DequantizeLinear takes no zero-point (ONNX operator specification)
         return [scale]
-    return [scale, _initializer(graph, f"{base}/zero_point", params.zero_point)]
+    return [scale, _constant(editor, f"{base}/zero_point", params.zero_point)]
 
 
-def _initializer(graph: ir.Graph, name: str, array: Array) -> ir.Value:
-    tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=name)
-    shape = ir.Shape(array.shape)
-    value = ir.Value(name=name, shape=shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
-    graph.register_initializer(value)
-    return value
+def _constant(editor: GraphEditor, name: str, array: Array) -> ir.Value:
+    return editor.constant(name, np.ascontiguousarray(array).reshape(array.shape), reserved=True)
 
 
 def _describe(value: ir.Value, name: str, dtype: ir.DataType, shape: ir.Shape | None) -> None:
     value.name, value.dtype, value.shape = name, dtype, shape
-
-
-def _free_name(graph: ir.Graph, name: str) -> str:
-    """`name`, or a numbered one where a constant that two nodes read was quantized for the other before."""
-    number, free = 1, name
-    while f"{free}_q" in graph.initializers:
-        number += 1
-        free = f"{name}_{number}"
-    return free
 
 
 def _drop(graph: ir.Graph, absorbed: frozenset[str]) -> None:

@@ -8,6 +8,7 @@ from tests.models import noise, residual
 from tinyint import api
 from tinyint.errors import ModelError
 from tinyint.postprocess import TailedSession, append, argmax_tail, postprocessing_of, softmax_tail
+from tinyint.postprocess.tails import PREFIX
 from tinyint.runtimes import get_runtime
 
 
@@ -50,12 +51,25 @@ def test_other_outputs_stay_behind_those_of_the_tail() -> None:
             assert found["z"].tolist() == [[3, 7, 11], [15, 19, 23]]
 
 
+def test_tensors_inside_give_way_to_the_names_of_the_tail() -> None:
+    model = build(
+        "g (float[N,3] x) => (float[N,3] y) { probabilities = Relu(x)  h = Relu(probabilities)  y = Add(h, labels) }",
+        labels=(3,),
+    )
+    model.graph[1].outputs[0].name = f"{PREFIX}Softmax_0"
+    feeds = {"x": np.arange(6, dtype=np.float32).reshape(2, 3)}
+    tail = softmax_tail("y")
+    found = get_runtime("onnxruntime").open(append(model, tail, "softmax")).run(feeds)["probabilities"]
+    expected = TailedSession(get_runtime("onnxruntime").open(model), tail).run(feeds)["probabilities"]
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_what_does_not_fit() -> None:
     model = build("g (float[N,3] x) => (float[N,3] y) { y = Relu(x) }")
     with pytest.raises(ModelError, match="no output 'logits'"):
         append(model, softmax_tail("logits"), "softmax")
-    clash = build("g (float[N,3] x) => (float[N,3] y) { probabilities = Relu(x)  y = Relu(probabilities) }")
-    with pytest.raises(ModelError, match="a tensor 'probabilities' already"):
+    clash = build("g (float[N,3] probabilities) => (float[N,3] y) { y = Relu(probabilities) }")
+    with pytest.raises(ModelError, match="an input or output 'probabilities' already"):
         append(clash, softmax_tail("y"), "softmax")
     with pytest.raises(ModelError, match="is 'nsm'"):
         postprocessing_of({"tinyint.postprocess": "nsm"})

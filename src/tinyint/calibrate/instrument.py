@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx_ir as ir
 
+from tinyint.graph.edit import GraphEditor
 from tinyint.graph.flow import clamp_range, observed
 from tinyint.graph.walk import static_shape
 from tinyint.numerics import Array
@@ -162,7 +163,7 @@ class _Builder:
     """Appends nodes and shared constants to a graph, and collects what is to leave it."""
 
     def __init__(self, graph: ir.Graph) -> None:
-        self._graph = graph
+        self._graph, self._editor = graph, GraphEditor(graph)
         self._constants: dict[str, ir.Value] = {}
         self._count = self._channels = 0
         self.peaks: list[ir.Value] = []
@@ -173,7 +174,7 @@ class _Builder:
         self._count += 1
         name = f"tinyint/{op_type}_{self._count}"
         node = ir.node(op_type, inputs, attributes=attributes, name=name, num_outputs=1)
-        node.outputs[0].name = name
+        self._editor.rename(node.outputs[0], name)
         self._graph.append(node)
         return node.outputs[0]
 
@@ -205,9 +206,5 @@ class _Builder:
         array = np.asarray(array)
         name = f"tinyint/{array.dtype}{array.shape}{array.flat[0]}"
         if name not in self._constants:
-            tensor = ir.tensor(array, name=name)
-            shape = ir.Shape(array.shape)
-            value = ir.Value(name=name, const_value=tensor, shape=shape, type=ir.TensorType(tensor.dtype))
-            self._graph.register_initializer(value)
-            self._constants[name] = value
+            self._constants[name] = self._editor.constant(name, array)
         return self._constants[name]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from tinyint.errors import DependencyError
+from tinyint.graph.edit import unnumbered
 from tinyint.graph.ops import Kind, facts, kind_of
 from tinyint.graph.walk import macs
 from tinyint.ptq import Quantized
@@ -158,6 +159,7 @@ class _Measured:
 def _product(source: str, names: set[str]) -> str:
     """The node of the float graph that `source`, a node of the quantized one, stands for."""
     stem, _, part = source.rpartition("/")
+    stem = unnumbered(stem, names)
     return stem if source not in names and part in _DYNAMIC_PARTS and stem in names else source
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
+from tinyint.graph.edit import unnumbered
 from tinyint.graph.flow import settled
 from tinyint.graph.ops import Kind, kind_of, weight_axis
 from tinyint.graph.walk import constant_of, consumers
@@ -134,7 +135,8 @@ def _counterpart(
     """
     for reader, _ in consumers(quantizer.outputs[0]):
         name = reader.outputs[0].name or ""
-        for candidate in (name.removesuffix("_dq") if name.endswith("_dq") else name, name):
+        ours = unnumbered(name.removesuffix("_dq"), values) if name.endswith("_dq") else name
+        for candidate in (ours, name):
             if candidate in values:
                 return values[candidate]
     source = quantizer.inputs[0]
@@ -161,7 +163,7 @@ def _constant(
     read_by = twin or reader
     name = (node.inputs[0].name if node.inputs[0] is not None else "") or ""
     return Constant(
-        name=name.removesuffix("_q").removesuffix("_quantized"),
+        name=unnumbered(name.removesuffix("_q").removesuffix("_quantized"), float_graph.initializers),
         op=read_by.op_type if read_by else "",
         kind="bias" if params.qtype.storage == INT32.storage else "weight",
         values=values.astype(np.float32, copy=False),
@@ -182,7 +184,7 @@ def _product_weight(
     scale = constant_of(int8_graph.initializers.get(f"{base}_scale"))
     if codes is None or scale is None or codes.dtype.name not in _FORMATS:
         return
-    twin = nodes.get(base.removesuffix("/weight"))
+    twin = nodes.get(unnumbered(base.removesuffix("/weight"), nodes))
     source = twin.inputs[1] if twin is not None else float_graph.initializers.get(base)
     values = constant_of(source)
     if values is not None and twin is not None and twin.attributes.get_int("transB", False):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tinyint.errors import ModelError
+from tinyint.graph.edit import GraphEditor
 from tinyint.graph.io import load_model
 from tinyint.loading.module_call import Axes, Call, Result, name_of, reason_of
 from tinyint.runtimes import get_runtime
@@ -200,23 +201,15 @@ def _separate_equal_weights(model: ir.Model, module: nn.Module) -> None:
     The exporter keeps one of those that are equal, such as the ones and zeros of new batch norms, and Identity for
     the others; trained, they would be tied. Those that the module shares stay shared.
     """
-    state = module.state_dict(keep_vars=True)
+    state, editor = module.state_dict(keep_vars=True), GraphEditor(model.graph)
     for node in list(model.graph):
         name, source = node.outputs[0].name, node.inputs[0] if node.inputs else None
         if node.op_type != "Identity" or name not in state or source is None or source.name not in state:
             continue
         if not source.is_initializer() or state[name].data_ptr() == state[source.name].data_ptr():
             continue
-        output = node.outputs[0]
-        output.name = None
-        array = state[name].detach().cpu().numpy().copy()
-        tensor = ir.tensor(array, name=name)
-        own = ir.Value(
-            name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
-        )
-        output.replace_all_uses_with(own, replace_graph_outputs=True)
+        editor.supplant(node.outputs[0], state[name].detach().cpu().numpy().copy())
         model.graph.remove(node, safe=True)
-        model.graph.register_initializer(own)
 
 
 def _hold_against(model: ir.Model, call: Call, seen: list[tuple[list[Tensor], Result]]) -> None:

@@ -8,6 +8,7 @@ from typing import get_args
 import onnx_ir as ir
 
 from tinyint.errors import ModelError, nearest
+from tinyint.graph.edit import GraphEditor
 from tinyint.postprocess.tails import Postprocessing
 
 __all__ = ["METADATA_KEY", "append", "postprocessing_of"]
@@ -20,7 +21,8 @@ def append(model: ir.Model, tail: ir.Model, kind: Postprocessing) -> ir.Model:
 
     The tail's outputs take their place; other outputs stay. The int8 part is as it was: the tail computes in float,
     behind the last DequantizeLinear. The tail's metadata join the model's.
-    Raises ModelError if the model has no such output, or a name of the tail's.
+    Tensors inside the model or the tail get other names where these clash.
+    Raises ModelError if the model has no such output, or if an input or another output has a name of the tail's.
     """
     joined, behind = model.clone(), tail.clone()
     graph, last = joined.graph, behind.graph
@@ -35,7 +37,9 @@ def append(model: ir.Model, tail: ir.Model, kind: Postprocessing) -> ir.Model:
                 f"output {name!r} is {outputs[name].dtype}; expected FLOAT: export the model in float32"
             )
         fed.append(outputs[name])
-    _check_names(graph, last)
+    kept = [value for value in graph.outputs if all(value is not source for source in fed)]
+    editor = GraphEditor(graph)
+    _make_room(editor, last, kept)
     for value, source in zip(list(last.inputs), fed, strict=True):
         value.replace_all_uses_with(source)
     made = list(last.outputs)
@@ -44,9 +48,8 @@ def append(model: ir.Model, tail: ir.Model, kind: Postprocessing) -> ir.Model:
     last.remove(nodes)
     last.initializers.clear()
     for weight in weights:
-        graph.register_initializer(weight)
+        editor.adopt(weight)
     graph.extend(nodes)
-    kept = [value for value in graph.outputs if all(value is not source for source in fed)]
     graph.outputs.clear()
     graph.outputs.extend([*made, *kept])
     joined.metadata_props.update({**tail.metadata_props, METADATA_KEY: kind})
@@ -67,9 +70,15 @@ def postprocessing_of(metadata: Mapping[str, str]) -> Postprocessing | None:
     return None
 
 
-def _check_names(graph: ir.Graph, tail: ir.Graph) -> None:
-    taken = {value.name for node in graph for value in node.outputs} | set(graph.initializers)
-    taken |= {value.name for value in graph.inputs}
-    for value in (*(value for node in tail for value in node.outputs), *tail.initializers.values()):
-        if value.name in taken:
-            raise ModelError(f"the model has a tensor {value.name!r} already; rename it")
+def _make_room(editor: GraphEditor, tail: ir.Graph, kept: list[ir.Value]) -> None:
+    """Renames what is in the way of the tail's outputs, and those of its nodes' values whose names are taken."""
+    made = {value.name for value in tail.outputs}
+    for value in (*editor.graph.inputs, *kept):
+        if value.name in made:
+            raise ModelError(f"the model has an input or output {value.name!r} already; rename it")
+    computed = [value for node in editor.graph.all_nodes() for value in node.outputs]
+    for value in (*computed, *editor.graph.initializers.values()):
+        if value.name in made:
+            editor.rename(value, value.name or "")
+    for value in [value for node in tail for value in node.outputs if value.name not in made]:
+        editor.rename(value, value.name or "")

@@ -9,8 +9,8 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.errors import ModelError
+from tinyint.graph.edit import GraphEditor
 from tinyint.graph.ops import weight_axis
-from tinyint.graph.passes.rewiring import add_constant
 from tinyint.graph.walk import constant_of
 from tinyint.qat.batch_norm import BatchNorm, Fold, FoldedBatchNorm, TrainedNorm
 from tinyint.qat.program import Step
@@ -56,10 +56,11 @@ def find_norms(trained: ir.Model, prepared: ir.Model, name: str) -> tuple[Norm, 
     Raises ModelError if there is none.
     """
     found = []
+    trained_editor, editor = GraphEditor(trained.graph), GraphEditor(prepared.graph)
     for node in trained.graph:
         if node.op_type == "BatchNormalization" and node.domain == "" and not _computes_its_own(node):
-            _own_constants(node, trained.graph)
-            found.append(_norm(node, prepared))
+            _own_constants(node, trained_editor)
+            found.append(_norm(node, editor))
     if not found:
         raise ModelError(
             f"{name} has no batch norm that could be trained; exporters fold them into the operators before them. Give "
@@ -75,15 +76,15 @@ def _computes_its_own(node: ir.Node) -> bool:
     return bool(training) or any(constant_of(value) is None for value in node.inputs[1:5])
 
 
-def _own_constants(node: ir.Node, graph: ir.Graph) -> None:
+def _own_constants(node: ir.Node, editor: GraphEditor) -> None:
     for i, value in enumerate(node.inputs[1:5], start=1):
         if value is not None and value.const_value is not None and len(value.uses()) > 1:
-            node.replace_input_with(i, add_constant(graph, value.name or "", value.const_value))
+            node.replace_input_with(i, editor.constant(value.name or "", value.const_value))
 
 
-def _norm(node: ir.Node, prepared: ir.Model) -> Norm:
-    made, source = node.outputs[0], node.inputs[0]
-    standing = next((n for n in prepared.graph if _makes(n, made) and n.op_type == node.op_type), None)
+def _norm(node: ir.Node, editor: GraphEditor) -> Norm:
+    made, source, prepared = node.outputs[0], node.inputs[0], editor.graph
+    standing = next((n for n in prepared if _makes(n, made) and n.op_type == node.op_type), None)
     values = [value.name or "" for value in node.inputs[1:5] if value is not None]
     common = Norm(
         name=node.name or "",
@@ -93,11 +94,11 @@ def _norm(node: ir.Node, prepared: ir.Model) -> Norm:
         linear="" if standing is None else standing.name or "",
     )
     if standing is not None:
-        _take_names(standing, values, prepared.graph)
+        _take_names(standing, values, editor)
         return common
     linear = None if source is None else source.producer()
     assert linear is not None
-    folded = next(n for n in prepared.graph if n.name == linear.name)
+    folded = next(n for n in prepared if n.name == linear.name)
     weight = folded.inputs[1]
     assert weight is not None
     transposed = folded.op_type == "ConvTranspose"
@@ -107,7 +108,7 @@ def _norm(node: ir.Node, prepared: ir.Model) -> Norm:
         common,
         linear=folded.name or "",
         weight=weight.name,
-        bias=_bias_name(folded, prepared.graph),
+        bias=_bias_name(folded, editor),
         own_bias=len(linear.inputs) > 2 and linear.inputs[2] is not None,
         axis=axis,
         groups=folded.attributes.get_int("group", 1) if transposed else 1,
@@ -118,15 +119,15 @@ def _makes(node: ir.Node, value: ir.Value) -> bool:
     return any(output.name == value.name for output in node.outputs)
 
 
-def _take_names(node: ir.Node, names: Sequence[str], graph: ir.Graph) -> None:
+def _take_names(node: ir.Node, names: Sequence[str], editor: GraphEditor) -> None:
     """Lets a batch norm read constants of these names, of the same content."""
     for i, name in enumerate(names, start=1):
         value = node.inputs[i]
         if value is not None and value.name != name and value.const_value is not None:
-            node.replace_input_with(i, add_constant(graph, name, value.const_value))
+            node.replace_input_with(i, editor.constant(name, value.const_value))
 
 
-def _bias_name(node: ir.Node, graph: ir.Graph) -> str:
+def _bias_name(node: ir.Node, editor: GraphEditor) -> str:
     """The bias of a Conv, ConvTranspose or Gemm, which gets zeros if folding left none."""
     weight = constant_of(node.inputs[1])
     assert weight is not None
@@ -136,7 +137,7 @@ def _bias_name(node: ir.Node, graph: ir.Graph) -> str:
             channels = weight.shape[1] * node.attributes.get_int("group", 1)
         node.resize_inputs(3)
         zeros = np.zeros(channels, weight.dtype)
-        node.replace_input_with(2, add_constant(graph, f"{node.name}.bias", zeros))
+        node.replace_input_with(2, editor.constant(f"{node.name}.bias", zeros))
     bias = node.inputs[2]
     assert bias is not None
     return bias.name or ""

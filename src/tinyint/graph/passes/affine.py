@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from tinyint.graph.passes.rewiring import add_constant, bypass, replace_constant
+from tinyint.graph.edit import GraphEditor, bypass, replace_constant
 from tinyint.graph.walk import constant_of, sole_consumer
 
 __all__ = ["fold_affine"]
@@ -29,6 +29,7 @@ def fold_affine(model: ir.Model, *, keep_batch_norms: bool = False) -> None:
 
     With `keep_batch_norms`, each BatchNormalization that is the last map after its operator stays.
     """
+    editor = GraphEditor(model.graph)
     for node in list(model.graph):
         if node.domain != "" or not node.outputs:
             continue
@@ -37,7 +38,7 @@ def fold_affine(model: ir.Model, *, keep_batch_norms: bool = False) -> None:
         if linear is None or affine is None:
             continue
         if not (keep_batch_norms and node.op_type == "BatchNormalization" and _is_last(node, linear)):
-            _fold(linear, node, *affine)
+            _fold(editor, linear, node, *affine)
 
 
 def _affine(node: ir.Node, index: int, linear: ir.Node) -> tuple[Vector, Vector] | None:
@@ -140,9 +141,9 @@ def _per_channel(constant: Vector, channels: int, rank: int) -> Vector | None:
     return np.broadcast_to(constant.reshape(-1), (channels,)).copy()
 
 
-def _fold(linear: ir.Node, node: ir.Node, factor: Vector, shift: Vector) -> None:
-    weight, value, graph = constant_of(linear.inputs[1]), linear.inputs[1], linear.graph
-    if weight is None or value is None or not isinstance(graph, ir.Graph):
+def _fold(editor: GraphEditor, linear: ir.Node, node: ir.Node, factor: Vector, shift: Vector) -> None:
+    weight, value = constant_of(linear.inputs[1]), linear.inputs[1]
+    if weight is None or value is None:
         return
     if not (
         np.isfinite(factor).all()
@@ -161,7 +162,7 @@ def _fold(linear: ir.Node, node: ir.Node, factor: Vector, shift: Vector) -> None
     elif after.any():
         stem = (value.name or "").removesuffix("weight").removesuffix("_").removesuffix(".")
         linear.resize_inputs(3)
-        linear.replace_input_with(2, add_constant(graph, f"{stem}.bias", after.astype(weight.dtype)))
+        linear.replace_input_with(2, editor.constant(f"{stem}.bias", after.astype(weight.dtype)))
 
 
 def _scaled(linear: ir.Node, weight: NDArray[np.generic], factor: Vector) -> Vector:

@@ -13,7 +13,7 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from tinyint.graph.passes.rewiring import add_constant
+from tinyint.graph.edit import GraphEditor
 from tinyint.graph.walk import constant_of, static_shape
 
 __all__ = ["fold_constants"]
@@ -34,12 +34,13 @@ _GROWING = {"ConstantOfShape", "Expand", "Tile", "Range", "Pad", "Resize", "Upsa
 
 def fold_constants(model: ir.Model) -> None:
     """Replace, in place, each main-graph node whose inputs are all constant by initializers of the same names."""
+    editor = GraphEditor(model.graph)
     for node in list(model.graph):
         if any(output.is_graph_output() for output in node.outputs) or not _foldable(node):
             continue
         tensors = _evaluate(node, model.opset_imports[""])
         if tensors is not None:
-            _replace(model.graph, node, tensors)
+            _replace(editor, node, tensors)
 
 
 def _foldable(node: ir.Node) -> bool:
@@ -104,9 +105,8 @@ def _run(node: ir.Node, feeds: dict[str, NDArray[np.generic]], opset: int) -> li
     return [np.asarray(array) for array in evaluator.run(names, feeds)]
 
 
-def _replace(graph: ir.Graph, node: ir.Node, tensors: list[ir.TensorProtocol]) -> None:
+def _replace(editor: GraphEditor, node: ir.Node, tensors: list[ir.TensorProtocol]) -> None:
     outputs = [output for output in node.outputs if output.name]
     for output, tensor in zip(outputs, tensors, strict=True):
-        name, output.name = output.name or "", None
-        output.replace_all_uses_with(add_constant(graph, name, tensor))
-    graph.remove(node, safe=True)
+        editor.supplant(output, tensor)
+    editor.graph.remove(node, safe=True)

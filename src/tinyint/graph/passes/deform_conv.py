@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from tinyint.graph.passes.rewiring import add_constant, replace_node
+from tinyint.graph.edit import GraphEditor, replace_node
 from tinyint.graph.walk import constant_of, is_float32, static_shape
 
 __all__ = ["unroll_deform_conv"]
@@ -30,6 +30,7 @@ def unroll_deform_conv(model: ir.Model) -> None:
     The places are kept out of Add and Mul, which targets quantize: eight bits are too few for a place.
     """
     opset = model.opset_imports.get("", 0)
+    editor = GraphEditor(model.graph)
     for node in list(model.graph):
         if node.domain != "" or node.op_type != "DeformConv":
             continue
@@ -47,7 +48,7 @@ def unroll_deform_conv(model: ir.Model) -> None:
         if height is None or width is None or rows is None or columns is None or image[1] is None:
             continue
         _unroll(
-            model.graph,
+            editor,
             node,
             weight,
             (height, width),
@@ -57,7 +58,7 @@ def unroll_deform_conv(model: ir.Model) -> None:
 
 
 def _unroll(
-    graph: ir.Graph,
+    editor: GraphEditor,
     node: ir.Node,
     weight: NDArray[np.generic],
     image: tuple[int, int],
@@ -71,12 +72,14 @@ def _unroll(
     tape = ir.tape.Tape()
 
     def constant(what: str, array: NDArray[np.generic]) -> ir.Value:
-        return add_constant(graph, f"{name}/{what}", array)
+        return editor.constant(f"{name}/{what}", array)
 
     def apply(
         op_type: str, what: str, *inputs: ir.Value | None, **attributes: int | str | list[int]
     ) -> ir.Value:
-        return tape.op(op_type, inputs, attributes or None, name=f"{name}/{what}")
+        made = tape.op(op_type, inputs, attributes or None, name=editor.node_name(f"{name}/{what}"))
+        editor.rename(made, f"{name}/{what}")
+        return made
 
     def reshaped(value: ir.Value | None, what: str, *shape: int) -> ir.Value:
         return apply("Reshape", what, value, constant(f"{what}_shape", np.array(shape, np.int64)))
@@ -98,7 +101,7 @@ def _unroll(
     if mask is not None:
         sampled = apply("Mul", "masked", sampled, reshaped(mask, "mask", -1, 1, taps * rows, columns))
     sampled = reshaped(sampled, "sampled", -1, channels * taps, rows, columns)
-    graph.insert_before(node, tape.nodes)
+    editor.graph.insert_before(node, tape.nodes)
     kernel = constant("weight", weight.reshape(weight.shape[0], -1, 1, 1))
     inputs = [sampled, kernel] if bias is None else [sampled, kernel, bias]
     replace_node(node, "Conv", inputs, kernel_shape=[1, 1], group=group)

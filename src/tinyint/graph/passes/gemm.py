@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from tinyint.graph.passes.rewiring import replace_constant
+from tinyint.graph.edit import replace_constant
 from tinyint.graph.walk import constant_of
 
 __all__ = ["normalize_gemm"]

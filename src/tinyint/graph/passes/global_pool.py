@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from tinyint.graph.passes.rewiring import replace_node
+from tinyint.graph.edit import GraphEditor, replace_node
 from tinyint.graph.walk import constant_of, static_shape
 
 __all__ = ["recognize_global_pool"]
@@ -12,6 +12,7 @@ __all__ = ["recognize_global_pool"]
 
 def recognize_global_pool(model: ir.Model) -> None:
     """Rewrite, in place, ReduceMean over axes 2 and 3 of a 4-D tensor; without keepdims a Flatten follows."""
+    editor = GraphEditor(model.graph)
     for node in list(model.graph):
         if node.domain != "" or node.op_type != "ReduceMean" or node.inputs[0] is None:
             continue
@@ -23,8 +24,9 @@ def recognize_global_pool(model: ir.Model) -> None:
             continue
         flatten = replace_node(node, "Flatten", [image], axis=1)
         pool = ir.node("GlobalAveragePool", [image], name=flatten.name)
-        flatten.name = f"{flatten.name}/flatten" if flatten.name else None
-        pool.outputs[0].dtype, pool.outputs[0].name = image.dtype, f"{flatten.outputs[0].name}_pooled"
+        flatten.name = editor.node_name(f"{flatten.name}/flatten") if flatten.name else None
+        pool.outputs[0].dtype = image.dtype
+        editor.rename(pool.outputs[0], f"{flatten.outputs[0].name}_pooled")
         model.graph.insert_before(flatten, pool)
         flatten.replace_input_with(0, pool.outputs[0])
 

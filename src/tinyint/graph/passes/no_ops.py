@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from tinyint.graph.passes.rewiring import bypass
+from tinyint.graph.edit import bypass
 from tinyint.graph.walk import constant_of
 
 __all__ = ["drop_no_ops"]

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from tinyint.graph.passes.rewiring import replace_node
+from tinyint.graph.edit import replace_node
 from tinyint.graph.walk import constant_of, static_shape
 
 __all__ = ["recognize_relu"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from tinyint.graph.passes.rewiring import add_constant
+from tinyint.graph.edit import GraphEditor
 
 __all__ = ["clone_shared_constants"]
 
 
 def clone_shared_constants(model: ir.Model) -> None:
     """Clone, in place, each weight and bias that has another reader, is an output or a node's. The data are shared."""
+    editor = GraphEditor(model.graph)
     for node in model.graph:
         if node.domain != "" or node.op_type not in {"Conv", "ConvTranspose", "Gemm", "MatMul"}:
             continue
@@ -21,4 +22,4 @@ def clone_shared_constants(model: ir.Model) -> None:
             if value is None or tensor is None:
                 continue
             if len(value.uses()) > 1 or value.is_graph_output() or not value.is_initializer():
-                node.replace_input_with(index, add_constant(model.graph, value.name or "", tensor))
+                node.replace_input_with(index, editor.constant(value.name or "", tensor))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import onnx
 import onnx_ir as ir
 
+from tinyint.graph.edit import GraphEditor
+
 __all__ = ["restore_weights", "weightless_proto"]
 
 _LARGE = 1024  # bytes; larger tensors are no shapes or axes, so neither inference nor conversion reads them
@@ -32,7 +34,8 @@ def restore_weights(model: ir.Model, weights: dict[str, ir.TensorProtocol]) -> N
     values = list(graph.inputs)
     graph.inputs.clear()
     graph.inputs.extend(value for value in values if value.name not in weights)
+    editor = GraphEditor(graph)
     for value in values:
         if value.name in weights:
             value.const_value = weights[value.name]
-            graph.register_initializer(value)
+            editor.adopt(value)

@@ -1,0 +1,147 @@
+"""The changes to a graph that every rewriting is made of.
+
+What is added gets a name that nothing in the whole graph has, subgraphs included: a body may not repeat a name from
+outside. Only `GraphEditor` registers initializers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+__all__ = ["GraphEditor", "bypass", "replace_constant", "replace_node", "unnumbered"]
+
+
+class GraphEditor:
+    """Adds constants and nodes to a graph, or to a subgraph of it, under free names.
+
+    It collects the names once, so that adding is cheap. Names that come into the graph past it are not known to it;
+    those of what was removed are not given again.
+    """
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self.graph = graph
+        self._values = {value.name for value in (*graph.inputs, *graph.initializers.values())}
+        self._nodes = {node.name for node in graph.all_nodes()}
+        self._values |= {value.name for node in graph.all_nodes() for value in node.outputs}
+        for body in graph.subgraphs():
+            self._values |= {value.name for value in (*body.inputs, *body.initializers.values())}
+        self._last: dict[str, int] = {}
+
+    def stem(self, name: str, *, values: Sequence[str] = (), nodes: Sequence[str] = ()) -> str:
+        """`name`, or name_1, name_2, …, under which none of these endings is taken; they are from now on.
+
+        A numbered stem is itself the name of nothing, so that `unnumbered` finds what it stands for.
+        """
+        stem, number = name, self._last.get(name, 0)
+        while (stem != name and (stem in self._values or stem in self._nodes)) or not (
+            self._values.isdisjoint(stem + ending for ending in values)
+            and self._nodes.isdisjoint(stem + ending for ending in nodes)
+        ):
+            number += 1
+            stem = f"{name}_{number}"
+        self._last[name] = number
+        self._values |= {stem + ending for ending in values}
+        self._nodes |= {stem + ending for ending in nodes}
+        return stem
+
+    def value_name(self, name: str) -> str:
+        return self.stem(name, values=("",))
+
+    def node_name(self, name: str) -> str:
+        return self.stem(name, nodes=("",))
+
+    def constant(
+        self,
+        name: str,
+        tensor: NDArray[np.generic] | ir.TensorProtocol,
+        *,
+        reserved: bool = False,
+        body: ir.Graph | None = None,
+    ) -> ir.Value:
+        """A new initializer of the graph, or of a `body` in it; `reserved`: the name is from `stem`."""
+        own = name if reserved else self.value_name(name)
+        constant = ir.tensor(tensor, name=own) if isinstance(tensor, np.ndarray) else tensor
+        value = ir.Value(
+            name=own,
+            shape=ir.Shape(constant.shape.numpy()),
+            type=ir.TensorType(constant.dtype),
+            const_value=constant,
+        )
+        (self.graph if body is None else body).register_initializer(value)
+        return value
+
+    def supplant(self, output: ir.Value, tensor: NDArray[np.generic] | ir.TensorProtocol) -> None:
+        """Let an initializer stand for a node's output, under its name."""
+        name, output.name = output.name or "", None
+        constant = self.constant(name, tensor, reserved=True)
+        output.replace_all_uses_with(constant, replace_graph_outputs=True)
+
+    def adopt(self, value: ir.Value) -> None:
+        """Make a value that is in no graph an initializer, renamed if its name is taken."""
+        value.name = self.value_name(value.name or "constant")
+        self.graph.register_initializer(value)
+
+    def rename(self, value: ir.Value, name: str) -> None:
+        """Give a value another name, or a numbered one."""
+        value.name = self.value_name(name)
+
+
+def unnumbered(name: str, known: Container[str]) -> str:
+    """The known name of which `GraphEditor.stem` made `name`; `name` itself if there is none."""
+    plain = re.sub(r"_\d+$", "", name)
+    return plain if name not in known and plain in known else name
+
+
+def bypass(node: ir.Node, replacement: ir.Value) -> bool:
+    """Let `replacement` stand for the node's first output, and remove the node.
+
+    An output of the graph keeps its name. Returns False, and changes nothing, where that needs the replacement to
+    have two names: it is an input, a constant or an output itself.
+    """
+    output = node.outputs[0]
+    if output.is_graph_output():
+        if replacement.producer() is None or replacement.is_graph_output():
+            return False
+        if replacement.shape is None:
+            replacement.shape = output.shape
+        if replacement.type is None:
+            replacement.type = output.type
+        name, output.name = output.name, None
+        output.replace_all_uses_with(replacement, replace_graph_outputs=True)
+        replacement.name = name
+    else:
+        output.replace_all_uses_with(replacement)
+    _graph_of(node).remove(node, safe=True)
+    return True
+
+
+def replace_node(node: ir.Node, op_type: str, inputs: Sequence[ir.Value], **attributes: Any) -> ir.Node:
+    """Put another operator with one output in the node's place, under the same node and value names."""
+    output = node.outputs[0]
+    new = ir.node(op_type, inputs, attributes, name=node.name)
+    new.outputs[0].shape, new.outputs[0].type = output.shape, output.type
+    name, output.name = output.name, None
+    graph = _graph_of(node)
+    graph.insert_after(node, new)
+    output.replace_all_uses_with(new.outputs[0], replace_graph_outputs=True)
+    graph.remove(node, safe=True)
+    new.outputs[0].name = name
+    return new
+
+
+def replace_constant(value: ir.Value, array: NDArray[np.generic]) -> None:
+    """Give an initializer that has one reader a new array."""
+    value.const_value = ir.tensor(array, name=value.name)
+    value.shape = ir.Shape(array.shape)
+
+
+def _graph_of(node: ir.Node) -> ir.Graph:
+    if not isinstance(node.graph, ir.Graph):
+        raise TypeError(f"node {node.name!r} is in no graph")
+    return node.graph
