@@ -78,7 +78,7 @@ class Executed:
 
 
 class Session(Protocol):
-    """A model that is loaded and can be run."""
+    """A model that is loaded and can be run, by several threads at once."""
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]: ...
@@ -96,7 +96,7 @@ class Session(Protocol):
         ...
 
     def run_transient(self, feeds: Feeds) -> dict[str, Array]:
-        """Like `run`, as fast as the runtime can: the arrays are overwritten by the next call of either."""
+        """Like `run`, as fast as the runtime can: the arrays are overwritten by the same thread's next call of it."""
         ...
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -38,26 +40,40 @@ _SUFFIX = re.compile(r"(/WithoutBiases|/Dequantization\w+|_original)+$")
 
 
 class OpenVINOSession:
-    """A compiled model; see `runtimes.base.Session`."""
+    """A compiled model; see `runtimes.base.Session`.
+
+    A request holds inputs and outputs of one call, so that no two threads ever share one.
+    """
 
     def __init__(self, compiled: Any, outputs: tuple[str, ...], precision: Precision, label: str) -> None:
-        self._request = compiled.create_infer_request()
+        self._compiled = compiled
+        self._idle: deque[Any] = deque([compiled.create_infer_request()])
+        self._own = threading.local()
         self._label = label
         self.inputs = tuple(_spec(port) for port in compiled.inputs)
         self.outputs = outputs
         self.precision = precision
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
-        return self._run(feeds, share_outputs=False)
+        try:
+            request = self._idle.pop()
+        except IndexError:  # all of them are at work
+            request = self._compiled.create_infer_request()
+        try:
+            return self._infer(request, feeds, share_outputs=False)
+        finally:
+            self._idle.append(request)
 
     def run_transient(self, feeds: Feeds) -> dict[str, Array]:
         """The arrays are the runtime's own output memory, not copies of it."""
-        return self._run(feeds, share_outputs=True)
+        if not hasattr(self._own, "request"):
+            self._own.request = self._compiled.create_infer_request()
+        return self._infer(self._own.request, feeds, share_outputs=True)
 
-    def _run(self, feeds: Feeds, *, share_outputs: bool) -> dict[str, Array]:
+    def _infer(self, request: Any, feeds: Feeds, *, share_outputs: bool) -> dict[str, Array]:
         check_feeds(self.inputs, feeds)
         try:
-            results = self._request.infer(dict(feeds), share_inputs=True, share_outputs=share_outputs)
+            results = request.infer(dict(feeds), share_inputs=True, share_outputs=share_outputs)
         except RuntimeError as error:
             raise ModelError(f"{self._label}: openvino failed to run it: {_reason(error)}") from error
         return dict(zip(self.outputs, results.to_tuple(), strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,15 @@ _DTYPES = {
 _FATAL = 4
 
 
+class _Bound(threading.local):
+    """The buffers of `run_transient`, each thread's own: those of its call before, and for which input shapes."""
+
+    def __init__(self) -> None:
+        self.shapes: tuple[tuple[int, ...], ...] | None = None
+        self.binding: Any = None
+        self.buffers: dict[str, Array] = {}
+
+
 class OrtSession:
     """A loaded model; see `runtimes.base.Session`."""
 
@@ -58,9 +68,7 @@ class OrtSession:
         self.outputs = tuple(o.name for o in session.get_outputs())
         known = _outputs_of_known_shape(session)
         self._loose = tuple(name for name in self.outputs if name not in known)
-        self._shapes: tuple[tuple[int, ...], ...] | None = None
-        self._binding: Any = None
-        self._buffers: dict[str, Array] = {}
+        self._own = _Bound()
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         check_feeds(self.inputs, feeds)
@@ -73,31 +81,33 @@ class OrtSession:
     def run_transient(self, feeds: Feeds) -> dict[str, Array]:
         """Outputs whose shape follows from the inputs' are written into the buffers of the call before."""
         shapes = tuple(feeds[spec.name].shape for spec in self.inputs if spec.name in feeds)
-        if shapes != self._shapes or any(spec.dtype == object for spec in self.inputs):
+        own = self._own
+        if shapes != own.shapes or any(spec.dtype == object for spec in self.inputs):
             outputs = self.run(feeds)
             self._bind(outputs)
-            self._shapes = shapes
+            own.shapes = shapes
             return outputs
         check_feeds(self.inputs, feeds)
         held = {spec.name: np.ascontiguousarray(feeds[spec.name]) for spec in self.inputs}
         for name, array in held.items():
-            self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+            own.binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
         for name in self._loose:  # anew, else the value of the run before is taken for a buffer
-            self._binding.bind_output(name, "cpu")
+            own.binding.bind_output(name, "cpu")
         try:
-            self._session.run_with_iobinding(self._binding)
+            self._session.run_with_iobinding(own.binding)
         except _ERRORS as error:
             raise ModelError(f"{self._label}: onnxruntime failed to run it: {_reason(error)}") from error
         # Outputs come in the order of their binding: the buffers first.
-        loose = self._binding.get_outputs()[len(self._buffers) :] if self._loose else []
-        found = self._buffers | {name: value.numpy() for name, value in zip(self._loose, loose, strict=True)}
+        loose = own.binding.get_outputs()[len(own.buffers) :] if self._loose else []
+        found = own.buffers | {name: value.numpy() for name, value in zip(self._loose, loose, strict=True)}
         return {name: found[name] for name in self.outputs}
 
     def _bind(self, outputs: dict[str, Array]) -> None:
-        self._binding = self._session.io_binding()
-        self._buffers = {name: array for name, array in outputs.items() if name not in self._loose}
-        for name, array in self._buffers.items():
-            self._binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        own = self._own
+        own.binding = self._session.io_binding()
+        own.buffers = {name: array for name, array in outputs.items() if name not in self._loose}
+        for name, array in own.buffers.items():
+            own.binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
 
 class OrtRuntime:
