@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "tinyint"
 # A module imports only from lines above its own, and within one line from itself.
 LAYERS = [
     "errors",
+    "files",
     "synthetic",
     "numerics observers graph.ops runtimes.base",
     "scheme runtimes.source runtimes.host runtimes.ort_graph data graph.walk",

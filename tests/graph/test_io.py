@@ -15,7 +15,6 @@ from tests.graph.build import build, feeds_of, run
 from tinyint.errors import ModelError, OutputError
 from tinyint.graph import io
 from tinyint.graph.io import (
-    atomic_write,
     is_quantized,
     load_model,
     model_bytes,
@@ -268,21 +267,6 @@ def test_a_directory_without_permission_is_refused(
         with pytest.raises(OutputError, match=r"m\.onnx.*Permission denied.*writable"):
             save_model(model, tmp_path / "m.onnx", external=external)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_atomic_write_shows_nothing_before_the_end(tmp_path: Path) -> None:
-    path = tmp_path / "report.json"
-    path.write_text("old")
-    with atomic_write(path) as temporary:
-        temporary.write_text("new")
-        assert path.read_text() == "old"
-        assert temporary.parent == path.parent
-    assert path.read_text() == "new"
-    with pytest.raises(RuntimeError, match="mine"), atomic_write(path) as temporary:  # noqa: PT012
-        temporary.write_text("broken")
-        raise RuntimeError("mine")
-    assert path.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_fingerprint_ignores_names_of_nodes_and_remarks(model: ir.Model) -> None:

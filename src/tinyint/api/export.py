@@ -12,7 +12,8 @@ from tinyint.api.opening import runtime_for
 from tinyint.api.source import Model, Source
 from tinyint.api.subject import resolve_task
 from tinyint.errors import DataError, ModelError
-from tinyint.graph.io import is_quantized, require_writable, save_model
+from tinyint.files import require_writable
+from tinyint.graph.io import is_quantized, save_model
 from tinyint.postprocess import (
     Postprocessing,
     Suppression,
@@ -68,7 +69,7 @@ def export(
     option that does not go with the task; OutputError.
     """
     source = Source.of(model, example_inputs)
-    require_writable(Path(output), keep=[source.path])
+    require_writable(Path(output), keep=source.files)
     info = resolve_task(task, source.model.metadata_props)
     if info is None:
         raise ModelError(

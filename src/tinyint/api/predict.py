@@ -17,7 +17,7 @@ from tinyint.data.images import ImageFile, ImageSource, read_ahead
 from tinyint.data.open import CheckedDataset, OnError, describe_skipped
 from tinyint.errors import DataError, OutputError
 from tinyint.evaluate.evaluation import decided
-from tinyint.graph.io import atomic_write
+from tinyint.files import atomic_write
 from tinyint.postprocess import Postprocessing, Suppression, postprocessing_of, suppression_of
 from tinyint.report.report import to_json
 from tinyint.task import TaskName

@@ -10,23 +10,23 @@ from typing import Any
 import onnx_ir as ir
 
 from tinyint.algorithms import Repaired
+from tinyint.api.beside import Beside
 from tinyint.api.calibrate import cached_record
 from tinyint.api.progress import Progress, silent
 from tinyint.api.source import Model, Source, input_specs, resolve_preprocessing
-from tinyint.api.staging import staged
 from tinyint.calibrate import CalibrationRecord
 from tinyint.data import Dataset, Declaration, OnError, Sample, open_data
+from tinyint.data.named import paths_in
 from tinyint.data.open import describe_skipped
 from tinyint.errors import DataError
-from tinyint.graph.io import atomic_write, save_model
-from tinyint.ptq import Quantized, Stopwatch, prepare_float, repair_float
+from tinyint.files import followed
+from tinyint.graph.io import save_model
+from tinyint.ptq import Stopwatch, prepare_float, repair_float
 from tinyint.ptq import quantize as run
 from tinyint.recipe import Recipe
 from tinyint.recipe_source import RecipeSource, resolve_recipe
 from tinyint.report import Report, Sizes, prove
-from tinyint.report.html import to_html
 from tinyint.report.prove import Samples
-from tinyint.report.report import to_json
 from tinyint.runtimes.base import TensorSpec
 from tinyint.targets import get_target
 
@@ -78,7 +78,9 @@ def quantize(
         recipe=chosen, samples=samples or chosen.samples, threads=threads, progress=progress, notes=notes
     )
     path, goal, source = _path(output), get_target(target), Source.of(model, example_inputs)
-    with staged(path, keep=(model, data, calibration)) as scratch:
+    beside = Beside.of(path, calibration)
+    read = (model, calibration, preprocessing, recipe, *source.files, *paths_in(data))
+    with beside.staged(read, with_record=chosen.method == "static") as scratch:
         repaired = job.prepare(source)
         job.open(data, source.model, preprocessing, calibration, on_error)
         quantized = run(
@@ -88,8 +90,8 @@ def quantize(
             record=lambda: job.record(repaired),
             stopwatch=job.watch,
         )
-        written = scratch / (path.name if path else "model.onnx")
-        job.write(quantized.model, written)
+        written = scratch / beside.model.name
+        job.write(beside.marked(quantized), written)
         report = prove(
             quantized,
             float_model=source.runnable,
@@ -103,12 +105,12 @@ def quantize(
             notes=job.all_notes(),
         )
         report = job.with_skipped(report)
-        _write_beside(written, quantized, report)
+        beside.write(scratch, quantized.record, report)
     return Result(model=quantized.model, report=report, record=quantized.record, path=path)
 
 
 def _path(output: str | Path | None) -> Path | None:
-    return None if output is None else Path(output)
+    return None if output is None else followed(output)
 
 
 @dataclass(kw_only=True)
@@ -246,13 +248,3 @@ def _first(dataset: Dataset) -> Sample:
 
 def _bytes_of(model: Path) -> int:
     return sum(path.stat().st_size for path in model.parent.iterdir() if path.name.startswith(model.name))
-
-
-def _write_beside(model: Path, quantized: Quantized, report: Report) -> None:
-    stem = model.name.removesuffix(".onnx")
-    if quantized.record is not None:
-        quantized.record.save(model.with_name(f"{stem}.calibration.npz"))
-    texts = {"json": to_json(report.to_json()) + "\n", "html": to_html(report)}
-    for suffix, text in texts.items():
-        with atomic_write(model.with_name(f"{stem}.report.{suffix}")) as temporary:
-            temporary.write_text(text, encoding="utf-8")

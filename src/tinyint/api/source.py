@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import onnx_ir as ir
 
 from tinyint.data import Declaration, input_specs, load_preprocessing, saved_preprocessing
-from tinyint.graph.io import load_model, model_bytes, weight_bytes
+from tinyint.graph.io import data_files, load_model, model_bytes, weight_bytes
 from tinyint.loading import onnx_source
 from tinyint.runtimes.base import ModelSource, model_label
 
@@ -38,6 +38,11 @@ class Source:
         if isinstance(found, ir.Model):
             return cls(model=found, path=None, given=given)
         return cls(model=load_model(found), path=Path(found), given=given)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that the model is read from, external data included."""
+        return () if self.path is None else (self.path, *data_files(self.model))
 
     @property
     def runnable(self) -> ModelSource:

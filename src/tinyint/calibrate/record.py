@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinyint.errors import RecordError
-from tinyint.graph.io import atomic_write
+from tinyint.files import atomic_write
 from tinyint.observers import HALF, Extremes, Histogram, Summary
 
 __all__ = ["CalibrationRecord"]
@@ -38,6 +38,11 @@ class CalibrationRecord:
     summaries: dict[str, Summary] = field(default_factory=dict)
     data_fingerprint: int = 0
     samples: int = 0
+
+    @property
+    def identity(self) -> str:
+        """What two records of the same samples and model have in common, in a word."""
+        return f"{self.samples}-{self.data_fingerprint:032x}-{self.model_fingerprint[:32]}"
 
     def count(self, key: bytes) -> None:
         """Notes that the sample of this content key was seen."""

@@ -22,7 +22,8 @@ from tinyint.cli.options import (
     Threads,
 )
 from tinyint.cli.screen import Screen
-from tinyint.graph.io import require_writable
+from tinyint.data.named import paths_in
+from tinyint.files import require_writable
 from tinyint.report.terminal import render
 from tinyint.report.words import counted
 
@@ -111,7 +112,7 @@ def calibrate(
 
         tinyint calibrate model.onnx --data images/ -o model.calibration.npz
     """
-    require_writable(output, keep=(model, data))
+    require_writable(output, keep=(model, *paths_in(data), preprocessing))
     screen, notices = Screen(json), list[str]()
     with screen.progress() as progress:
         record = api.calibrate(

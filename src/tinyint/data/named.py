@@ -57,6 +57,16 @@ def named_source(spec: str, inputs: Sequence[TensorSpec], preprocessing: Declara
     raise DataError(f"the data {spec!r} do not exist; expected {ACCEPTED}")
 
 
+def paths_in(data: object) -> list[Path]:
+    """The files and folders that a spec of data names: itself, or what stands before and after the colon."""
+    if not isinstance(data, str | os.PathLike):
+        return []
+    spec = os.path.expanduser(os.fspath(data))
+    folder, _, rest = spec.rpartition(":")
+    named = [Path(spec), Path(rest), Path(folder, rest), Path(folder)] if folder else [Path(spec)]
+    return [path for path in named if os.path.exists(path)]
+
+
 @dataclass(frozen=True)
 class _Opener:
     """Opens what is for a model with these inputs."""

@@ -1,19 +1,15 @@
 """Reads and writes ONNX files: whole, or not at all.
 
 A model in memory never refers to the file that it came from: external data is mapped once per file, so a
-model can be saved over its own source. A file on disk is written under a temporary name in the same
-directory and renamed, so a full disk or Ctrl-C leaves the previous file as it was.
+model can be saved over its own source.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
 import os
-import shutil
-import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +17,15 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from tinyint.errors import ModelError, OutputError
+from tinyint.errors import ModelError
+from tinyint.files import atomic_write, refusals, written_together
 
 __all__ = [
-    "atomic_write",
+    "data_files",
     "is_quantized",
     "load_model",
     "model_bytes",
     "model_fingerprint",
-    "require_writable",
     "save_model",
     "weight_bytes",
 ]
@@ -40,6 +36,7 @@ PROTOBUF_LIMIT = 2**31 - 2**24
 OLDEST_OPSET = 11
 """The first operator set that is read."""
 
+_DATA_FILES = "tinyint.data_files"
 _EXTERNAL_FROM = 256  # bytes; smaller tensors stay in the model file, as readers want shapes at hand
 _ONNX_FIRST_BYTE = 0x08  # the key of field 1, ir_version: every ONNX writer begins with it
 
@@ -120,6 +117,13 @@ def _map_external_data(model: ir.Model, path: Path) -> None:
         return ir.Tensor(array, dtype=tensor.dtype, name=tensor.name)
 
     _replace_tensors(model, mapped)
+    model.meta[_DATA_FILES] = tuple(maps)
+
+
+def data_files(model: ir.Model) -> tuple[Path, ...]:
+    """The files of external data that `load_model` found."""
+    found: tuple[Path, ...] = model.meta.get(_DATA_FILES, ())
+    return found
 
 
 def _decoded(tensor: ir.TensorProtocol, path: Path) -> ir.TensorProtocol:
@@ -225,79 +229,10 @@ def save_model(model: ir.Model, path: str | Path, *, external: bool = False) -> 
         with atomic_write(path) as temporary:
             temporary.write_bytes(serialized)
         return
-    data = path.with_name(path.name + ".data")
-    with _writing(path), _scratch_directory(path) as scratch:
-        ir.save(model, scratch / path.name, external_data=data.name, size_threshold_bytes=_EXTERNAL_FROM)
-        _replace_pair(scratch, data, path)
-
-
-def _replace_pair(scratch: Path, data: Path, path: Path) -> None:
-    """Rename the data file, then the model; if the second fails, the old data file comes back."""
-    new, old, existed = scratch / data.name, scratch / "previous", data.exists()
-    try:
-        if existed:
-            os.replace(data, old)
-        if new.exists():
-            os.replace(new, data)
-        os.replace(scratch / path.name, path)
-    except BaseException:
-        if old.exists():
-            os.replace(old, data)
-        elif not existed:
-            data.unlink(missing_ok=True)
-        raise
-
-
-@contextlib.contextmanager
-def _scratch_directory(path: Path) -> Iterator[Path]:
-    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        scratch.mkdir()
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; rename it to `path` at the end; on an error or Ctrl-C remove it.
-
-    The body must create the file. Raises OutputError, naming path and remedy, if the system refuses.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    with _writing(path):
-        try:
-            yield temporary
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-def require_writable(path: Path, *, keep: Iterable[object] = ()) -> None:
-    """Raises OutputError where `path` cannot be a file, or is among `keep`: what is read, of which paths count."""
-    if path.exists() and not path.is_file():
-        raise OutputError(f"cannot write '{path}': it is not a regular file; give a file name")
-    if not path.parent.exists():
-        raise OutputError(f"cannot write '{path}': the directory '{path.parent}' does not exist; create it")
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write '{path}': '{path.parent}' is not a directory; choose another place")
-    sources = [source for source in keep if isinstance(source, str | Path) and os.path.exists(source)]
-    if path.exists() and any(path.samefile(source) for source in sources):
-        raise OutputError(f"cannot write '{path}': it is the file that is read; choose another name")
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn the system's refusals into OutputError."""
-    require_writable(path)
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"cannot write '{path}': {reason}; free space or choose a writable place. Nothing was changed"
-        ) from error
+    with written_together(path) as scratch, refusals(path):
+        written = scratch / path.resolve().name
+        data = written.with_name(written.name + ".data")
+        ir.save(model, written, external_data=data.name, size_threshold_bytes=_EXTERNAL_FROM)
 
 
 def model_fingerprint(model: ir.Model) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from tinyint.errors import ModelError, OutputError
-from tinyint.graph.io import atomic_write
+from tinyint.files import atomic_write, sweep
 
 __all__ = ["CHECKPOINT", "Checkpoint", "load_checkpoint", "prepare_directory", "save_checkpoint"]
 
@@ -45,8 +44,7 @@ def prepare_directory(directory: Path) -> None:
         raise OutputError(
             f"cannot make the directory '{directory}': {error.strerror}; choose another save_dir"
         ) from None
-    for left in directory.glob(f".{CHECKPOINT}.*.tmp"):
-        left.unlink(missing_ok=True)
+    sweep(directory / CHECKPOINT)
     with atomic_write(directory / ".writable") as trial:
         trial.touch()
     (directory / ".writable").unlink()
@@ -57,10 +55,8 @@ def save_checkpoint(checkpoint: Checkpoint, directory: Path) -> None:
     state = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)} | {
         "format": _FORMAT
     }
-    with atomic_write(directory / CHECKPOINT) as temporary, temporary.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())  # the name must not reach the disk before the content
+    with atomic_write(directory / CHECKPOINT) as temporary:
+        torch.save(state, temporary)
 
 
 def load_checkpoint(directory: Path) -> Checkpoint | None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from tinyint.data import Declaration
 from tinyint.errors import DivergedError, ModelError
-from tinyint.graph.io import atomic_write
+from tinyint.files import atomic_write
 from tinyint.qat import QatModule, reestimate
 from tinyint.train.checkpoint import Checkpoint, save_checkpoint
 from tinyint.train.config import TrainingConfig

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from tinyint.errors import ModelError
-from tinyint.graph.io import atomic_write, load_model, save_model
+from tinyint.files import atomic_write
+from tinyint.graph.io import load_model, save_model
 from tinyint.task import Classification, Detection, Segmentation, TaskInfo
 from tinyint.zoo import deform_conv
 from tinyint.zoo.deform_conv import DeformConv2d

@@ -1,0 +1,128 @@
+"""What `quantize` writes beside the int8 model, and which of the files that are there already it may replace."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+
+from tinyint.calibrate import CalibrationRecord
+from tinyint.errors import OutputError, RecordError
+from tinyint.files import atomic_write, require_writable, written_together
+from tinyint.ptq import Quantized
+from tinyint.report import Report
+from tinyint.report.html import to_html
+from tinyint.report.report import to_json
+from tinyint.runtimes.source import metadata
+
+__all__ = ["Beside"]
+
+_RECORD_KEY = "tinyint.calibration"
+"""In the metadata of an int8 model: the identity of the record that its scales are from."""
+_GENERATOR = '<meta name="generator" content="tinyint">'
+"""In every HTML report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """The places beside `model`; without `output`, none of them outlasts the run.
+
+    `given`: the record that the user named, which stays as it is.
+    """
+
+    output: Path | None
+    given: Path | None = None
+
+    @classmethod
+    def of(cls, output: Path | None, calibration: object) -> Beside:
+        given = Path(calibration) if isinstance(calibration, str | Path) else None
+        return cls(output=output, given=given)
+
+    @property
+    def model(self) -> Path:
+        return self.output or Path("model.onnx")
+
+    @property
+    def record(self) -> Path:
+        return self._place("calibration.npz")
+
+    @property
+    def reports(self) -> tuple[Path, Path]:
+        return self._place("report.json"), self._place("report.html")
+
+    def _place(self, ending: str) -> Path:
+        return self.model.with_name(f"{self.model.name.removesuffix('.onnx')}.{ending}")
+
+    @property
+    def _is_given(self) -> bool:
+        return self.given is not None and self.record.exists() and self.record.samefile(self.given)
+
+    @contextmanager
+    def staged(self, keep: Iterable[object], *, with_record: bool) -> Iterator[Path]:
+        """A directory to write all of it into; at the end it is in its place. `keep`: what is read.
+
+        Raises OutputError, before the work where that is possible.
+        """
+        if self.output is None:
+            with tempfile.TemporaryDirectory(prefix="tinyint-") as scratch:
+                yield Path(scratch)
+            return
+        self._require_ours(keep, with_record=with_record)
+        with written_together(self.output, keep=keep) as directory:
+            yield directory
+
+    def _require_ours(self, keep: Iterable[object], *, with_record: bool) -> None:
+        """Raises OutputError where a place is of a file that is read, or holds one of the user's own."""
+        places = [*self.reports]
+        if with_record and not self._is_given:
+            places.append(self.record)
+        data = self.model.with_name(self.model.name + ".data")
+        for place in (*places, data):
+            try:
+                require_writable(place, keep=keep)
+            except OutputError as error:
+                raise OutputError(f"{error} (it goes with {self.model})") from None
+        theirs = [place for place in places if os.path.lexists(place) and not self._is_ours(place)]
+        if os.path.lexists(data) and not self.model.exists():
+            theirs.append(data)
+        if theirs:
+            use = ", or use it with --calibration" if theirs[0] == self.record else ""
+            raise OutputError(
+                f"cannot write '{theirs[0]}': a file of that name is there and not from an earlier `quantize -o "
+                f"{self.model}`; move it, choose another output{use}"
+            )
+
+    def _is_ours(self, place: Path) -> bool:
+        if place.is_symlink():
+            return False
+        try:
+            if place == self.record:
+                return metadata(self.model).get(_RECORD_KEY) == CalibrationRecord.load(place).identity
+            text = place.read_text(encoding="utf-8")
+            if place.suffix == ".html":
+                return _GENERATOR in text
+            return {"recipe_yaml", "tinyint"} <= set(json.loads(text))
+        except (OSError, ValueError, TypeError, RecordError):
+            return False
+
+    def marked(self, quantized: Quantized) -> ir.Model:
+        """The model, with that in its metadata by which its record is known again."""
+        if quantized.record is not None:
+            quantized.model.metadata_props[_RECORD_KEY] = quantized.record.identity
+        return quantized.model
+
+    def write(self, scratch: Path, record: CalibrationRecord | None, report: Report) -> None:
+        """Record and reports, into the directory from which they are moved to their places."""
+        if record is not None and not self._is_given:
+            record.save(scratch / self.record.name)
+        as_json, as_html = self.reports
+        texts = {as_json.name: to_json(report.to_json()) + "\n", as_html.name: to_html(report)}
+        for name, text in texts.items():
+            with atomic_write(scratch / name) as temporary:
+                temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,12 @@
+"""Files that appear whole, together, or not at all.
+
+What is written lies beside its place, as `.NAME.XXXXXXXX.tmp`, until it is complete and on the disk, and is renamed
+then. A lock on it says that its writer lives; what a killed one left is removed by the next that writes NAME.
+"""
+
+from tinyint.files.leftover import sweep
+from tinyint.files.place import followed, refusals, require_writable
+from tinyint.files.together import written_together
+from tinyint.files.whole import atomic_write
+
+__all__ = ["atomic_write", "followed", "refusals", "require_writable", "sweep", "written_together"]
