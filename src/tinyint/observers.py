@@ -129,10 +129,12 @@ class Summary:
 
     `lo`, `hi` are the extrema over every element of every sample; `histogram` counts a deterministic subsample of
     each sample's elements, of which there were `elements`. "Not seen yet" is `samples == 0`, never a value.
+    All of these are of finite values; `infinite` counts the others, such as those of a mask.
     """
 
     samples: int = 0
     elements: int = 0
+    infinite: int = 0
     _lo: float = np.inf
     _hi: float = -np.inf
     _sum_lo: int = 0  # Σ lo, in units of 2^-149
@@ -141,16 +143,23 @@ class Summary:
     histogram: Histogram = field(default_factory=Histogram)
 
     def update(
-        self, lo: float, hi: float, values: NDArray[Any], key: bytes, elements: int | None = None
+        self,
+        lo: float,
+        hi: float,
+        values: NDArray[Any],
+        key: bytes,
+        elements: int | None = None,
+        infinite: int = 0,
     ) -> None:
         """Adds one sample: its exact extrema (float32 values), some of its elements, and its content key.
 
-        `elements`: how many it has; None if `values` are all of them.
+        `elements`: how many it has; None if `values` are all of them. `infinite`: how many there are besides.
         """
         if not (np.isfinite(lo) and np.isfinite(hi)):
             raise ValueError(f"extrema must be finite, got [{lo}, {hi}]")
         self.histogram.update(values)
-        self.elements += values.size if elements is None else elements
+        self.elements += max(values.size, elements or 0)
+        self.infinite += infinite
         self._add(1, lo, hi, _exact(lo), _exact(hi))
         bisect.insort(self._tail, Extremes(key, lo, hi))
         del self._tail[TAIL:]
@@ -159,6 +168,7 @@ class Summary:
         """Adds all samples of `other`."""
         self.histogram.merge(other.histogram)
         self.elements += other.elements
+        self.infinite += other.infinite
         self._add(other.samples, other._lo, other._hi, other._sum_lo, other._sum_hi)
         self._tail = sorted(self._tail + other._tail)[:TAIL]
 
@@ -212,6 +222,7 @@ class Summary:
         return {
             "samples": self.samples,
             "elements": self.elements,
+            "infinite": self.infinite,
             "lo": self._lo if self.samples else None,
             "hi": self._hi if self.samples else None,
             "sum_lo": str(self._sum_lo),
@@ -223,7 +234,8 @@ class Summary:
     @classmethod
     def from_header(cls, header: dict[str, Any], tail: list[Extremes], histogram: Histogram) -> Summary:
         """The summary that `to_header` described. Raises KeyError, TypeError or ValueError for a damaged one."""
-        summary = cls(int(header["samples"]), int(header["elements"]), _tail=tail, histogram=histogram)
+        samples, elements, infinite = (int(header[key]) for key in ("samples", "elements", "infinite"))
+        summary = cls(samples, elements, infinite, _tail=tail, histogram=histogram)
         if summary.samples:
             summary._lo, summary._hi = float(header["lo"]), float(header["hi"])
         summary._sum_lo, summary._sum_hi = int(header["sum_lo"]), int(header["sum_hi"])

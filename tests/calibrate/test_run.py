@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from tests.graph.build import build
@@ -135,16 +136,161 @@ def test_no_samples():
         run(residual(), [])
 
 
-def test_a_sample_that_overflows_is_named():
+def test_a_sample_that_makes_nan_is_named():
+    model = prepare(
+        build("net (float[1, 4] x) => (float[1, 2] y) { r = Sqrt (x) y = MatMul (r, w) }", w=(4, 2))
+    )
+    fine, bad = np.ones((1, 4), np.float32), np.float32([[1, 1, -1, 1]])
+    with pytest.raises(DataError, match=r"sample bad\.png: tensor 'r' becomes NaN"):
+        run(model, [Sample({"x": fine}, name="good.png"), Sample({"x": bad}, name="bad.png")])
+
+
+def ranges_of(model: ir.Model, sample: Sample) -> dict[str, tuple[float, float]]:
+    """The extrema of every observed tensor, from the tensors themselves; zero if there is nothing."""
+    exposed = model.clone()
+    names = [value.name or "" for value in observed(model.graph)]
+    tensors = {value.name: value for node in exposed.graph for value in node.outputs}
+    exposed.graph.outputs.extend(
+        tensors[n] for n in names if n in tensors and not tensors[n].is_graph_output()
+    )
+    found = get_runtime("onnxruntime").open(exposed, threads=1).run(sample.inputs) | dict(sample.inputs)
+    return {n: (found[n].min(initial=0.0), found[n].max(initial=0.0)) for n in names}
+
+
+FOLDED = {
+    "frames in the batch, joined again": (
+        """
+        net (float[N, 4, 3, 16, 16] x) => (float[N, 5] y) {
+          frames = Reshape (x, flat) c = Conv (frames, w1) r = Relu (c) v = Reshape (r, apart)
+          m = ReduceMean <axes = [1], keepdims = 0> (v) d = Conv (m, w2) g = GlobalAveragePool (d)
+          f = Flatten (g) y = MatMul (f, w3)
+        }
+        """,
+        {
+            "flat": np.array([-1, 3, 16, 16]),
+            "apart": np.array([-1, 4, 8, 14, 14]),
+            "w1": (8, 3, 3, 3),
+            "w2": (8, 8, 3, 3),
+            "w3": (8, 5),
+        },
+        (1, 4, 3, 16, 16),
+    ),
+    "windows": (
+        """
+        net (float[1, 4, 8, 8] x) => (float[1, 16, 4, 4] y) {
+          c = Conv (x, w1) s = SpaceToDepth <blocksize = 2> (c) p = Reshape (s, windows)
+          q = Conv (p, w2) t = Transpose <perm = [1, 0, 2, 3]> (q) y = Conv (t, w3)
+        }
+        """,
+        {"windows": np.array([4, 4, 4, 4]), "w1": (4, 4, 1, 1), "w2": (1, 4, 1, 1), "w3": (16, 4, 1, 1)},
+        (1, 4, 8, 8),
+    ),
+    "a recurrent net along the width": (
+        """
+        net (float[1, 4, 1, 9] x) => (float[9, 1, 6] y) {
+          c = Conv (x, w1) s = Squeeze (c, two) t = Transpose <perm = [2, 0, 1]> (s)
+          l = LSTM <hidden_size = 3, direction = "bidirectional"> (t, wl, rl)
+          a = Add (l, l) o = Transpose <perm = [0, 2, 1, 3]> (a) f = Reshape (o, rows) y = MatMul (f, w2)
+        }
+        """,
+        {
+            "two": np.array([2]),
+            "rows": np.array([9, 1, 6]),
+            "w1": (4, 4, 1, 1),
+            "wl": (2, 12, 4),
+            "rl": (2, 12, 3),
+            "w2": (6, 6),
+        },
+        (1, 4, 1, 9),
+    ),
+    "regions of an image, as many as there are": (
+        """
+        net (float[1, 4, 8, 8] x) => (float[R, 5] y) {
+          c = Conv (x, w1) k = Greater (x, high) n = NonZero (k) t = Transpose (n) b = Cast <to = 1> (t)
+          ids = Gather (n, zero) r = RoiAlign <output_height = 2, output_width = 2, sampling_ratio = 2> (c, b, ids)
+          d = Conv (r, w2) f = Flatten (d) y = MatMul (f, w3)
+        }
+        """,
+        {
+            "high": np.float32(1.5),
+            "zero": np.int64(0),
+            "w1": (4, 4, 1, 1),
+            "w2": (4, 4, 1, 1),
+            "w3": (16, 5),
+        },
+        (1, 4, 8, 8),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_axis_0_need_not_be_the_batch(name):
+    text, weights, shape = FOLDED[name]
+    model = prepare(build(text, **weights))
+    sample = Sample({"x": np.random.default_rng(0).normal(size=shape).astype(np.float32)})
+    record = run(model, [sample])
+    wanted = ranges_of(model, sample)
+    found = {n: (min(s.lo, 0.0), max(s.hi, 0.0)) for n, s in record.summaries.items()}
+    assert found.keys() == wanted.keys()
+    for tensor, (lo, hi) in wanted.items():
+        assert found[tensor] == pytest.approx((lo, hi), rel=1e-6), tensor
+
+
+MASKED = {
+    "a sequence": (
+        "net (float[1, 5, 8] x) => (float[1, 5, 3] y) {"
+        " k = Greater (x, t) m = Where (k, x, fill) a = Add (m, one) s = Sigmoid (a) y = MatMul (s, w) }",
+        {"w": (8, 3)},
+        (1, 5, 8),
+    ),
+    "an image": (
+        "net (float[1, 4, 90, 90] x) => (float[1, 2, 90, 90] y) { z = Conv (x, i)"
+        " k = Greater (z, t) m = Where (k, z, fill) a = Add (m, one) s = Sigmoid (a) y = Conv (s, w) }",
+        {"w": (2, 4, 1, 1), "i": np.eye(4, dtype=np.float32)[:, :, None, None]},
+        (1, 4, 90, 90),
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", MASKED)
+@pytest.mark.parametrize("fill", [-np.inf, np.inf])
+def test_infinities_are_counted_and_the_rest_is_observed_as_it_is(tmp_path, shape, fill):
+    text, weights, dims = MASKED[shape]
+    constants = {"t": np.float32(-1.0), "one": np.float32(1.0), "fill": np.float32(fill)}
+    model = prepare(build(text, **weights, **constants))
+    rng = np.random.default_rng(0)
+    plain = [rng.uniform(-0.9, 2, dims).astype(np.float32) for _ in range(2)]
+    masked = [rng.normal(size=dims).astype(np.float32) for _ in range(2)]
+    nothing = [np.full(dims, -2, np.float32)]
+    arrays = [*plain, *masked, *nothing]
+    samples = [Sample({"x": x}) for x in arrays]
+    record = run(model, samples)
+    summary = record.summaries["a"]
+    kept = np.concatenate([x[x > -1] for x in arrays]) + np.float32(1.0)
+    assert (summary.lo, summary.hi) == (min(kept.min(), 0.0), kept.max())
+    assert summary.infinite == sum(int((x <= -1).sum()) for x in arrays)
+    assert summary.elements == kept.size
+    # the first infinity may come early or late, in any shard
+    reordered = run(model, samples[::-1])
+    left, right = run(model, samples[:2]), run(model, samples[2:])
+    left.merge(right)
+    files = [saved(r, tmp_path / str(i)) for i, r in enumerate((record, reordered, left))]
+    assert files[0] == files[1] == files[2]
+    assert CalibrationRecord.load(tmp_path / "0") == record
+
+
+def test_the_least_float_is_a_value_like_any_other():
+    least = np.finfo(np.float32).min
     model = prepare(
         build(
-            "net (float[1, 1, 2, 2] x) => (float[1, 1, 2, 2] y) { y = Conv (x, w) }",
-            w=np.float32([[[[1e30]]]]),
+            "net (float[1, 4] x) => (float[1, 4] y) { a = Add (x, m) b = Softmax (a) y = MatMul (b, w) }",
+            m=np.float32([0, 0, least, least]),
+            w=(4, 4),
         )
     )
-    fine, huge = np.ones((1, 1, 2, 2), np.float32), np.full((1, 1, 2, 2), 1e30, np.float32)
-    with pytest.raises(DataError, match=r"sample bad\.png: tensor 'y'"):
-        run(model, [Sample({"x": fine}, name="good.png"), Sample({"x": huge}, name="bad.png")])
+    record = run(model, [Sample({"x": np.float32([[1, 2, 3, 4]])})])
+    assert record.summaries["a"].lo == least
+    assert record.summaries["a"].infinite == 0
 
 
 def test_varying_shapes_and_empty_tensors():

@@ -21,7 +21,7 @@ from tinyint.errors import OutputError, RecordError, TinyintWarning
 __all__ = ["RecordCache", "cache_directory", "cache_key"]
 
 LIMIT_BYTES = 512 * 2**20
-_FORMAT = 1  # raise it when a record of the same samples would come out differently
+_FORMAT = 2  # raise it when a record of the same samples would come out differently
 _RECORD, _CHECKPOINT = ".npz", ".partial"
 
 

@@ -6,47 +6,59 @@ exact extrema are reductions in the graph, and what leaves it is a few numbers a
 Images (N, C, H, W) are observed by pooling alone, which ONNX Runtime does in the blocked layout of its convolutions;
 anything else would have the whole tensor copied to another layout first. GlobalMaxPool gives the maximum, -max(-x) the
 minimum, with -x a depthwise convolution (zero, behind a clamp), and a MaxPool of one pixel with a stride is a grid.
+
+A tensor that holds infinities, as masks do, is observed without them, by other operators that are slower. So the graph
+is made for those that are known to, and made anew when another one turns out to.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
 
-from tinyint.graph.edit import GraphEditor
+from tinyint.calibrate.builder import GraphBuilder
 from tinyint.graph.flow import clamp_range, observed
-from tinyint.graph.walk import static_shape
+from tinyint.graph.passes.shapes import shapes_at
 from tinyint.numerics import Array
+
+Shape: TypeAlias = "tuple[int | None, ...]"
 
 __all__ = ["SUBSAMPLE", "Instrumented", "Observation", "instrument"]
 
 SUBSAMPLE = 4096
 """Elements a tensor and sample that reach the histogram, give or take a factor of two."""
-PEAKS, EXTREMA = "tinyint/peaks", "tinyint/extrema"
+PEAKS, EXTREMA, INFINITE, UNDEFINED = (f"tinyint/{n}" for n in ("peaks", "extrema", "infinite", "undefined"))
 
 
 class Observation(NamedTuple):
-    """What one sample made one tensor hold."""
+    """What one sample made one tensor hold.
+
+    `lo`, `hi`: of its finite values, inf and -inf where it has none; `subsample`: infinities included.
+    """
 
     tensor: str
     lo: float
     hi: float
     subsample: Array
     elements: int
+    infinite: int = 0
+    undefined: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
     """Where the outputs tell of one tensor.
 
-    * `lo`, `hi`: positions in EXTREMA, or of the first of its channels in PEAKS (`lo` negated); `lo` None: zero
+    * `lo`, `hi`: columns in EXTREMA, or the first of its channels in PEAKS (`lo` negated); `lo` None: zero
     * `subsample`: the output that holds it
     * `size`: the elements in one sample, or the output that tells them, int64 ()
+    * `infinite`: the column in INFINITE and in UNDEFINED; None: not counted
     """
 
     tensor: str
@@ -55,91 +67,180 @@ class Probe:
     hi: int
     subsample: str
     size: int | str
+    infinite: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Instrumented:
-    """A model whose outputs are observations: PEAKS, float32 (N, channels, 1, 1), EXTREMA, float32 (any,), and
-    subsamples."""
+    """A model whose outputs are observations, for rows of one sample each or for one row of all.
+
+    PEAKS, float32 (N, channels, 1, 1); EXTREMA, float32, INFINITE and UNDEFINED, int64 (rows, columns); subsamples.
+    `names`: what the model calls the first four, as far as it has them.
+    """
 
     model: ir.Model
     probes: tuple[Probe, ...]
+    names: Mapping[str, str]
 
-    def read(self, found: Mapping[str, Array]) -> list[Observation]:
-        """The outputs of one run, tensor by tensor."""
+    def read(self, found: Mapping[str, Array], rows: int = 1) -> list[list[Observation]]:
+        """The outputs of one run on `rows` samples: sample by sample, tensor by tensor."""
+        starts, peaks = self._peaks(found, rows)
+        columns = {start: column for column, start in enumerate(starts)}
+        numbers = {key: found[name].tolist() for key, name in self.names.items() if key != PEAKS}
+        subsamples = [found[p.subsample].reshape(rows, -1) for p in self.probes]
+        sizes = [p.size if isinstance(p.size, int) else int(found[p.size]) for p in self.probes]
+        samples = []
+        for row in range(rows):
+            sample = []
+            for p, subsample, size in zip(self.probes, subsamples, sizes, strict=True):
+                if p.pooled:
+                    lo = 0.0 if p.lo is None else -peaks[row][columns[p.lo]]
+                    hi = peaks[row][columns[p.hi]]
+                else:
+                    lo = 0.0 if p.lo is None else numbers[EXTREMA][row][p.lo]
+                    hi = numbers[EXTREMA][row][p.hi]
+                odd = (
+                    (0, 0)
+                    if p.infinite is None
+                    else (numbers[name][row][p.infinite] for name in (INFINITE, UNDEFINED))
+                )
+                sample.append(Observation(p.tensor, lo, hi, subsample[row], size, *odd))
+            samples.append(sample)
+        return samples
+
+    def overflowing(self, found: Mapping[str, Array], rows: int = 1) -> set[str]:
+        """The tensors that hold infinities, and are not observed without them yet."""
+        if all(np.isfinite(found[name]).all() for name in self.names.values()):
+            return set()
+        known = {p.tensor for p in self.probes if p.infinite is not None}
+        seen = (o for sample in self.read(found, rows) for o in sample)
+        return {o.tensor for o in seen if not (math.isfinite(o.lo) and math.isfinite(o.hi))} - known
+
+    def _peaks(self, found: Mapping[str, Array], rows: int) -> tuple[list[int], list[list[float]]]:
+        """Where tensors begin in PEAKS, and the maximum of each, row by row."""
         starts = sorted({i for p in self.probes if p.pooled for i in (p.lo, p.hi) if i is not None})
-        peaks: dict[int, float] = {}
-        if starts:
-            highest = np.maximum.reduceat(found[PEAKS].max(axis=(0, 2, 3)), starts)
-            peaks = dict(zip(starts, highest.tolist(), strict=True))
-        extrema = found[EXTREMA].tolist() if EXTREMA in found else []
-        observations = []
-        for p in self.probes:
-            if p.pooled:
-                lo, hi = 0.0 if p.lo is None else -peaks[p.lo], peaks[p.hi]
-            else:
-                lo, hi = 0.0 if p.lo is None else extrema[p.lo], extrema[p.hi]
-            size = p.size if isinstance(p.size, int) else int(found[p.size])
-            observations.append(Observation(p.tensor, lo, hi, found[p.subsample].ravel(), size))
-        return observations
+        if not starts:
+            return starts, []
+        peaks = found[self.names[PEAKS]]
+        highest = peaks.reshape(rows, -1, peaks.shape[1]).max(axis=1)
+        return starts, np.maximum.reduceat(highest, starts, axis=1).tolist()
 
 
-def instrument(model: ir.Model) -> Instrumented:
-    """A copy of a prepared float model that observes every tensor in `graph.flow.observed`."""
+def instrument(
+    model: ir.Model, *, infinite: AbstractSet[str] = frozenset(), by_sample: bool = False
+) -> Instrumented:
+    """A copy of a prepared float model that observes every tensor in `graph.flow.observed`.
+
+    * `infinite`: the tensors that are observed without their infinities
+    * `by_sample`: a row of the outputs for each row of the inputs; else one for all, as for one sample
+    """
+    shapes = shapes_at(model, 1)
     model = model.clone()
-    builder = _Builder(model.graph)
-    probes = tuple(_observe(builder, value) for value in observed(model.graph))
-    outputs = [
-        builder.outputs[name] for p in probes for name in (p.subsample, p.size) if isinstance(name, str)
-    ]
-    for name, parts in ((PEAKS, builder.peaks), (EXTREMA, builder.extrema)):
-        if parts:
-            joined = builder.node("Concat", parts, axis=1 if name == PEAKS else 0)
-            joined.name = name
-            outputs.append(joined)
-    model.graph.outputs.clear()
-    model.graph.outputs.extend(outputs)
-    return Instrumented(model=model, probes=probes)
+    tensors = [(value, shapes.get(value.name or "")) for value in observed(model.graph)]
+    images = next((shape[0] for value, shape in tensors if _is_image(value, shape) and shape), None)
+    observer = _Observer(GraphBuilder(model), infinite, by_sample, images)
+    probes = tuple(observer.observe(value, shape) for value, shape in tensors)
+    names = observer.builder.finish()
+    return Instrumented(model=model, probes=probes, names=names)
 
 
-def _observe(builder: _Builder, value: ir.Value) -> Probe:
-    shape = static_shape(value)
-    known = shape is not None and all(dim is not None for dim in shape[1:])
-    # for a batch of one where the batch is open
-    size = math.prod(1 if dim is None else dim for dim in shape) if known and shape is not None else None
-    producer = value.producer()
-    if size and producer is not None and shape is not None and len(shape) == 4:
-        return _observe_image(builder, value, producer, size, shape[1] or 1)
-    return _observe_any(builder, value, size)
+def _is_image(value: ir.Value, shape: Shape | None) -> bool:
+    """Whether pooling can observe the tensor."""
+    return value.producer() is not None and len(shape or ()) == 4 and all(shape or ())
 
 
-def _observe_image(builder: _Builder, value: ir.Value, producer: ir.Node, size: int, channels: int) -> Probe:
-    stride = max(1, round(math.sqrt(size / SUBSAMPLE)))
-    grid = builder.output(builder.node("MaxPool", [value], kernel_shape=[1, 1], strides=[stride, stride]))
-    cut, lo = clamp_range(producer), None
-    if cut is None or cut[0] < 0.0:
-        lo = builder.peak(
-            builder.node("Conv", [value, builder.minus_ones(channels)], group=channels), channels
+@dataclass(frozen=True)
+class _Observer:
+    """Adds the probes. `images`: as many as there must be along axis 0 of what is joined in PEAKS."""
+
+    builder: GraphBuilder
+    infinite: AbstractSet[str]
+    by_sample: bool
+    images: int | None
+
+    def observe(self, value: ir.Value, shape: Shape | None) -> Probe:
+        known = [dim for dim in shape or (None,) if dim is not None]
+        size = math.prod(known) if shape is not None and len(known) == len(shape) else 0
+        if _is_image(value, shape):
+            return self._observe_image(value, known, size)
+        return self._observe_any(value, size)
+
+    def _observe_image(self, value: ir.Value, shape: list[int], size: int) -> Probe:
+        builder, name = self.builder, value.name or ""
+        stride = max(1, round(math.sqrt(size / SUBSAMPLE)))
+        if name in self.infinite:  # MaxPool would make the least number of -inf
+            ends = builder.integers(0, 0), builder.integers(2**62, 2**62), builder.integers(2, 3)
+            grid = builder.node("Slice", [value, *ends, builder.integers(stride, stride)])
+            return self._probe(name, self._rows(value), builder.output(grid), size)
+        grid = builder.node("MaxPool", [value], kernel_shape=[1, 1], strides=[stride, stride])
+        channels, cut = shape[1], clamp_range(_producer(value))
+        negative = None
+        if cut is None or cut[0] < 0.0:
+            negative = builder.node("Conv", [value, builder.minus_ones(channels)], group=channels)
+        highest = builder.node("GlobalMaxPool", [value])
+        lowest = None if negative is None else builder.node("GlobalMaxPool", [negative])
+        pooled = shape[0] == self.images
+        if pooled:
+            lo = None if lowest is None else builder.joined(PEAKS, lowest, channels)
+            hi = builder.joined(PEAKS, highest, channels)
+        else:
+            lo = (
+                None
+                if lowest is None
+                else self._extremum("ReduceMin", self._rows(builder.node("Neg", [lowest])))
+            )
+            hi = self._extremum("ReduceMax", self._rows(highest))
+        return Probe(tensor=name, pooled=pooled, lo=lo, hi=hi, subsample=builder.output(grid), size=size)
+
+    def _observe_any(self, value: ir.Value, known: int) -> Probe:
+        builder, rows = self.builder, self._rows(value)
+        size: int | str
+        if known:
+            size, whole, step = known, rows, builder.integers(_stride(known))
+        else:
+            # A tensor of unknown size may be empty, and the reduction of nothing is an error; zero is in every range.
+            whole = builder.node("Pad", [rows, builder.integers(0, 0, 0, 1)])
+            count = builder.node("Gather", [builder.node("Shape", [rows]), builder.integer(1)])
+            size, step = builder.output(count), _computed_stride(builder, count)
+        ends = builder.integers(0), builder.integers(2**62), builder.integers(1)
+        subsample = builder.output(builder.node("Slice", [rows, *ends, step]))
+        return self._probe(value.name or "", whole, subsample, size)
+
+    def _probe(self, name: str, rows: ir.Value, subsample: str, size: int | str) -> Probe:
+        """The extrema of each row; of its finite values where the tensor is known to hold others."""
+        if name not in self.infinite:
+            lo, hi = self._extremum("ReduceMin", rows), self._extremum("ReduceMax", rows)
+            return Probe(tensor=name, pooled=False, lo=lo, hi=hi, subsample=subsample, size=size)
+        builder = self.builder
+        infinite, undefined = builder.node("IsInf", [rows]), builder.node("IsNaN", [rows])
+        above = builder.node("Where", [infinite, builder.number(math.inf), rows])
+        below = builder.node("Where", [infinite, builder.number(-math.inf), rows])
+        counts = [
+            builder.reduce("ReduceSum", builder.node("Cast", [which], to=ir.DataType.INT64.value))
+            for which in (infinite, undefined)
+        ]
+        return Probe(
+            tensor=name,
+            pooled=False,
+            lo=self._extremum("ReduceMin", above),
+            hi=self._extremum("ReduceMax", below),
+            subsample=subsample,
+            size=size,
+            infinite=max(builder.joined(n, c) for n, c in zip((INFINITE, UNDEFINED), counts, strict=True)),
         )
-    hi = builder.peak(value, channels)
-    return Probe(tensor=value.name or "", pooled=True, lo=lo, hi=hi, subsample=grid, size=size)
+
+    def _rows(self, value: ir.Value) -> ir.Value:
+        """The value, (rows, any)."""
+        return self.builder.node("Reshape", [value, self.builder.integers(0 if self.by_sample else 1, -1)])
+
+    def _extremum(self, op_type: str, rows: ir.Value) -> int:
+        return self.builder.joined(EXTREMA, self.builder.reduce(op_type, rows))
 
 
-def _observe_any(builder: _Builder, value: ir.Value, known: int | None) -> Probe:
-    flat = builder.node("Reshape", [value, builder.integers(-1)])
-    size: int | str
-    if known is not None:
-        size, whole, step = known, flat, builder.integers(_stride(known))
-    else:
-        # A tensor of unknown size may be empty, and the reduction of nothing is an error; zero is in every range.
-        whole = builder.node("Concat", [flat, builder.zero()], axis=0)
-        count = builder.node("Size", [value])
-        size, step = builder.output(count), _computed_stride(builder, count)
-    lo = builder.extremum(builder.node("ReduceMin", [whole], keepdims=1))
-    hi = builder.extremum(builder.node("ReduceMax", [whole], keepdims=1))
-    ends = builder.integers(0), builder.integers(2**62)
-    subsample = builder.output(builder.node("Slice", [flat, *ends, builder.integers(0), step]))
-    return Probe(tensor=value.name or "", pooled=False, lo=lo, hi=hi, subsample=subsample, size=size)
+def _producer(value: ir.Value) -> ir.Node:
+    producer = value.producer()
+    assert producer is not None
+    return producer
 
 
 def _stride(size: int) -> int:
@@ -151,60 +252,9 @@ def _stride(size: int) -> int:
     return stride
 
 
-def _computed_stride(builder: _Builder, size: ir.Value) -> ir.Value:
+def _computed_stride(builder: GraphBuilder, size: ir.Value) -> ir.Value:
     """The same at run time, as far as integer operators go: the next odd number."""
-    half = builder.node("Div", [size, builder.integers(2 * SUBSAMPLE, scalar=True)])
-    even = builder.node("Mul", [half, builder.integers(2, scalar=True)])
-    odd = builder.node("Add", [even, builder.integers(1, scalar=True)])
+    half = builder.node("Div", [size, builder.integer(2 * SUBSAMPLE)])
+    even = builder.node("Mul", [half, builder.integer(2)])
+    odd = builder.node("Add", [even, builder.integer(1)])
     return builder.node("Reshape", [odd, builder.integers(1)])
-
-
-class _Builder:
-    """Appends nodes and shared constants to a graph, and collects what is to leave it."""
-
-    def __init__(self, graph: ir.Graph) -> None:
-        self._graph, self._editor = graph, GraphEditor(graph)
-        self._constants: dict[str, ir.Value] = {}
-        self._count = self._channels = 0
-        self.peaks: list[ir.Value] = []
-        self.extrema: list[ir.Value] = []
-        self.outputs: dict[str, ir.Value] = {}
-
-    def node(self, op_type: str, inputs: list[ir.Value], **attributes: int | list[int]) -> ir.Value:
-        self._count += 1
-        name = f"tinyint/{op_type}_{self._count}"
-        node = ir.node(op_type, inputs, attributes=attributes, name=name, num_outputs=1)
-        self._editor.rename(node.outputs[0], name)
-        self._graph.append(node)
-        return node.outputs[0]
-
-    def output(self, value: ir.Value) -> str:
-        self.outputs[value.name or ""] = value
-        return value.name or ""
-
-    def peak(self, image: ir.Value, channels: int) -> int:
-        """The position in PEAKS of the maxima of the image's channels."""
-        self.peaks.append(self.node("GlobalMaxPool", [image]))
-        self._channels += channels
-        return self._channels - channels
-
-    def extremum(self, value: ir.Value) -> int:
-        """The position in EXTREMA of the value, of shape (1,)."""
-        self.extrema.append(value)
-        return len(self.extrema) - 1
-
-    def integers(self, number: int, *, scalar: bool = False) -> ir.Value:
-        return self._constant(np.int64(number) if scalar else np.array([number], np.int64))
-
-    def zero(self) -> ir.Value:
-        return self._constant(np.zeros(1, np.float32))
-
-    def minus_ones(self, channels: int) -> ir.Value:
-        return self._constant(np.full((channels, 1, 1, 1), -1, np.float32))
-
-    def _constant(self, array: np.ndarray | np.generic) -> ir.Value:
-        array = np.asarray(array)
-        name = f"tinyint/{array.dtype}{array.shape}{array.flat[0]}"
-        if name not in self._constants:
-            self._constants[name] = self._editor.constant(name, array)
-        return self._constants[name]

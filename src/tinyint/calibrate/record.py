@@ -20,7 +20,7 @@ from tinyint.observers import HALF, Extremes, Histogram, Summary
 
 __all__ = ["CalibrationRecord"]
 
-_FORMAT = 1
+_FORMAT = 2
 _ANEW = "make it anew with `tinyint calibrate`"
 _KEY_BYTES = 16
 _ARRAYS = ("header", "counts", "tail_keys", "tail_extrema")

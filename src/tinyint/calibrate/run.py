@@ -19,7 +19,7 @@ from tinyint.data import Dataset, Sample, content_key
 from tinyint.errors import DataError, OutputError, RecordError, TinyintWarning
 from tinyint.numerics import Array
 from tinyint.observers import Summary
-from tinyint.runtimes import Session, get_runtime
+from tinyint.runtimes import get_runtime
 
 __all__ = ["calibrate"]
 
@@ -39,16 +39,15 @@ def calibrate(
 
     `fingerprint` is that of the model before preparation. With `checkpoint`, an interrupted run leaves its record
     there, and the next one over the same samples goes on from it; `progress` is told the samples done.
-    Raises DataError for no samples, or one that makes NaN or Inf, which it names.
+    Raises DataError for no samples, or one that makes NaN, which it names.
     """
-    instrumented = instrument(model)
-    session = get_runtime("onnxruntime").open(instrumented.model, threads=threads)
+    observed = _ObservedModel(model, threads)
     samples = iter(data)
     record = _resume(checkpoint, fingerprint, samples) if checkpoint else None
     if record is None:
         record, samples = CalibrationRecord(fingerprint), iter(data)
     try:
-        _observe_all(record, instrumented, session, samples, checkpoint, progress)
+        _observe_all(record, observed, samples, checkpoint, progress)
     except BaseException:
         if checkpoint and record.samples:
             with contextlib.suppress(OutputError):  # on a full disk, the first error tells more
@@ -63,10 +62,31 @@ def calibrate(
     return record
 
 
+class _ObservedModel:
+    """The instrumented model in a session, made anew when a tensor turns out to hold infinities."""
+
+    def __init__(self, model: ir.Model, threads: int | None) -> None:
+        self._model, self._threads = model, threads
+        self._infinite: set[str] = set()
+        self._open()
+
+    def _open(self) -> None:
+        self.instrumented = instrument(self._model, infinite=self._infinite)
+        self._session = get_runtime("onnxruntime").open(self.instrumented.model, threads=self._threads)
+
+    def run(self, sample: Sample) -> tuple[Instrumented, Mapping[str, Array]]:
+        """What the sample makes leave the graph, and how to read it."""
+        found = self._session.run(sample.inputs)
+        while overflowing := self.instrumented.overflowing(found):
+            self._infinite |= overflowing
+            self._open()
+            found = self._session.run(sample.inputs)
+        return self.instrumented, found
+
+
 def _observe_all(
     record: CalibrationRecord,
-    instrumented: Instrumented,
-    session: Session,
+    observed: _ObservedModel,
     samples: Iterator[Sample],
     checkpoint: Path | None,
     progress: Callable[[int], None],
@@ -76,7 +96,7 @@ def _observe_all(
     with ThreadPoolExecutor(1, "tinyint-observe") as observer:
         before: Future[None] | None = None
         for sample in samples:
-            found = session.run(sample.inputs)
+            instrumented, found = observed.run(sample)
             if before is not None:
                 before.result()
                 progress(record.samples)
@@ -92,21 +112,26 @@ def _observe_all(
 def _observe(
     record: CalibrationRecord, instrumented: Instrumented, found: Mapping[str, Array], sample: Sample
 ) -> None:
-    observations = instrumented.read(found)
-    _require_finite(observations, sample)
+    (observations,) = instrumented.read(found)
+    _require_defined(observations, sample)
     key = content_key(sample)
-    for tensor, lo, hi, subsample, elements in observations:
-        record.summaries.setdefault(tensor, Summary()).update(lo, hi, subsample, key, elements)
+    for tensor, lo, hi, subsample, elements, infinite, _ in observations:
+        if infinite:
+            subsample = subsample[np.isfinite(subsample)]
+        if lo > hi:  # not one finite value; zero is in every range
+            lo = hi = 0.0
+        summary = record.summaries.setdefault(tensor, Summary())
+        summary.update(lo, hi, subsample, key, elements - infinite, infinite)
     record.count(key)
 
 
-def _require_finite(observations: list[Observation], sample: Sample) -> None:
+def _require_defined(observations: list[Observation], sample: Sample) -> None:
     # The reductions may pass over NaN; a tensor that holds one holds many, and the subsample shows them.
-    for tensor, lo, hi, subsample, _ in observations:
-        if not (math.isfinite(lo) and math.isfinite(hi) and np.isfinite(subsample.sum())):
+    for o in observations:
+        if o.undefined or math.isnan(o.lo) or math.isnan(o.hi) or np.isnan(o.subsample).any():
             raise DataError(
-                f"sample {sample.name}: tensor {tensor!r} becomes NaN or infinite in the float model "
-                f"(extrema {lo}, {hi}); check the preprocessing, or leave the sample out"
+                f"sample {sample.name}: tensor {o.tensor!r} becomes NaN in the float model; "
+                "check the preprocessing, or leave the sample out"
             )
 
 

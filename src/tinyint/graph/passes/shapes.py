@@ -6,8 +6,9 @@ import onnx
 import onnx_ir as ir
 
 from tinyint.graph.passes.weightless import weightless_proto
+from tinyint.graph.walk import static_shape
 
-__all__ = ["infer_shapes"]
+__all__ = ["infer_shapes", "shapes_at"]
 
 
 def infer_shapes(model: ir.Model) -> None:
@@ -23,3 +24,18 @@ def infer_shapes(model: ir.Model) -> None:
         if value is not None and info.type.HasField("tensor_type"):
             value.type = ir.serde.deserialize_type_proto_for_type(info.type)
             value.shape = ir.serde.deserialize_type_proto_for_shape(info.type)
+
+
+def shapes_at(model: ir.Model, rows: int) -> dict[str, tuple[int | None, ...]]:
+    """The shapes of the main graph's values, by name, for inputs of `rows` rows wherever axis 0 is open."""
+    model = model.clone()
+    for value in model.graph.inputs:
+        if value.shape is not None and value.shape and not isinstance(value.shape[0], int):
+            value.shape = ir.Shape([rows, *value.shape[1:]])
+    for node in model.graph:
+        for value in node.outputs:
+            value.shape = None  # what stood there for any number of rows
+    infer_shapes(model)
+    values = (*model.graph.inputs, *(value for node in model.graph for value in node.outputs))
+    found = ((value.name or "", static_shape(value)) for value in values)
+    return {name: shape for name, shape in found if shape is not None}
