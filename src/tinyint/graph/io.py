@@ -33,7 +33,7 @@ __all__ = [
 PROTOBUF_LIMIT = 2**31 - 2**24
 """Weights that one protobuf message holds, in bytes: 2 GiB, less room for the structure."""
 
-OLDEST_OPSET = 11
+OLDEST_OPSET = 7
 """The first operator set that is read."""
 
 _DATA_FILES = "tinyint.data_files"
@@ -44,7 +44,7 @@ _ONNX_FIRST_BYTE = 0x08  # the key of field 1, ir_version: every ONNX writer beg
 def load_model(path: str | Path) -> ir.Model:
     """Read an ONNX file; external data is mapped, not read.
 
-    Raises ModelError if the file is missing, not ONNX, truncated, older than opset 11, or its external data
+    Raises ModelError if the file is missing, not ONNX, truncated, older than opset 7, or its external data
     is missing, too short or outside the model's directory.
     """
     path = Path(path)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx import version_converter
 
 from tinyint.errors import ModelError
+from tinyint.graph.edit import GraphEditor, replace_node
 from tinyint.graph.io import OLDEST_OPSET
 from tinyint.graph.passes.weightless import restore_weights, weightless_proto
+from tinyint.graph.walk import constant_of
 
 __all__ = ["upgrade_opset"]
 
 WANTED, LEAST = 17, 13
+_RESIZE_MODES = 11  # the first operator set whose Resize says which pixel goes where
+_HARDMAX_BY_AXIS = 13  # before, Hardmax flattened all axes from its own on
 
 
 def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
@@ -34,14 +39,15 @@ def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
             break
         try:
             converted = version_converter.convert_version(proto, target)
-            onnx.checker.check_model(converted)
+            _check(converted)
         except (
             Exception
         ) as error:  # the C++ converter raises several kinds, all with the operator in their text
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(" failed: ")[-1]
             continue
         result = ir.from_proto(converted)
         restore_weights(result, weights)
+        _mend_conversion(result, opset)
         return result
     if opset < LEAST:
         raise ModelError(
@@ -49,3 +55,58 @@ def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
             f"export it again with opset {wanted}"
         )
     return model
+
+
+def _check(converted: onnx.ModelProto) -> None:
+    """Raises ValidationError for an operator that the new set does not have in this form."""
+    checked = onnx.ModelProto()
+    checked.CopyFrom(converted)
+    for output in checked.graph.output:  # whose shape the checker wants, but may be open
+        output.type.tensor_type.shape.SetInParent()
+    onnx.checker.check_model(checked)
+
+
+def _mend_conversion(model: ir.Model, opset: int) -> None:
+    """What onnx 1.23's converter leaves as it is, although its meaning changed."""
+    editor = GraphEditor(model.graph)
+    for node in list(model.graph.all_nodes()):
+        if node.domain != "":
+            continue
+        if node.op_type == "Resize" and opset < _RESIZE_MODES:
+            _resize_as_before(node)
+        elif node.op_type == "Hardmax" and opset < _HARDMAX_BY_AXIS:
+            _hardmax_as_before(editor, node)
+
+
+def _resize_as_before(node: ir.Node) -> None:
+    """Coordinates are divided by the scale; between two pixels the upper one counts where the image shrinks, else the
+    lower one, as in ONNX Runtime. Raises ModelError where one axis shrinks and another grows."""
+    constant = constant_of(node.inputs[2]) if len(node.inputs) > 2 else None
+    scales = np.ones(1) if constant is None else constant.astype(np.float64)
+    shrinks = bool((scales < 1).any())
+    nearest = node.attributes.get_string("mode", "nearest") == "nearest"
+    if nearest and shrinks and (scales > 1).any():
+        raise ModelError(
+            f"node {node.name or node.outputs[0].name!r} resizes by {scales.tolist()}, up and down at once, which has "
+            f"no counterpart in opset {WANTED}; export the model again with opset {WANTED}"
+        )
+    node.attributes["coordinate_transformation_mode"] = ir.AttrString(
+        "coordinate_transformation_mode", "asymmetric"
+    )
+    node.attributes["nearest_mode"] = ir.AttrString("nearest_mode", "ceil" if shrinks else "floor")
+
+
+def _hardmax_as_before(editor: GraphEditor, node: ir.Node) -> None:
+    """Hardmax over the flattened axes, between a Flatten and a Reshape."""
+    source, name = node.inputs[0], node.outputs[0].name or ""
+    shape = ir.node("Shape", [source], name=editor.node_name(f"{name}/shape"))
+    axis = node.attributes.get_int("axis", 1)
+    flat = ir.node("Flatten", [source], {"axis": axis}, name=editor.node_name(f"{name}/flat"))
+    largest = ir.node("Hardmax", flat.outputs, {"axis": -1}, name=node.name)
+    for made, what in ((shape, "shape"), (flat, "flat"), (largest, "largest")):
+        editor.rename(made.outputs[0], f"{name}/{what}")
+    assert isinstance(node.graph, ir.Graph)
+    node.graph.insert_before(node, [shape, flat, largest])
+    replace_node(node, "Reshape", [largest.outputs[0], shape.outputs[0]]).name = editor.node_name(
+        f"{name}/unflat"
+    )
