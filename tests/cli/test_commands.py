@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,6 +36,35 @@ def test_quantize_in_words(here, run):
         "warning: the outputs were compared on the calibration",
     ):
         assert text in result.stdout
+
+
+@pytest.mark.parametrize(("scale", "code"), [(1.0, 0), (100.0, 3)])
+def test_strict_ends_with_a_code_of_its_own_where_the_verdict_is_bad(
+    here, document, monkeypatch, scale, code
+):
+    verdicts = sys.modules["tinyint.report.report"]
+    judge = verdicts.judge  # type: ignore[attr-defined]
+    size_and_speed = {"size": "smaller", "speed": "same"}  # of a model this small, they are worse
+    monkeypatch.setattr(verdicts, "judge", lambda *figures: replace(judge(*figures), **size_and_speed))
+    samples = np.load("calib.npy")
+    samples[8:] *= scale  # held-out samples far beyond what calibration has seen
+    np.save("calib.npy", samples)
+    common = (
+        "quantize",
+        "float.onnx",
+        "--data",
+        "calib.npy",
+        "--samples",
+        "8",
+        "--threads",
+        "1",
+        "--target",
+        "generic",
+    )
+    found = document(*common, "-o", "strict.onnx", "--strict", code=code)
+    assert (found["verdict"]["accuracy"] == "good") == (code == 0)
+    assert is_quantized(load_model("strict.onnx"))
+    document(*common, "-o", "lenient.onnx")
 
 
 def test_quantize_takes_settings_targets_and_no_verify(here, document):

@@ -54,5 +54,29 @@ def test_noise_at_the_limits() -> None:
     equal, lost, infinite = NoiseSum(), NoiseSum(), NoiseSum()
     equal.add(np.array([np.inf, 1.0]), np.array([np.inf, 1.0]))
     lost.add(np.zeros(2), np.ones(2))
-    infinite.add(np.array([np.inf, 1.0]), np.array([3.0, 1.0]))
+    infinite.add(np.array([3.0, 1.0]), np.array([np.inf, 1.0]))
     assert (equal.sqnr_db, lost.sqnr_db, infinite.sqnr_db) == (math.inf, -math.inf, -math.inf)
+
+
+@pytest.mark.parametrize("mask", [-np.inf, -3.4e38, -1e30, np.inf])
+def test_a_mask_is_no_signal(mask: float) -> None:
+    masked = NoiseSum()
+    masked.add(np.array([mask, 3.0, 4.0], np.float32), np.array([mask, 3.0, 3.0], np.float32))
+    assert masked.sqnr_db == pytest.approx(10 * math.log10(25))
+    assert masked.count == 2
+    assert cosine(np.array([mask, 1.0, 0.0]), np.array([mask, 0.0, 1.0])) == 0.0
+
+
+def test_the_ends_of_float16_are_masks() -> None:
+    masked = NoiseSum()
+    masked.add(np.array([-65504, 3, 4], np.float16), np.array([-65504, 3, 3], np.float16))
+    assert masked.sqnr_db == pytest.approx(10 * math.log10(25))
+
+
+def test_a_constant_stands_as_far_off_as_the_reference_varies() -> None:
+    # Mean 3, Σx² = 20, variance 20 - 36/2 = 2.
+    reference = NoiseSum()
+    reference.add(np.array([2.0, 4.0]), np.array([3.0, 3.0]))
+    assert reference.constant_db == pytest.approx(10.0)
+    assert reference.constant_db == pytest.approx(reference.sqnr_db)
+    assert NoiseSum().constant_db == math.inf

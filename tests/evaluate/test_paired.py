@@ -13,7 +13,7 @@ from tinyint.data import Sample
 from tinyint.evaluate.classification import ClassificationScorer
 from tinyint.evaluate.paired import differences, mcnemar
 from tinyint.evaluate.segmentation import SegmentationScorer
-from tinyint.report.words import verdict
+from tinyint.report.words import told_from_chance
 
 
 def answers(both: int, only_a: int, only_b: int) -> tuple[np.ndarray, np.ndarray]:
@@ -70,11 +70,11 @@ def test_a_planted_difference_is_found_and_chance_is_not() -> None:
         assert found.value == pytest.approx(-0.1, abs=0.05)
         assert found.low < found.value < found.high < 0
         assert found.beyond_chance
-        assert verdict(found).startswith("worse beyond chance (p")
+        assert told_from_chance(found).startswith("worse beyond chance (p")
     for found in differences(other, good).values():
         assert found.low < 0 < found.high
         assert not found.beyond_chance
-        assert verdict(found) == f"no difference beyond chance (p = {found.p:.2f})"
+        assert told_from_chance(found) == f"no difference beyond chance (p = {found.p:.2f})"
 
 
 def test_a_model_does_not_differ_from_itself() -> None:

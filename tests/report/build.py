@@ -8,7 +8,7 @@ from typing import Any
 
 from tinyint.evaluate.bench import Timing
 from tinyint.evaluate.coverage import Coverage, FloatNode
-from tinyint.evaluate.verify import Verification
+from tinyint.evaluate.verify import OutputProof, Verification
 from tinyint.report import Latency, Report, Sizes, TensorRow
 
 NODES = (
@@ -56,11 +56,12 @@ def report(*, float_ms: float = 4.0, int8_ms: float = 2.0, **changes: Any) -> Re
             sqnr_db=math.inf,
             simulated_sqnr_db=math.inf,
             output_sqnr_db={"y": math.inf},
-            top1_agreement=0.5,
+            top1_agreement=0.9,
             cosine=None,
             integers_equal=None,
             lsb_over_1=0.25,
             lsb_max=3.0,
+            outputs={"y": OutputProof(sqnr_db=math.inf, constant_db=0.0, top1_agreement=0.9, classified=20)},
         ),
         latency=Latency(baseline=timing(float_ms, float_ms * 0.9), int8=timing(int8_ms, int8_ms * 0.9)),
         sizes=Sizes(baseline=4_000_000, int8=1_000_000),

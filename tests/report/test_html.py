@@ -1,9 +1,11 @@
 # ruff: noqa: ARG002
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 from tests.report.build import report
+from tinyint.evaluate.verify import OutputProof
 from tinyint.report.html import to_html
 
 
@@ -50,11 +52,15 @@ def test_the_page_says_what_matters():
         "0.01 … 0.2",
     ):
         assert text in page, text
-    assert 'class="bad"' not in page
-    assert 'class="bad"' in to_html(report(int8_ms=9.0))
+    good = replace(report().verification, outputs={"y": OutputProof(sqnr_db=30.0, constant_db=0.0)})  # type: ignore[type-var]
+    assert '"bad"' not in to_html(report(verification=good))
+    slow = to_html(report(verification=good, int8_ms=9.0))
+    assert '<h1 class="bad">The int8 model is 2.25× slower' in slow
+    assert '<li class="bad">speed: slower</li>' in slow
+    assert '<li class="good">accuracy: good</li>' in slow
 
 
 def test_a_report_without_proof_makes_a_page_too():
     page = to_html(report(latency=None, verification=None, tensors=(), peak_rss_bytes=None, output=None))
-    assert "its speed was not measured" in page
+    assert "Its speed was not measured" in page
     assert "in memory" in page

@@ -91,8 +91,7 @@ BUSY_QUICK = [5.0, 1.0, 20.0, 4.0] * (CALLS // 2)
 def test_slower_is_a_warning(quantized):
     clock = Clock(CALM_SLOW)
     report = proof(quantized, clock=clock)
-    assert report.latency is not None
-    assert report.latency.slower
+    assert report.verdict.speed == "slower"
     assert clock.races == 1
     assert any("slower than the float model: 5.00 ms against 1.00 ms" in text for text in report.warnings)
     assert not any("busy" in note for note in report.notes)
@@ -124,18 +123,23 @@ def test_another_processor_is_not_called_slow(quantized):
     assert not report.latency.native
     assert not any("slower" in text for text in report.warnings)
     assert any(f"of this processor, not of one that {other} is for" in note for note in report.notes)
-    assert f"its speed on {other} cannot be measured" in headline(report)
+    assert f"Its speed on {other} cannot be measured" in headline(report)
 
 
-@pytest.mark.parametrize(("loss", "warned"), [(0.9, False), (1.1, True)])
-def test_a_runtime_that_falls_behind_its_simulation_is_a_warning(quantized, monkeypatch, loss, warned):
+@pytest.mark.parametrize(("loss", "lsb", "warned"), [(0.9, 3.0, False), (1.1, 3.0, True), (1.3, 0.9, False)])
+def test_a_runtime_that_falls_behind_its_simulation_is_a_warning(quantized, monkeypatch, loss, lsb, warned):
     plain = proof(quantized).verification
     assert plain is not None
     assert plain.sqnr_db == pytest.approx(plain.simulated_sqnr_db, abs=0.5)
-    worse = replace(plain, sqnr_db=plain.simulated_sqnr_db - loss, lsb_max=3.0)
+    output = plain.outputs["y"]
+    assert output.simulated_sqnr_db is not None
+    worse = replace(
+        plain, outputs={"y": replace(output, sqnr_db=output.simulated_sqnr_db - loss, lsb_max=lsb)}
+    )
     monkeypatch.setattr(sys.modules["tinyint.report.prove"], "verify", lambda *args, **options: worse)
     found = [text for text in proof(quantized).warnings if "may compute something else" in text]
     assert len(found) == warned
+    assert (proof(quantized).verdict.accuracy == "broken") == warned
 
 
 def test_without_verification_the_plan_stands_in(quantized):

@@ -24,7 +24,7 @@ from tinyint.cli.options import (
     Threads,
 )
 from tinyint.cli.screen import Screen
-from tinyint.report.words import counted, decibels, percent, points, verdict
+from tinyint.report.words import counted, decibels, percent, points, told_from_chance
 
 __all__ = ["compare", "evaluate"]
 
@@ -87,7 +87,7 @@ def evaluate(
     tables = [_metrics(title, result, str(model), str(against))]
     if result.task != "classification" and len(result.per_class) <= _SHOWN:
         tables.append(_per_class(result))
-    verdicts = [f"{name}: {verdict(found)}" for name, found in result.differences.items()]
+    verdicts = [f"{name}: {told_from_chance(found)}" for name, found in result.differences.items()]
     screen.show(_document(result, str(model), None if against is None else str(against)), *tables, *verdicts)
 
 

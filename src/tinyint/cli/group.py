@@ -3,6 +3,7 @@
 0    done
 1    a fault in tinyint itself
 2    wrong input or usage (any TinyintError)
+3    done, but with a bad verdict (`quantize --strict`)
 130  Ctrl-C
 """
 
@@ -22,7 +23,9 @@ from typer.core import TyperGroup
 from tinyint.cli.screen import Screen
 from tinyint.errors import TinyintError, TinyintWarning
 
-__all__ = ["Commands"]
+__all__ = ["BAD", "Commands"]
+
+BAD = 3
 
 _FAULT, _WRONG, _INTERRUPTED = 1, 2, 130
 # typer brings its own copy of click; usage errors, exits and aborts are for it to handle.

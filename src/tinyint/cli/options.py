@@ -13,12 +13,15 @@ __all__ = [
     "Json",
     "Model",
     "NeededData",
+    "NoVerify",
     "OnError",
     "PreprocessingFile",
     "RecipeName",
+    "Record",
     "Runtime",
     "Samples",
     "Settings",
+    "Strict",
     "Target",
     "Task",
     "Threads",
@@ -73,6 +76,19 @@ RecipeName = Annotated[
         "--recipe",
         metavar="NAME|FILE",
         help="A preset (`tinyint recipe show`), a YAML file, or a PaddleSlim config (YAML, or a Python file with one).",
+    ),
+]
+Record = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration", metavar="RECORD", help="A record of `tinyint calibrate`; needs no data then."
+    ),
+]
+NoVerify = Annotated[bool, typer.Option("--no-verify", help="Leave out the proof.")]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Exit with code 3 if the int8 model is doubtful, broken, slower or larger."
     ),
 ]
 Settings = Annotated[

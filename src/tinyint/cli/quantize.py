@@ -8,16 +8,20 @@ from typing import Annotated
 import typer
 
 from tinyint import api
+from tinyint.cli.group import BAD
 from tinyint.cli.options import (
     Data,
     Json,
     Model,
     NeededData,
+    NoVerify,
     OnError,
     PreprocessingFile,
     RecipeName,
+    Record,
     Samples,
     Settings,
+    Strict,
     Target,
     Threads,
 )
@@ -43,13 +47,11 @@ def quantize(
     settings: Settings = None,
     target: Target = None,
     samples: Samples = None,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(metavar="RECORD", help="A record of `tinyint calibrate`; needs no data then."),
-    ] = None,
+    calibration: Record = None,
     preprocessing: PreprocessingFile = None,
     on_error: OnError = "stop",
-    no_verify: Annotated[bool, typer.Option("--no-verify", help="Leave out the proof.")] = False,
+    no_verify: NoVerify = False,
+    strict: Strict = False,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -67,7 +69,7 @@ def quantize(
 
         tinyint quantize model.onnx -o ov.onnx --calibration RECORD --target openvino
 
-        tinyint quantize model.onnx -o out.onnx --data images/ --set calibration=kl
+        tinyint quantize model.onnx -o out.onnx --data images/ --set calibration=kl --strict
     """
     screen = Screen(json)
     with screen.progress() as progress:
@@ -90,6 +92,8 @@ def quantize(
     if json:
         for warning in result.report.warnings:
             screen.warn(warning)
+    if strict and result.report.verdict.bad:
+        raise typer.Exit(BAD)
 
 
 def calibrate(

@@ -7,22 +7,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from tinyint.data import Sample
 from tinyint.errors import DataError, DependencyError, ModelError
-from tinyint.evaluate.metrics import NoiseSum, blocks, cosine
+from tinyint.evaluate.columns import Columns
+from tinyint.evaluate.metrics import NoiseSum
+from tinyint.evaluate.outputs import OutputSums, tensors_of
+from tinyint.evaluate.rows import selections
 from tinyint.graph.flow import range_source
-from tinyint.graph.walk import constant_of
+from tinyint.graph.walk import constant_of, static_shape
 from tinyint.numerics import Array
-from tinyint.observers import Histogram
 from tinyint.runtimes import Runtime, Session, get_runtime
 from tinyint.runtimes.base import ModelSource
 from tinyint.runtimes.source import graph_of
 
-__all__ = ["Cosine", "Verification", "verify"]
-
-_SMALLEST = float(np.finfo(np.float32).tiny)
+__all__ = ["Cosine", "OutputProof", "Verification", "verify"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +30,36 @@ class Cosine:
 
     min: float
     mean: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputProof:
+    """One output of the int8 model, beside the float model's. All is None that was not, or cannot be, compared.
+
+    * `sqnr_db`, `simulated_sqnr_db`: as in `Verification`; `constant_db`: what the mean of the float output would have
+    * `lsb_max`: the largest deviation from the simulation, in LSB
+    * `columns`: the group of columns that is farthest off, where columns are of unlike magnitudes
+    * `top1_agreement`: share of the `classified` rows with the same highest class
+    * `equal`: share of equal elements of an integer output
+    * `rows_matched`: of an output whose rows are a selection (`evaluate.rows`): the share that both models have
+    * `unlike`: samples in which the int8 model's output has another shape, and which the others leave out
+    """
+
+    sqnr_db: float | None = None
+    simulated_sqnr_db: float | None = None
+    constant_db: float | None = None
+    lsb_max: float | None = None
+    columns: Columns | None = None
+    top1_agreement: float | None = None
+    classified: int = 0
+    equal: float | None = None
+    rows_matched: float | None = None
+    unlike: int = 0
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything says how far the output is from float."""
+        return any(figure is not None for figure in (self.sqnr_db, self.equal, self.rows_matched))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +77,9 @@ class Verification:
     * `integers_equal`: share of equal elements of integer outputs
     * `lsb_over_1`: share of elements that are off from the simulation by more than 1 LSB; None if it stood in
     * `lsb_max`: the largest deviation of a float output from the simulation, in LSB
+    * `outputs`: the same by output, the elements of a sequence apart, and what only some outputs have
+
+    Masks, which are infinite or of a magnitude from 1e30 on, are no values, and count in no figure.
 
     The LSB of an output is the scale of its own quantizer, or else 1/255 of the range, with zero, that the
     simulation gave it.
@@ -64,6 +96,7 @@ class Verification:
     integers_equal: float | None
     lsb_over_1: float | None
     lsb_max: float | None
+    outputs: Mapping[str, OutputProof] = field(default_factory=dict)
 
 
 def verify(
@@ -77,7 +110,8 @@ def verify(
 ) -> Verification:
     """Runs `samples` one at a time through the float model and the simulation (onnxruntime) and the int8 model.
 
-    Raises DataError for no samples, ModelError where the outputs do not correspond or hold NaN.
+    Raises DataError for no samples, ModelError where the outputs do not correspond or hold NaN. A dimension that the
+    float model leaves open may differ.
     """
     ort = get_runtime("onnxruntime")
     reference = ort.open(
@@ -85,16 +119,21 @@ def verify(
     )  # first: the others fit into what its loading leaves free
     simulation = ort.open(int8_model, threads=threads, optimize=False)
     session = _open(runtime, int8_model, threads)
-    steps = _steps(graph_of(int8_model))
-    compared = {name: _Output(step=steps.get(name)) for name in reference.outputs}
+    _check_names(reference, simulation)
+    int8_graph = graph_of(int8_model)
+    steps, selected = _steps(int8_graph), selections(int8_graph)
+    declared = {value.name or "": static_shape(value) for value in graph_of(float_model).outputs}
+    compared: dict[str, OutputSums] = {}
     count = 0
     for sample in samples:
-        expected = reference.run_transient(sample.inputs)
-        simulated = simulation.run_transient(sample.inputs)
-        actual = simulated if session is None else session.run_transient(sample.inputs)
-        for name, output in compared.items():
-            _check(name, sample, expected, actual)
-            output.add(expected[name], actual[name], None if session is None else simulated[name])
+        expected = tensors_of(reference.run_transient(sample.inputs))
+        simulated = tensors_of(simulation.run_transient(sample.inputs))
+        actual = simulated if session is None else tensors_of(session.run_transient(sample.inputs))
+        for name, ours in expected.items():
+            output = compared.setdefault(name, OutputSums(step=steps.get(name), selects=name in selected))
+            theirs = actual.get(name, _NOTHING)
+            _check(name, sample, ours, theirs, declared.get(name))
+            output.add(ours, theirs, None if session is None else simulated.get(name, _NOTHING))
         count += 1
     if count == 0:
         raise DataError("there are no samples to verify the int8 model on; give --data with more samples")
@@ -122,131 +161,88 @@ def _steps(graph: ir.Graph) -> dict[str, float]:
     return steps
 
 
-def _check(name: str, sample: Sample, expected: Mapping[str, Array], actual: Mapping[str, Array]) -> None:
-    if name not in actual:
+_NOTHING = np.empty((0,) * 9, np.float32)
+"""In place of the element of a sequence that the other model's is too short for: like no other shape."""
+
+
+def _check_names(reference: Session, int8: Session) -> None:
+    for name in reference.outputs:
+        if name not in int8.outputs:
+            raise ModelError(
+                f"the int8 model has no output {name!r}, only {', '.join(int8.outputs)}: "
+                "it was not made from this float model"
+            )
+
+
+def _check(
+    name: str, sample: Sample, expected: Array, actual: Array, declared: tuple[int | None, ...] | None
+) -> None:
+    """`declared`: the shape of the output in the float model, None for a dimension that it leaves open."""
+    if declared is not None and not _admits(declared, actual.shape):
         raise ModelError(
-            f"the int8 model has no output {name!r}, only {', '.join(actual)}: it was not made from this float model"
-        )
-    if expected[name].shape != actual[name].shape:
-        raise ModelError(
-            f"output {name!r} has shape {expected[name].shape} in the float model and {actual[name].shape} in the "
+            f"output {name!r} has shape {expected.shape} in the float model and {actual.shape} in the "
             f"int8 model (sample {sample.name}): it was not made from this float model"
         )
-    for model, outputs in (("float", expected), ("int8", actual)):
-        if outputs[name].dtype.kind == "f" and np.isnan(outputs[name]).any():
+    for model, output in (("float", expected), ("int8", actual)):
+        if output.dtype.kind == "f" and np.isnan(output).any():
             raise ModelError(
                 f"output {name!r} of the {model} model is NaN for sample {sample.name}; "
                 "check the sample and its preprocessing"
             )
 
 
-@dataclass(kw_only=True)
-class _Output:
-    """One output, summed up over the samples. `step`: its LSB, if its own quantizer sets it."""
-
-    step: float | None
-    is_float: bool = True
-    noise: NoiseSum = field(default_factory=NoiseSum)
-    simulated_noise: NoiseSum = field(default_factory=NoiseSum)
-    elements: int = 0
-    equal: int = 0
-    rows: int = 0
-    agreeing: int | None = None
-    embeddings: int = 0
-    cosine_sum: float = 0.0
-    cosine_min: float = 1.0
-    deviations: Histogram = field(default_factory=Histogram)
-    deviation_max: float = 0.0
-    different: int = 0  # elements of an integer output, or more than 1 LSB where the LSB is known beforehand
-    lo: float = 0.0  # of the simulation; zero is in the range of every quantizer
-    hi: float = 0.0
-
-    def add(self, expected: Array, actual: Array, simulated: Array | None) -> None:
-        self.is_float = expected.dtype.kind == "f"
-        self.elements += actual.size
-        if self.is_float:
-            self._add_float(expected, actual)
-        else:
-            self.equal += int(np.count_nonzero(expected == actual))
-        if simulated is not None:
-            if self.is_float:
-                self.simulated_noise.add(expected, simulated)
-            self._add_deviation(actual, simulated)
-
-    def _add_float(self, expected: Array, actual: Array) -> None:
-        self.noise.add(expected, actual)
-        if expected.ndim < 2 or expected[:1].size < 2:
-            return
-        rows = len(expected)
-        self.rows += rows
-        if expected.ndim == 2:
-            same = expected.argmax(axis=1) == actual.argmax(axis=1)
-            self.agreeing = (self.agreeing or 0) + int(np.count_nonzero(same))
-            self.embeddings += int(np.count_nonzero(_are_embeddings(expected)))
-        for row in range(rows):
-            value = cosine(expected[row], actual[row])
-            self.cosine_sum += value
-            self.cosine_min = min(self.cosine_min, value)
-
-    def _add_deviation(self, actual: Array, simulated: Array) -> None:
-        if not self.is_float:
-            self.different += int(np.count_nonzero(actual != simulated))
-            return
-        for a, s in blocks(actual, simulated):
-            finite = np.isfinite(a) & np.isfinite(s)
-            self.different += int(np.count_nonzero(a[~finite] != s[~finite]))
-            distance = np.abs(a[finite] - s[finite])
-            if not distance.size:
-                continue
-            self.deviation_max = max(self.deviation_max, float(distance.max()))
-            if self.step is not None:
-                # Both are multiples of the step, but for the rounding of float32.
-                self.different += int(np.count_nonzero(np.rint(distance / self.step) > 1))
-            else:
-                self.deviations.update(distance.astype(np.float32))
-                self.lo, self.hi = min(self.lo, float(s[finite].min())), max(self.hi, float(s[finite].max()))
-
-    def lsb(self) -> float:
-        return self.step if self.step is not None else max((self.hi - self.lo) / 255, _SMALLEST)
-
-    def over_1(self) -> int:
-        """Elements off by more than 1 LSB; without a quantizer, to within 1/4096 of the largest deviation."""
-        if self.step is not None or not self.deviations.total:
-            return self.different
-        edges, counts = self.deviations.trimmed()
-        return self.different + int(counts[edges[:-1] >= self.lsb()].sum())
+def _admits(declared: tuple[int | None, ...], shape: tuple[int, ...]) -> bool:
+    return len(declared) == len(shape) and all(
+        want in (None, got) for want, got in zip(declared, shape, strict=True)
+    )
 
 
-def _are_embeddings(rows: Array) -> NDArray[np.bool_]:
-    """Which rows (N, D) lie on the unit sphere; a row of probabilities that does has no negative elements."""
-    length = np.linalg.norm(rows.astype(np.float64), axis=1)
-    return np.asarray((np.abs(length - 1.0) < 1e-3) & (rows < 0).any(axis=1))
-
-
-def _conclude(outputs: Mapping[str, _Output], *, samples: int, held_out: bool, runtime: str) -> Verification:
-    floats = {name: output for name, output in outputs.items() if output.is_float}
-    integers = [output for output in outputs.values() if not output.is_float]
+def _conclude(
+    outputs: Mapping[str, OutputSums], *, samples: int, held_out: bool, runtime: str
+) -> Verification:
+    floats = {name: output for name, output in outputs.items() if output.is_float and not output.selects}
+    integers = [output for output in outputs.values() if not output.is_float and output.elements]
     total, simulated = NoiseSum(), NoiseSum()
     for output in floats.values():
         total.merge(output.noise)
         simulated.merge(output.simulated_noise)
-    classified = next((o for o in floats.values() if o.agreeing is not None and o.embeddings < o.rows), None)
+    classified = next((o for o in floats.values() if o.has_classes), None)
     rowed = next((o for o in floats.values() if o.rows), None)
     measured = runtime != "simulation"
-    elements = sum(output.elements for output in outputs.values())
-    in_lsb = [o.deviation_max / o.lsb() for o in floats.values()]
+    elements = sum(output.compared for output in outputs.values())
+    in_lsb = [o.deviation_max / o.lsb() for o in outputs.values() if o.is_float]
     return Verification(
         samples=samples,
         held_out=held_out,
         runtime=runtime,
-        sqnr_db=total.sqnr_db if floats else None,
-        simulated_sqnr_db=simulated.sqnr_db if floats and measured else None,
-        output_sqnr_db={name: output.noise.sqnr_db for name, output in floats.items()},
-        top1_agreement=None if classified is None else (classified.agreeing or 0) / classified.rows,
+        sqnr_db=total.sqnr_db if total.count else None,
+        simulated_sqnr_db=simulated.sqnr_db if simulated.count and measured else None,
+        output_sqnr_db={name: output.noise.sqnr_db for name, output in floats.items() if output.noise.count},
+        top1_agreement=None if classified is None else classified.agreeing / classified.classified,
         cosine=None if rowed is None else Cosine(min=rowed.cosine_min, mean=rowed.cosine_sum / rowed.rows),
         integers_equal=sum(o.equal for o in integers) / sum(o.elements for o in integers)
         if integers
         else None,
         lsb_over_1=sum(o.over_1() for o in outputs.values()) / elements if measured and elements else None,
         lsb_max=max(in_lsb, default=0.0) if measured else None,
+        outputs={name: _proof_of(output, measured) for name, output in outputs.items()},
+    )
+
+
+def _proof_of(output: OutputSums, measured: bool) -> OutputProof:
+    if not output.judged:
+        return OutputProof(unlike=output.unlike)
+    if output.selects:
+        return OutputProof(rows_matched=output.selected.share, unlike=output.unlike)
+    if not output.is_float:
+        return OutputProof(equal=output.equal / output.elements, unlike=output.unlike)
+    return OutputProof(
+        sqnr_db=output.noise.sqnr_db,
+        simulated_sqnr_db=output.simulated_noise.sqnr_db if measured else None,
+        constant_db=output.noise.constant_db,
+        lsb_max=output.deviation_max / output.lsb() if measured else None,
+        columns=output.columns.worst(),
+        top1_agreement=output.agreeing / output.classified if output.has_classes else None,
+        classified=output.classified if output.has_classes else 0,
+        unlike=output.unlike,
     )

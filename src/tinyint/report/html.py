@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 
 import jinja2
 
 from tinyint.report.report import Report
+from tinyint.report.verdict import Verdict
 from tinyint.report.words import counted, figures, grouped, headline, number, percent
 
 __all__ = ["to_html"]
@@ -18,9 +20,20 @@ def to_html(report: Report) -> str:
     return _template().render(
         report=report,
         headline=headline(report),
+        marks=list(_marks(report.verdict)),
         figures=list(figures(report)),
         groups=grouped(report.coverage.float_nodes),
     )
+
+
+_GOOD = {"good", "faster", "smaller"}
+_BAD = {"broken", "doubtful", "slower", "larger"}
+
+
+def _marks(verdict: Verdict) -> Iterator[tuple[str, str, str]]:
+    """Each part of the verdict: its name, what was found, and "good", "bad" or "" for how to show it."""
+    for name, said in (("accuracy", verdict.accuracy), ("speed", verdict.speed), ("size", verdict.size)):
+        yield name, said, "good" if said in _GOOD else "bad" if said in _BAD else ""
 
 
 @cache

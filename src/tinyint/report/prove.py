@@ -19,17 +19,15 @@ from tinyint.evaluate.verify import Verification, verify
 from tinyint.numerics import QParams
 from tinyint.ptq import Quantized
 from tinyint.qdq import read
+from tinyint.report.measured import Latency, Sizes
 from tinyint.report.race import race
-from tinyint.report.report import Latency, Report, Sizes, TensorRow
+from tinyint.report.report import Report, TensorRow
+from tinyint.report.verdict import judge, shortfalls
 from tinyint.runtimes import Runtime, get_runtime
 from tinyint.runtimes.base import ModelSource
 from tinyint.runtimes.host import host, is_foreign, peak_rss_bytes
 
 __all__ = ["Samples", "prove", "tensor_rows"]
-
-# Rounding ties that fall otherwise move outputs by some LSB, towards float as often as away from it. A kernel that
-# saturates or is wrong adds noise of its own; 1 dB is a quarter more than quantization makes.
-_TOLERATED_DB = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +80,7 @@ def prove(
         else:
             coverage = planned_coverage(quantized)
     found.notes.extend(coverage.notes)
-    found.warnings.extend([*coverage.warnings, *_alarms(verification, latency)])
+    found.warnings.extend([*coverage.warnings, *_alarms(verification, latency, sizes)])
     return Report(
         output=None if output is None else str(output),
         source=source,
@@ -141,7 +139,7 @@ def _verify(
             "the outputs were not compared with the float model's, since there are no samples: give --data"
         )
         return None
-    return verify(
+    found_out = verify(
         float_model,
         int8_model,
         samples.samples,
@@ -149,6 +147,19 @@ def _verify(
         threads=threads,
         held_out=samples.held_out,
     )
+    found.notes.extend(_not_compared(found_out))
+    return found_out
+
+
+def _not_compared(proof: Verification) -> Iterator[str]:
+    for name, output in proof.outputs.items():
+        if output.unlike:
+            yield (
+                f"output {name!r} has another shape than the float model's in {output.unlike} of {proof.samples} "
+                "samples, as values decide how much there is; only what both have was compared"
+            )
+        elif not output.judged:
+            yield f"output {name!r} was not compared: it holds no values but masks or infinities"
 
 
 def _time(
@@ -192,24 +203,22 @@ def _time(
     return latency
 
 
-def _alarms(verification: Verification | None, latency: Latency | None) -> Iterator[str]:
-    if latency and latency.slower:
+def _alarms(verification: Verification | None, latency: Latency | None, sizes: Sizes) -> Iterator[str]:
+    """What is bad in the verdict, and what it could not be based on."""
+    verdict = judge(verification, latency, sizes)
+    yield from verdict.reasons
+    if latency and verdict.speed == "slower":
         yield (
             f"the int8 model is slower than the float model: {latency.int8.median_ms:.2f} ms against "
             f"{latency.baseline.median_ms:.2f} ms on {latency.int8.runtime}"
         )
+    if verdict.size == "larger":
+        yield f"the int8 model is larger than the float model: {sizes.int8:,} bytes against {sizes.baseline:,}"
     if verification is None:
         return
+    yield from (short for short in shortfalls(verification) if short not in verdict.reasons)
     if not verification.held_out:
         yield (
             "the outputs were compared on the calibration samples themselves, not on held-out ones: give more "
             "samples, or calibrate on fewer (--samples)"
-        )
-    real, simulated = verification.sqnr_db, verification.simulated_sqnr_db
-    if real is not None and simulated is not None and real < simulated - _TOLERATED_DB:
-        yield (
-            f"the int8 model is {real:.1f} dB from float on {verification.runtime}, although {simulated:.1f} dB were "
-            f"simulated, and outputs are up to {verification.lsb_max or 0:.0f} LSB away from the simulation: "
-            f"{verification.runtime} may compute something else than the model says; try another target, and "
-            "`tinyint compare`"
         )

@@ -8,7 +8,8 @@ import onnx_ir as ir
 
 from tinyint.evaluate.bench import Clock, Entry, benchmark
 from tinyint.graph.walk import macs
-from tinyint.report.report import Latency
+from tinyint.report.measured import Latency
+from tinyint.report.verdict import speed_of
 from tinyint.runtimes import Runtime
 from tinyint.runtimes.base import Feeds, ModelSource
 
@@ -52,6 +53,6 @@ def race(
             clock=clock,
         )
         runs.append(Latency(baseline=baseline, int8=int8, native=native))
-        if not (runs[-1].restless and runs[-1].slower):
+        if not (runs[-1].restless and speed_of(runs[-1]) == "slower"):
             return runs[-1]
     return min(runs, key=lambda run: run.spread)

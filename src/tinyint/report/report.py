@@ -8,54 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from tinyint.evaluate.bench import Timing
 from tinyint.evaluate.coverage import Coverage
 from tinyint.evaluate.verify import Verification
+from tinyint.report.measured import Latency, Sizes
+from tinyint.report.verdict import Verdict, judge
 
-__all__ = ["RESTLESS", "Latency", "Report", "Sizes", "TensorRow", "jsonable", "to_json"]
-
-# One call in ten takes a third of the median longer than the fastest one: not the model's doing.
-RESTLESS = 1 / 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Latency:
-    """The float model (`baseline`) and the int8 one in turn: the same runtime, threads and precision.
-
-    `native`: on a processor such as the target is for; elsewhere, the figures say nothing about the target's speed.
-    """
-
-    baseline: Timing
-    int8: Timing
-    native: bool = True
-
-    @property
-    def speedup(self) -> float:
-        return self.baseline.median_ms / self.int8.median_ms if self.int8.median_ms else math.inf
-
-    @property
-    def slower(self) -> bool:
-        """Slower where it matters, in the median and in the fastest call, so that it is not noise of the machine."""
-        at_best = self.int8.min_ms > self.baseline.min_ms
-        return self.native and at_best and self.int8.median_ms > self.baseline.median_ms
-
-    @property
-    def spread(self) -> float:
-        """That of the more restless of both: see `Timing.spread`."""
-        return max(self.baseline.spread, self.int8.spread)
-
-    @property
-    def restless(self) -> bool:
-        """Whether other work disturbed the measurement."""
-        return self.spread > RESTLESS
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """Bytes of the model files, external data included."""
-
-    baseline: int
-    int8: int
+__all__ = ["Report", "TensorRow", "jsonable", "to_json"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +61,16 @@ class Report:
     notes: tuple[str, ...] = ()
     version: str = ""
 
+    @property
+    def verdict(self) -> Verdict:
+        """What follows from the figures, by rule."""
+        return judge(self.verification, self.latency, self.sizes)
+
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values. What is infinite or not a number becomes null."""
         coverage, proof, latency = self.coverage, self.verification, self.latency
         document = {
+            "verdict": self.verdict,
             "output": self.output,
             "source": self.source,
             "method": self.method,

@@ -17,7 +17,7 @@ _NAMED = 3  # nodes of a group that are called by name
 
 
 def render(report: Report, *, hints: bool = True) -> RenderableType:
-    """A table with float beside int8, the nodes in float by reason, warnings, files, and what to do next."""
+    """The verdict, float beside int8, the nodes in float by reason, warnings, files, and what to do next."""
     title = f"{report.method} · {report.target} · recipe {report.recipe} · {report.runtime}"
     if report.runtime_version:
         title += f" {report.runtime_version}"
@@ -31,12 +31,12 @@ def render(report: Report, *, hints: bool = True) -> RenderableType:
     table.add_column("")
     for figure in figures(report):
         table.add_row(figure.name, figure.baseline, figure.int8, figure.change)
-    parts: list[RenderableType] = [table]
+    verdict = Text(headline(report), style="bold red" if report.verdict.bad else "bold")
+    parts: list[RenderableType] = [verdict, table]
     if report.coverage.float_nodes and report.method != "weight_only":
         parts.append(float_nodes(report.coverage.float_nodes))
     parts += [Text(f"note: {note}", style="dim") for note in report.notes]
     parts += [Text(f"warning: {warning}", style="yellow") for warning in report.warnings]
-    parts.append(Text(headline(report), style="bold red" if _is_slower(report) else "bold"))
     if report.output:
         parts.append(Text(f"written: {report.output}"))
     if hints:
@@ -57,7 +57,3 @@ def float_nodes(nodes: tuple[FloatNode, ...]) -> RenderableType:
 def steps(commands: tuple[str, ...]) -> RenderableType:
     """What to do next; nothing if there is nothing."""
     return Group(*[Text(f"next: {command}", style="cyan") for command in commands])
-
-
-def _is_slower(report: Report) -> bool:
-    return report.latency is not None and report.latency.slower

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from tinyint.evaluate.coverage import FloatNode
 from tinyint.evaluate.paired import Difference
+from tinyint.evaluate.verify import Verification
+from tinyint.report.measured import Sizes
 from tinyint.report.report import Report
 
 __all__ = [
@@ -22,11 +24,11 @@ __all__ = [
     "number",
     "percent",
     "points",
-    "verdict",
+    "size_change",
+    "speed_change",
+    "told_from_chance",
 ]
 
-_GOOD_AGREEMENT = 0.98
-_GOOD_SQNR = 20.0
 _MUCH = 0.9
 
 
@@ -54,7 +56,7 @@ def points(share: float) -> str:
     return f"{100 * share:+.2f}" if math.isfinite(share) else "–"
 
 
-def verdict(found: Difference) -> str:
+def told_from_chance(found: Difference) -> str:
     """What a difference means."""
     p = f"p = {found.p:.2f}" if found.p >= 0.01 else f"p = {found.p:.3f}" if found.p >= 0.001 else "p < 0.001"
     if not found.beyond_chance:
@@ -76,19 +78,73 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
+def speed_change(speedup: float) -> str:
+    """ "1.53× as fast", or "1.06× slower", which takes that many times as long."""
+    return f"{1 / speedup:.2f}× slower" if 0 < speedup < 0.995 else f"{speedup:.2f}× as fast"
+
+
+def size_change(sizes: Sizes) -> str:
+    """ "3.8× smaller", "4 % smaller", "26 % larger" or "2.4× as large"."""
+    ratio = sizes.int8 / max(sizes.baseline, 1)
+    if ratio == 1:
+        return "as large"
+    if ratio > 1:
+        return f"{100 * (ratio - 1):.0f} % larger" if ratio < 2 else f"{ratio:.1f}× as large"
+    return f"{1 / ratio:.1f}× smaller" if ratio < 0.8 else f"{100 * (1 - ratio):.0f} % smaller"
+
+
 def headline(report: Report) -> str:
-    """What came of it, in one sentence."""
-    size = f"{report.sizes.baseline / max(report.sizes.int8, 1):.1f}× smaller"
+    """What came of it, what is bad first, and what is not known at the end."""
+    verdict = report.verdict
+    parts = [
+        (verdict.accuracy in ("broken", "doubtful"), _accuracy(report)),
+        (verdict.speed == "slower", _speed(report)),
+        (verdict.size == "larger", size_change(report.sizes)),
+    ]
+    bad, others = ([text for is_bad, text in parts if text and is_bad is wanted] for wanted in (True, False))
+    if bad and others:
+        sentence = f"The int8 model is {_listed(bad)}; it is {_listed(others)}."
+    else:
+        sentence = f"The int8 model is {_listed(bad or others)}."
+    return " ".join([sentence, *_unknowns(report)])
+
+
+def _accuracy(report: Report) -> str:
+    verdict, proof = report.verdict, report.verification
+    if verdict.accuracy == "unknown" or proof is None:
+        return ""
+    if verdict.reasons:
+        return f"{verdict.accuracy.upper()} ({verdict.reasons[0]})"
+    told = [] if proof.sqnr_db is None else [f"SQNR {decibels(proof.sqnr_db)}"]
+    if proof.top1_agreement is not None:
+        told.append(f"same top-1 on {percent(proof.top1_agreement)}")
+    held_out = f"on {counted(proof.samples, 'held-out sample')}"
+    return f"close to float {held_out}" + (f" ({', '.join(told)})" if told else "")
+
+
+def _speed(report: Report) -> str:
+    speed, latency = report.verdict.speed, report.latency
+    if speed == "unknown" or latency is None:
+        return ""
+    if speed == "same":
+        return f"as fast as float on {report.runtime}"
+    return (
+        f"{speed_change(latency.speedup)} {'than' if speed == 'slower' else 'as'} float on {report.runtime}"
+    )
+
+
+def _unknowns(report: Report) -> Iterator[str]:
+    if report.verdict.accuracy == "unknown":
+        yield f"Its accuracy is unknown: {'; '.join(report.verdict.missing)}."
     if report.latency is None:
-        return f"The int8 model is {size}; its speed was not measured."
-    speedup = report.latency.speedup
-    if report.latency.slower:
-        return (
-            f"The int8 model is {size}, but SLOWER than float: {speedup:.2f}× the speed on {report.runtime}."
-        )
-    if not report.latency.native:
-        return f"The int8 model is {size}; its speed on {report.target} cannot be measured on this processor."
-    return f"The int8 model is {speedup:.2f}× as fast as float on {report.runtime}, and {size}."
+        yield "Its speed was not measured."
+    elif report.verdict.speed == "unknown":
+        yield f"Its speed on {report.target} cannot be measured on this processor."
+
+
+def _listed(parts: list[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def figures(report: Report) -> Iterator[Figure]:
@@ -100,7 +156,7 @@ def figures(report: Report) -> Iterator[Figure]:
             name="latency, median",
             baseline=f"{slow.median_ms:.2f} ms",
             int8=f"{quick.median_ms:.2f} ms",
-            change=f"{report.latency.speedup:.2f}× as fast",
+            change=speed_change(report.latency.speedup),
         )
         yield Figure(
             name="latency, 90th percentile", baseline=f"{slow.p90_ms:.2f} ms", int8=f"{quick.p90_ms:.2f} ms"
@@ -109,7 +165,7 @@ def figures(report: Report) -> Iterator[Figure]:
         name="size",
         baseline=megabytes(sizes.baseline),
         int8=megabytes(sizes.int8),
-        change=f"{sizes.baseline / max(sizes.int8, 1):.1f}× smaller",
+        change=size_change(sizes),
     )
     coverage = report.coverage
     yield Figure(
@@ -124,8 +180,14 @@ def figures(report: Report) -> Iterator[Figure]:
             "" if proof.simulated_sqnr_db is None else f", simulated {decibels(proof.simulated_sqnr_db)}"
         )
         yield Figure(name="SQNR against float", int8=decibels(proof.sqnr_db), change=basis + simulated)
+        yield from _worst(proof)
         if proof.top1_agreement is not None:
             yield Figure(name="same top-1 as float", int8=percent(proof.top1_agreement), change=basis)
+        if proof.integers_equal is not None:
+            yield Figure(name="integers as in float", int8=percent(proof.integers_equal), change=basis)
+        for name, output in proof.outputs.items():
+            if output.rows_matched is not None:
+                yield Figure(name="selected rows as in float", int8=percent(output.rows_matched), change=name)
         if proof.cosine is not None:
             yield Figure(
                 name="cosine to float, mean",
@@ -140,6 +202,20 @@ def figures(report: Report) -> Iterator[Figure]:
             )
 
 
+def _worst(proof: Verification) -> Iterator[Figure]:
+    """Of several outputs, and of columns of unlike magnitudes, those that are farthest from float."""
+    levels = {name: output.sqnr_db for name, output in proof.outputs.items() if output.sqnr_db is not None}
+    if len(levels) > 1:
+        name = min(levels, key=lambda name: levels[name])
+        yield Figure(name="… of the worst output", int8=decibels(levels[name]), change=name)
+    parts = [(output.columns, name) for name, output in proof.outputs.items() if output.columns is not None]
+    if parts:
+        columns, name = min(parts, key=lambda part: part[0].sqnr_db)
+        yield Figure(
+            name="… of the worst columns", int8=decibels(columns.sqnr_db), change=f"{columns} of {name}"
+        )
+
+
 def grouped(nodes: tuple[FloatNode, ...]) -> dict[str, list[FloatNode]]:
     """The nodes that stay in float by reason, the most frequent reason first."""
     groups: dict[str, list[FloatNode]] = {}
@@ -150,16 +226,13 @@ def grouped(nodes: tuple[FloatNode, ...]) -> dict[str, list[FloatNode]]:
 
 def next_steps(report: Report) -> Iterator[str]:
     """What a user may want to do now."""
-    proof, model = report.verification, report.output or "INT8"
-    poor = proof is not None and (
-        (proof.top1_agreement is not None and proof.top1_agreement < _GOOD_AGREEMENT)
-        or (proof.top1_agreement is None and proof.sqnr_db is not None and proof.sqnr_db < _GOOD_SQNR)
-    )
+    verdict, model = report.verdict, report.output or "INT8"
+    poor = verdict.accuracy in ("doubtful", "broken")
     if poor:
         yield f"tinyint compare {report.source} {model} --data DATA    where the error arises"
         if report.method == "static" and report.recipe != "accurate":
             yield f"tinyint quantize {report.source} -o OUT --data DATA --recipe accurate    smaller errors"
-    if report.latency and report.latency.slower:
+    if verdict.speed == "slower":
         yield f"tinyint bench {report.source} {model}    measure again on a quiet machine, before you ship it"
         yield "tinyint doctor    what this machine gains from int8"
     elif report.method == "static" and report.coverage.macs_int8 < _MUCH:

@@ -1,0 +1,129 @@
+"""Outputs whose rows are a selection, such as boxes after suppression: compared as sets, in any number and order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from tinyint.graph.walk import static_shape
+from tinyint.numerics import Array
+
+__all__ = ["RowSums", "matched", "selections"]
+
+_SUPPRESSION = {"NonMaxSuppression"}
+_RANKING = {"TopK"}
+_PICKING = {"NonZero", "Compress", "Unique"}
+_NEAR = 0.1
+"""Of the largest magnitude in a column: rows that differ by more in any are two things."""
+_FEW = 16
+"""Columns, each of which counts; of more, as in the masks of objects, it is the mean square."""
+_MOST_PAIRS = 1 << 22
+
+
+@dataclass(kw_only=True)
+class RowSums:
+    """Rows that both have, out of those that either has, over any number of samples."""
+
+    rows: int = 0
+    matched: int = 0
+
+    def add(self, expected: Array, actual: Array) -> None:
+        ours, theirs = _rows(expected), _rows(actual)
+        self.rows += len(ours) + len(theirs)
+        self.matched += 2 * matched(ours, theirs)
+
+    @property
+    def share(self) -> float | None:
+        """Twice the rows that both have, over the rows of both (Dice's coefficient); None without any."""
+        return self.matched / self.rows if self.rows else None
+
+
+def selections(graph: ir.Graph) -> frozenset[str]:
+    """The outputs whose rows are what suppression left, the best of a ranking, or what a condition picked.
+
+    A ranking alone makes a selection of boxes, (1, K, columns), not of a batch of rows; a condition alone, an output
+    whose first dimension no input has.
+    """
+    known = {str(dim) for value in graph.inputs for dim in value.shape or ()}
+    found = set()
+    for output in graph.outputs:
+        kinds, shape = _ancestors(output), static_shape(output)
+        boxes = shape is not None and len(shape) == 3
+        open_rows = (
+            bool(shape)
+            and shape is not None
+            and shape[0] is None
+            and str((output.shape or ("",))[0]) not in known
+        )
+        if kinds & _SUPPRESSION or (kinds & _RANKING and boxes) or (kinds & _PICKING and open_rows):
+            found.add(output.name or "")
+    return frozenset(found)
+
+
+def matched(ours: Array, theirs: Array) -> int:
+    """How many rows of (K, columns) have a row of their own in (L, columns): equal integers, or floats nearby.
+
+    The nearest go together first. A column of floats that are whole numbers, as classes are, must be equal.
+    """
+    if not len(ours) or not len(theirs) or ours.shape[1] != theirs.shape[1]:
+        return 0
+    if len(ours) * len(theirs) > _MOST_PAIRS:  # too many to try each with each
+        in_order = _distance(ours, theirs, _tolerance(ours)) if len(ours) == len(theirs) else np.empty(0)
+        return int(np.count_nonzero(in_order <= 1))
+    distance = _distance(ours[:, None], theirs[None], _tolerance(ours))
+    pairs = np.argwhere(distance <= 1)
+    order = np.argsort(distance[tuple(pairs.T)], kind="stable")
+    taken_left, taken_right = set[int](), set[int]()
+    for i, j in pairs[order].tolist():
+        if i not in taken_left and j not in taken_right:
+            taken_left.add(i)
+            taken_right.add(j)
+    return len(taken_left)
+
+
+def _distance(ours: Array, theirs: Array, tolerance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Between rows, (…, columns) each, in tolerances; a column at a time, so that memory does not grow with them."""
+    total: NDArray[np.float64] = np.zeros(np.broadcast_shapes(ours.shape, theirs.shape)[:-1])
+    few = len(tolerance) <= _FEW
+    for column, width in enumerate(tolerance):
+        with np.errstate(invalid="ignore"):  # infinities
+            off = np.abs(ours[..., column].astype(np.float64) - theirs[..., column]) / width
+        total = np.maximum(total, off) if few else total + off * off / len(tolerance)
+    return total
+
+
+def _tolerance(rows: Array) -> NDArray[np.float64]:
+    """How far off a row may be in each column."""
+    wide = rows.astype(np.float64)
+    whole = (wide == np.rint(wide)).all(axis=0)
+    return np.where(whole, 0.5, np.maximum(_NEAR * np.abs(wide).max(axis=0), 1e-12))
+
+
+def _rows(array: Array) -> Array:
+    """(K, columns). Rows of one number throughout, 0 or -1, fill up an output of fixed size, and are left out."""
+    if array.ndim == 3 and len(array) == 1:
+        array = array[0]
+    rows = array.reshape(-1, 1) if array.ndim < 2 else array.reshape(len(array), -1)
+    if rows.shape[1] < 2:
+        return rows
+    filling = (rows == rows[:, :1]).all(axis=1) & (rows[:, 0] <= 0)
+    return np.asarray(rows[~filling])
+
+
+def _ancestors(value: ir.Value) -> set[str]:
+    """The kinds of all operators that the value comes from, those in bodies included."""
+    kinds, seen, waiting = set[str](), set[ir.Node](), [value]
+    while waiting:
+        node = waiting.pop().producer()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        kinds.add(node.op_type)
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
+                kinds |= {inner.op_type for inner in attribute.as_graph().all_nodes()}
+        waiting += [source for source in node.inputs if source is not None]
+    return kinds
