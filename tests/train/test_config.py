@@ -38,7 +38,9 @@ def test_what_is_dumped_reads_back():
     [
         ("optimiser.name=sgd", "did you mean 'optimizer"),
         ("optimizer.lr=1", "unknown key 'optimizer.lr'"),
-        ("optimizer.name=adam", "optimizer.name: got 'adam', expected 'sgd' or 'adamw'"),
+        ("optimizer.name=lamb", "optimizer.name: got 'lamb', expected 'sgd', 'adam' or 'adamw'"),
+        ("schedule.name=milestones", "needs `milestones`, the iterations of the falls, such as [10000]"),
+        ("schedule.milestones=[5, 3]", "`milestones` must rise, got [5, 3]"),
         ("iters=0", "iters: got 0"),
         ("iters", "expected KEY=VALUE"),
         ("schedule.name=step", "needs `step`"),
@@ -52,6 +54,14 @@ def test_a_mistake_is_named_with_its_key(override: str, told: str):
     with pytest.raises(RecipeError, match=r"config|override") as caught:
         parse_config(LEAST, [override])
     assert told in str(caught.value)
+
+
+def test_a_run_ends_after_iterations_or_epochs_whichever_was_said_last():
+    assert parse_config(LEAST, ["epochs=3", "batch_size=8"]).iterations(20) == 8  # 60 samples
+    assert parse_config(LEAST | {"iters": 5}, ["epochs=3"]).iterations(32) == 3
+    assert parse_config(LEAST | {"epochs": 5}, ["iters=3"]).iterations(32) == 3
+    with pytest.raises(RecipeError, match="`iters` and `epochs` both say when the run ends"):
+        parse_config(LEAST | {"epochs": 5, "iters": 3})
 
 
 def test_a_missing_key_and_an_unknown_one_in_a_file(tmp_path):
@@ -81,7 +91,7 @@ def test_every_key_is_listed_once_with_type_and_meaning():
         k for k, v in keys.items() if not v.meaning
     ]
     assert keys["data.train"].default == "required"
-    assert keys["optimizer.name"].type == "sgd or adamw"
+    assert keys["optimizer.name"].type == "sgd or adam or adamw"
     assert keys["optimizer.learning_rate"].default == "0.01"
     assert keys["data.val"].type == "text or null"
 

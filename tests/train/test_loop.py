@@ -98,6 +98,22 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(here, changes):
     assert one == other
 
 
+def test_epochs_milestones_and_adam(here):
+    changes = {
+        "iters": 1,
+        "epochs": 2,
+        "batch_size": 100,
+        "optimizer__name": "adam",
+        "schedule": {"name": "milestones", "milestones": [6, 20]},
+        "data__val": "null",
+    }
+    notes = Notes()
+    outcome = train(config(here, **changes), watcher=notes)
+    assert outcome.iterations == 8  # 2 · 400 / 100
+    assert notes.notices == ["the run ends after 8 iterations, before the milestones [20]"]
+    assert train(config(here, **changes | {"epochs": 3}), resume=True).resumed_at == 8
+
+
 def test_another_seed_gives_other_weights(here):
     for seed in (0, 1):
         train(

@@ -43,6 +43,9 @@ class RunOptions:
         ),
     ] = None
     iters: Annotated[int | None, typer.Option("--iters", metavar="N", help="Batches to train on.")] = None
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", metavar="N", help="Instead: how often to train on each sample.")
+    ] = None
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", metavar="B", help="Samples in a batch, over all devices.")
     ] = None

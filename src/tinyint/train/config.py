@@ -109,23 +109,60 @@ class DataPart(_Part):
 
 
 class OptimizerPart(_Part):
-    name: Literal["sgd", "adamw"] = Field("sgd", description="stochastic gradient descent, or AdamW")
+    name: Literal["sgd", "adam", "adamw"] = Field(
+        "sgd",
+        description="stochastic gradient descent; Adam, where the decay is a part of the gradient; or AdamW",
+    )
     learning_rate: float = Field(0.01, gt=0, description="at the peak; a tenth or less of it for QAT")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd; AdamW's first beta")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd; the first beta of adam and adamw")
     weight_decay: float = Field(1e-4, ge=0, description="of tensors with two axes or more")
 
 
 class SchedulePart(_Part):
-    name: Literal["cosine", "step", "constant"] = Field("cosine", description="how the learning rate falls")
+    name: Literal["cosine", "step", "milestones", "poly", "constant"] = Field(
+        "cosine", description="how the learning rate falls"
+    )
     warmup: Interval = Field(0, description="iterations over which it rises to the peak first")
     step: Interval = Field(0, description="with step: iterations between two falls")
-    factor: float = Field(0.1, gt=0, lt=1, description="with step: what each fall multiplies it by")
+    milestones: tuple[Count, ...] = Field(
+        (),
+        description="with milestones: the iterations, warm-up included, at which it falls, such as [10000]",
+    )
+    factor: float = Field(
+        0.1, gt=0, lt=1, description="with step and milestones: what each fall multiplies it by"
+    )
+    power: float = Field(0.9, gt=0, description="with poly: of the share of the iterations that is left")
+    end: float = Field(0.0, ge=0, description="with poly: the learning rate at the end")
 
     @model_validator(mode="after")
     def _has_steps(self) -> Self:
         if self.name == "step" and self.step == 0:
-            raise ValueError("`name: step` needs `step`, the iterations between two falls")
+            raise ValueError(
+                "`name: step` needs `step`, the iterations between two falls; for falls at given iterations, set "
+                "`name: milestones` and `milestones: [10000]`"
+            )
+        if self.name == "milestones" and not self.milestones:
+            raise ValueError(
+                "`name: milestones` needs `milestones`, the iterations of the falls, such as [10000]"
+            )
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"`milestones` must rise, got {list(self.milestones)}")
         return self
+
+    def idle(self, iters: int) -> list[str]:
+        """What is set and changes nothing in a run of so many iterations, in sentences."""
+        found = []
+        users = {"milestones": ("milestones",), "step": ("step",), "power": ("poly",), "end": ("poly",)}
+        for key, names in users.items():
+            default = type(self).model_fields[key].default
+            if self.name not in names and getattr(self, key) != default:
+                found.append(
+                    f"schedule.{key} has no effect with schedule.name={self.name}, only with {names[0]}"
+                )
+        late = [milestone for milestone in self.milestones if milestone >= iters]
+        if self.name == "milestones" and late:
+            found.append(f"the run ends after {iters} iterations, before the milestones {late}")
+        return found
 
 
 class LossPart(_Part):
@@ -186,6 +223,9 @@ class TrainingConfig(_Part):
     loss: LossPart = Field(LossPart(), description="what is minimized")
     quantization: QuantizationPart = Field(QuantizationPart(), description="of `tinyint qat` only")
     iters: Count = Field(1000, description="iterations: batches that the weights follow")
+    epochs: Count | None = Field(
+        None, description="in place of iters: how often each training sample is seen"
+    )
     batch_size: Count = Field(32, description="samples in a batch, over all devices")
     save_dir: str = Field("output", min_length=1, description="directory of checkpoint and best_model/")
     workers: Interval = Field(
@@ -201,6 +241,16 @@ class TrainingConfig(_Part):
         "32", description="32 bits, or mixed precision"
     )
     tensorboard: bool = Field(False, description="write curves to save_dir/tensorboard")
+
+    def iterations(self, samples: int) -> int:
+        """How many a run on so many training samples has: epochs follow each other without a gap."""
+        return self.iters if self.epochs is None else -(-self.epochs * samples // self.batch_size)
+
+    @model_validator(mode="after")
+    def _ends_once(self) -> Self:
+        if self.epochs is not None and "iters" in self.model_fields_set:
+            raise ValueError("`iters` and `epochs` both say when the run ends; remove one of them")
+        return self
 
     @model_validator(mode="after")
     def _divides(self) -> Self:

@@ -187,8 +187,6 @@ def _work(fabric: Fabric, job: _Job) -> Outcome | None:
     start = _starting_point(job, subject)
     first = fabric.is_global_zero
     started = subject.notices if start is None else ()
-    if first and start is not None:
-        watcher.notice(f"going on from iteration {start.iteration} of {config.iters}")
     preprocessing = preprocessing_of(config.data.preprocessing) or subject.preprocessing
     read = partial(
         open_items,
@@ -203,6 +201,11 @@ def _work(fabric: Fabric, job: _Job) -> Outcome | None:
         measured = read(config.data.val)
         val, notices = measured.items, (*notices, *measured.notices)
     for notice in dict.fromkeys((*_idle(job), *started, *notices) if first else ()):
+        watcher.notice(notice)
+    iters = config.iterations(len(items))
+    if first and start is not None:
+        watcher.notice(f"going on from iteration {start.iteration} of {iters}")
+    for notice in config.schedule.idle(iters) if first else ():
         watcher.notice(notice)
     if fabric.world_size > 1:
         synchronize(subject.module)

@@ -69,6 +69,7 @@ class _Run:
         self.given, self.config, self.fabric = given, given.config, given.fabric
         self.module = given.subject.module
         self.directory = Path(given.config.save_dir)
+        self.iters = given.config.iterations(len(given.train))
         self.teacher = given.subject.teacher
         if self.teacher is not None:
             self.teacher = self.fabric.to_device(self.teacher.eval().requires_grad_(False))
@@ -85,25 +86,25 @@ class _Run:
         mark = (began, first)
         for batch in self._batches(first):
             self._step(batch)
-            if self.done % config.log_interval == 0 or self.done == config.iters:
+            if self.done % config.log_interval == 0 or self.done == self.iters:
                 mark = self._report(began, first, mark)
             if config.eval_interval and self.done % config.eval_interval == 0:
                 self._evaluate()
             if config.save_interval and self.done % config.save_interval == 0:
                 self._save()
-        if first < config.iters:
-            if not config.eval_interval or config.iters % config.eval_interval:
+        if first < self.iters:
+            if not config.eval_interval or self.iters % config.eval_interval:
                 self._evaluate()
             if self.given.val is None:
                 self._require_finite()
                 with self._settled():
                     self._write_best({"iteration": self.done, "loss": self.mean_loss})
-            if not config.save_interval or config.iters % config.save_interval:
+            if not config.save_interval or self.iters % config.save_interval:
                 self._save()
         return Outcome(
             best_model=str(self.directory / BEST_MODEL),
             best=self.best,
-            iterations=config.iters,
+            iterations=self.iters,
             resumed_at=first,
             loss=self.mean_loss,
             seconds=time.monotonic() - began,
@@ -119,12 +120,12 @@ class _Run:
         config = self.config
         stream = Shuffled(self.given.train, config.seed, config.data.augment, self.objective.ignored)
         fabric = self.fabric
-        slices = Slices(first, config.iters, config.batch_size, fabric.global_rank, fabric.world_size)
+        slices = Slices(first, self.iters, config.batch_size, fabric.global_rank, fabric.world_size)
         return read_batches(stream, slices, config.workers, check=self.check)
 
     def _step(self, batch: Batch) -> None:
         config = self.config
-        rate = learning_rate(self.done, config.iters, config.optimizer.learning_rate, config.schedule)
+        rate = learning_rate(self.done, self.iters, config.optimizer.learning_rate, config.schedule)
         for group in self.optimizer_of_torch.param_groups:
             group["lr"] = rate
         _seed(config.seed, self.done, self.fabric.global_rank)
@@ -147,11 +148,11 @@ class _Run:
         if self.fabric.is_global_zero:
             status = Status(
                 iteration=self.done,
-                iters=config.iters,
+                iters=self.iters,
                 loss=self.mean_loss,
                 learning_rate=self.optimizer_of_torch.param_groups[0]["lr"],
                 samples_per_second=(self.done - before) * config.batch_size / max(now - since, 1e-9),
-                seconds_left=(config.iters - self.done) * (now - began) / (self.done - first),
+                seconds_left=(self.iters - self.done) * (now - began) / (self.done - first),
             )
             self.given.watcher.status(status)
         return now, self.done

@@ -21,6 +21,7 @@ from tinyint.recipe.text import setting_value
 from tinyint.train.config import TrainingConfig
 
 _MEANINGS = {"window": "with range_absmax: of how many batches"}
+_INSTEAD = {"iters": ("epochs",), "epochs": ("iters",)}  # which keys a change of a key takes the place of
 _SAID_ELSEWHERE = {(QatSettings, "teacher")}  # by loss.teacher
 
 __all__ = ["Key", "config_keys", "dump_config", "load_config", "parse_config"]
@@ -132,6 +133,8 @@ def _apply(mapping: dict[str, Any], override: str) -> None:
             raise RecipeError(f"override {override!r}: unknown key {name!r}; {nearest(name, known)}")
         field = model.model_fields[part] if model is not None else None
         if depth == len(parts) - 1:
+            for other in _INSTEAD.get(name, ()):
+                mapping.pop(other, None)
             mapping[part] = setting_value(override, text, is_list=False)
             return
         model = _section(field) if field is not None else None

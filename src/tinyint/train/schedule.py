@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from typing import Any
 
 import torch
@@ -17,15 +18,20 @@ __all__ = ["learning_rate", "make_optimizer"]
 def learning_rate(iteration: int, iters: int, peak: float, schedule: SchedulePart) -> float:
     """Of iteration 0, …, iters - 1.
 
-    It rises linearly to the peak, which iteration `warmup` has first. Then, with t of T iterations behind the warm-up:
-    cosine is peak·(1 + cos(π·t/T))/2, step is peak·factor^⌊t/step⌋.
+    It rises linearly to the peak, which iteration `warmup` has first. Then, with t of T iterations after the warm-up:
+    cosine is peak·(1 + cos(π·t/T))/2, step is peak·factor^⌊t/step⌋, poly is (peak - end)·(1 - t/T)^power + end, and
+    milestones is peak·factor^n after n of them.
     """
     if iteration < schedule.warmup:
         return peak * (iteration + 1) / (schedule.warmup + 1)
-    done = iteration - schedule.warmup
+    done, whole = iteration - schedule.warmup, max(iters - schedule.warmup, 1)
     match schedule.name:
         case "cosine":
-            return peak * (1 + math.cos(math.pi * done / max(iters - schedule.warmup, 1))) / 2
+            return peak * (1 + math.cos(math.pi * done / whole)) / 2
+        case "poly":
+            return float((peak - schedule.end) * (1 - done / whole) ** schedule.power + schedule.end)
+        case "milestones":
+            return float(peak * schedule.factor ** bisect_right(schedule.milestones, iteration))
         case "step":
             return float(peak * schedule.factor ** (done // schedule.step))
     return peak
@@ -37,8 +43,9 @@ def make_optimizer(module: nn.Module, options: OptimizerPart) -> torch.optim.Opt
         groups = module.parameter_groups(lr=options.learning_rate, weight_decay=options.weight_decay)
     else:
         groups = _groups(module, options.weight_decay)
-    if options.name == "adamw":
-        return torch.optim.AdamW(groups, lr=options.learning_rate, betas=(options.momentum, 0.999))
+    if options.name != "sgd":
+        kind = torch.optim.AdamW if options.name == "adamw" else torch.optim.Adam
+        return kind(groups, lr=options.learning_rate, betas=(options.momentum, 0.999))
     return torch.optim.SGD(groups, lr=options.learning_rate, momentum=options.momentum)
 
 
