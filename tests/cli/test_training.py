@@ -1,6 +1,7 @@
 """`tinyint train` and `tinyint qat`."""
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ def test_from_float_to_int8(here: Path, run: Run, document):
     assert shown.exit_code == 0, shown.output
     assert "1/2 · loss" in shown.stderr
     assert "left" in shown.stderr
+    assert "evaluation after 0" in shown.stderr
     assert "evaluation after 2" in shown.stderr
     assert "of the output elements within 1 LSB" in shown.stdout
     assert (here / "q" / "best_model" / "model.onnx").exists()
@@ -57,6 +59,10 @@ def test_help_config_lists_the_keys(run: Run, document):
         assert keys["optimizer.learning_rate"]["default"] == "0.01"
     shown = run("train", "--help-config").stdout
     assert "quantization.recipe" in shown
+    part = [key["name"] for key in document("train", "--help-config", "schedule")["keys"]]
+    assert part[:2] == ["schedule.name", "schedule.warmup"]
+    assert all(name.startswith("schedule.") for name in part)
+    assert [key["name"] for key in document("train", "--help-config", "iters")["keys"]] == ["iters"]
 
 
 def test_mistakes_end_with_code_2(here: Path, run: Run):
@@ -67,12 +73,61 @@ def test_mistakes_end_with_code_2(here: Path, run: Run):
         (["train", "-c", path, "-o", "optimizer.lr=1"], "unknown key 'optimizer.lr'"),
         (["train", "-c", path, "--precision", "8"], "precision: got"),
         (["qat", "-c", path, "--model-path", here / "none.onnx"], "none.onnx"),
-        (["qat", "-c", path], "no such model file"),
+        (["qat", "-c", path], "is a network that `tinyint train` builds and trains in float"),
+        (["qat", "-c", path, "-o", "model.source=none.onnx"], "no such model file"),
+        (["train", "-c", path, "--resume", here / "none.pt"], "none.pt: there is no such checkpoint; in"),
+        (["train", "--help-config", "optimiser"], "there is no such key; did you mean"),
+        (["train", "-c", path, "more"], "more"),
     ):
         result = run(*arguments)
         assert result.exit_code == 2, result.output
         assert told in result.stderr
-        assert result.stderr.count("\n") == 1
+        assert result.stderr.count("error: ") == 1 or "Error" in result.stderr
+
+
+def test_a_model_of_the_float_training_is_proposed(here: Path, run: Run):
+    path = written(here)
+    assert run("train", "-c", path).exit_code == 0
+    told = run("qat", "-c", path).stderr
+    assert f"--model-path {here / 'out' / 'best_model'}, and a --save-dir of its own" in told
+
+
+def test_several_changes_may_follow_one_option(here: Path, document):
+    path = written(here)
+    words = [
+        "-o",
+        "iters=3",
+        "optimizer.name=adam",
+        "schedule={name: milestones, milestones: [2]}",
+        "--seed",
+        "4",
+    ]
+    document("train", *words, "-c", path, "--override=batch_size=8", "optimizer.learning_rate=-0.1", code=2)
+    made = document("train", *words, "-c", path, "-obatch_size=8", "optimizer.learning_rate=0.01")
+    assert made["iterations"] == 3
+    import torch
+
+    saved = yaml.safe_load(torch.load(here / "out" / "checkpoint.pt", weights_only=True)["config"])
+    assert saved["optimizer"] == {"learning_rate": 0.01, "name": "adam"}
+    assert (saved["schedule"]["milestones"], saved["seed"], saved["batch_size"]) == ([2], 4, 8)
+
+
+def test_the_commands_that_are_proposed_run(here: Path, run: Run):
+    path = written(here)
+    words = ["-o", "model.arguments={width: 4}", "optimizer.name=adam", "--batch-size", "8"]
+    proposed = [run("train", "-c", path, *words).stdout]
+    for _ in range(3):
+        for line in proposed.pop().splitlines():
+            if line.startswith("next: tinyint "):
+                result = run(*shlex.split(line.removeprefix("next: tinyint ")))
+                assert result.exit_code == 0, (line, result.output)
+                if " qat " in line:
+                    assert "--batch-size 8" in line
+                    assert "'model.arguments={width: 4}'" in line
+                    proposed.append(result.stdout)
+        if not proposed:
+            break
+    assert {"out.int8.onnx", "out-qat", "out-qat.onnx"} <= {made.name for made in here.iterdir()}
 
 
 def test_a_run_that_cannot_be_ends_with_one_message_and_writes_nothing(here: Path, run: Run):

@@ -15,6 +15,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from tests import tasks
 from tests.models import residual
 from tests.train.build import config
 from tinyint.demo import demo_data, demo_model_path
@@ -112,6 +113,31 @@ def test_epochs_milestones_and_adam(here):
     assert outcome.iterations == 8  # 2 · 400 / 100
     assert notes.notices == ["the run ends after 8 iterations, before the milestones [20]"]
     assert train(config(here, **changes | {"epochs": 3}), resume=True).resumed_at == 8
+
+
+def test_kept_checkpoints_are_gone_on_from(here):
+    whole = config(here, save_dir=here / "whole", keep_checkpoints=2, save_interval=3)
+    train(whole)
+    names = sorted(path.name for path in (here / "whole").glob("*.pt"))
+    assert names == ["checkpoint-12.pt", "checkpoint-9.pt", "checkpoint.pt"]
+    with pytest.raises(
+        ModelError, match=r"checkpoint-6.pt: there is no such checkpoint; in .*checkpoint-9.pt"
+    ):
+        train(whole, resume=here / "whole/checkpoint-6.pt")
+    other = config(here, save_dir=here / "other")
+    outcome = train(other, resume=here / "whole/checkpoint-9.pt")
+    assert outcome.resumed_at == 9
+    assert outcome.best.iteration == 12
+    assert_equal_state(here / "whole", here / "other")
+    with pytest.raises(OutputError, match="holds the checkpoint of an earlier run"):
+        train(other, resume=here / "whole")
+    assert train(whole, resume=here / "whole/checkpoint-9.pt").resumed_at == 9  # within its own directory
+
+
+def test_a_finished_run_is_measured_where_it_goes_on_elsewhere(here):
+    train(config(here, save_dir=here / "whole"))
+    outcome = train(config(here, save_dir=here / "other"), resume=here / "whole")
+    assert (outcome.resumed_at, outcome.best.iteration) == (12, 12)
 
 
 def test_another_seed_gives_other_weights(here):
@@ -410,3 +436,19 @@ def test_a_network_of_ones_own_that_takes_texts_is_trained_and_quantized(tmp_pat
     ]
     trained = qat(config(tmp_path, **changes, iters=2, save_dir=tmp_path / "qat"), best)
     assert is_quantized(load_model(Path(trained.best_model) / "model.onnx"))
+
+
+def test_auxiliary_losses_that_a_graph_cannot_have_are_told(here):
+    tasks.label_list(here / "pixels")
+    tasks.saved(tasks.segmenter(), here / "segmenter.onnx")
+    changes = {
+        "model__source": here / "segmenter.onnx",
+        "model__input": "null",
+        "data": {"train": str(here / "pixels")},
+        "iters": 1,
+        "batch_size": 2,
+    }
+    for loss, count in (({"auxiliary": 0.4}, 1), ({}, 0)):
+        notes = Notes()
+        train(config(here, save_dir=here / str(count), loss=loss, **changes), watcher=notes)
+        assert sum(note.startswith("loss.auxiliary has no effect") for note in notes.notices) == count

@@ -147,3 +147,14 @@ def test_a_config_of_paddleslims_says_how_ranges_are_trained(here, best):
         here, quantization__recipe=str(here / "slim.py"), quantization__training="{activations: lsq}"
     )
     assert other.quantization.resolved()[1] == QatSettings(activations="lsq")
+
+
+def test_the_calibrated_model_is_measured_before_the_first_step(here, best):
+    notes = Notes()
+    ruined = config(here, **QAT | {"optimizer__learning_rate": 5, "schedule__name": "constant", "iters": 6})
+    outcome = qat(ruined, best, watcher=notes)
+    assert [evaluation.iteration for evaluation in notes.evaluations] == [0, 6]
+    assert notes.evaluations[0].value > notes.evaluations[1].value
+    assert outcome.best == notes.evaluations[0]
+    metrics = json.loads((Path(outcome.best_model) / "metrics.json").read_text())
+    assert metrics["iteration"] == 0

@@ -20,6 +20,7 @@ from tinyint.cli.predict import predict
 from tinyint.cli.qat import qat
 from tinyint.cli.quantize import calibrate, quantize
 from tinyint.cli.recipe import recipe
+from tinyint.cli.run_command import RunCommand
 from tinyint.cli.train import train
 from tinyint.cli.zoo import zoo
 
@@ -62,13 +63,13 @@ for _command in (
     predict,
     inspect,
     bench,
-    train,
-    qat,
     doctor,
     advise,
     cache,
 ):
     app.command()(_command)
+for _command in (train, qat):
+    app.command(cls=RunCommand)(_command)
 app.add_typer(recipe, name="recipe")
 app.add_typer(zoo, name="zoo")
 app.add_typer(data, name="data")

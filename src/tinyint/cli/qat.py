@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tinyint.cli.next_steps import after_qat
 from tinyint.cli.options import Json
 from tinyint.cli.run_options import Config, HelpConfig, RunOptions
 from tinyint.cli.run_progress import RunProgress
@@ -30,7 +31,7 @@ def qat(
     ] = None,
     *,
     run: RunOptions,
-    help_config: HelpConfig = False,
+    help_config: HelpConfig = None,
     json: Json = False,
 ) -> None:
     """Train a float model on with int8 arithmetic simulated, and keep the best int8 model in DIR/best_model.
@@ -44,17 +45,11 @@ def qat(
         tinyint qat -c configs/digits.yaml --model-path model.onnx --save-dir int8 -o loss.teacher=true
     """
     screen = Screen(json)
-    if help_config:
-        show_keys(screen)
+    if help_config is not None:
+        show_keys(screen, help_config)
         return
     read = run.read(config)
-    from tinyint.train import BEST_MODEL
     from tinyint.train import qat as start
 
-    best, source = Path(read.save_dir) / BEST_MODEL, model_path or read.model.source
-    show_outcome(
-        screen,
-        start(read, model_path, resume=run.resume, watcher=RunProgress()),
-        f"tinyint evaluate {best} --data {read.data.val or 'DATA'} --against {source}",
-        f"tinyint export {best} -o OUT",
-    )
+    outcome = start(read, model_path, resume=run.going_on, watcher=RunProgress())
+    show_outcome(screen, outcome, *after_qat(str(model_path or read.model.source), read))

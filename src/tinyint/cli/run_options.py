@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,7 +24,13 @@ Config = Annotated[
     ),
 ]
 HelpConfig = Annotated[
-    bool, typer.Option("--help-config", help="List all keys of the config: type, default, meaning.")
+    str | None,
+    typer.Option(
+        "--help-config",
+        metavar="[KEY]",
+        help="List all keys of the config, or those of one section: type, default, meaning.",
+        show_default=False,
+    ),
 ]
 
 _ELSEWHERE = {"learning_rate": "optimizer.learning_rate"}
@@ -39,7 +46,7 @@ class RunOptions:
             "--override",
             "-o",
             metavar="KEY=VALUE",
-            help="Change any key of the config, such as optimizer.name=adamw. Can be repeated.",
+            help="Change a key of the config, such as optimizer.name=adamw; several may follow. Can be repeated.",
         ),
     ] = None
     iters: Annotated[int | None, typer.Option("--iters", metavar="N", help="Batches to train on.")] = None
@@ -80,8 +87,13 @@ class RunOptions:
         bool, typer.Option("--tensorboard", help="Write training curves to DIR/tensorboard.")
     ] = False
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint in DIR, if there is one.")
-    ] = False
+        str | None,
+        typer.Option(
+            "--resume",
+            metavar="[CHECKPOINT]",
+            help="Go on from the checkpoint in DIR, if there is one, or from another one.",
+        ),
+    ] = None
 
     def read(self, path: Path | None) -> TrainingConfig:
         """The config at `path` with these changes. Raises RecipeError."""
@@ -91,11 +103,26 @@ class RunOptions:
             raise RecipeError("which run? give its config: -c CONFIG; --help-config lists the keys")
         return load_config(path, [*(self.overrides or ()), *self._changes()])
 
+    @property
+    def going_on(self) -> bool | str:
+        """Whether to go on from the checkpoint in DIR, or from which other one."""
+        return self.resume is not None if not self.resume else self.resume
+
+    def words(self, without: Collection[str]) -> list[str]:
+        """The words of a command line that say the same, but for the keys `without`."""
+        found = []
+        for override in self.overrides or ():
+            if override.partition("=")[0].strip() not in without:
+                found += ["-o", override]
+        for name, value in self._given().items():
+            if _ELSEWHERE.get(name, name) not in without:
+                found += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+        return found
+
     def _changes(self) -> list[str]:
+        return [f"{_ELSEWHERE.get(name, name)}={json.dumps(value)}" for name, value in self._given().items()]
+
+    def _given(self) -> dict[str, Any]:
         named = [field.name for field in fields(self) if field.name not in ("overrides", "resume")]
         given = {name: getattr(self, name) for name in named}
-        return [
-            f"{_ELSEWHERE.get(name, name)}={json.dumps(value)}"
-            for name, value in given.items()
-            if value is not None and value is not False
-        ]
+        return {name: value for name, value in given.items() if value is not None and value is not False}

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from tinyint.cli.next_steps import after_float
 from tinyint.cli.options import Json
 from tinyint.cli.run_options import Config, HelpConfig, RunOptions
 from tinyint.cli.run_progress import RunProgress, metric_text
 from tinyint.cli.screen import Screen
 from tinyint.cli.spread import spread
+from tinyint.errors import RecipeError, nearest
 from tinyint.report.words import counted, percent
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ __all__ = ["show_keys", "show_outcome", "train"]
 
 @spread
 def train(
-    config: Config = None, *, run: RunOptions, help_config: HelpConfig = False, json: Json = False
+    config: Config = None, *, run: RunOptions, help_config: HelpConfig = None, json: Json = False
 ) -> None:
     """Train a float model, for classes, boxes or pixels: a network of the zoo, one of your own, or an ONNX file.
 
@@ -37,30 +39,27 @@ def train(
 
         tinyint train -c configs/digits.yaml --iters 200 -o optimizer.name=adamw --devices 2
 
-        tinyint train --help-config
+        tinyint train --help-config schedule
     """
     screen = Screen(json)
-    if help_config:
-        show_keys(screen)
+    if help_config is not None:
+        show_keys(screen, help_config)
         return
     read = run.read(config)
-    from tinyint.train import BEST_MODEL
     from tinyint.train import train as start
 
-    best, rate = Path(read.save_dir) / BEST_MODEL, read.optimizer.learning_rate / 10
-    show_outcome(
-        screen,
-        start(read, resume=run.resume, watcher=RunProgress()),
-        f"tinyint quantize {best} -o OUT --data {read.data.train}",
-        f"tinyint qat -c {config} --model-path {best} --save-dir DIR --learning-rate {rate:g}",
-    )
+    outcome = start(read, resume=run.going_on, watcher=RunProgress())
+    show_outcome(screen, outcome, *after_float(config, read, run))
 
 
-def show_keys(screen: Screen) -> None:
-    """All keys of the config."""
+def show_keys(screen: Screen, part: str) -> None:
+    """All keys of the config, or those of a part: a key or a section. Raises RecipeError for an unknown one."""
     from tinyint.train import config_keys
 
-    keys = list(config_keys())
+    keys = [key for key in config_keys() if not part or f"{key.name}.".startswith(f"{part}.")]
+    if not keys:
+        names = [key.name for key in config_keys()]
+        raise RecipeError(f"--help-config {part}: there is no such key; {nearest(part, names)}")
     table = Table()
     for column in ("key", "type", "default", "meaning"):
         table.add_column(column, overflow="fold")
@@ -77,7 +76,8 @@ def show_outcome(screen: Screen, outcome: Outcome | None, *steps: str) -> None:
     lines = []
     if outcome.best is not None:
         best = outcome.best
-        lines.append(f"best: {metric_text(best)} after iteration {best.iteration}")
+        when = f"after iteration {best.iteration}" if best.iteration else "before the first iteration"
+        lines.append(f"best: {metric_text(best)} {when}")
     if outcome.proof is not None:
         proof = outcome.proof
         same = ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,9 +14,17 @@ import torch
 from tinyint.errors import ModelError, OutputError
 from tinyint.files import atomic_write, sweep
 
-__all__ = ["CHECKPOINT", "Checkpoint", "load_checkpoint", "prepare_directory", "save_checkpoint"]
+__all__ = [
+    "CHECKPOINT",
+    "Checkpoint",
+    "checkpoints_in",
+    "load_checkpoint",
+    "prepare_directory",
+    "save_checkpoint",
+]
 
 CHECKPOINT = "checkpoint.pt"
+_KEPT = re.compile(r"checkpoint-(\d+)\.pt")
 _FORMAT = 1
 
 
@@ -45,23 +55,44 @@ def prepare_directory(directory: Path) -> None:
             f"cannot make the directory '{directory}': {error.strerror}; choose another save_dir"
         ) from None
     sweep(directory / CHECKPOINT)
+    for left in directory.glob(".checkpoint-*.pt.*"):
+        sweep(directory / f"{left.name[1:].partition('.pt.')[0]}.pt")
     with atomic_write(directory / ".writable") as trial:
         trial.touch()
     (directory / ".writable").unlink()
 
 
-def save_checkpoint(checkpoint: Checkpoint, directory: Path) -> None:
-    """Replaces the checkpoint of `directory`. Raises OutputError; the previous one is then still there."""
+def checkpoints_in(directory: Path) -> list[Path]:
+    """The checkpoint of `directory` and those that were kept beside it, the latest first."""
+    kept = {int(found[1]): path for path in directory.glob("*") if (found := _KEPT.fullmatch(path.name))}
+    last = directory / CHECKPOINT
+    return [*([last] if last.exists() else []), *(kept[number] for number in sorted(kept, reverse=True))]
+
+
+def save_checkpoint(checkpoint: Checkpoint, directory: Path, keep: int = 0) -> None:
+    """Replaces the checkpoint of `directory`. Raises OutputError; the previous one is then still there.
+
+    With `keep`, so many of the last ones up to this iteration also stay, as checkpoint-ITERATION.pt.
+    """
     state = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)} | {
         "format": _FORMAT
     }
     with atomic_write(directory / CHECKPOINT) as temporary:
         torch.save(state, temporary)
+    if not keep:
+        return
+    with atomic_write(directory / f"checkpoint-{checkpoint.iteration}.pt") as temporary:
+        shutil.copyfile(directory / CHECKPOINT, temporary)
+    numbered = [
+        (int(found[1]), path) for path in directory.glob("*") if (found := _KEPT.fullmatch(path.name))
+    ]
+    for _, path in sorted(entry for entry in numbered if entry[0] <= checkpoint.iteration)[:-keep]:
+        path.unlink(missing_ok=True)
 
 
-def load_checkpoint(directory: Path) -> Checkpoint | None:
-    """The checkpoint of `directory`, or None if there is none. Raises ModelError for a damaged or foreign file."""
-    path = directory / CHECKPOINT
+def load_checkpoint(place: Path) -> Checkpoint | None:
+    """The checkpoint in a file or directory, None if there is none. Raises ModelError for a damaged or foreign file."""
+    path = place / CHECKPOINT if place.is_dir() else place
     if not path.exists():
         return None
     try:

@@ -232,6 +232,10 @@ class TrainingConfig(_Part):
         0, description="processes that read data, per device; 0 reads in the training process"
     )
     save_interval: Interval = Field(500, description="iterations between checkpoints; 0: at the end only")
+    keep_checkpoints: Interval = Field(
+        0,
+        description="how many of the last checkpoints stay beside checkpoint.pt, as checkpoint-ITERATION.pt",
+    )
     log_interval: Count = Field(10, description="iterations between two lines of progress")
     eval_interval: Interval = Field(500, description="iterations between evaluations; 0: at the end only")
     seed: Interval = Field(0, description="of first weights, order of the data, augmentation and dropout")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import yaml
@@ -26,18 +26,21 @@ from tinyint.data import input_specs, open_data, require_task, saved_preprocessi
 from tinyint.errors import ModelError, OutputError, TinyintError
 from tinyint.graph.prepare import prepare_float
 from tinyint.task import task_of
-from tinyint.train.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint, prepare_directory
+from tinyint.train.checkpoint import Checkpoint, checkpoints_in, load_checkpoint, prepare_directory
 from tinyint.train.config import TrainingConfig
 from tinyint.train.curves import Curves, require_tensorboard
 from tinyint.train.data import preprocessing_of
 from tinyint.train.items import Items, Tolerant, open_items
 from tinyint.train.loop import Trainer
 from tinyint.train.reading import parse_config
-from tinyint.train.subject import Subject, float_graph, float_subject, qat_subject
+from tinyint.train.subject import Subject, float_graph, float_subject, given_model, qat_subject
 from tinyint.train.synced_norm import synchronize
 from tinyint.train.watch import Outcome, Silent, Watcher
 
 __all__ = ["qat", "train"]
+
+Resume: TypeAlias = bool | str | Path
+"""Whether to go on from the checkpoint in save_dir, or the file or directory of another one."""
 
 RECORD = "float.calibration.npz"
 
@@ -48,6 +51,7 @@ _FREE_ON_RESUME = {
     "save_dir",
     "workers",
     "save_interval",
+    "keep_checkpoints",
     "log_interval",
     "eval_interval",
     "tensorboard",
@@ -55,11 +59,14 @@ _FREE_ON_RESUME = {
 }
 
 
-def train(config: TrainingConfig, *, resume: bool = False, watcher: Watcher | None = None) -> Outcome | None:
+def train(
+    config: TrainingConfig, *, resume: Resume = False, watcher: Watcher | None = None
+) -> Outcome | None:
     """Trains the float model of `config`; checkpoint and best_model/ appear in its save_dir.
 
-    With `resume` the run goes on from the checkpoint there, if there is one. Started by torchrun, the devices are its
-    processes, and all but the first return None. Raises any TinyintError; what was saved before is kept then.
+    With `resume` the run goes on from the checkpoint there, if there is one, or from the one that it names. Started by
+    torchrun, the devices are its processes, and all but the first return None. Raises any TinyintError; what was saved
+    before is kept then.
     """
     return _launch(_Job(config, None, resume, watcher or Silent()))
 
@@ -68,7 +75,7 @@ def qat(
     config: TrainingConfig,
     model_path: str | Path | None = None,
     *,
-    resume: bool = False,
+    resume: Resume = False,
     watcher: Watcher | None = None,
 ) -> Outcome | None:
     """Trains the float model at `model_path`, or the ONNX file of the config, with fake quantization; else as `train`.
@@ -76,7 +83,7 @@ def qat(
     `model_path` is an ONNX file, or the best_model/ directory of a float training. best_model/ gets the int8 model,
     held against the trained module in its runtime, and the float model with the trained weights.
     """
-    return _launch(_Job(config, str(model_path or config.model.source), resume, watcher or Silent()))
+    return _launch(_Job(config, str(model_path or given_model(config)), resume, watcher or Silent()))
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ class _Job:
 
     config: TrainingConfig
     quantize: str | None
-    resume: bool
+    resume: Resume
     watcher: Watcher
 
     def subject(self, fabric: Fabric) -> Subject:
@@ -225,6 +232,7 @@ def _work(fabric: Fabric, job: _Job) -> Outcome | None:
                 preprocessing=opened.preprocessing,
                 watcher=watcher,
                 start=start,
+                elsewhere=not isinstance(job.resume, bool),
             ).run()
         for notice in dict.fromkeys(_skipped(fabric, items, val)):
             watcher.notice(notice)
@@ -254,24 +262,35 @@ def _skipped(fabric: Fabric, *given: Items | None) -> list[str]:
     return [items.notice() for items in tolerant if items.skipped and fabric.is_global_zero]
 
 
-def _check_directory(directory: Path, resume: bool) -> None:
-    if int(os.environ.get("RANK", "0")) == 0:
-        prepare_directory(directory)
-        if not resume and (directory / CHECKPOINT).exists():
-            raise OutputError(
-                f"'{directory}' holds the checkpoint of an earlier run: go on with it (--resume), choose another "
-                f"save_dir, or delete {directory / CHECKPOINT}"
-            )
+def _check_directory(directory: Path, resume: Resume) -> None:
+    """Raises OutputError where a run would replace the checkpoints of another one."""
+    if int(os.environ.get("RANK", "0")) != 0:
+        return
+    prepare_directory(directory)
+    if resume is True or not (there := checkpoints_in(directory)):
+        return
+    if resume is False or not Path(resume).resolve().is_relative_to(directory.resolve()):
+        raise OutputError(
+            f"'{directory}' holds the checkpoint of an earlier run: go on with it (--resume), choose another "
+            f"save_dir, or delete {', '.join(map(str, there))}"
+        )
 
 
 def _starting_point(job: _Job, subject: Subject) -> Checkpoint | None:
     """The checkpoint to go on from. Raises ModelError if it is of another model or recipe."""
-    found = load_checkpoint(Path(job.config.save_dir)) if job.resume else None
+    if job.resume is False:
+        return None
+    place = Path(job.config.save_dir if job.resume is True else job.resume)
+    found = load_checkpoint(place)
+    if found is None and job.resume is not True:
+        near = place if place.is_dir() else place.parent
+        there = ", ".join(map(str, checkpoints_in(near))) or "none"
+        raise ModelError(f"--resume {place}: there is no such checkpoint; in '{near}' there are: {there}")
     if found is None:
         return None
     if found.identity != subject.identity:
         raise ModelError(
-            f"the checkpoint in '{job.config.save_dir}' is of the {found.identity}, this run is the "
+            f"the checkpoint in '{place}' is of the {found.identity}, this run is the "
             f"{subject.identity}: choose another save_dir, or delete the checkpoint"
         )
     before = parse_config(yaml.safe_load(found.config)).model_dump()

@@ -29,13 +29,12 @@ from tinyint.train.items import Items
 from tinyint.train.probe import probe
 from tinyint.train.reading import dump_config
 from tinyint.train.schedule import learning_rate, make_optimizer
-from tinyint.train.subject import Subject
+from tinyint.train.subject import BEST_MODEL, Subject
 from tinyint.train.validation import Validation
 from tinyint.train.watch import Evaluation, Outcome, Status, Watcher
 
-__all__ = ["BEST_MODEL", "Trainer"]
+__all__ = ["Trainer"]
 
-BEST_MODEL = "best_model"
 _SHOWN = 64  # samples on which an int8 model is held against the module
 
 
@@ -43,7 +42,8 @@ _SHOWN = 64  # samples on which an int8 model is held against the module
 class Trainer:
     """`classes`: their names, if known; `start`: the checkpoint to go on from, if any.
 
-    The models that are written say what they are for, and the `preprocessing` of files.
+    `elsewhere`: that is not the last one of this directory, whose best model may be another run's; the best is chosen
+    anew. The models that are written say what they are for, and the `preprocessing` of files.
     """
 
     fabric: Fabric
@@ -55,6 +55,7 @@ class Trainer:
     preprocessing: Declaration | None
     watcher: Watcher
     start: Checkpoint | None
+    elsewhere: bool = False
 
     def run(self) -> Outcome:
         """Trains to the end. Raises DataError, ModelError, OutputError, DivergedError."""
@@ -73,7 +74,9 @@ class _Run:
         self.teacher = given.subject.teacher
         if self.teacher is not None:
             self.teacher = self.fabric.to_device(self.teacher.eval().requires_grad_(False))
-        self.objective, self.check = probe(self.fabric, self.config, given.subject, given.train)
+        self.objective, self.check, notices = probe(self.fabric, self.config, given.subject, given.train)
+        for notice in notices if self.fabric.is_global_zero and given.start is None else ():
+            given.watcher.notice(notice)
         self.optimizer_of_torch = make_optimizer(self.module, self.config.optimizer)
         self.model, self.optimizer = self.fabric.setup(self.module, self.optimizer_of_torch)
         self.best: Evaluation | None = None
@@ -83,6 +86,8 @@ class _Run:
 
     def run(self) -> Outcome:
         began, first, config = time.monotonic(), self.done, self.config
+        if first == 0 and isinstance(self.module, QatModule):
+            self._evaluate()  # the calibrated model: what training starts from, and may not surpass
         mark = (began, first)
         for batch in self._batches(first):
             self._step(batch)
@@ -92,8 +97,9 @@ class _Run:
                 self._evaluate()
             if config.save_interval and self.done % config.save_interval == 0:
                 self._save()
-        if first < self.iters:
-            if not config.eval_interval or self.iters % config.eval_interval:
+        lost = not (self.directory / BEST_MODEL / "metrics.json").exists()
+        if first < self.iters or lost:
+            if lost or not config.eval_interval or self.iters % config.eval_interval:
                 self._evaluate()
             if self.given.val is None:
                 self._require_finite()
@@ -247,7 +253,7 @@ class _Run:
             precision=self.fabric.strategy.precision.state_dict(),
             best=dataclasses.asdict(self.best) if self.best else None,
         )
-        save_checkpoint(checkpoint, self.directory)
+        save_checkpoint(checkpoint, self.directory, self.config.keep_checkpoints)
 
     def _restore(self, checkpoint: Checkpoint) -> int:
         try:
@@ -259,7 +265,8 @@ class _Run:
                 f"the checkpoint in '{self.directory}' does not fit this run: {reason}; choose another save_dir"
             ) from None
         self.fabric.strategy.precision.load_state_dict(dict(checkpoint.precision))
-        self.best = Evaluation(**checkpoint.best) if checkpoint.best else None
+        if not self.given.elsewhere:
+            self.best = Evaluation(**checkpoint.best) if checkpoint.best else None
         return checkpoint.iteration
 
     def _require_finite(self) -> None:

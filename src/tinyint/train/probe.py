@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tinyint.data.labels import Task, require_task, task_of_label
 from tinyint.errors import DataError, ModelError
-from tinyint.qat import GraphModule
+from tinyint.qat import GraphModule, QatModule
 from tinyint.task import Classification, Segmentation, TaskInfo
 from tinyint.train.config import TrainingConfig
 from tinyint.train.data import InOrder, LabelCheck, Slices, read_batches
@@ -27,8 +27,8 @@ _MAPS = 4  # axes of a batch of maps of logits
 
 def probe(
     fabric: Fabric, config: TrainingConfig, subject: Subject, items: Items
-) -> tuple[Objective, LabelCheck]:
-    """What is minimized, and what labels must be, by the task that the model is for.
+) -> tuple[Objective, LabelCheck, list[str]]:
+    """What is minimized, what labels must be, by the task that the model is for, and what to tell the user.
 
     A model that does not say its task is for segmentation if it gives maps of logits, else for classification.
     Parameters that no gradient reaches are taken out of the training. Raises DataError for data that do not fit the
@@ -52,7 +52,21 @@ def probe(
         )
     if fabric.world_size > 1:
         _exclude_unused(module, objective, inputs)
-    return objective, _label_check(objective, outputs, items)
+    return objective, _label_check(objective, outputs, items), _idle(objective, outputs, module)
+
+
+def _idle(objective: Objective, outputs: Any, module: nn.Module) -> list[str]:
+    """A graph gives in training what it gives here; a network of torch's may add its auxiliary heads."""
+    asked = isinstance(objective.task, Segmentation) and "auxiliary" in objective.options.model_fields_set
+    if not asked or not isinstance(module, GraphModule | QatModule) or not objective.needs_logits:
+        return []
+    logits = logits_of(outputs)
+    if any(other.shape == logits.shape for other in tensors_of(outputs)[1:]):
+        return []
+    return [
+        "loss.auxiliary has no effect: the model has no auxiliary outputs, which networks of the zoo have in float "
+        "training alone; it learns by its logits"
+    ]
 
 
 def _first_inputs(fabric: Fabric, config: TrainingConfig, subject: Subject, items: Items) -> list[Tensor]:

@@ -39,15 +39,18 @@ from tinyint.zoo.samples import Size
 from tinyint.zoo.tokens import TEXT_INPUTS
 
 __all__ = [
+    "BEST_MODEL",
     "FLOAT_FILE",
     "MODEL_FILE",
     "Subject",
     "float_graph",
     "float_subject",
+    "given_model",
     "qat_subject",
     "without_gradient",
 ]
 
+BEST_MODEL = "best_model"
 FLOAT_FILE = "float.onnx"  # of QAT: the trained weights before they were quantized
 
 
@@ -149,6 +152,20 @@ def _of_graph(path: str) -> Subject:
         write=_writer(lambda: with_weights(model, module)),
         task=task_of(model.metadata_props),
         preprocessing=saved_preprocessing(model.metadata_props),
+    )
+
+
+def given_model(config: TrainingConfig) -> str:
+    """The ONNX file of the config, for QAT. Raises ModelError for a network that is yet to be trained."""
+    source = config.model.source
+    if source not in MODELS and (":" not in source or Path(source).exists()):
+        return source
+    trained = Path(config.save_dir) / BEST_MODEL
+    there = (trained / MODEL_FILE).exists() and not is_quantized(load_model(trained / MODEL_FILE))
+    raise ModelError(
+        f"model.source {source} is a network that `tinyint train` builds and trains in float; `qat` goes on from its "
+        "trained model: give an ONNX file or the best_model/ of `tinyint train`, "
+        + (f"--model-path {trained}, and a --save-dir of its own" if there else "--model-path DIR/best_model")
     )
 
 
