@@ -88,6 +88,37 @@ def depthwise() -> ir.Model:
     )
 
 
+def detector() -> ir.Model:
+    """Joins of unlike ranges: a neck that two convolutions read, and an output of boxes (±100) and scores (0 to 1)."""
+    generator = np.random.default_rng(5)
+
+    def weights(shape: tuple[int, ...], scale: float) -> np.ndarray:
+        return (scale * generator.normal(size=shape)).astype(np.float32)
+
+    return prepare(
+        build(
+            """
+            net (float[N, 4, 8, 8] x) => (float[N, 8, 8, 8] y) {
+              [quiet] a = Conv (x, w1)
+              [loud] b = Conv (x, w2)
+              [neck] n = Concat <axis = 1> (a, b)
+              [mix] m = Conv (n, w3)
+              [relu] r = Relu (m)
+              [boxes] d = Conv (r, w5)
+              [logits] l = Conv (a, w4)
+              [scores] p = Sigmoid (l)
+              [head] y = Concat <axis = 1> (d, p)
+            }
+            """,
+            w1=weights((4, 4, 1, 1), 0.02),
+            w2=weights((4, 4, 1, 1), 0.5),
+            w3=weights((8, 8, 1, 1), 0.3),
+            w4=weights((4, 4, 1, 1), 20.0),
+            w5=weights((4, 8, 1, 1), 20.0),
+        )
+    )
+
+
 def transformer() -> ir.Model:
     """One attention block: weighted MatMul with bias, two MatMuls of activations, Softmax, LayerNormalization."""
     return prepare(

@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from tests.models import depthwise, inception, noise, residual, transformer
+from tests.models import depthwise, detector, inception, noise, residual, transformer
 from tinyint import qdq
 from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Sample
@@ -19,7 +19,7 @@ from tinyint.runtimes.tensorrt import check
 from tinyint.targets import get_target
 
 ORT = get_runtime("onnxruntime")
-NETWORKS = [residual, inception, depthwise, transformer]
+NETWORKS = [residual, inception, depthwise, transformer, detector]
 vnni = pytest.mark.skipif(not host().has_vnni, reason="int8 kernels without saturation need VNNI")
 
 
@@ -91,6 +91,23 @@ def test_planned_nodes_really_run_in_int8(network):
     ]
     assert weighted
     assert [name for name in weighted if not executed[name].int8] == []
+
+
+@pytest.mark.parametrize(
+    ("target", "runtime"),
+    [pytest.param("x86-vnni", "onnxruntime", marks=vnni), pytest.param("openvino", "openvino", marks=vnni)],
+)
+def test_parts_of_an_output_with_unlike_ranges_are_each_as_good(target, runtime):
+    model = detector()
+    quantized = static(model, target)
+    samples = noise(model, 4, seed=3)
+    expected = outputs(ORT, model, samples)
+    found = outputs(get_runtime(runtime), quantized.model, samples)
+    boxes, scores = (sqnr_db(expected[:, :, part], found[:, :, part]) for part in (slice(0, 4), slice(4, 8)))
+    assert min(boxes, scores) > 30
+    neck = [quantized.plan.tensors[name].group for name in ("a", "b", "n") if name in quantized.plan.tensors]
+    assert len(set(neck)) == len(neck)
+    assert "head" in quantized.float_nodes
 
 
 def test_tensorrt_graphs_keep_nvidias_rules():

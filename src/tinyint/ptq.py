@@ -107,12 +107,13 @@ def _static(
     record: Callable[[], CalibrationRecord],
     watch: Stopwatch,
 ) -> Quantized:
-    """plan → calibrate → ranges and qparams → write Q/DQ"""
+    """calibrate → plan → ranges and qparams → write Q/DQ"""
     with watch.time("quantize"):
-        planned = plan(prepared, target, recipe)
+        plan(prepared, target, recipe)  # before anything takes long: whether there is something to quantize
     with watch.time("calibrate"):
         calibration = record()
     with watch.time("quantize"):
+        planned = plan(prepared, target, recipe, calibration)
         assignment = assign_qparams(prepared, planned, calibration, recipe.range_method)
         model = insert(prepared, planned, assignment)
     return Quantized(

@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 import torch
 
-from tests.models import depthwise, inception, noise, residual, transformer
+from tests.models import depthwise, detector, inception, noise, residual, transformer
 from tinyint import qdq
 from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Sample
@@ -23,7 +23,7 @@ from tinyint.runtimes import get_runtime
 from tinyint.runtimes.host import host
 from tinyint.targets import get_target
 
-NETWORKS = [residual, inception, depthwise, transformer]
+NETWORKS = [residual, inception, depthwise, transformer, detector]
 TARGETS = ["x86-vnni", "x86-avx2", "openvino", "tensorrt", "arm64", "generic"]
 vnni = pytest.mark.skipif(not host().has_vnni, reason="int8 kernels without saturation need VNNI")
 

@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import ModelError
-from tinyint.graph.flow import settled
-from tinyint.graph.ops import Kind, kind_of, op_names
-from tinyint.graph.walk import consumers
+from tinyint.graph.flow import range_source, settled
+from tinyint.graph.ops import Kind, facts, kind_of, op_names
+from tinyint.graph.walk import constant_of, consumers
+from tinyint.numerics import qparams_from_range
+from tinyint.plan.joins import refused
 from tinyint.plan.nodes import Decisions, decide
 from tinyint.plan.plan import ConstantPlan, Plan, Role, TensorPlan, Use
-from tinyint.plan.tensors import Placement, place
-from tinyint.plan.ties import cut_of, groups
+from tinyint.plan.tensors import Placement, activation_scheme, place
+from tinyint.plan.ties import StepOf, cut_of, tie
+from tinyint.ranges import find_range
 from tinyint.recipe import Recipe, match_rules
 from tinyint.targets import Target
 
 __all__ = ["ConstantPlan", "Plan", "Role", "TensorPlan", "Use", "plan"]
 
 
-def plan(model: ir.Model, target: Target, recipe: Recipe) -> Plan:
+def plan(model: ir.Model, target: Target, recipe: Recipe, record: CalibrationRecord | None = None) -> Plan:
     """Plans static quantization of a prepared model (see `graph.prepare`).
 
+    Without a record it is not known which tensors are too unlike to share a scale, and none is taken to be.
     Raises RecipeError for a rule or pattern that matches nothing, ModelError where nothing could run in int8.
     """
     graph = model.graph
     rules = match_rules(recipe, [(node.name or "", op_names(node)) for node in graph])
-    decisions = decide(graph, target, recipe, rules)
+    step_of = None if record is None else _steps(target, recipe, record)
+    held: dict[str, str] = {}
+    while True:  # what is refused changes what is around it; each turn refuses more
+        decisions = decide(graph, target, recipe, rules, held)
+        ties = tie(graph, target, decisions, step_of)
+        more = refused(graph, target, decisions, ties)
+        if not more:
+            break
+        held.update(more)
     if all(decisions[node.name or ""] is not None for node in graph):
         seen = ", ".join(sorted({node.op_type for node in graph}))
         raise ModelError(
@@ -33,7 +46,7 @@ def plan(model: ir.Model, target: Target, recipe: Recipe) -> Plan:
             "quantize Conv, Gemm or MatMul, or loosen the recipe's rules"
         )
     placement = place(graph, target, recipe, rules, decisions)
-    group_of = groups(graph, target, decisions, placement.reads)
+    group_of = ties.groups(placement.reads)
     return Plan(
         target=target.name,
         tensors={name: _tensor(name, placement, group_of[name]) for name in placement.reads},
@@ -42,6 +55,35 @@ def plan(model: ir.Model, target: Target, recipe: Recipe) -> Plan:
         int8_nodes=tuple(name for name, reason in decisions.items() if reason is None),
         float_nodes={name: reason for name, reason in decisions.items() if reason is not None},
     )
+
+
+def _steps(target: Target, recipe: Recipe, record: CalibrationRecord) -> StepOf:
+    scheme = activation_scheme(target, recipe, None)
+    known: dict[str, float | None] = {}
+
+    def found(source: ir.Value) -> float | None:
+        array, producer = constant_of(source), source.producer()
+        row = None if producer is None else facts(producer)
+        summary = record.summaries.get(source.name or "")
+        if array is not None:
+            lo, hi = float(array.min(initial=0.0)), float(array.max(initial=0.0))
+        elif row is not None and row.output_range is not None:
+            lo, hi = row.output_range
+        elif summary is not None and summary.samples:
+            lo, hi = find_range(summary, recipe.range_method, scheme)
+        else:
+            return None
+        scale = qparams_from_range(lo, hi, qtype=scheme.qtype, symmetric=scheme.symmetric).scale
+        return float(scale) if hi > lo else None
+
+    def step(value: ir.Value) -> float | None:
+        source = range_source(value)
+        name = source.name or ""
+        if name not in known:
+            known[name] = found(source)
+        return known[name]
+
+    return step
 
 
 def _tensor(name: str, placement: Placement, group: str) -> TensorPlan:

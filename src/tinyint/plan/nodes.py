@@ -22,8 +22,10 @@ _BESIDE_FLOAT = "its inputs come from float operators, so quantizing it would on
 _GIVEN_FLOAT = "the int8 operators before it give float results here, so quantizing it would only add cost"
 
 
-def decide(graph: ir.Graph, target: Target, recipe: Recipe, rules: Mapping[str, Rule]) -> Decisions:
-    """One decision a node of the main graph, in graph order.
+def decide(
+    graph: ir.Graph, target: Target, recipe: Recipe, rules: Mapping[str, Rule], held: Mapping[str, str]
+) -> Decisions:
+    """One decision a node of the main graph, in graph order; `held` are nodes that stay in float, with the reason.
 
     Operators with weights are decided on their own. The others follow: they run in int8 where a tensor that is
     quantized anyway reaches them, and epilogues go with the operator before them. Operators that only move values
@@ -31,7 +33,7 @@ def decide(graph: ir.Graph, target: Target, recipe: Recipe, rules: Mapping[str, 
     """
     decisions: Decisions = {}
     for node in graph:
-        decisions[node.name or ""] = _refusal(node, target, recipe, rules)
+        decisions[node.name or ""] = _refusal(node, target, recipe, rules, held)
     for node in graph:  # topological order, so that every producer is settled before its readers
         if decisions[node.name or ""] is None and kind_of(node) is not Kind.COMPUTE:
             decisions[node.name or ""] = _follow(node, target, recipe, decisions)
@@ -41,7 +43,9 @@ def decide(graph: ir.Graph, target: Target, recipe: Recipe, rules: Mapping[str, 
     return decisions
 
 
-def _refusal(node: ir.Node, target: Target, recipe: Recipe, rules: Mapping[str, Rule]) -> str | None:
+def _refusal(
+    node: ir.Node, target: Target, recipe: Recipe, rules: Mapping[str, Rule], held: Mapping[str, str]
+) -> str | None:
     """Why the node cannot or shall not be quantized, whatever stands around it."""
     row, name = facts(node), node.name or ""
     kind = kind_of(node)
@@ -55,6 +59,8 @@ def _refusal(node: ir.Node, target: Target, recipe: Recipe, rules: Mapping[str, 
             else ""
         )
         return f"{node.op_type} has no int8 form{inside}"
+    if name in held:
+        return held[name]
     if bias_position(node) is not None:
         return None
     if kind is Kind.CLAMP:

@@ -2,49 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
 from tinyint.graph.flow import clamp_range, is_epilogue
 from tinyint.graph.ops import Kind, data_inputs, kind_of
+from tinyint.graph.walk import constant_of, consumers
 from tinyint.plan.nodes import Decisions
 from tinyint.targets import Output, Target
 
-__all__ = ["cut_of", "groups"]
+__all__ = ["UNLIKE", "StepOf", "Ties", "cut_of", "tie"]
+
+UNLIKE = 4.0
+"""How many times as coarse as its own step a tensor's may become by sharing one: two of eight bits, 12 dB."""
+
+StepOf = Callable[[ir.Value], float | None]
+"""The scale that the tensor would have by itself; None if nothing is known of it."""
 
 
-def groups(graph: ir.Graph, target: Target, decisions: Decisions, quantized: Iterable[str]) -> dict[str, str]:
-    """For each quantized tensor, the first one of those that it shares its scale with."""
-    parent: dict[str, str] = {}
+@dataclass
+class Ties:
+    """Sets of tensors that share a scale, by union and find.
 
-    def root(name: str) -> str:
-        parent.setdefault(name, name)
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
+    * `apart`: joins whose tensors keep scales of their own, since one would be so many times too coarse
+    * `steps`: by the root of a set, the finest and the coarsest step of its members
+    """
+
+    parent: dict[str, str] = field(default_factory=dict)
+    apart: dict[ir.Node, float] = field(default_factory=dict)
+    steps: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def groups(self, names: Iterable[str]) -> dict[str, str]:
+        """For each of the tensors, the first one of those that it shares its scale with."""
+        first_of: dict[str, str] = {}
+        return {name: first_of.setdefault(self.root(name), name) for name in names}
+
+    def root(self, name: str) -> str:
+        self.parent.setdefault(name, name)
+        while self.parent[name] != name:
+            self.parent[name] = self.parent[self.parent[name]]
+            name = self.parent[name]
         return name
 
-    for node in graph:
-        if decisions[node.name or ""] is None and not is_epilogue(node) and _is_tied(node, target):
-            values = [*(value for _, value in data_inputs(node)), *node.outputs]
-            first, *others = [value.name or "" for value in values]
-            for other in others:
-                parent[root(other)] = root(first)
-    first_of: dict[str, str] = {}
-    return {name: first_of.setdefault(root(name), name) for name in quantized}
+    def unite(self, values: list[ir.Value]) -> None:
+        first, *others = [self.root(value.name or "") for value in values]
+        for other in others:
+            self.parent[other] = first
 
 
-def _is_tied(node: ir.Node, target: Target) -> bool:
-    """Whether the operator's tensors share one scale.
+def tie(graph: ir.Graph, target: Target, decisions: Decisions, step_of: StepOf | None = None) -> Ties:
+    """The sets, as operators that move values demand them and, where steps are known, as those of joins allow.
 
-    A join of a clamped and a free tensor need not, and is better off so: a range of its own lets the quantizer
+    A join of a clamped and a free tensor ties nothing, and is better off so: a range of its own lets the quantizer
     replace the clamp.
     """
-    rule = target.operators[node.op_type]
-    if kind_of(node) is not Kind.JOIN or rule.output is Output.TRANSPARENT:
-        return rule.tied
-    return rule.tied and len({cut_of(value) for _, value in data_inputs(node)}) == 1
+    ties = Ties()
+    tied = [
+        node
+        for node in graph
+        if decisions[node.name or ""] is None
+        and not is_epilogue(node)
+        and target.operators[node.op_type].tied
+    ]
+    for node in tied:
+        if kind_of(node) is not Kind.JOIN:
+            ties.unite(_computed(node))
+    for node in tied:
+        if kind_of(node) is Kind.JOIN:
+            _tie_join(ties, node, target, decisions, step_of)
+    return ties
+
+
+def _tie_join(
+    ties: Ties, node: ir.Node, target: Target, decisions: Decisions, step_of: StepOf | None
+) -> None:
+    values = _computed(node)
+    roots = {ties.root(value.name or "") for value in values}
+    steps = [step for root in roots for step in ties.steps.get(root, ())]
+    if step_of is not None:
+        every = [step_of(value) for value in (*(value for _, value in data_inputs(node)), *node.outputs)]
+        steps += [step for step in every if step is not None]
+    if steps and max(steps) > UNLIKE * min(steps) and _is_felt(node, decisions):
+        ties.apart[node] = max(steps) / min(steps)
+        return
+    served = target.operators[node.op_type].output is Output.TRANSPARENT
+    if served or len({cut_of(value) for _, value in data_inputs(node)}) == 1:
+        ties.unite(values)
+        if steps:
+            ties.steps[ties.root(values[0].name or "")] = min(steps), max(steps)
+
+
+def _is_felt(node: ir.Node, decisions: Decisions) -> bool:
+    """Whether anything but int8 operators behind the join reads what it joins: those get one scale in any case."""
+    return not read_in_int8(node, decisions) or any(
+        _read_elsewhere(value, node) for _, value in data_inputs(node)
+    )
+
+
+def read_in_int8(node: ir.Node, decisions: Decisions) -> bool:
+    """Whether everything that reads the node's outputs, also behind operators that move them, runs in int8."""
+    for out in node.outputs:
+        if out.is_graph_output():
+            return False
+        for reader, _ in consumers(out):
+            if decisions.get(reader.name or "", "float") is not None:
+                return False
+            if kind_of(reader) is Kind.PRESERVING and not read_in_int8(reader, decisions):
+                return False
+    return True
+
+
+def _read_elsewhere(value: ir.Value, node: ir.Node) -> bool:
+    """Whether others than the node read the tensor, or that which operators moved there."""
+    if constant_of(value) is not None:
+        return False
+    if value.is_graph_output() or any(reader is not node for reader, _ in consumers(value)):
+        return True
+    producer = value.producer()
+    source = producer.inputs[0] if producer is not None and kind_of(producer) is Kind.PRESERVING else None
+    return source is not None and producer is not None and _read_elsewhere(source, producer)
+
+
+def _computed(node: ir.Node) -> list[ir.Value]:
+    return [value for _, value in data_inputs(node) if constant_of(value) is None] + list(node.outputs)
 
 
 def cut_of(value: ir.Value) -> tuple[float, float] | None:

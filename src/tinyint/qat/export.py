@@ -134,7 +134,7 @@ def _adapted(
 ) -> tuple[Plan, Assignment]:
     """A plan for another target, with the trained parameters wherever its schemes are the same."""
     origin = module.origin
-    planned = plan(trained, target, origin.recipe)
+    planned = plan(trained, target, origin.recipe, origin.record)
     assignment = assign_qparams(trained, planned, origin.record, origin.recipe.range_method)
     tensors, untrained, changed = dict(assignment.tensors), [], []
     for group in dict.fromkeys(tensor.group for tensor in planned.tensors.values()):

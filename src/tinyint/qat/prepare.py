@@ -83,8 +83,9 @@ def prepare(
         trained = prepare_graph(source, keep_batch_norms=True)
         norms = find_norms(trained, prepared, name)
     compile_graph(prepared.graph)  # before anything takes long: whether all of it can be trained
-    planned = plan(prepared, target, recipe)
+    plan(prepared, target, recipe)  # likewise, whether there is something to quantize
     record = _record(repaired, data_or_record, recipe, preprocessing)
+    planned = plan(prepared, target, recipe, record)
     assignment = assign_qparams(prepared, planned, record, recipe.range_method)
     origin = Origin(
         prepared=prepared,

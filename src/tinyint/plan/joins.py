@@ -1,0 +1,60 @@
+"""Joins, and whether one scale for all that they join pays.
+
+A shared scale is that of the widest range. What a narrower one loses by it, it loses for every reader; and a join is
+worth that only where its result is read in int8.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from tinyint.graph.flow import is_epilogue
+from tinyint.graph.ops import Kind, data_inputs, kind_of
+from tinyint.graph.walk import constant_of, consumers
+from tinyint.plan.nodes import Decisions
+from tinyint.plan.ties import Ties, read_in_int8
+from tinyint.targets import Output, Target
+
+__all__ = ["refused"]
+
+_UNREAD = "no int8 operator with weights reads its result, so that quantizing it would only cost accuracy"
+
+_UNLIKE = (
+    "it joins tensors of unlike ranges: one scale would be {:.0f} times as coarse as the finest of them needs"
+)
+
+
+def refused(graph: ir.Graph, target: Target, decisions: Decisions, ties: Ties) -> dict[str, str]:
+    """The int8 nodes that had better be in float, each with the reason.
+
+    * joins, and arithmetic with a constant, whose result reaches no int8 operator with weights and no comparison
+    * joins of unlike ranges, where not all readers take the result in int8, or the quantizers of what is joined are to
+      serve its readers
+    """
+    found: dict[str, str] = {}
+    serves: dict[ir.Node, bool] = {}
+    for node in reversed(graph):
+        if decisions[node.name or ""] is not None:
+            continue
+        readers = [reader for out in node.outputs for reader, _ in consumers(out)]
+        serves[node] = kind_of(node) in (Kind.COMPUTE, Kind.COMPARE) or any(
+            serves.get(r, False) for r in readers
+        )
+        if not serves[node] and _gains_by_readers_alone(node):
+            found[node.name or ""] = _UNREAD
+    for node, factor in ties.apart.items():
+        if target.operators[node.op_type].output is Output.TRANSPARENT or not read_in_int8(node, decisions):
+            found.setdefault(node.name or "", _UNLIKE.format(factor))
+    return found
+
+
+def _gains_by_readers_alone(node: ir.Node) -> bool:
+    """Whether the node reads no more bytes than a dequantizer in its place would: of joins, and of one tensor."""
+    match kind_of(node):
+        case Kind.JOIN:
+            return True
+        case Kind.ELEMENTWISE:
+            return not is_epilogue(node) and any(
+                constant_of(value) is not None for _, value in data_inputs(node)
+            )
+    return False
