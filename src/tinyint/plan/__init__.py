@@ -12,6 +12,7 @@ from tinyint.graph.walk import constant_of, consumers
 from tinyint.numerics import qparams_from_range
 from tinyint.plan.joins import refused
 from tinyint.plan.nodes import Decisions, decide
+from tinyint.plan.norms import norms
 from tinyint.plan.plan import ConstantPlan, Plan, Role, TensorPlan, Use
 from tinyint.plan.tensors import Placement, activation_scheme, place
 from tinyint.plan.ties import StepOf, cut_of, tie
@@ -31,7 +32,7 @@ def plan(model: ir.Model, target: Target, recipe: Recipe, record: CalibrationRec
     graph = model.graph
     rules = match_rules(recipe, [(node.name or "", op_names(node)) for node in graph])
     step_of = None if record is None else _steps(target, recipe, record)
-    held: dict[str, str] = {}
+    held = norms(graph)
     while True:  # what is refused changes what is around it; each turn refuses more
         decisions = decide(graph, target, recipe, rules, held)
         ties = tie(graph, target, decisions, step_of)
