@@ -14,6 +14,8 @@ LAYERS = [
     "synthetic",
     "numerics observers graph.ops runtimes.base",
     "scheme runtimes.source runtimes.host runtimes.ort_graph data graph.walk",
+    "graph.dense graph.soundness graph.external",
+    "graph.message",
     "ranges graph.flow graph.io graph.edit",
     "graph.passes",
     "graph.prepare runtimes",

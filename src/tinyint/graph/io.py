@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,9 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from tinyint.errors import ModelError
 from tinyint.files import atomic_write, refusals, written_together
+from tinyint.graph.external import tensor_reader
+from tinyint.graph.message import read_message
+from tinyint.runtimes.source import require_model_file
 
 __all__ = [
     "data_files",
@@ -33,9 +35,6 @@ __all__ = [
 PROTOBUF_LIMIT = 2**31 - 2**24
 """Weights that one protobuf message holds, in bytes: 2 GiB, less room for the structure."""
 
-OLDEST_OPSET = 7
-"""The first operator set that is read."""
-
 _DATA_FILES = "tinyint.data_files"
 _EXTERNAL_FROM = 256  # bytes; smaller tensors stay in the model file, as readers want shapes at hand
 _ONNX_FIRST_BYTE = 0x08  # the key of field 1, ir_version: every ONNX writer begins with it
@@ -44,29 +43,24 @@ _ONNX_FIRST_BYTE = 0x08  # the key of field 1, ir_version: every ONNX writer beg
 def load_model(path: str | Path) -> ir.Model:
     """Read an ONNX file; external data is mapped, not read.
 
-    Raises ModelError if the file is missing, not ONNX, truncated, older than opset 7, or its external data
-    is missing, too short or outside the model's directory.
+    Its nodes come in an order in which they can run, its constants are dense, and dimensions of 0 or less are open.
+    Raises ModelError if the file is missing, not ONNX, truncated, older than opset 7 or breaks a rule of ONNX, or if
+    its external data is missing, too short or outside the model's directory.
     """
     path = Path(path)
-    if path.is_dir():
-        raise ModelError(f"'{path}' is a directory; give the .onnx file in it")
-    if not path.exists():
-        raise ModelError(f"no such model file: '{path}'")
+    require_model_file(path)
     try:
         proto = onnx.load_model(path, format="protobuf", load_external_data=False)
-        model = ir.from_proto(proto)
     except OSError as error:
         raise ModelError(f"cannot read '{path}': {error.strerror or error}") from error
-    except (DecodeError, ir.serde.SerdeError, ValueError, TypeError, KeyError) as error:
+    except DecodeError as error:
         raise ModelError(_why_unreadable(path)) from error
-    if not model.graph.outputs or not all(isinstance(name, str) for name in _names(model)):
+    if not proto.HasField("graph") or not proto.graph.node:
         raise ModelError(_why_unreadable(path))
-    opset = model.opset_imports.get("")
-    if opset is not None and opset < OLDEST_OPSET:
-        raise ModelError(
-            f"'{path}' has opset {opset}; opset {OLDEST_OPSET} or later is needed: export it again"
-        )
-    _map_external_data(model, path)
+    model = read_message(proto, f"'{path}'")
+    maps: dict[Path, np.memmap] = {}
+    _replace_tensors(model, tensor_reader(path, maps))
+    model.meta[_DATA_FILES] = tuple(maps)
     return model
 
 
@@ -80,78 +74,10 @@ def _why_unreadable(path: Path) -> str:
     return f"'{path}' is not a complete ONNX model: it is truncated or damaged; copy or export it again"
 
 
-def _names(model: ir.Model) -> Iterator[object]:
-    """All names but those of values that don't exist; protobuf gives bytes for what is no text."""
-    yield from model.opset_imports
-    for node in _all_nodes(model):
-        yield from (node.op_type, node.domain, node.name or "")
-        yield from (value.name or "" for value in (*node.inputs, *node.outputs) if value is not None)
-
-
-def _map_external_data(model: ir.Model, path: Path) -> None:
-    """Make each tensor an array: external ones a view of their file, one map (and one open file) per data file."""
-    maps: dict[Path, np.memmap] = {}
-
-    def mapped(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
-        if not isinstance(tensor, ir.ExternalTensor):
-            return _decoded(tensor, path)
-        file = _data_file(tensor, path)
-        size, need = file.stat().st_size, (tensor.offset or 0) + tensor.nbytes
-        if size < need:
-            raise ModelError(
-                f"external data file '{file}' has {size} bytes, but tensor '{tensor.name}' of '{path}' "
-                f"needs {need}: the file is truncated; copy it again"
-            )
-        if tensor.length is not None and tensor.length != tensor.nbytes:
-            raise ModelError(
-                f"tensor '{tensor.name}' of '{path}' has {tensor.length} bytes of external data; "
-                f"its type and shape need {tensor.nbytes}"
-            )
-        if tensor.nbytes == 0 or tensor.dtype.bitwidth < 8:
-            tensor.base_dir = file.parent
-            return ir.Tensor(tensor.numpy().copy(), dtype=tensor.dtype, name=tensor.name)
-        if file not in maps:
-            maps[file] = np.memmap(file, dtype=np.uint8, mode="r")
-        raw = maps[file][tensor.offset or 0 : need]
-        array = np.asarray(raw).view(tensor.dtype.numpy()).reshape(tensor.shape.numpy())
-        return ir.Tensor(array, dtype=tensor.dtype, name=tensor.name)
-
-    _replace_tensors(model, mapped)
-    model.meta[_DATA_FILES] = tuple(maps)
-
-
 def data_files(model: ir.Model) -> tuple[Path, ...]:
     """The files of external data that `load_model` found."""
     found: tuple[Path, ...] = model.meta.get(_DATA_FILES, ())
     return found
-
-
-def _decoded(tensor: ir.TensorProtocol, path: Path) -> ir.TensorProtocol:
-    """The tensor as an array, so that the message it came in is freed and a wrong size is seen now."""
-    if tensor.dtype == ir.DataType.STRING:
-        return tensor
-    try:
-        return ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
-    except (ValueError, TypeError) as error:
-        raise ModelError(
-            f"tensor '{tensor.name}' of '{path}' is damaged ({error}); copy or export the model again"
-        ) from error
-
-
-def _data_file(tensor: ir.ExternalTensor, path: Path) -> Path:
-    location = os.fspath(tensor.location)
-    if os.path.isabs(location) or os.path.normpath(location).startswith(".."):
-        raise ModelError(
-            f"tensor '{tensor.name}' of '{path}' has its data at '{location}', outside the model's "
-            "directory; this is refused: put the data file beside the model"
-        )
-    file = path.parent.resolve() / location
-    if not file.is_file():
-        raise ModelError(
-            f"'{path}' keeps tensor '{tensor.name}' in the external data file '{file}', which does not "
-            "exist; copy it beside the model"
-        )
-    return file
 
 
 def _replace_tensors(model: ir.Model, change: Callable[[ir.TensorProtocol], ir.TensorProtocol]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import onnx_ir as ir
 
 from tinyint.errors import ModelError
 from tinyint.graph.io import load_model
+from tinyint.graph.message import settled
 from tinyint.loading.paddle import find_paddle, load_paddle
+from tinyint.runtimes.base import model_label
 
 __all__ = ["MODEL_FILE", "DynamicShapes", "is_module", "load", "onnx_source"]
 
@@ -24,9 +27,10 @@ DynamicShapes = Mapping[str, Mapping[int, str]]
 def load(x: Any, example_inputs: Any = None, *, dynamic_shapes: DynamicShapes | None = None) -> ir.Model:
     """The model as an ONNX graph in memory.
 
-    `x` is the path of an ONNX file or of the best_model/ of a training, an `onnx_ir.Model` (returned as it is), a
-    Paddle inference directory or the `.json` or `.pdmodel` file in it, or an `nn.Module`, which needs `example_inputs`:
-    a tensor, a tuple of the arguments of `forward`, or a mapping of its keyword arguments. Arrays will do for tensors.
+    `x` is the path of an ONNX file or of the best_model/ of a training, an `onnx_ir.Model` (returned as it is, unless
+    its nodes are out of order or dimensions of its inputs are 0 or less: then a copy in which they are not), a Paddle
+    inference directory or the `.json` or `.pdmodel` file in it, or an `nn.Module`, which needs `example_inputs`: a
+    tensor, a tuple of the arguments of `forward`, or a mapping of its keyword arguments. Arrays will do for tensors.
 
     A module is exported in eval mode and is as it was afterwards. Its inputs keep the names that they have in
     `forward`, its outputs their keys or attribute names, its weights those of `state_dict`. The first axis of the
@@ -48,11 +52,13 @@ def onnx_source(x: Any, example_inputs: Any = None) -> str | Path | ir.Model:
     Raises what `load` raises; a file that is not there or not ONNX is for whoever opens it to find.
     """
     if isinstance(x, ir.Model):
-        return x
+        return settled(x, model_label(x))
     if isinstance(x, str | Path):
         inside = Path(x) / MODEL_FILE
-        if inside.is_file():
+        if os.path.isfile(inside):
             return inside
+        if not os.path.exists(x):
+            return x
         files = find_paddle(Path(x))
         return x if files is None else load_paddle(files)
     if is_module(x):

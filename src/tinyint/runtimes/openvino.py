@@ -15,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.errors import DependencyError, ModelError, TargetError
+from tinyint.graph.message import has_closed_inputs, open_dimensions
 from tinyint.graph.passes.deform_conv import unroll_deform_conv
 from tinyint.graph.passes.shapes import infer_shapes
 from tinyint.runtimes.base import (
@@ -150,25 +151,38 @@ def _compile(model: ModelSource, threads: int | None, precision: Precision) -> t
             # The compiled model's ports also carry the names of values that were merged into them.
             outputs = tuple(port.get_any_name() for port in read.outputs)
             return core.compile_model(read, "CPU", settings), outputs
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:
         raise ModelError(f"{label}: openvino cannot load it: {_reason(error)}") from error
 
 
 @contextmanager
 def _read(core: Any, model: ModelSource) -> Iterator[Any]:
-    """OpenVINO's form of the model. Deformable convolutions, which 2026.4 does not read, are taken apart first."""
+    """OpenVINO's form of the model, brought into one that it reads where 2026.4 does not read it as it is."""
     with ExitStack() as stack:
         try:
             read = core.read_model(stack.enter_context(loadable(model)))
-        except RuntimeError as error:
-            if "DeformConv" not in str(error):
+            empty = any(dim == 0 for port in read.inputs for dim in port.get_partial_shape())
+        except RuntimeError:
+            mended = _mended(model)
+            if mended is None:
                 raise
-            read = core.read_model(stack.enter_context(loadable(_without_deform_conv(model))))
-        yield read
+        else:
+            mended = _mended(model) if empty else None
+        yield read if mended is None else core.read_model(stack.enter_context(loadable(mended)))
 
 
-def _without_deform_conv(model: ModelSource) -> ir.Model:
-    copy = whole(model).clone()
+def _mended(model: ModelSource) -> ir.Model | None:
+    """A copy with open dimensions where 0 is declared, and deformable convolutions taken apart; None if there are
+    neither."""
+    if isinstance(model, (str, Path)) and Path(model).suffix == ".xml":
+        return None
+    try:
+        copy = whole(model).clone()
+    except (ModelError, ValueError):
+        return None  # OpenVINO's own answer stands
+    if not has_closed_inputs(copy) and all(node.op_type != "DeformConv" for node in copy.graph):
+        return None
+    open_dimensions(copy)
     infer_shapes(copy)
     unroll_deform_conv(copy)
     return copy

@@ -14,6 +14,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
 from tinyint.errors import ModelError, TargetError
+from tinyint.graph.message import open_dimensions
 from tinyint.runtimes.base import (
     Array,
     Executed,
@@ -25,13 +26,14 @@ from tinyint.runtimes.base import (
     model_label,
 )
 from tinyint.runtimes.ort_graph import describe
-from tinyint.runtimes.source import graph_of, loadable, metadata, weights_apart
+from tinyint.runtimes.source import graph_of, loadable, metadata, weights_apart, whole
 
 __all__ = ["RUNTIME", "OrtRuntime", "OrtSession"]
 
 # ONNX Runtime's exceptions have no common base; a run with bound buffers raises plain RuntimeError.
 _ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
+    UnicodeDecodeError,  # its message quotes a name of the file that is no text
     *(error for error in vars(_state).values() if isinstance(error, type) and issubclass(error, Exception)),
 )
 _DTYPES = {
@@ -133,7 +135,12 @@ class OrtRuntime:
         options = _options(model, threads, optimize)
         if isinstance(model, ir.Model):
             return _open_graph(model, options)
-        return OrtSession(_load(model, options), model_label(model))
+        session = _load(model, options)
+        if any(dim == 0 for value in session.get_inputs() for dim in value.shape):
+            opened = whole(model)
+            open_dimensions(opened)
+            return _open_graph(opened, options)
+        return OrtSession(session, model_label(model))
 
     def executed(self, model: ModelSource) -> list[Executed]:
         with tempfile.TemporaryDirectory(prefix="tinyint-", ignore_cleanup_errors=True) as directory:

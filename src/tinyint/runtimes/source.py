@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,12 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 import onnx
 import onnx_ir as ir
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from tinyint.runtimes.base import Array, ModelSource
+from tinyint.errors import ModelError
+from tinyint.runtimes.base import Array, ModelSource, model_label
 
-__all__ = ["graph_of", "loadable", "metadata", "weights_apart", "whole"]
+__all__ = ["graph_of", "loadable", "metadata", "require_model_file", "weights_apart", "whole"]
 
 Loadable: TypeAlias = Path | bytes
 
@@ -37,6 +40,20 @@ _KEY, _VALUE = 1, 2
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
+def require_model_file(path: Path) -> None:
+    """Raises ModelError where there is no file, or one that cannot be read whole: a device, a pipe, a directory."""
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelError(f"no such model file: '{path}'") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read '{path}': {getattr(error, 'strerror', None) or error}") from None
+    if stat.S_ISDIR(mode):
+        raise ModelError(f"'{path}' is a directory; give the .onnx file in it")
+    if not stat.S_ISREG(mode):
+        raise ModelError(f"'{path}' is a device or pipe, not a file; give an .onnx file")
+
+
 @contextmanager
 def loadable(model: ModelSource) -> Iterator[Loadable]:
     """`model` as a path or as bytes, for as long as the context lasts.
@@ -44,6 +61,7 @@ def loadable(model: ModelSource) -> Iterator[Loadable]:
     A graph in memory that is too large for one message, or whose weights lie in files, goes through a temporary file.
     """
     if isinstance(model, (str, Path)):
+        require_model_file(Path(model))
         yield Path(model)
     elif isinstance(model, bytes):
         yield model
@@ -79,12 +97,17 @@ def weights_apart(model: ir.Model) -> tuple[bytes, dict[str, Array]]:
 
 
 def whole(model: ModelSource) -> ir.Model:
-    """`model` as a graph in memory, weights in files left there."""
+    """`model` as a graph in memory, weights in files left there. Raises ModelError for what cannot be read."""
     if isinstance(model, ir.Model):
         return model
-    if isinstance(model, bytes):
-        return ir.from_proto(onnx.load_model_from_string(model))
-    return ir.load(model)
+    try:
+        return (
+            ir.from_proto(onnx.load_model_from_string(model)) if isinstance(model, bytes) else ir.load(model)
+        )
+    except (DecodeError, ir.serde.SerdeError, OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(
+            f"{model_label(model)} is no complete ONNX model: it is truncated or damaged"
+        ) from error
 
 
 def graph_of(model: ModelSource) -> ir.Graph:
@@ -105,6 +128,8 @@ def metadata(model: ModelSource) -> dict[str, str]:
         return dict(model.metadata_props)
     if isinstance(model, bytes):
         return _scan(io.BytesIO(model), len(model))
+    if not os.path.isfile(model):
+        return {}
     try:
         with Path(model).open("rb") as file:
             return _scan(file, os.fstat(file.fileno()).st_size)

@@ -9,7 +9,7 @@ from onnx import version_converter
 
 from tinyint.errors import ModelError
 from tinyint.graph.edit import GraphEditor, replace_node
-from tinyint.graph.io import OLDEST_OPSET
+from tinyint.graph.message import OLDEST_OPSET
 from tinyint.graph.passes.weightless import restore_weights, weightless_proto
 from tinyint.graph.walk import constant_of
 

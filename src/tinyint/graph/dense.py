@@ -1,0 +1,71 @@
+"""Sparse constants made dense: few tools read them, and their zeros cost nothing that quantization would keep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+
+from tinyint.errors import ModelError
+
+__all__ = ["graphs", "make_dense"]
+
+_LARGEST = 2**31 - 2**24
+"""Bytes of a constant; what unpacks to more is no model that was exported."""
+
+
+def make_dense(proto: onnx.ModelProto, label: str) -> None:
+    """Replace, in place, sparse initializers and the sparse values of Constant nodes, bodies and functions included.
+
+    Raises ModelError for indices outside the tensor, and for a size that does not fit into a message.
+    """
+    for graph in graphs(proto.graph):
+        for sparse in graph.sparse_initializer:
+            graph.initializer.append(_dense(sparse, sparse.values.name, label))
+        graph.ClearField("sparse_initializer")
+    bodies = [function.node for function in proto.functions]
+    for nodes in (*(graph.node for graph in graphs(proto.graph)), *bodies):
+        for node in nodes:
+            for attribute in node.attribute:
+                if attribute.type == onnx.AttributeProto.SPARSE_TENSOR:
+                    dense = _dense(attribute.sparse_tensor, node.output[0] if node.output else "", label)
+                    attribute.Clear()
+                    attribute.name, attribute.type = "value", onnx.AttributeProto.TENSOR
+                    attribute.t.CopyFrom(dense)
+
+
+def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """The graph and the bodies in it, however deep."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for body in (attribute.g, *attribute.graphs) if attribute.type in _BODIES else ():
+                yield from graphs(body)
+
+
+_BODIES = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+
+
+def _dense(sparse: onnx.SparseTensorProto, name: str, label: str) -> onnx.TensorProto:
+    dims, what = list(sparse.dims), f"the sparse tensor {name!r} of {label}"
+    outside = onnx.TensorProto.EXTERNAL
+    if outside in (sparse.values.data_location, sparse.indices.data_location):
+        raise ModelError(f"{what} has its data in another file, which is not read; export it dense")
+    try:
+        values, indices = (onnx.numpy_helper.to_array(tensor) for tensor in (sparse.values, sparse.indices))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{what} is damaged ({error}); export it again, or dense") from error
+    if min(dims, default=1) < 0 or math.prod(dims) * values.itemsize > _LARGEST:
+        raise ModelError(f"{what} has the shape {dims}, which is not one of a tensor of up to 2 GiB")
+    if indices.ndim == 2 and indices.shape[1] == len(dims):
+        inside = bool(((indices >= 0) & (indices < dims)).all())
+        flat = np.ravel_multi_index(tuple(indices.T), dims) if inside and dims else np.zeros(0, np.int64)
+    else:
+        flat, inside = indices, bool(((indices >= 0) & (indices < math.prod(dims))).all())
+    if not inside or flat.shape != values.shape or values.ndim != 1:
+        raise ModelError(f"{what} of shape {dims} has values outside of it, or another number of indices")
+    array = np.zeros(math.prod(dims), values.dtype)
+    array[flat] = values
+    return onnx.numpy_helper.from_array(array.reshape(dims), name)

@@ -1,0 +1,180 @@
+"""What must hold of a model's message before anything else looks at it: one definition of every name, whole nodes.
+
+Nodes may come in any order, as ONNX Runtime takes them; `sort_nodes` puts them right. What an operator asks for
+(inputs, attributes and their types) is onnx's checker's to say, which ONNX Runtime asks as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+import onnx
+import onnx_ir as ir
+
+from tinyint.errors import ModelError
+
+__all__ = ["in_order", "require_sound", "sort_nodes"]
+
+Names: TypeAlias = frozenset[str]
+
+
+def require_sound(proto: onnx.ModelProto, label: str) -> None:
+    """Raises ModelError, with the node or tensor, for a name that is missing, defined twice or no text, for an output
+    that nothing makes, and for a node that breaks the rules of its operator."""
+    rules = onnx.checker.C.CheckerContext()
+    rules.ir_version = max(proto.ir_version, 3)
+    rules.opset_imports = {_text(entry.domain, label): entry.version for entry in proto.opset_import}
+    if not proto.graph.output:
+        raise _broken(label, "it has no outputs")
+    _check_graph(proto.graph, frozenset(), rules, label)
+    for function in proto.functions:
+        inside = f"function {_text(function.name, label)!r} of {label}"
+        known = _defined(function.input, function.node, inside)
+        _check_nodes(function.node, known, rules, inside)
+        _check_made(function.output, known, inside)
+
+
+def _check_graph(graph: onnx.GraphProto, outer: Names, rules: object, label: str) -> None:
+    inputs = [_text(value.name, label) for value in graph.input]
+    constants = [tensor.name for tensor in graph.initializer]
+    constants += [tensor.values.name for tensor in graph.sparse_initializer]
+    _require_once(inputs, "input", label)
+    _require_once([_text(name, label) for name in constants], "initializer", label)
+    known = outer | _defined(dict.fromkeys([*inputs, *constants]), graph.node, label)
+    _check_nodes(graph.node, known, rules, label)
+    _check_made([value.name for value in graph.output], known - outer, label)
+
+
+def _defined(given: Iterable[str], nodes: Iterable[onnx.NodeProto], label: str) -> Names:
+    """What is given, and what the nodes make."""
+    made = dict.fromkeys(given, "an input or initializer")
+    for node in nodes:
+        for name in node.output:
+            if not name:
+                continue
+            if name in made:
+                raise _broken(label, f"tensor {name!r} is made by {_called(node)} and by {made[name]}")
+            made[_text(name, label)] = _called(node)
+    return frozenset(made)
+
+
+def _check_nodes(nodes: Iterable[onnx.NodeProto], known: Names, rules: object, label: str) -> None:
+    for node in nodes:
+        for text in (node.op_type, node.domain, node.name):
+            _text(text, label)
+        for name in node.input:
+            if name and name not in known:
+                raise _broken(label, f"{_called(node)} reads {name!r}, which nothing in the graph makes")
+        bodies = list(_bodies(node, label))
+        for body in bodies:
+            _check_graph(body, known, rules, f"the body {body.name!r} of {_called(node)} in {label}")
+        if not bodies:
+            _check_rules(node, rules, label)
+
+
+def _bodies(node: onnx.NodeProto, label: str) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        name = _text(attribute.name, label)
+        if attribute.type == onnx.AttributeProto.UNDEFINED:
+            raise _broken(label, f"attribute {name!r} of {_called(node)} has no type")
+        if attribute.type == onnx.AttributeProto.GRAPH and not attribute.ref_attr_name:
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def _check_rules(node: onnx.NodeProto, rules: object, label: str) -> None:
+    if node.domain not in ("", "ai.onnx"):
+        return
+    if node.op_type == "Constant":  # whose value may lie in another file, where the checker would look for it
+        if len(node.attribute) != 1 or not node.attribute[0].name.startswith(("value", "sparse_value")):
+            raise _broken(label, f"{_called(node)} has not one value, but {len(node.attribute)} attributes")
+        return
+    version = rules.opset_imports.get("")  # type: ignore[attr-defined]
+    if version is None or not onnx.defs.has(node.op_type, version, ""):
+        return  # whoever runs it says whether the operator is known
+    try:
+        onnx.checker.check_node(node, rules)  # type: ignore[arg-type]
+    except onnx.checker.ValidationError as error:
+        raise _broken(label, f"{_called(node)}: {str(error).strip().splitlines()[0]}") from error
+
+
+def _check_made(outputs: Iterable[str], known: Names, label: str) -> None:
+    for name in outputs:
+        if _text(name, label) not in known:
+            raise _broken(label, f"no node makes its output {name!r}")
+
+
+def _require_once(names: list[str], what: str, label: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise _broken(label, f"{what} {name!r} is defined twice")
+        seen.add(name)
+
+
+def _text(name: object, label: str) -> str:
+    """The name; protobuf gives bytes for what is no UTF-8."""
+    if not isinstance(name, str):
+        raise _broken(label, f"the name {name!r} is no text")
+    return name
+
+
+def _called(node: onnx.NodeProto) -> str:
+    outputs = ", ".join(repr(name) for name in node.output)
+    return f"node {node.name!r} ({node.op_type})" if node.name else f"the {node.op_type} that makes {outputs}"
+
+
+def _broken(label: str, what: str) -> ModelError:
+    return ModelError(f"{label} breaks a rule of ONNX: {what}; export or copy it again")
+
+
+def in_order(model: ir.Model) -> bool:
+    """Whether each node of each graph comes after those that make what it reads."""
+    graphs: list[ir.Graph | ir.Function] = [*model.graphs(), *model.functions.values()]
+    return all(_is_sorted(graph) for graph in graphs)
+
+
+def _is_sorted(graph: ir.Graph | ir.Function) -> bool:
+    seen: set[ir.Node] = set()
+    for node in graph:
+        for inner in (node, *_inside(node)):
+            for value in inner.inputs:
+                producer = None if value is None else value.producer()
+                if producer is not None and producer.graph is graph and producer not in seen:
+                    return False
+        seen.add(node)
+    return True
+
+
+def _inside(node: ir.Node) -> Iterator[ir.Node]:
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
+            yield from attribute.as_graph().all_nodes()
+        elif attribute.type == ir.AttributeType.GRAPHS and not attribute.is_ref():
+            for body in attribute.as_graphs():
+                yield from body.all_nodes()
+
+
+def sort_nodes(model: ir.Model, label: str) -> None:
+    """Sort the nodes, in place, where they are not sorted. Raises ModelError for a cycle."""
+    if in_order(model):
+        return
+    try:
+        model.graph.sort()
+        for function in model.functions.values():
+            function.sort()
+    except ValueError as error:
+        node = _on_cycle(model.graph)
+        raise _broken(label, f"its nodes read each other in a circle, node {node!r} among them") from error
+
+
+def _on_cycle(graph: ir.Graph) -> str:
+    """A node that waits for what can never be there."""
+    waiting = list(graph)
+    while True:
+        stuck = {value for node in waiting for value in node.outputs}
+        left = [n for n in waiting if any(v in stuck for inner in (n, *_inside(n)) for v in inner.inputs)]
+        if len(left) == len(waiting):
+            return (left[0].name or left[0].outputs[0].name or "") if left else ""
+        waiting = left
