@@ -1,5 +1,7 @@
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from tinyint.calibrate import CalibrationRecord
 from tinyint.calibrate.cache import RecordCache, cache_directory, cache_key
 from tinyint.errors import TinyintWarning
+from tinyint.files import atomic_write
 
 KEYS = [cache_key("model", f"data {i}", 8) for i in range(4)]
 
@@ -30,6 +33,25 @@ def test_the_directory_is_the_users_choice_or_the_platforms(monkeypatch, tmp_pat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setattr("sys.platform", "linux")
     assert cache_directory() == tmp_path / "xdg" / "tinyint"
+
+
+@pytest.mark.parametrize("chosen", ["", "~no-such-user/x"])
+def test_without_a_home_there_is_no_cache(monkeypatch, tmp_path, chosen):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TINYINT_CACHE_DIR", chosen)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(
+        "os.path.expanduser", lambda path: path
+    )  # as where a user has neither HOME nor a name
+    monkeypatch.setattr("sys.platform", "linux")
+    cache = RecordCache()
+    assert cache.directory is None
+    assert cache.checkpoint(KEYS[0]) is None
+    assert cache.load(KEYS[0]) is None
+    assert (cache.size(), cache.clear()) == (0, (0, 0))
+    with pytest.warns(TinyintWarning, match="no home directory .*TINYINT_CACHE_DIR"):
+        cache.store(KEYS[0], record())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_key_depends_on_each_of_its_parts():
@@ -80,6 +102,31 @@ def test_clearing_removes_records_and_checkpoints_but_nothing_else(cache):
     assert size > 5
     assert [path.name for path in cache.directory.iterdir()] == ["mine.txt"]
     assert cache.size() == 0
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from tinyint.files import atomic_write
+with atomic_write(Path(sys.argv[1])) as temporary:
+    temporary.write_bytes(b"half")
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs locks on files")
+def test_what_a_killed_run_left_counts_and_goes_with_the_next(cache):
+    cache.directory.mkdir()
+    for name in (f"{KEYS[0]}.npz", f"{KEYS[1]}.partial"):
+        subprocess.run([sys.executable, "-c", KILLED, cache.directory / name], check=False)
+    assert len(list(cache.directory.iterdir())) == 2
+    assert cache.size() == 2 * len("half")
+    with atomic_write(cache.directory / f"{KEYS[2]}.npz") as written:  # another run at work
+        written.write_bytes(b"more")
+        assert cache.load(KEYS[3]) is None
+        assert list(cache.directory.iterdir()) == [written]
+        assert cache.clear() == (0, 0)
+    assert cache.clear() == (1, len("more"))
 
 
 def test_a_place_that_cannot_be_written_draws_a_warning_only(tmp_path):

@@ -16,7 +16,10 @@ __all__ = ["Examination", "doctor"]
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """The machine and what is installed. `runtimes`: version by name, None for what is missing."""
+    """The machine and what is installed. `runtimes`: version by name, None for what is missing.
+
+    `cache_directory`: None without a home directory and TINYINT_CACHE_DIR.
+    """
 
     tinyint: str
     python: str
@@ -28,7 +31,7 @@ class Examination:
     runtimes: Mapping[str, str | None]
     default_target: str
     expected_gain: str
-    cache_directory: str
+    cache_directory: str | None
     cache_bytes: int
 
 
@@ -57,6 +60,6 @@ def doctor() -> Examination:
         runtimes={name: get_runtime(name).available() for name in RUNTIMES},
         default_target=default_target_name(),
         expected_gain=expected_gain(),
-        cache_directory=str(cache.directory),
+        cache_directory=None if cache.directory is None else str(cache.directory),
         cache_bytes=cache.size(),
     )

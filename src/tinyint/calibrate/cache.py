@@ -17,25 +17,33 @@ from pathlib import Path
 
 from tinyint.calibrate.record import CalibrationRecord
 from tinyint.errors import OutputError, RecordError, TinyintWarning
+from tinyint.files import leftovers, locked
 
 __all__ = ["RecordCache", "cache_directory", "cache_key"]
 
 LIMIT_BYTES = 512 * 2**20
 _FORMAT = 2  # raise it when a record of the same samples would come out differently
 _RECORD, _CHECKPOINT = ".npz", ".partial"
+_TEMPORARY = r"[0-9a-f]{64}\.(npz|partial)"
 
 
-def cache_directory() -> Path:
-    """TINYINT_CACHE_DIR, or the place that the platform has for caches."""
+def cache_directory() -> Path | None:
+    """TINYINT_CACHE_DIR, or the place that the platform has for caches; None if that needs a home and there is none."""
     if chosen := os.environ.get("TINYINT_CACHE_DIR"):
-        return Path(chosen).expanduser()
+        return _at_home(chosen)
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
     elif sys.platform == "darwin":
         base = "~/Library/Caches"
     else:
         base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.path.expanduser(base)) / "tinyint"
+    place = _at_home(base)
+    return None if place is None else place / "tinyint"
+
+
+def _at_home(path: str) -> Path | None:
+    found = os.path.expanduser(path)
+    return None if found.startswith("~") else Path(found)
 
 
 def cache_key(model_fingerprint: str, data_fingerprint: str, samples: int) -> str:
@@ -46,21 +54,23 @@ def cache_key(model_fingerprint: str, data_fingerprint: str, samples: int) -> st
 
 @dataclass(frozen=True, kw_only=True)
 class RecordCache:
-    """The records in `directory`, together at most `limit` bytes."""
+    """The records in `directory`, together at most `limit` bytes; without a directory, none."""
 
-    directory: Path = field(default_factory=cache_directory)
+    directory: Path | None = field(default_factory=cache_directory)
     limit: int = LIMIT_BYTES
 
     def load(self, key: str) -> CalibrationRecord | None:
         """The record of that key, marked as used now; None if there is none. A damaged one is removed."""
-        path = self._path(key, _RECORD)
+        if self.directory is None:
+            return None
+        self._tidy()
+        path = self.directory / f"{key}{_RECORD}"
         try:
             if not path.is_file():
                 return None
             record = CalibrationRecord.load(path)
         except (OSError, RecordError):
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+            _remove(path)
             return None
         with suppress(OSError):
             os.utime(path)
@@ -69,8 +79,10 @@ class RecordCache:
     def store(self, key: str, record: CalibrationRecord) -> None:
         """Keeps the record, and removes the least recently used ones beyond the limit. Warns if it cannot."""
         try:
+            if self.directory is None:
+                raise OutputError("there is no home directory to keep it in")
             self.directory.mkdir(parents=True, exist_ok=True)
-            record.save(self._path(key, _RECORD))
+            record.save(self.directory / f"{key}{_RECORD}")
         except (OSError, OutputError) as error:
             warnings.warn(
                 f"the calibration is not cached: {error}; set TINYINT_CACHE_DIR to a writable directory",
@@ -82,33 +94,42 @@ class RecordCache:
 
     def checkpoint(self, key: str) -> Path | None:
         """Where an interrupted calibration leaves what it has; None if nothing can be written there."""
+        if self.directory is None:
+            return None
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError:
             return None
-        return self._path(key, _CHECKPOINT) if os.access(self.directory, os.W_OK | os.X_OK) else None
+        writable = os.access(self.directory, os.W_OK | os.X_OK)
+        return self.directory / f"{key}{_CHECKPOINT}" if writable else None
 
     def size(self) -> int:
         """Bytes in use."""
         return sum(size for _, size, _ in self._files())
 
     def clear(self) -> tuple[int, int]:
-        """Removes everything; the number of files and of bytes that are gone."""
+        """Removes everything, but what is being written; the number of files and of bytes that are gone."""
         removed = [size for path, size, _ in self._files() if _remove(path)]
         return len(removed), sum(removed)
 
-    def _path(self, key: str, suffix: str) -> Path:
-        return self.directory / f"{key}{suffix}"
-
     def _files(self) -> Iterator[tuple[Path, int, float]]:
-        """Path, size and time of last use of each file of ours."""
+        """Path, size and time of last use of each file of ours, what killed runs left included."""
+        if self.directory is None:
+            return
         with suppress(OSError):
-            for path in list(self.directory.iterdir()):
-                if path.suffix not in (_RECORD, _CHECKPOINT):
-                    continue
+            ours = [path for path in self.directory.iterdir() if path.suffix in (_RECORD, _CHECKPOINT)]
+            for path in (*ours, *leftovers(self.directory, _TEMPORARY)):
                 with suppress(OSError):  # another process may have removed it
                     facts = path.stat()
                     yield path, facts.st_size, facts.st_mtime
+
+    def _tidy(self) -> None:
+        """Removes what killed runs left half written."""
+        if self.directory is None or not self.directory.is_dir():
+            return
+        with locked(self.directory):
+            for path in leftovers(self.directory, _TEMPORARY):
+                _remove(path)
 
     def _trim(self) -> None:
         total = 0

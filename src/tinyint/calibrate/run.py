@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -50,16 +51,22 @@ def calibrate(
         _observe_all(record, observed, samples, checkpoint, progress)
     except BaseException:
         if checkpoint and record.samples:
-            with contextlib.suppress(OutputError):  # on a full disk, the first error tells more
-                record.save(checkpoint)
+            _save(record, checkpoint)
         raise
     if record.samples == 0:
         raise DataError(
             "there are no calibration samples; name a folder, list, .npy, .npz or generator that has some"
         )
     if checkpoint:
-        checkpoint.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            checkpoint.unlink(missing_ok=True)
     return record
+
+
+def _save(record: CalibrationRecord, checkpoint: Path) -> None:
+    """Leaves the record for the next run, if it can: a full disk or a cache that is gone ends no calibration."""
+    with contextlib.suppress(OSError, OutputError):
+        record.save(checkpoint)
 
 
 class _ObservedModel:
@@ -101,7 +108,7 @@ def _observe_all(
                 before.result()
                 progress(record.samples)
             if checkpoint and time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                record.save(checkpoint)
+                _save(record, checkpoint)
                 saved = time.monotonic()
             before = observer.submit(_observe, record, instrumented, found, sample)
         if before is not None:
@@ -137,7 +144,7 @@ def _require_defined(observations: list[Observation], sample: Sample) -> None:
 
 def _resume(checkpoint: Path, fingerprint: str, samples: Iterator[Sample]) -> CalibrationRecord | None:
     """The record of an interrupted run, with `samples` advanced past what it has seen; None to start anew."""
-    if not checkpoint.exists():
+    if not os.path.exists(checkpoint):
         return None
     try:
         record = CalibrationRecord.load(checkpoint)

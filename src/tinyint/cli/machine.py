@@ -16,6 +16,8 @@ from tinyint.report.words import counted, megabytes
 
 __all__ = ["cache", "doctor"]
 
+_NO_CACHE = "none: there is no home directory; set TINYINT_CACHE_DIR"
+
 
 def doctor(json: Json = False) -> None:
     """Say what this machine can do: instruction sets, runtimes, and the gain to expect from int8.
@@ -34,7 +36,7 @@ def doctor(json: Json = False) -> None:
         "expected gain": found.expected_gain,
         "default target": found.default_target,
         "runtimes": "\n".join(installed),
-        "cache": f"{found.cache_directory} ({megabytes(found.cache_bytes)})",
+        "cache": f"{found.cache_directory or _NO_CACHE} ({megabytes(found.cache_bytes)})",
         "tinyint": f"{found.tinyint} on Python {found.python}",
     }
     for name, value in rows.items():
@@ -57,13 +59,13 @@ def cache(
     kept = RecordCache()
     files, removed = kept.clear() if clear else (0, 0)
     document = {
-        "directory": str(kept.directory),
+        "directory": None if kept.directory is None else str(kept.directory),
         "bytes": kept.size(),
         "limit_bytes": kept.limit,
         "removed_files": files,
         "removed_bytes": removed,
     }
-    lines = [f"{kept.directory}: {megabytes(kept.size())} of {megabytes(kept.limit)}"]
+    lines = [f"{kept.directory or _NO_CACHE}: {megabytes(kept.size())} of {megabytes(kept.limit)}"]
     if clear:
         lines.insert(0, f"removed {counted(files, 'file')}, {megabytes(removed)}")
     Screen(json).show(document, *lines)

@@ -4,9 +4,18 @@ What is written lies beside its place, as `.NAME.XXXXXXXX.tmp`, until it is comp
 then. A lock on it says that its writer lives; what a killed one left is removed by the next that writes NAME.
 """
 
-from tinyint.files.leftover import sweep
+from tinyint.files.leftover import leftovers, locked, sweep
 from tinyint.files.place import followed, refusals, require_writable
 from tinyint.files.together import written_together
 from tinyint.files.whole import atomic_write
 
-__all__ = ["atomic_write", "followed", "refusals", "require_writable", "sweep", "written_together"]
+__all__ = [
+    "atomic_write",
+    "followed",
+    "leftovers",
+    "locked",
+    "refusals",
+    "require_writable",
+    "sweep",
+    "written_together",
+]

@@ -14,7 +14,7 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["OWN", "locked", "sweep", "temporary"]
+__all__ = ["OWN", "leftovers", "locked", "sweep", "temporary"]
 
 OWN = ".tinyint"
 """Within a temporary directory, what is about it: its lock, and what its writer notes down."""
@@ -63,15 +63,19 @@ def temporary(path: Path, finish: Callable[[Path], None], *, directory: bool) ->
 
 def sweep(path: Path, finish: Callable[[Path], None] = lambda _: None) -> None:
     """Removes what killed writers of `path` left beside it; `finish` is told their directories first."""
-    name = re.compile(re.escape("." + path.name) + _SUFFIX)
+    for left in leftovers(path.parent, re.escape(path.name)):
+        if left.is_dir():
+            finish(left)
+        _remove(left)
+
+
+def leftovers(directory: Path, names: str) -> Iterator[Path]:
+    """What killed writers left in a directory, of files whose names the regular expression takes."""
+    pattern = re.compile(rf"\.(?:{names}){_SUFFIX}")
     with suppress(OSError):
-        found = [entry for entry in os.listdir(path.parent) if name.fullmatch(entry)]
-        for entry in found:
-            left = path.parent / entry
-            if _abandoned(left):
-                if left.is_dir():
-                    finish(left)
-                _remove(left)
+        for entry in os.listdir(directory):
+            if pattern.fullmatch(entry) and _abandoned(directory / entry):
+                yield directory / entry
 
 
 def _lock_file(temporary: Path) -> Path:
