@@ -123,3 +123,21 @@ def test_what_the_subsample_missed_keeps_its_weight():
     assert values.tolist() == [50.0, 51.0, 52.0, 53.0]
     # each is one element in 1000 of its sample, where a count stands for 100
     assert weights.tolist() == pytest.approx([0.01] * 4)
+
+
+@given(batches, st.integers(0, 3))
+def test_what_samples_leave_contradicts_nothing(samples, infinite):
+    summary = summarise(samples)
+    summary.infinite += infinite
+    assert summary.contradiction() is None
+
+
+def test_many_samples_contradict_nothing_either():
+    values = np.random.default_rng(0).normal(size=(2 * TAIL, 3)).astype(np.float32)
+    left, right = summarise(list(values[: TAIL + 9])), summarise(list(values[TAIL + 9 :]))
+    left.merge(right)
+    assert left.contradiction() is None
+    left.update(2.0**-100, 2.0**127, np.float32([2.0**-100, 2.0**127]), b"large")
+    assert left.contradiction() is None
+    left._sum_hi += int(2.0**127 * 2.0**149) * 2 * TAIL
+    assert left.contradiction() == "the sums of the extrema are not those of the samples"

@@ -14,6 +14,7 @@ results, and a sharded or resumed calibration is exact. Three devices make that 
 from __future__ import annotations
 
 import bisect
+import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -241,9 +242,49 @@ class Summary:
         summary._sum_lo, summary._sum_hi = int(header["sum_lo"]), int(header["sum_hi"])
         return summary
 
+    def contradiction(self) -> str | None:
+        """Why no samples can have left these numbers, as far as they show it; None if they can."""
+        counts, exponent, tail = self.histogram.counts, self.histogram.exponent, self._tail
+        occupied = np.flatnonzero(counts)
+        if self.samples < 1 or min(self.elements, self.infinite, int(counts.min())) < 0:
+            return "a number of samples or elements is negative or zero"
+        if not (_is_float32(self._lo) and _is_float32(self._hi) and self._lo <= self._hi):
+            return f"the extrema are {self._lo} and {self._hi}"
+        if self.histogram.total > self.elements or (exponent is None) != (occupied.size == 0):
+            return f"{self.histogram.total} of {self.elements} elements are counted"
+        if occupied.size:
+            first, last = int(occupied[0]) - HALF, int(occupied[-1]) - HALF
+            if type(exponent) is not int or not _SMALLEST_EXPONENT <= exponent <= 128 - _LOG2_HALF:
+                return f"bins of width 2^{exponent}"
+            ends = math.floor(self._lo / self.histogram.width), math.floor(self._hi / self.histogram.width)
+            if not ends[0] <= first <= last <= ends[1]:
+                return "values are counted outside the extrema"
+            if exponent > _SMALLEST_EXPONENT and max(last, -first) < HALF // 2:
+                return "the bins are wider than the values need"
+        if len(tail) != min(self.samples, TAIL) or tail != sorted(tail):
+            return f"{len(tail)} of {self.samples} samples are kept, or not in order"
+        return self._contradicting_extrema()
+
+    def _contradicting_extrema(self) -> str | None:
+        los, his = ([_exact(e.lo) for e in self._tail], [_exact(e.hi) for e in self._tail])
+        lo, hi = _exact(self._lo), _exact(self._hi)
+        if not all(lo <= low <= high <= hi for low, high in zip(los, his, strict=True)):
+            return "a sample's extrema lie outside those of all"
+        others = self.samples - len(self._tail)
+        if others == 0 and (min(los), max(his)) != (lo, hi):
+            return "no sample has the extrema of all"
+        for kept, total in ((los, self._sum_lo), (his, self._sum_hi)):
+            if not others * lo <= total - sum(kept) <= others * hi:
+                return "the sums of the extrema are not those of the samples"
+        return None
+
     def _require_seen(self) -> None:
         if self.samples == 0:
             raise ValueError("the tensor was not seen in calibration")
+
+
+def _is_float32(x: float) -> bool:
+    return bool(abs(x) <= np.finfo(np.float32).max) and float(np.float32(x)) == x
 
 
 def _exact(x: float) -> int:

@@ -1,9 +1,13 @@
+import json
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tinyint.calibrate import CalibrationRecord
+from tinyint.data.stored import StreamTable
 from tinyint.errors import RecordError
 from tinyint.observers import Summary
 
@@ -14,6 +18,91 @@ def record() -> CalibrationRecord:
     made = CalibrationRecord("f" * 64, {"tensor": summary})
     made.count(b"k" * 16)
     return made
+
+
+def tensors(*lies: dict[str, object]) -> Callable[[dict], None]:
+    """A change of the header: one tensor for each of the lies about it."""
+
+    def change(arrays):
+        header = json.loads(arrays["header"].tobytes())
+        (told,) = header["tensors"]
+        header["tensors"] = [told | lie for lie in lies]
+        arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+        for name in ("counts", "tail_keys", "tail_extrema"):
+            arrays[name] = np.concatenate([arrays[name]] * len(lies))
+
+    return change
+
+
+def cell(name: str, place: tuple[int, ...], value: float) -> Callable[[dict], None]:
+    def change(arrays):
+        arrays[name] = np.array(arrays[name])
+        arrays[name][place] = value
+
+    return change
+
+
+LIES = {
+    "extrema inside out": tensors({"lo": 3.0}),
+    "an infinite minimum": tensors({"lo": -np.inf}),
+    "a maximum that is no float32": tensors({"hi": 2.6}),
+    "values beyond the maximum": tensors({"hi": 2.25}),
+    "fewer samples": tensors({"samples": 0}),
+    "negative samples": tensors({"samples": -1}),
+    "more samples than the record": tensors({"samples": 2}),
+    "fewer elements than counted": tensors({"elements": 2}),
+    "fewer infinities than none": tensors({"infinite": -1}),
+    "another sum": tensors({"sum_hi": "1"}),
+    "no exponent": tensors({"exponent": None}),
+    "an empty exponent": tensors({"exponent": ""}),
+    "wide bins": tensors({"exponent": 2000}),
+    "other bins": tensors({"exponent": -9}),
+    "no samples kept": tensors({"tail": 0}),
+    "one name twice": tensors({}, {}),
+    "no name": tensors({"name": 5}),
+    "negative counts": cell("counts", (0, 4096), -1),
+    "more counts than elements": cell("counts", (0, 4096), 7),
+    "counts below the minimum": cell("counts", (0, 0), 1),
+    "a sample outside the extrema": cell("tail_extrema", (0, 1), 9.0),
+    "a sample that is not a number": cell("tail_extrema", (0, 0), np.nan),
+    "another sample": cell("tail_keys", (0, 0), 1),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_numbers_that_contradict_each_other_are_refused(tmp_path, lie):
+    path = tmp_path / "lie.npz"
+    record().save(path)
+    with np.load(path) as whole:
+        arrays = dict(whole)
+    LIES[lie](arrays)
+    np.savez_compressed(path, **arrays)
+    with pytest.raises(RecordError, match=r"lie\.npz: .*tinyint calibrate"):
+        CalibrationRecord.load(path)
+
+
+@pytest.mark.parametrize("name", ["counts", "tail_keys", "tail_extrema", "header"])
+def test_an_array_of_another_size_than_told_is_not_unpacked(tmp_path, monkeypatch, name):
+    path = tmp_path / "bomb.npz"
+    record().save(path)
+    with np.load(path) as whole:
+        arrays = dict(whole)
+    if name == "header":
+        monkeypatch.setattr("tinyint.calibrate.record._MOST_BYTES", 1000)
+    arrays[name] = np.concatenate([arrays[name]] * 10)
+    np.savez_compressed(path, **arrays)
+    blocks, read = StreamTable.blocks, []
+    monkeypatch.setattr(StreamTable, "blocks", lambda t, *a: read.append(t.name) or blocks(t, *a))
+    with pytest.raises(RecordError, match="damaged"):
+        CalibrationRecord.load(path)
+    assert not any(name in told for told in read)
+
+
+def test_more_tensors_than_a_model_has(tmp_path, monkeypatch):
+    record().save(tmp_path / "many.npz")
+    monkeypatch.setattr("tinyint.calibrate.record._MOST_TENSORS", 0)
+    with pytest.raises(RecordError, match="1 tensors, where no model has more than 0"):
+        CalibrationRecord.load(tmp_path / "many.npz")
 
 
 def test_missing_file(tmp_path):

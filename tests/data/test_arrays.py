@@ -90,3 +90,25 @@ def test_the_fingerprint_follows_the_file(tmp_path):
     first = _npy(tmp_path, X, spec(None, 2, 3)).fingerprint
     assert npy_source(tmp_path / "a.npy", [spec(None, 2, 3)]).fingerprint == first
     assert _npy(tmp_path, X[:3], spec(None, 2, 3)).fingerprint != first
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 50, 4), (2, 50, 4)], ids=["with batch", "without"])
+def test_what_does_not_fit_is_refused_before_it_is_unpacked(tmp_path, monkeypatch, shape):
+    def unpack(*_):
+        raise AssertionError("unpacked")
+
+    monkeypatch.setattr("tinyint.data.stored.StreamTable.blocks", unpack)
+    monkeypatch.setattr("tinyint.data.stored.LoadedTable.blocks", unpack)
+    for array in (np.zeros(shape), np.asfortranarray(np.zeros(shape))):
+        with pytest.raises(DataError, match="expected samples of float32"):
+            _npz(tmp_path, [spec(None, 3, 4)], x=array)
+
+
+def test_more_than_fits_into_memory_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr("tinyint.data.arrays.LARGEST", 1000)
+    fits, huge = np.zeros((2, 1, 5, 5)), np.zeros((2, 1, 50, 5))
+    _npz(tmp_path, [spec(None, None, 5)], x=fits, y=np.zeros((2, 100)))
+    with pytest.raises(DataError, match=r"input 'x': one sample takes .* GiB"):
+        _npz(tmp_path, [spec(None, None, 5)], x=huge)
+    with pytest.raises(DataError, match=r"\['y'\]: one sample takes"):
+        _npz(tmp_path, [spec(None, None, 5)], x=fits, y=np.zeros((2, 1000)))

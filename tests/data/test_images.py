@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tests.data.build import IMAGE, save_image, spec
 from tinyint.data.images import ImageFile, ImageSource, read_ahead
@@ -143,3 +144,15 @@ def test_damage_gives_an_image_or_a_data_error(tmp_path, suffix):
             read_picture(ImageFile(path, path.name), Preprocessing())
 
     damaged()
+
+
+@pytest.mark.filterwarnings("ignore:Image size")
+def test_an_image_too_large_for_memory_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    Image.new("1", (9500, 9500)).save(tmp_path / "bomb.png")
+
+    def load(*_):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    with pytest.raises(DataError, match=r"bomb\.png: 9500×9500 are more pixels than are read"):
+        read_picture(ImageFile(tmp_path / "bomb.png", "bomb.png"), Preprocessing())

@@ -100,3 +100,18 @@ def test_damage_gives_arrays_or_a_data_error(tmp_path, kind):
                     list(table.blocks(1, 0, min(table.shape[0], 10)))
 
     damaged()
+
+
+def test_columns_first_that_do_not_fit_into_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("tinyint.data.stored.LARGEST", 100)
+    np.savez_compressed(tmp_path / "a.npz", x=np.asfortranarray(np.zeros((10, 10))))
+    table = open_npz(tmp_path / "a.npz")["x"]
+    with pytest.raises(DataError, match="save it rows first"):
+        next(table.blocks(1, 0, 1))
+
+
+def test_a_header_without_end_is_not_read_to_the_end(tmp_path):
+    header = b"\x93NUMPY\x02\x00" + (2**31).to_bytes(4, "little") + b" " * 100_000
+    (tmp_path / "a.npy").write_bytes(header)
+    with pytest.raises(DataError, match="cannot read"):
+        open_npy(tmp_path / "a.npy")

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinyint.data.stored import Table, open_npz
 from tinyint.errors import RecordError
 from tinyint.files import atomic_write
-from tinyint.observers import HALF, Extremes, Histogram, Summary
+from tinyint.numerics import Array
+from tinyint.observers import HALF, TAIL, Extremes, Histogram, Summary
 
 __all__ = ["CalibrationRecord"]
 
@@ -24,6 +26,7 @@ _FORMAT = 2
 _ANEW = "make it anew with `tinyint calibrate`"
 _KEY_BYTES = 16
 _ARRAYS = ("header", "counts", "tail_keys", "tail_extrema")
+_MOST_BYTES, _MOST_TENSORS = 2**26, 2**14  # of a header, and of a model: a gigabyte of counts
 
 
 @dataclass(eq=True)
@@ -73,23 +76,19 @@ class CalibrationRecord:
 
     @classmethod
     def load(cls, path: str | Path) -> CalibrationRecord:
-        """Reads a record. Raises RecordError if it cannot be read or is damaged."""
+        """Reads a record. Raises RecordError if it cannot be read, or its numbers contradict each other."""
         try:
-            if os.path.isfile(path) and not zipfile.is_zipfile(path):
-                raise RecordError(f"{path}: not a calibration record, or a damaged one; {_ANEW}")
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-                if missing := [name for name in _ARRAYS if name not in archive]:
-                    raise RecordError(
-                        f"{path}: not a calibration record: it lacks {', '.join(missing)}; "
-                        "make one with `tinyint calibrate`"
-                    )
-                return _from_arrays({name: archive[name] for name in _ARRAYS})
-        except FileNotFoundError:
-            raise RecordError(
-                f"{path}: there is no such file; make a record with `tinyint calibrate`"
-            ) from None
-        except RecordError:
-            raise
+            if not os.path.exists(path):
+                raise RecordError(f"{path}: there is no such file; make a record with `tinyint calibrate`")
+            tables = open_npz(Path(path))
+            if missing := [name for name in _ARRAYS if name not in tables]:
+                raise RecordError(
+                    f"{path}: not a calibration record: it lacks {', '.join(missing)}; "
+                    "make one with `tinyint calibrate`"
+                )
+            return _from_tables(tables)
+        except RecordError as error:
+            raise RecordError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
         except Exception as error:  # zipfile, zlib, json and NumPy tell a damaged file in a dozen ways
             raise RecordError(
                 f"{path}: not a calibration record, or a damaged one ({error}); {_ANEW}"
@@ -117,30 +116,66 @@ def _to_arrays(record: CalibrationRecord) -> dict[str, Any]:
     }
 
 
-def _from_arrays(arrays: dict[str, Any]) -> CalibrationRecord:
-    header = json.loads(arrays["header"].tobytes())
+def _from_tables(tables: Mapping[str, Table]) -> CalibrationRecord:
+    """Each array is held against what the header says of it before it is unpacked."""
+    header = json.loads(
+        _whole(tables["header"], np.uint8, (min(tables["header"].shape[0], _MOST_BYTES),)).tobytes()
+    )
     if not isinstance(header, dict) or header["format"] != _FORMAT:
         raise RecordError(f"the calibration record has another format; {_ANEW}")
+    described = header["tensors"]
+    if len(described) > _MOST_TENSORS:
+        raise ValueError(f"{len(described)} tensors, where no model has more than {_MOST_TENSORS}")
     record = CalibrationRecord(
         model_fingerprint=str(header["model"]),
         data_fingerprint=int(header["data"], 16),
         samples=int(header["samples"]),
     )
-    counts = arrays["counts"]
-    keys, extrema = arrays["tail_keys"], arrays["tail_extrema"]
-    if (
-        counts.shape != (len(header["tensors"]), 2 * HALF)
-        or counts.dtype != np.int64
-        or len(keys) != len(extrema)
-    ):
-        raise ValueError(f"counts of shape {counts.shape} for {len(header['tensors'])} tensors")
+    tails = [int(tensor["tail"]) for tensor in described]
+    if any(not 0 <= tail <= TAIL for tail in tails):
+        raise ValueError(f"more than {TAIL} single samples of a tensor")
+    keys = _whole(tables["tail_keys"], np.uint8, (sum(tails), _KEY_BYTES))
+    extrema = _whole(tables["tail_extrema"], np.float32, (sum(tails), 2))
     start = 0
-    for row, tensor in zip(counts, header["tensors"], strict=True):
-        stop = start + int(tensor["tail"])
-        pairs = zip(keys[start:stop], extrema[start:stop], strict=True)
+    for tensor, length, counts in zip(described, tails, _rows(tables["counts"], len(described)), strict=True):
+        pairs = zip(keys[start : start + length], extrema[start : start + length], strict=True)
         tail = [Extremes(k.tobytes(), float(lo), float(hi)) for k, (lo, hi) in pairs]
         histogram = Histogram()
-        histogram.exponent, histogram.counts = tensor["exponent"], row
-        record.summaries[tensor["name"]] = Summary.from_header(tensor, tail, histogram)
-        start = stop
+        histogram.exponent, histogram.counts = tensor["exponent"], counts
+        summary = Summary.from_header(tensor, tail, histogram)
+        _check(record, tensor["name"], summary)
+        record.summaries[tensor["name"]] = summary
+        start += length
     return record
+
+
+def _whole(table: Table, dtype: type[np.generic], shape: tuple[int, ...]) -> Array:
+    if table.dtype != dtype or table.shape != shape:
+        raise ValueError(
+            f"an array of {table.dtype} {table.shape} where {np.dtype(dtype)} {shape} is expected"
+        )
+    return next(iter(table.blocks(shape[0], 0, 1))) if all(shape) else np.zeros(shape, dtype)
+
+
+def _rows(table: Table, count: int) -> Iterator[Array]:
+    """Row by row, so that a lie shows before all of them are in memory."""
+    if table.dtype != np.int64 or table.shape != (count, 2 * HALF):
+        raise ValueError(f"counts of {table.dtype} {table.shape} for {count} tensors")
+    return (block[0] for block in table.blocks(1, 0, count))
+
+
+def _check(record: CalibrationRecord, name: object, summary: Summary) -> None:
+    """Raises ValueError for what no calibration leaves."""
+    if not isinstance(name, str) or name in record.summaries:
+        raise ValueError(f"the tensor name {name!r} is no text, or there twice")
+    if summary.samples != record.samples:
+        raise ValueError(f"tensor {name!r} has {summary.samples} of {record.samples} samples")
+    if fault := summary.contradiction():
+        raise ValueError(f"tensor {name!r}: {fault}")
+    keys = [entry.key for entry in summary.tail]
+    others = next(iter(record.summaries.values()), summary).tail
+    if keys != [entry.key for entry in others]:
+        raise ValueError(f"tensor {name!r} has seen other samples than the tensors before it")
+    total = sum(int.from_bytes(key, "big") for key in keys) % 2 ** (8 * _KEY_BYTES)
+    if len(keys) == record.samples and total != record.data_fingerprint:
+        raise ValueError("the fingerprint of the data is not that of their samples")

@@ -96,6 +96,7 @@ def _warnings_to(screen: Screen) -> Iterator[None]:
             else:
                 others(message, category, filename, lineno, file, line)
 
+        warnings.filterwarnings("ignore", "Image size .* exceeds limit")  # Pillow's; such images are refused
         warnings.simplefilter("always", TinyintWarning)
         warnings.showwarning = show
         yield

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from tinyint.data.check import transposed
 from tinyint.data.images import file_identity
 from tinyint.data.rows import LABEL_NAMES, as_label, batch_rows, is_open
 from tinyint.data.sample import Sample
-from tinyint.data.stored import Table, open_npy, open_npz
+from tinyint.data.stored import LARGEST, MemoryTable, Table, open_npy, open_npz
 from tinyint.errors import DataError, nearest
 from tinyint.numerics import Array
 from tinyint.runtimes.base import TensorSpec
@@ -114,13 +116,18 @@ def _column(table: Table, spec: TensorSpec, name: str) -> _Column:
         raise DataError(
             f"{where}: the array is empty (shape {table.shape}); expected samples of {spec} along axis 0"
         )
-    if len(table.shape) == len(spec.shape) + 1:
-        return _Column(table, 1, single=True)
-    rows = batch_rows(spec)
-    if len(table.shape) != len(spec.shape):
+    single = len(table.shape) == len(spec.shape) + 1
+    fits = single or len(table.shape) == len(spec.shape)
+    rows = 1 if single else batch_rows(spec)
+    sample = table.shape[1:] if single else (rows, *table.shape[1:])
+    if not fits or not all(want in (None, got) for want, got in zip(spec.shape, sample, strict=True)):
+        hint = transposed(sample, spec) if fits else ""
         raise DataError(
-            f"{where}: the array has shape {table.shape}; expected samples of {spec} along axis 0"
+            f"{where}: the array has shape {table.shape}; expected samples of {spec} along axis 0{hint}"
         )
+    _require_readable(table, rows, where)
+    if single:
+        return _Column(table, 1, single=True)
     if not is_open(spec) and table.shape[0] % rows:
         raise DataError(
             f"{where}: {table.shape[0]} rows are no multiple of the model's fixed batch of {rows} ({spec})"
@@ -132,4 +139,14 @@ def _label_column(table: Table, count: int, name: str) -> _Column:
     if not table.shape or table.shape[0] == 0 or table.shape[0] % count:
         raise DataError(f"{name} has shape {table.shape}, but there are {count} samples")
     rows = table.shape[0] // count
+    _require_readable(table, rows, name)
     return _Column(table, rows, single=rows == 1)
+
+
+def _require_readable(table: Table, rows: int, where: str) -> None:
+    """Raises DataError for more in one sample than is taken into memory, before any of it is unpacked."""
+    size = table.dtype.itemsize * rows * math.prod(table.shape[1:])
+    if size > LARGEST and not isinstance(table, MemoryTable):
+        raise DataError(
+            f"{where}: one sample takes {size / 2**30:.1f} GiB (shape {table.shape}); at most 1 GiB is read"
+        )

@@ -40,7 +40,7 @@ def _fit(array: Array, spec: TensorSpec, where: str, tell: Tell) -> Array:
         raise DataError(f"{where}: the array is empty (shape {array.shape}); expected {spec}")
     if not _shape_fits(array.shape, spec):
         raise DataError(
-            f"{where}: the array has shape {array.shape}; expected {spec}{_transposed(array.shape, spec)}"
+            f"{where}: the array has shape {array.shape}; expected {spec}{transposed(array.shape, spec)}"
         )
     _check_finite(array, where)
     if array.dtype != spec.dtype:
@@ -57,7 +57,7 @@ def _shape_fits(shape: tuple[int, ...], spec: TensorSpec) -> bool:
     )
 
 
-def _transposed(shape: tuple[int, ...], spec: TensorSpec) -> str:
+def transposed(shape: tuple[int, ...], spec: TensorSpec) -> str:
     """A hint when only the place of the channels is wrong."""
     if len(shape) == 4:
         for axes in (_CHANNELS_TO_FRONT, _CHANNELS_TO_BACK):

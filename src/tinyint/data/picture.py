@@ -17,6 +17,7 @@ from tinyint.numerics import Array
 __all__ = ["ImageFile", "MaskFile", "Picture", "read_picture"]
 
 _MASK_MODES = ("L", "P")
+_MOST_PIXELS = 2**30 // 12  # as Pillow has it: a gigabyte of them, in three channels of float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,7 @@ def read_picture(file: ImageFile, preprocessing: Preprocessing) -> Picture:
     """Raises DataError naming the file that cannot be read, or does not go with its label."""
     try:
         with Image.open(file.path) as image:
+            _require_readable(image)
             image.load()
             upright = preprocessing.upright(image)
     except DataError as error:
@@ -71,12 +73,23 @@ def read_picture(file: ImageFile, preprocessing: Preprocessing) -> Picture:
     return Picture(upright, file.label)
 
 
+def _require_readable(image: Image.Image) -> None:
+    """Raises DataError for more pixels than are taken into memory, before any of them is unpacked."""
+    if image.width * image.height > _MOST_PIXELS:
+        raise DataError(
+            f"{image.height}×{image.width} are more pixels than are read ({_MOST_PIXELS:,}); make it smaller"
+        )
+
+
 def _read_mask(mask: MaskFile, image: ImageFile, size: tuple[int, int]) -> Array:
     """The class numbers (H, W), uint8."""
     try:
         with Image.open(mask.path) as opened:
+            _require_readable(opened)
             opened.load()
             mode, found = opened.mode, np.array(opened)
+    except DataError as error:
+        raise DataError(f"{mask.path}: {error}") from None
     except Exception as error:  # as for images
         raise DataError(f"cannot read the label image {mask.path}: {type(error).__name__}: {error}") from None
     if mode not in _MASK_MODES:

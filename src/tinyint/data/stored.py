@@ -5,11 +5,13 @@ A file is streamed: only the block at hand is in memory, compressed or not. (The
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from lzma import LZMAError
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
@@ -18,6 +20,12 @@ import numpy as np
 
 from tinyint.errors import DataError
 from tinyint.numerics import Array
+
+LARGEST = 2**30
+"""Bytes that are taken into memory at once. A packed file of a few megabytes can hold more than any machine has."""
+
+_HEADER = 2**16  # bytes; NumPy writes some hundred
+_UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, LZMAError)
 
 
 class Table(Protocol):
@@ -51,6 +59,26 @@ class MemoryTable:
             yield np.array(self.array[i * rows : (i + 1) * rows], order="C")
 
 
+@dataclass(frozen=True, eq=False)
+class LoadedTable:
+    """An array that cannot be read in parts, in memory from the first reading on."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    load: Callable[[], Array]
+
+    @cached_property
+    def whole(self) -> MemoryTable:
+        try:
+            return MemoryTable(self.load())
+        except _UNREADABLE as error:
+            raise DataError(f"cannot read {self.name}: {error}") from None
+
+    def blocks(self, rows: int, start: int, stop: int) -> Iterator[Array]:
+        return self.whole.blocks(rows, start, stop)
+
+
 @dataclass(frozen=True)
 class StreamTable:
     """An array in C order that `open` gives as a stream, its data from `offset` on."""
@@ -72,15 +100,7 @@ class StreamTable:
                     if len(data) != size:
                         raise EOFError("the file ends too early")
                     yield np.frombuffer(data, self.dtype).reshape(shape)
-        except (
-            OSError,
-            EOFError,
-            ValueError,
-            RuntimeError,
-            zipfile.BadZipFile,
-            zlib.error,
-            LZMAError,
-        ) as error:
+        except _UNREADABLE as error:
             raise DataError(f"cannot read {self.name}: {error}") from None
 
 
@@ -111,6 +131,11 @@ def _open_member(path: Path, member: str, size: int) -> Table:
             return archive.open(member)
 
     def load() -> Array:
+        if size > LARGEST:
+            raise ValueError(
+                f"it takes {size / 2**30:.1f} GiB and lies columns first, so that it cannot be read in parts: save it "
+                "rows first (np.ascontiguousarray)"
+            )
         with np.load(path) as arrays:
             return cast(Array, arrays[key])
 
@@ -122,8 +147,9 @@ def _open_table(
 ) -> Table:
     try:
         with open_() as stream:
-            shape, fortran, dtype = _read_header(stream)
-            offset = stream.tell()
+            header = io.BytesIO(stream.read(_HEADER))
+            shape, fortran, dtype = _read_header(header)
+            offset = header.tell()
         if dtype.hasobject:
             raise ValueError("it holds Python objects; save plain numbers")
         if any(n < 0 for n in shape):
@@ -133,7 +159,7 @@ def _open_table(
             raise ValueError(f"it is truncated: {size()} bytes instead of {needed}")
         # Columns first cannot be streamed by rows: mapped into memory (.npy) or loaded (.npz).
         return (
-            MemoryTable(load())
+            LoadedTable(name, shape, dtype, load)
             if fortran and len(shape) > 1
             else StreamTable(name, open_, offset, shape, dtype)
         )
