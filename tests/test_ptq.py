@@ -5,6 +5,7 @@ import onnx_ir as ir
 import pytest
 
 from tests.models import depthwise, detector, inception, noise, residual, transformer
+from tests.test_qparams import softmax_behind_a_mover
 from tinyint import qdq
 from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Sample
@@ -108,6 +109,23 @@ def test_parts_of_an_output_with_unlike_ranges_are_each_as_good(target, runtime)
     neck = [quantized.plan.tensors[name].group for name in ("a", "b", "n") if name in quantized.plan.tensors]
     assert len(set(neck)) == len(neck)
     assert "head" in quantized.float_nodes
+
+
+@vnni
+@pytest.mark.parametrize("length", [16, 64])
+def test_a_softmax_that_onnxruntime_takes_into_int8_is_as_simulated(length):
+    model = softmax_behind_a_mover(length)  # noise of a hundredth: nearly equal probabilities
+    samples = [{name: x / 100 for name, x in sample.items()} for sample in noise(model, 8)]
+    record = calibrate(
+        model, [Sample(s, name=str(i)) for i, s in enumerate(samples)], fingerprint="f", threads=1
+    )
+    recipe = Recipe.load("default")
+    quantized = quantize(model, target=get_target("x86-vnni"), recipe=recipe, record=lambda: record).model
+    assert any(row.op == "QLinearSoftmax" for row in ORT.executed(quantized))
+    reference = outputs(ORT, model, samples)
+    simulated, real = (outputs(ORT, quantized, samples, optimize=optimize) for optimize in (False, True))
+    assert sqnr_db(reference, real) > 25
+    assert sqnr_db(reference, real) > sqnr_db(reference, simulated) - 1
 
 
 def test_tensorrt_graphs_keep_nvidias_rules():

@@ -59,9 +59,39 @@ def test_a_group_spans_the_ranges_of_its_members():
 def test_the_range_of_softmax_is_known():
     model = transformer()
     planned = plan(model, X86, DEFAULT.with_settings(["op_types=all"]))
-    assert planned.tensors["p"].fixed_range == (0.0, 1.0)
+    assert planned.tensors["p"].fixed_range == (0.0, 255 / 256)
     params = assign_qparams(model, planned, record_of(model, p=(0.0, 0.3)), MINMAX).tensors["p"]
-    assert params.scale == np.float32(1 / 255)
+    assert params.scale == np.float32(1 / 256)
+
+
+def softmax_behind_a_mover(length: int):
+    return prepare(
+        build(
+            "net (float[1, 4, 8, 8] x) => (float[1, 2, 8, 8] y) { [first] a = Conv (x, w) "
+            "[turn] t = Transpose <perm = [0, 1, 3, 2]> (a) [softmax] p = Softmax <axis = 1> (t) "
+            "[last] y = Conv (p, v) }",
+            w=(length, 4, 1, 1),
+            v=(2, length, 1, 1),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("length", "seen", "inverse"),
+    [(16, 0.1, 256), (32, 0.1, 256), (64, 0.1, 512), (64, 0.9, 255 / 0.9), (1024, 0.001, 8192)],
+)
+def test_a_quantizer_behind_softmax_is_never_so_fine_that_its_kernel_overflows(length, seen, inverse):
+    model = softmax_behind_a_mover(length)
+    planned = plan(model, X86, DEFAULT)
+    assert "softmax" in planned.float_nodes
+    params = assign_qparams(model, planned, record_of(model, p=(0.0, seen)), MINMAX).tensors["p"]
+    assert 1 / params.scale == pytest.approx(inverse, rel=1e-3)
+
+
+def test_a_softmax_on_openvino_has_a_calibrated_range():
+    model = softmax_behind_a_mover(16)
+    openvino = plan(model, get_target("openvino"), DEFAULT).tensors["p"]
+    assert (openvino.fixed_range, openvino.least_range) == (None, None)
 
 
 def test_a_huge_bias_costs_weight_resolution_not_the_bias():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
 from tinyint.calibrate import CalibrationRecord
@@ -66,7 +67,7 @@ def _steps(target: Target, recipe: Recipe, record: CalibrationRecord) -> StepOf:
         array, producer = constant_of(source), source.producer()
         row = None if producer is None else facts(producer)
         summary = record.summaries.get(source.name or "")
-        if array is not None:
+        if array is not None and array.size and np.isfinite(array).all():
             lo, hi = float(array.min(initial=0.0)), float(array.max(initial=0.0))
         elif row is not None and row.output_range is not None:
             lo, hi = row.output_range
@@ -94,6 +95,7 @@ def _tensor(name: str, placement: Placement, group: str) -> TensorPlan:
         group=group,
         reads=None if reads is None else frozenset(reads),
         fixed_range=placement.fixed_ranges.get(name),
+        least_range=placement.least_ranges.get(name),
     )
 
 

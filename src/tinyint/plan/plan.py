@@ -33,13 +33,15 @@ class TensorPlan:
 
     * `group`: the tensor whose scale it shares; its own name if it shares none
     * `reads`: the places that read the quantized value; None = all of them, the graph's outputs included
-    * `fixed_range`: the range that the operator itself sets (Softmax: 0 to 1), which needs no calibration
+    * `fixed_range`: the range that the operator itself sets (Sigmoid: 0 to 1), which needs no calibration
+    * `least_range`: what the calibrated range is widened to hold
     """
 
     scheme: Scheme
     group: str
     reads: frozenset[Use] | None
     fixed_range: tuple[float, float] | None = None
+    least_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

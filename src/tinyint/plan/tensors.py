@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import onnx_ir as ir
 
 from tinyint.errors import TargetError
-from tinyint.graph.flow import bias_position, is_epilogue, settled
+from tinyint.graph.flow import bias_position, is_epilogue, range_source, settled
 from tinyint.graph.ops import Kind, data_inputs, facts, kind_of, weight_axis
 from tinyint.graph.walk import constant_of, sole_consumer, static_shape
 from tinyint.numerics import INT7, INT8, INT16
@@ -31,6 +31,7 @@ class Placement:
     reads: dict[str, set[Use] | None] = field(default_factory=dict)
     schemes: dict[str, Scheme] = field(default_factory=dict)
     fixed_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    least_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     constants: dict[Use, ConstantPlan] = field(default_factory=dict)
 
     def read_by(self, value: ir.Value, use: Use, scheme: Scheme) -> None:
@@ -62,7 +63,29 @@ def place(
         _place_outputs(placement, node, target, scheme)
         placement.constants.update(_constants(node, target, recipe, rules.get(node.name or "")))
     _hold_operands(placement, graph, target, decisions)
+    _spread(placement, graph, target)
     return placement
+
+
+def _spread(placement: Placement, graph: ir.Graph, target: Target) -> None:
+    """Quantizers behind a Softmax, also behind what moves its output, get the range that the target's kernel needs."""
+    for value in [output for node in graph for output in node.outputs if output.name in placement.reads]:
+        source, name = range_source(value), value.name or ""
+        producer = source.producer()
+        rule = None if producer is None else target.operators.get(producer.op_type)
+        shape = static_shape(source)
+        if producer is None or rule is None or rule.spread is None or shape is None:
+            continue
+        length = shape[producer.attributes.get_int("axis", -1)]
+        if length is None:
+            continue
+        scheme = placement.schemes[name]
+        steps = scheme.qtype.qmax - (0 if scheme.symmetric else scheme.qtype.qmin)
+        # kernels divide by the scale in integers: 1/256 is one, and 1/255 is not
+        highest = steps / round((steps + 1) * max(1.0, length / rule.spread))
+        placement.fixed_ranges.pop(name, None)
+        ranges = placement.fixed_ranges if length <= rule.spread else placement.least_ranges
+        ranges[name] = 0.0, highest
 
 
 def _hold_operands(placement: Placement, graph: ir.Graph, target: Target, decisions: Decisions) -> None:

@@ -166,7 +166,7 @@ def _quantizer(
     cut: tuple[float, float] | None,
     settings: QatSettings,
 ) -> ActivationQuantizer:
-    if all(tensor.fixed_range is not None for tensor in tensors):
+    if all(tensor.fixed_range or tensor.least_range for tensor in tensors):
         return ActivationQuantizer(scheme, params)
     match settings.activations:
         case "lsq" | "lsq+":
@@ -177,8 +177,10 @@ def _quantizer(
 
 
 def _floor(tensors: list[TensorPlan]) -> tuple[float, float]:
-    fixed = [tensor.fixed_range for tensor in tensors if tensor.fixed_range is not None]
-    return min([0.0, *(lo for lo, _ in fixed)]), max([0.0, *(hi for _, hi in fixed)])
+    known = [
+        held for tensor in tensors for held in (tensor.fixed_range, tensor.least_range) if held is not None
+    ]
+    return min([0.0, *(lo for lo, _ in known)]), max([0.0, *(hi for _, hi in known)])
 
 
 def _weights(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tests.runtimes.facts.probes import BOTH, OPENVINO, ORT, VNNI, behind_conv, error_in_lsb, in_int8, nodes
@@ -9,6 +10,19 @@ from tests.runtimes.graphs import Graph
 from tinyint.runtimes.base import Runtime
 
 pytestmark = VNNI
+
+
+def softmax_error(length: int, highest: float, moved: bool, dtype: str) -> float:
+    """Of a Softmax of nearly equal numbers, with quantizers before and behind it, on ONNX Runtime: the root mean
+    square of the error, over the mean 1 / length. `highest`: what the quantizer behind it holds."""
+    g = Graph(1, 8, length)
+    y = g.add("Softmax", [g.quantized("x", 0.001, 0 if dtype == "int8" else 128, dtype)], "softmax", axis=-1)
+    y = g.add("Transpose", [y], "turn", perm=[0, 2, 1]) if moved else y
+    model = g.model(g.quantized(y, highest / 255, -128 if dtype == "int8" else 0, dtype))
+    assert nodes(ORT, model)["softmax"].op == "QLinearSoftmax"
+    feeds = {"x": np.random.default_rng(0).uniform(-0.01, 0.01, (1, 8, length)).astype(np.float32)}
+    (found,) = ORT.open(model, threads=1).run(feeds).values()
+    return float(np.sqrt(np.mean((found * length - 1) ** 2)))
 
 
 class TestActivation:
@@ -32,6 +46,16 @@ class TestActivation:
     @pytest.mark.parametrize(("limit", "expected"), [(5.0, ["a"]), (6.0, ["a"]), (8.0, [])])
     def test_clip_is_absorbed_by_a_range_within_its_limits(self, limit: float, expected: list[str]) -> None:
         assert in_int8(ORT, behind_conv("Clip", limit / 255, 0), ["a"]) == expected
+
+    @pytest.mark.parametrize("length", [16, 1024])
+    @pytest.mark.parametrize(("moved", "dtype"), [(False, "uint8"), (True, "uint8"), (False, "int8")])
+    def test_softmax_overflows_under_fine_scales_on_onnxruntime(
+        self, length: int, moved: bool, dtype: str
+    ) -> None:
+        """Even where only what moves its output is quantized: the quantizer is moved before that."""
+        fine, wide = 1.2 / length, min(32 / length, 1.0)
+        assert softmax_error(length, fine, moved, dtype) > 0.5
+        assert softmax_error(length, wide, moved, dtype) < 0.05
 
     def test_the_inner_tensors_of_silu_are_quantized_for_onnxruntime(self) -> None:
         found = []
