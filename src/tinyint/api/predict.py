@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from tinyint.api.predictions import Prediction, Seen, read_prediction
+from tinyint.api.album import PREDICTIONS, album
+from tinyint.api.predictions import Seen, read_prediction
 from tinyint.api.progress import Progress, silent
 from tinyint.api.source import Model, resolve_preprocessing
 from tinyint.api.subject import Subject, task_for
@@ -15,20 +16,15 @@ from tinyint.data import Boxes, Dataset, Declaration, open_data
 from tinyint.data.check import check_sample
 from tinyint.data.images import ImageFile, ImageSource, read_ahead
 from tinyint.data.open import CheckedDataset, OnError, describe_skipped
-from tinyint.errors import DataError, OutputError
+from tinyint.errors import DataError
 from tinyint.evaluate.evaluation import decided
-from tinyint.files import atomic_write
 from tinyint.postprocess import Postprocessing, Suppression, postprocessing_of, suppression_of
-from tinyint.report.report import to_json
 from tinyint.task import TaskName
 
 if TYPE_CHECKING:
-    from PIL import Image
+    pass
 
 __all__ = ["PREDICTIONS", "SURE", "Predicted", "predict"]
-
-PREDICTIONS = "predictions.json"
-"""Beside the pictures."""
 
 SURE = 0.3
 """The score from which a box is shown."""
@@ -61,7 +57,8 @@ def predict(
 ) -> Predicted:
     """Runs the model on `data`, which needs no labels, and writes pictures and predictions.json to `output`.
 
-    `output` is a directory, made if it is not there. Raises ModelError, DataError, DependencyError and OutputError.
+    `output` is a directory, made if it is not there; all of it appears at the end, and replaces only what an earlier
+    call wrote. Raises ModelError, DataError, DependencyError and OutputError.
     """
     subject = Subject.of(model, runtime, threads)
     declared = resolve_preprocessing(preprocessing, subject.facts)
@@ -72,20 +69,22 @@ def predict(
     if nms is not None:
         _check_suppression(settings, info.task, present, suppression_of(subject.facts))
     session = decided(subject.session, info, present, suppression=settings, threads=threads)
-    album = _Album(Path(output), Path(data))
     skipped: list[str] = []
     count = 0
-    for seen in _seen(dataset, subject, on_error, skipped):
-        outputs = session.run_transient(seen.sample.inputs)
-        album.add(seen.sample.name, read_prediction(seen, outputs, info, present, settings.score_threshold))
-        count += 1
-        progress("predict", count, dataset.len_hint)
+    with album(Path(output), _images(dataset)) as made:
+        for seen in _seen(dataset, subject, on_error, skipped):
+            outputs = session.run_transient(seen.sample.inputs)
+            made.add(
+                seen.sample.name, read_prediction(seen, outputs, info, present, settings.score_threshold)
+            )
+            count += 1
+            progress("predict", count, dataset.len_hint)
     notices = (notice, *dataset.notices, describe_skipped(skipped) if skipped else "")
     return Predicted(
         task=info.task,
-        predictions=album.close(),
+        predictions=made.directory / PREDICTIONS,
         samples=count,
-        pictures=album.pictures,
+        pictures=made.pictures,
         notices=tuple(filter(None, notices)),
     )
 
@@ -108,6 +107,13 @@ def _check_suppression(
         )
 
 
+def _images(dataset: Dataset) -> Sequence[ImageFile]:
+    """The image files that the samples are from, if they are."""
+    if isinstance(dataset, CheckedDataset) and isinstance(dataset.source, ImageSource):
+        return dataset.source.files[dataset.start : dataset.stop]
+    return ()
+
+
 def _seen(dataset: Dataset, subject: Subject, on_error: OnError, skipped: list[str]) -> Iterator[Seen]:
     """The samples, with their images where they are image files; of those that cannot be read, the reason."""
     source = dataset.source if isinstance(dataset, CheckedDataset) else None
@@ -115,8 +121,7 @@ def _seen(dataset: Dataset, subject: Subject, on_error: OnError, skipped: list[s
         for i, sample in enumerate(dataset, 1):
             yield Seen(sample=sample, image_id=i)
         return
-    assert isinstance(dataset, CheckedDataset)
-    files = source.files[dataset.start : dataset.stop]
+    files = _images(dataset)
     ids = _image_ids(files)
 
     def attempt(item: tuple[ImageFile, int]) -> Seen | DataError:
@@ -151,59 +156,3 @@ def _image_ids(files: Sequence[ImageFile]) -> list[int]:
     stems = [PurePath(file.name).stem for file in files]
     numbers = [int(stem) for stem in stems if stem.isascii() and stem.isdigit()]
     return numbers if len(set(numbers)) == len(files) else list(range(1, len(files) + 1))
-
-
-class _Album:
-    """Writes pictures and masks as they come, and at the end the JSON file."""
-
-    def __init__(self, directory: Path, data: Path) -> None:
-        self.directory = directory
-        self.pictures = 0
-        self._entries: list[dict[str, object]] = []
-        self._taken: set[PurePath] = set()
-        read = data if data.is_dir() else data.parent
-        if directory.exists() and read.exists() and directory.samefile(read):
-            raise OutputError(
-                f"cannot write to '{directory}': the samples are read from it; choose another directory"
-            )
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"cannot make the directory '{directory}': {error.strerror}; choose another"
-            ) from None
-
-    def add(self, name: str, prediction: Prediction) -> None:
-        place = self._place(name)
-        files = {}
-        if prediction.picture is not None:
-            files["picture"] = self._write(place.with_name(place.name + ".png"), prediction.picture)
-            self.pictures += 1
-        if prediction.mask is not None:
-            files["mask"] = self._write(place.with_name(place.name + ".mask.png"), prediction.mask)
-        self._entries += [entry | files for entry in prediction.entries]
-
-    def close(self) -> Path:
-        path = self.directory / PREDICTIONS
-        with atomic_write(path) as temporary:
-            temporary.write_text(to_json(self._entries) + "\n", encoding="utf-8")
-        return path
-
-    def _place(self, name: str) -> PurePath:
-        """The sample's name without its ending, within the directory; with it where that is taken already."""
-        parts = [part for part in PurePath(name).parts if part not in ("..", PurePath(name).anchor)]
-        place = PurePath(*parts)
-        short = place.with_suffix("")
-        chosen = place if short in self._taken else short
-        self._taken.add(chosen)
-        return chosen
-
-    def _write(self, place: PurePath, image: Image.Image) -> str:
-        path = self.directory / place
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the directory '{path.parent}': {error.strerror}") from None
-        with atomic_write(path) as temporary:
-            image.save(temporary, "PNG")
-        return place.as_posix()
