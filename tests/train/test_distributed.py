@@ -1,8 +1,13 @@
 """Two processes on gloo beside one with the joint batch. Each test starts two, which takes some seconds."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -88,3 +93,46 @@ def test_a_mistake_that_a_process_finds_is_told_as_it_is(here):
     options = {"model__arguments": "{classes: 4}"}
     with pytest.raises(DataError, match=r"^train.npz\[\d+\] has the label \d"):
         train(config(here, devices=2, **options))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_to_the_parent_alone_ends_all_processes(here, number, code):
+    run = config(here, devices=2, save_dir=here / "run", iters=1_000_000, save_interval=5, eval_interval=0)
+    (here / "run.yaml").write_text(dump_config(run))
+    # What starts the tests may have them ignore signals, as shells do with jobs in the background.
+    heed = partial(signal.signal, number, signal.SIG_DFL)
+    command = [sys.executable, "-m", "tinyint.cli", "train", "-c", here / "run.yaml"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed, cwd=here)
+    while not (here / "run/checkpoint.pt").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    processes = children(process.pid)
+    assert len(processes) >= 2
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in errors
+    assert "go on with --resume" in errors
+    deadline = time.monotonic() + 20  # Python's own tracker of resources ends a moment later
+    while left := [pid for pid in processes if state_in_proc(pid) not in ("", "Z")]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+    assert not list((here / "run").glob(".*"))
+
+
+def state_in_proc(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def children(pid):
+    """The process ids of all that `pid` has started, as Linux tells them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[1]) == pid:
+                found += [int(path.parent.name), *children(int(path.parent.name))]
+    return found

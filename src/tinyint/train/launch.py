@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +45,7 @@ __all__ = ["qat", "train"]
 Resume: TypeAlias = bool | str | Path
 """Whether to go on from the checkpoint in save_dir, or the file or directory of another one."""
 
+_GRACE = 10.0  # seconds that a process has to end by itself; one that waits for the others may not hear
 RECORD = "float.calibration.npz"
 
 # On import, because the processes that Fabric starts announce themselves before they call anything of ours.
@@ -141,7 +145,7 @@ def _launch(job: _Job) -> Outcome | None:
         fabric.launch()
         return _work(fabric, job)
     told = multiprocessing.get_context("spawn").SimpleQueue()
-    with _environment_kept():
+    with _environment_kept(), _ended_with_parent():
         fabric = _fabric(config, config.devices, _distributed("spawn"))
         try:
             fabric.launch(partial(_tell, job=job, told=told))
@@ -153,6 +157,26 @@ def _launch(job: _Job) -> Outcome | None:
         raise result
     assert isinstance(result, Outcome)
     return result
+
+
+@contextmanager
+def _ended_with_parent() -> Iterator[None]:
+    """Whatever ends this process, a signal to it alone among them, ends those that it has started, too.
+
+    Python would wait for them at its exit, and nobody else tells them.
+    """
+    before = set(multiprocessing.active_children())
+    try:
+        yield
+    except BaseException:
+        started = [child for child in multiprocessing.active_children() if child not in before]
+        for child in started:
+            child.terminate()
+        deadline = time.monotonic() + _GRACE
+        for child in started:
+            child.join(max(0.0, deadline - time.monotonic()))
+            child.kill()
+        raise
 
 
 def _fabric(config: TrainingConfig, devices: int, strategy: Any) -> Fabric:
@@ -179,6 +203,7 @@ def _distributed(start: Any) -> DDPStrategy:
 
 def _tell(fabric: Fabric, job: _Job, told: Any) -> None:
     """Sends the outcome, or the user's mistake, to the process that waits for it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that half-written files are removed
     try:
         outcome = _work(fabric, job)
     except TinyintError as error:
