@@ -197,7 +197,7 @@ def test_a_signal_leaves_the_old_file(here, number, code):
     (here / "slow.py").write_text(SLOW_SAMPLES)
     (here / "int8.onnx").write_bytes(b"old")
     command = [sys.executable, "-m", "tinyint.cli", *QUANTIZE, "--data", "slow:samples"]
-    environment = {**os.environ, "PYTHONPATH": str(here)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here), os.environ.get("PYTHONPATH", "")])}
     # What starts the tests may have them ignore signals, as shells do with jobs in the background; children inherit it.
     heed = partial(signal.signal, number, signal.SIG_DFL)
     process = subprocess.Popen(
@@ -213,7 +213,7 @@ def test_a_signal_leaves_the_old_file(here, number, code):
     process.send_signal(number)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == code
-    assert "Traceback" not in errors
+    assert errors.splitlines()[-1] == {130: "interrupted", 143: "terminated"}[code] + "; nothing was changed"
     assert (here / "int8.onnx").read_bytes() == b"old"
     left = {path.name for path in here.iterdir()} - {"__pycache__"}
     assert left == {"float.onnx", "calib.npy", "slow.py", "started", "int8.onnx"}
@@ -233,3 +233,49 @@ def test_json_mode_keeps_stdout_for_the_document(capsys):
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {"a": None}
     assert captured.err == "warning: careful\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("quantize", "float.onnx", "--data", "calib.npy"), "'--output' / '-o'"),
+        (("quantize",), "'MODEL'"),
+        ((*QUANTIZE, *DATA, "--samples", "none"), "'--samples'"),
+        ((*QUANTIZE, *DATA, "--samples", "0"), "'--samples'"),
+        ((*QUANTIZE, "--nosuch"), "--nosuch"),
+        (("nosuch",), "nosuch"),
+        (("--nosuch",), "--nosuch"),
+        (("zoo", "nosuch"), "nosuch"),
+        (("zoo", "export", "resnet18"), "'--output' / '-o'"),
+        (("train", "--iters", "x"), "'--iters'"),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_with_json_wrong_usage_is_a_document_too(arguments: tuple[str, ...], named: str, document) -> None:
+    assert named in document(*arguments, code=2)["error"]
+
+
+def tinyint(*arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "tinyint.cli", *arguments], stderr=subprocess.PIPE, check=False, **options
+    )
+
+
+def test_an_output_without_all_letters_still_takes_the_result(here):
+    os.rename("float.onnx", "\u00e9.onnx")
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    for options in ((), ("--json",)):
+        done = tinyint("inspect", "\u00e9.onnx", *options, stdout=subprocess.PIPE, env=environment)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stdout.isascii()
+    assert json.loads(done.stdout)["model"] == "\u00e9.onnx"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full")
+def test_an_output_that_takes_no_more_is_told(here):
+    for arguments in (("recipe", "show"), ("recipe", "show", "--json"), ("--help",), ("--version",)):
+        with open("/dev/full", "w") as full:
+            done = tinyint(*arguments, stdout=full)
+        assert done.returncode == 2, done.stderr
+        assert b"No space left on device" in done.stderr
+        assert done.stderr.count(b"\n") == 1

@@ -5,18 +5,38 @@ from __future__ import annotations
 import signal
 import sys
 
-__all__ = ["main"]
+__all__ = ["INTERRUPTED", "TERMINATED", "Terminated", "main"]
 
-_INTERRUPTED, _TERMINATED = 130, 143  # 128 + the signal's number, as shells say it
+_WRONG = 2
+INTERRUPTED, TERMINATED = 130, 143  # 128 + the signal's number, as shells say it
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends the run like Ctrl-C, so that temporary files are removed."""
 
 
 def main() -> None:
     """The entry point of `tinyint`."""
-    # SIGTERM ends the run like Ctrl-C, so that temporary files are removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         from tinyint.cli.app import app
 
         app()
-    except KeyboardInterrupt:  # before or after the command itself
-        sys.exit(_INTERRUPTED)
+    except Terminated:  # before or after the command itself
+        sys.exit(TERMINATED)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except OSError as error:  # of help, which typer prints
+        from tinyint.cli.screen import discard_output
+
+        discard_output()
+        sys.stderr.write(f"error: cannot write to the standard output: {error.strerror or error}\n")
+        sys.exit(_WRONG)
+    finally:  # what comes while Python winds up has nothing left to clean
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated

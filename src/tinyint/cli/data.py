@@ -9,16 +9,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tinyint.cli.group import Commands
 from tinyint.cli.options import Json
 from tinyint.cli.screen import Screen
 from tinyint.synthetic import FAMILIES, make
 
 __all__ = ["data"]
 
-data = typer.Typer(
-    cls=Commands, no_args_is_help=True, help="Make data to try things on, in the real formats."
-)
+data = typer.Typer(no_args_is_help=True, help="Make data to try things on, in the real formats.")
 
 
 @data.command("list")

@@ -5,6 +5,7 @@
 2    wrong input or usage (any TinyintError)
 3    done, but with a bad verdict (`quantize --strict`)
 130  Ctrl-C
+143  SIGTERM
 """
 
 from __future__ import annotations
@@ -20,28 +21,34 @@ from typing import Any, TextIO
 import typer
 from typer.core import TyperGroup
 
-from tinyint.cli.screen import Screen
+from tinyint.cli import INTERRUPTED, TERMINATED, Terminated
+from tinyint.cli.screen import Screen, discard_output
 from tinyint.errors import TinyintError, TinyintWarning
 
 __all__ = ["BAD", "Commands"]
 
 BAD = 3
 
-_FAULT, _WRONG, _INTERRUPTED = 1, 2, 130
+_FAULT, _WRONG = 1, 2
+_KEPT = "the last checkpoint and the best model are as they were saved: go on with --resume"
+_AFTER_INTERRUPT = {"train": _KEPT, "qat": _KEPT}  # of the others, nothing stays that is not complete
 # typer brings its own copy of click; usage errors, exits and aborts are for it to handle.
-_TYPERS_OWN: tuple[type[Exception], ...] = (
-    next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"),
-    typer.Exit,
-    typer.Abort,
+_USAGE: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
+_TYPERS_OWN: tuple[type[Exception], ...] = (_USAGE, typer.Exit, typer.Abort)
 
 
 class Commands(TyperGroup):
     """A group whose commands end as said above."""
 
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
+        with _usage_told(Screen(json="--json" in args)):
+            return super().make_context(info_name, args, *more, **extra)
+
     def invoke(self, ctx: Any) -> Any:
         screen = Screen(json="--json" in sys.argv or "--json" in _arguments(ctx))
-        with _told(screen):
+        with _told(screen, ctx), _usage_told(screen):
             return super().invoke(ctx)
 
 
@@ -51,18 +58,29 @@ def _arguments(ctx: Any) -> list[str]:
 
 
 @contextmanager
-def _told(screen: Screen) -> Iterator[None]:
+def _usage_told(screen: Screen) -> Iterator[None]:
+    """typer tells wrong usage on stderr; with --json, the document is ours to write."""
+    try:
+        yield
+    except _USAGE as error:
+        screen.document({"error": error.format_message()})  # type: ignore[attr-defined]
+        raise
+
+
+@contextmanager
+def _told(screen: Screen, ctx: Any) -> Iterator[None]:
     try:
         with _warnings_to(screen):
             yield
-        sys.stdout.flush()
     except BrokenPipeError:
         # The reader has gone; Python would complain when it closes the pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         raise typer.Exit(0) from None
-    except KeyboardInterrupt:
-        screen.tell("interrupted; nothing was changed")
-        raise typer.Exit(_INTERRUPTED) from None
+    except KeyboardInterrupt as error:
+        terminated = isinstance(error, Terminated)
+        left = _AFTER_INTERRUPT.get(ctx.invoked_subcommand, "nothing was changed")
+        screen.tell(f"{'terminated' if terminated else 'interrupted'}; {left}")
+        raise typer.Exit(TERMINATED if terminated else INTERRUPTED) from None
     except TinyintError as error:
         screen.fail(str(error))
         raise typer.Exit(_WRONG) from None

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 import yaml
 
-from tinyint.cli.group import Commands
 from tinyint.cli.options import Json
 from tinyint.cli.screen import Screen
 from tinyint.paddleslim import recipe_from_paddleslim, training_from_paddleslim
@@ -17,7 +16,7 @@ from tinyint.recipe_source import resolve_recipe
 
 __all__ = ["recipe"]
 
-recipe = typer.Typer(cls=Commands, no_args_is_help=True, help="Show recipes, or convert one from PaddleSlim.")
+recipe = typer.Typer(no_args_is_help=True, help="Show recipes, or convert one from PaddleSlim.")
 
 
 @recipe.command()

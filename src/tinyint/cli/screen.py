@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +22,10 @@ from rich.progress import (
 from rich.text import Text
 
 from tinyint.api.progress import Progress as Listener
-from tinyint.report.report import to_json
+from tinyint.errors import OutputError
+from tinyint.report.report import escaped, to_json
 
-__all__ = ["Screen"]
+__all__ = ["Screen", "discard_output"]
 
 _PLAIN_WIDTH = 120  # in files and pipes, where rich assumes 80
 
@@ -34,6 +37,31 @@ def _console(*, stderr: bool) -> Console:
     return console
 
 
+def discard_output() -> None:
+    """Nothing more is written, nor complained about when Python ends."""
+    with suppress(OSError, ValueError):  # a test runner's has no number
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """Letters that it lacks become question marks, and names of files the bytes that they are.
+
+    Raises OutputError if it cannot be written, but BrokenPipeError if its reader has gone.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        utf = sys.stdout.encoding.lower().startswith("utf")
+        sys.stdout.reconfigure(errors="surrogateescape" if utf else "replace")
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard_output()
+        raise OutputError(f"cannot write to the standard output: {error.strerror or error}") from None
+
+
 @dataclass(frozen=True)
 class Screen:
     """`json`: whether the user asked for one JSON document."""
@@ -41,16 +69,28 @@ class Screen:
     json: bool
 
     def show(self, document: Any, *tables: RenderableType | str) -> None:
-        """The result: `document` as JSON, or else the tables. Text is printed as it is, without wrapping."""
+        """The result: `document` as JSON, or else the tables. Text is printed as it is, without wrapping.
+
+        Raises OutputError where the standard output takes no more.
+        """
+        with _standard_output():
+            self.document(document)
+            console = _console(stderr=False)
+            for table in () if self.json else tables:
+                if isinstance(table, str):
+                    console.print(Text(table), soft_wrap=True)
+                else:
+                    console.print(table)
+
+    def document(self, document: Any) -> None:
+        """With --json, the one document; letters that the standard output lacks are escaped."""
         if self.json:
-            sys.stdout.write(to_json(document) + "\n")
-            return
-        console = _console(stderr=False)
-        for table in tables:
-            if isinstance(table, str):
-                console.print(Text(table), soft_wrap=True)
-            else:
-                console.print(table)
+            text, encoding = to_json(document), sys.stdout.encoding or "utf-8"
+            try:
+                text.encode(encoding)
+            except UnicodeEncodeError:
+                text = escaped(text, r"[^\x00-\x7f]")
+            sys.stdout.write(text + "\n")
 
     def tell(self, message: str) -> None:
         """A line for the user that is not the result."""
@@ -67,8 +107,8 @@ class Screen:
     def fail(self, message: str) -> None:
         """The error, on stderr, and with --json also as the document."""
         self.tell(f"error: {message}")
-        if self.json:
-            sys.stdout.write(to_json({"error": message}) + "\n")
+        with suppress(OutputError), _standard_output():
+            self.document({"error": message})
 
     @contextmanager
     def progress(self) -> Iterator[Listener]:

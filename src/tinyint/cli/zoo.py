@@ -8,15 +8,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tinyint.cli.group import Commands
 from tinyint.cli.options import Json
 from tinyint.cli.screen import Screen
 
 __all__ = ["zoo"]
 
-zoo = typer.Typer(
-    cls=Commands, no_args_is_help=True, help="List and export the reference networks (needs tinyint\\[zoo])."
-)
+zoo = typer.Typer(no_args_is_help=True, help="List and export the reference networks (needs tinyint\\[zoo]).")
 
 
 @zoo.command("list")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from tinyint.evaluate.verify import Verification
 from tinyint.report.measured import Latency, Sizes
 from tinyint.report.verdict import Verdict, judge
 
-__all__ = ["Report", "TensorRow", "jsonable", "to_json"]
+__all__ = ["Report", "TensorRow", "escaped", "jsonable", "to_json"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,5 +127,11 @@ def jsonable(value: Any) -> Any:
 
 
 def to_json(value: Any) -> str:
-    """`value` as JSON text that any reader takes: no NaN, no Infinity."""
-    return json.dumps(jsonable(value), indent=2, ensure_ascii=False, allow_nan=False)
+    """`value` as JSON text that any reader takes: no NaN, no Infinity; of bytes that are not UTF-8, their escapes."""
+    text = json.dumps(jsonable(value), indent=2, ensure_ascii=False, allow_nan=False)
+    return escaped(text, r"[\ud800-\udfff]")
+
+
+def escaped(text: str, letters: str) -> str:
+    """JSON text with the letters that a regular expression matches as escapes."""
+    return re.sub(letters, lambda found: json.dumps(found[0])[1:-1], text)
