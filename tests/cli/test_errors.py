@@ -98,7 +98,7 @@ CASES = [
     pytest.param(array(0, 3, 16, 16), (*QUANTIZE, *DATA), "calib.npy", id="empty data"),
     pytest.param(empty_folder, (*QUANTIZE, "--data", "images"), "images", id="empty folder"),
     pytest.param(nothing, (*QUANTIZE, "--data", "gone"), "gone", id="no such data"),
-    pytest.param(array(4, 3, 8, 8), (*QUANTIZE, *DATA), "calib.npy[0]", id="wrong shape"),
+    pytest.param(array(4, 3, 8, 8), (*QUANTIZE, *DATA), "calib.npy", id="wrong shape"),
     pytest.param(array(4, 3, 16, 16, dtype="int64"), (*QUANTIZE, *DATA), "int64", id="wrong type"),
     pytest.param(other_name, (*QUANTIZE, "--data", "calib.npz"), "'x'", id="wrong name"),
     pytest.param(one_nan, (*QUANTIZE, *DATA), "calib.npy[3]", id="NaN in a sample"),
