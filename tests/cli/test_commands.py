@@ -1,5 +1,6 @@
 """Each command does its work, and says it in words and as one JSON document."""
 
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -161,6 +162,17 @@ def test_advise_sees_labels_and_names_the_data(here, document, run):
     assert not any("evaluate" in command for command in found["commands"])
     np.savez("labelled.npz", x=np.load("calib.npy"), label=np.arange(12) % 10)
     assert "tinyint evaluate" in run("advise", "float.onnx", "--data", "labelled.npz").stdout
+
+
+def test_the_commands_that_advise_gives_run(here, document, run):
+    calibration = np.load("calib.npy")
+    many = np.tile(calibration, (12, *[1] * (calibration.ndim - 1)))
+    np.savez("labelled.npz", x=many, label=np.arange(144) % 10)
+    found = document("advise", "float.onnx", "--data", "labelled.npz", "--minutes", "0.1")
+    assert found["commands"][1].endswith("--data labelled.npz --skip 128 --against float.onnx")
+    for command in found["commands"]:
+        result = run(*shlex.split(command)[1:])
+        assert result.exit_code == 0, (command, result.output)
 
 
 def test_cache_is_shown_and_cleared(here, document):

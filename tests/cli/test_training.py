@@ -69,6 +69,7 @@ def test_mistakes_end_with_code_2(here: Path, run: Run):
     path = written(here)
     for arguments, told in (
         (["train"], "-c CONFIG"),
+        (["train", "-o", "iters=3"], "without -c CONFIG: the key 'model' is missing"),
         (["train", "-c", "none.yaml"], "none.yaml: cannot be read"),
         (["train", "-c", path, "-o", "optimizer.lr=1"], "unknown key 'optimizer.lr'"),
         (["train", "-c", path, "--precision", "8"], "precision: got"),
@@ -90,6 +91,14 @@ def test_a_model_of_the_float_training_is_proposed(here: Path, run: Run):
     assert run("train", "-c", path).exit_code == 0
     told = run("qat", "-c", path).stderr
     assert f"--model-path {here / 'out' / 'best_model'}, and a --save-dir of its own" in told
+
+
+def test_a_model_and_its_data_are_enough_for_qat(here: Path, run: Run, document):
+    path = written(here)
+    best = document("train", "-c", path)["best_model"]
+    data = ["-o", f"data.train={here / 'train.npz'}", f"data.val={here / 'val.npz'}", "batch_size=8"]
+    found = document("qat", "--model-path", best, *data, "--iters", "2", "--save-dir", here / "q")
+    assert found["iterations"] == 2
 
 
 def test_several_changes_may_follow_one_option(here: Path, document):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -8,11 +9,13 @@ import pytest
 from typer.main import get_command
 
 from tests.graph.build import build
+from tinyint.cli.app import app
 from tinyint.errors import ModelError, TargetError
 from tinyint.evaluate import advise as module
-from tinyint.evaluate.advise import advise, model_facts
+from tinyint.evaluate.advise import Given, advise, model_facts
+from tinyint.evaluate.effort import qat_effort
 from tinyint.graph.prepare import prepare
-from tinyint.runtimes.host import Host
+from tinyint.runtimes.host import Host, default_target_name
 from tinyint.targets import get_target
 
 # MACs: first 8·8·16·27 = 27648, depthwise 8·8·16·9 = 9216, fc 16·10 = 160.
@@ -33,10 +36,22 @@ def products() -> ir.Model:
     return build(PRODUCTS, wq=(64, 64), wk=(64, 64))
 
 
+DATA = Given(data="DATA")
+LABELLED = Given(data="DATA", labels=True)
+
+
+def machine(family: str, *features: str, gpu: bool = False) -> Host:
+    return Host(machine=family, model="test", cores=2, features=frozenset(features), gpu=gpu)
+
+
 @pytest.fixture(autouse=True)
 def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    vnni = Host(machine="x86_64", model="test", cores=2, features=frozenset({"avx2", "avx512_vnni"}))
-    monkeypatch.setattr(module, "host", lambda: vnni)
+    be(monkeypatch, machine("x86_64", "avx2", "avx512_vnni"))
+
+
+def be(monkeypatch: pytest.MonkeyPatch, other: Host) -> None:
+    monkeypatch.setattr(module, "host", lambda: other)
+    monkeypatch.setattr(module, "_has_openvino", lambda: True)
 
 
 def test_facts_by_hand() -> None:
@@ -69,35 +84,35 @@ def test_facts_by_hand() -> None:
     ],
 )
 def test_method(model: object, data: bool, wants: str, method: str, recipe: str) -> None:
-    found = advise(model(), data=data, wants=wants, target="x86-vnni")  # type: ignore[operator, arg-type]
+    found = advise(model(), DATA if data else None, wants=wants, target="x86-vnni")  # type: ignore[operator, arg-type]
     assert (found.method, found.recipe, found.target) == (method, recipe, "x86-vnni")
 
 
 def test_products_on_a_target_without_dynamic_kernels() -> None:
-    assert advise(products(), data=False, target="openvino").method == "weight_only"
+    assert advise(products(), target="openvino").method == "weight_only"
 
 
-def reasons(model: ir.Model, **options: object) -> str:
-    return "\n".join(advise(model, target="x86-vnni", **options).reasons)  # type: ignore[arg-type]
+def reasons(model: ir.Model, given: Given | None = None, **options: object) -> str:
+    return "\n".join(advise(model, given, **{"target": "x86-vnni"} | options).reasons)  # type: ignore[arg-type]
 
 
 def test_reasons_are_facts_of_model_and_machine() -> None:
-    text = reasons(convolutions(), data=True, labels=True)
+    text = reasons(convolutions(), LABELLED)
     assert "100% of the multiply-accumulates can run in int8 on x86-vnni" in text
     assert "these stay in float: 1 Erf" in text
     assert "depthwise convolutions (25% of" in text
     assert "VNNI" in text
     assert "QAT" in text
-    assert "tinyint qat" in text
-    assert "QAT" not in reasons(convolutions(), data=True)
-    assert "depthwise" not in reasons(products(), data=True)
-    assert "nothing in the model can run in int8" in reasons(build(NOTHING, w=(1, 300)), data=True)
-    assert "would allow static" in reasons(convolutions(), data=False)
-    assert "would allow static" not in reasons(convolutions(), data=False, wants="size")
+    assert "--minutes says how long it may take" in text
+    assert "training (QAT) would need labels" in reasons(convolutions(), DATA)
+    assert "depthwise" not in reasons(products(), DATA)
+    assert "nothing in the model can run in int8" in reasons(build(NOTHING, w=(1, 300)), DATA)
+    assert "would allow static" in reasons(convolutions())
+    assert "would allow static" not in reasons(convolutions(), wants="size")
 
 
 def test_a_target_of_another_machine_is_not_promised_a_gain() -> None:
-    text = "\n".join(advise(convolutions(), data=True, target="arm64").reasons)
+    text = "\n".join(advise(convolutions(), DATA, target="arm64").reasons)
     assert "arm64 cannot be measured on this machine" in text
     assert "VNNI" not in text
 
@@ -105,35 +120,102 @@ def test_a_target_of_another_machine_is_not_promised_a_gain() -> None:
 def test_little_time_means_few_samples_and_the_cheap_recipe() -> None:
     # 37024 MACs at 3e10 a second: a tenth of a millisecond pays for 40 samples, half of it for calibration.
     minutes = 80 * 37024 / 3e10 / 60
-    found = advise(convolutions(), data=True, time_minutes=minutes * 1.001, target="x86-vnni")
+    found = advise(convolutions(), Given(data="d", minutes=minutes * 1.001), target="x86-vnni")
     assert found.recipe == "fast"
     assert "--samples 40" in found.commands[0]
-    assert "--samples 16" in advise(convolutions(), data=True, time_minutes=0, target="x86-vnni").commands[0]
-    plenty = advise(convolutions(), data=True, time_minutes=5, target="x86-vnni")
+    assert "--samples 16" in advise(convolutions(), Given(data="d", minutes=0), target="x86-vnni").commands[0]
+    plenty = advise(convolutions(), Given(data="d", minutes=5), target="x86-vnni")
     assert plenty.recipe == "default"
     assert "--samples" not in plenty.commands[0]
 
 
-def test_commands_exist_and_quote_the_path() -> None:
-    from tinyint.cli.app import app
+def test_time_and_labels_and_the_processor_decide_on_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    effort = qat_effort(37024, None, module.host())
+    # 1,000 iterations of 32 samples, 6 passes of 37,024 MACs each, at 6e10 a second
+    assert (effort.iters, effort.minutes) == (1000, pytest.approx(1000 * 32 * 6 * 37024 / 6e10 / 60))
+    assert qat_effort(37024, 800, module.host()).iters == 250  # 10 epochs of 800, by 32
+    enough, few = (replace(LABELLED, minutes=effort.minutes * share) for share in (1.01, 0.5))
+    assert advise(convolutions(), enough, target="x86-vnni").method == "qat"
+    assert advise(convolutions(), replace(enough, samples=499), target="x86-vnni").method == "static"
+    assert "499 labelled samples are too few" in reasons(convolutions(), replace(enough, samples=499))
+    assert advise(convolutions(), replace(enough, labels=False), target="x86-vnni").method == "static"
+    assert advise(convolutions(), enough, target="x86-vnni", wants="size").method == "weight_only"
+    assert advise(convolutions(), few, target="x86-vnni").method == "static"
+    assert "(QAT) would take about" in reasons(convolutions(), few)
+    be(monkeypatch, machine("x86_64", "avx2", "avx512_vnni", gpu=True))
+    assert advise(convolutions(), few, target="x86-vnni").method == "qat"
 
-    found = advise(convolutions(), data=True, labels=True, target="openvino", path="my nets/a.onnx")
-    assert found.commands == (
-        "tinyint quantize 'my nets/a.onnx' -o 'my nets/a.int8.onnx' --data DATA --recipe default --target openvino",
-        "tinyint evaluate 'my nets/a.int8.onnx' --data DATA --runtime openvino",
-        "tinyint compare 'my nets/a.onnx' 'my nets/a.int8.onnx' --data DATA",
-        "tinyint bench 'my nets/a.onnx' 'my nets/a.int8.onnx' --runtime openvino",
-    )
+
+@pytest.mark.parametrize(
+    ("here", "target", "method", "told"),
+    [
+        (machine("x86_64", "avx2"), "x86-avx2", "static", "no VNNI: about 1.5 times"),
+        (machine("x86_64", "avx2"), "openvino", "static", "take --target x86-avx2"),
+        (machine("x86_64", "avx2"), "x86-vnni", "static", "take --target x86-avx2"),
+        (machine("x86_64", "sse4_2"), None, "weight_only", "this processor has no AVX2, so that int8"),
+        (machine("arm64", "asimd"), None, "weight_only", "this processor has no 8-bit dot products"),
+        (machine("arm64", "asimddp"), None, "static", "SDOT"),
+    ],
+)
+def test_what_this_processor_does_badly_is_not_recommended(
+    here: Host, target: str | None, method: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be(monkeypatch, here)
+    found = advise(convolutions(), DATA, target=target or default_target_name(here))
+    assert found.method == method
+    assert told in "\n".join(found.reasons)
+    assert "OpenVINO is installed" not in "\n".join(found.reasons)
+
+
+def test_openvino_is_proposed_where_the_processor_has_vnni() -> None:
+    assert "quantize with --target openvino too" in reasons(convolutions(), DATA)
+    assert "quantize with --target openvino too" not in reasons(convolutions(), DATA, target="openvino")
+
+
+def test_commands_judge_on_samples_that_did_not_calibrate() -> None:
+    def judged(given: Given) -> str:
+        return advise(convolutions(), given, target="x86-vnni", path="a.onnx").commands[1]
+
+    against = " --against a.onnx"
+    assert judged(LABELLED) == f"tinyint evaluate a.int8.onnx --data DATA --skip 128{against}"
+    assert judged(replace(LABELLED, samples=200)) == judged(LABELLED)
+    assert judged(replace(LABELLED, samples=128)) == f"tinyint evaluate a.int8.onnx --data VAL{against}"
+    assert "VAL stands for labelled samples" in reasons(convolutions(), replace(LABELLED, samples=128))
+    assert judged(replace(LABELLED, val="other")) == f"tinyint evaluate a.int8.onnx --data other{against}"
+
+
+def exist(commands: tuple[str, ...]) -> None:
     known = get_command(app).commands  # type: ignore[attr-defined]
-    for line in found.commands:
+    for line in commands:
         _, verb, *arguments = shlex.split(line)
         options = {name for parameter in known[verb].params for name in parameter.opts}
         assert {a for a in arguments if a.startswith("-")} <= options
-    assert len(advise(convolutions(), data=True, target="tensorrt").commands) == 1
 
 
-def test_labels_are_data() -> None:
-    assert advise(convolutions(), data=False, labels=True, target="x86-vnni").method == "static"
+def test_commands_exist_and_quote_the_path() -> None:
+    found = advise(convolutions(), replace(LABELLED, val="v"), target="openvino", path="my nets/a.onnx")
+    assert found.commands == (
+        "tinyint quantize 'my nets/a.onnx' -o 'my nets/a.int8.onnx' --data DATA --recipe default --target openvino",
+        "tinyint evaluate 'my nets/a.int8.onnx' --data v --against 'my nets/a.onnx' --runtime openvino",
+        "tinyint compare 'my nets/a.onnx' 'my nets/a.int8.onnx' --data DATA",
+        "tinyint bench 'my nets/a.onnx' 'my nets/a.int8.onnx' --runtime openvino",
+    )
+    exist(found.commands)
+    assert len(advise(convolutions(), DATA, target="tensorrt").commands) == 1
+
+
+def test_the_commands_of_training() -> None:
+    given = replace(LABELLED, minutes=600)
+    found = advise(convolutions(), given, target="x86-vnni", path="a.onnx", wants="accuracy")
+    assert found.commands == (
+        "tinyint quantize a.onnx -o a.int8.onnx --data DATA --recipe accurate --target x86-vnni",
+        "tinyint qat --model-path a.onnx -o data.train=DATA data.val=VAL quantization.target=x86-vnni "
+        "quantization.recipe=accurate --iters 1000 --learning-rate 0.001 --save-dir a-qat",
+        "tinyint evaluate a-qat/best_model --data VAL --against a.onnx",
+        "tinyint compare a.onnx a-qat/best_model --data DATA",
+        "tinyint bench a.onnx a-qat/best_model",
+    )
+    exist(found.commands)
 
 
 def test_wrong_models_and_targets() -> None:
@@ -143,6 +225,6 @@ def test_wrong_models_and_targets() -> None:
         z=np.uint8(0),
     )
     with pytest.raises(ModelError, match=r"'net\.onnx' is quantized already"):
-        advise(quantized, data=True, path="net.onnx")
+        advise(quantized, DATA, path="net.onnx")
     with pytest.raises(TargetError, match="no target 'x86'"):
-        advise(convolutions(), data=True, target="x86")
+        advise(convolutions(), DATA, target="x86")

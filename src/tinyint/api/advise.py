@@ -8,7 +8,7 @@ from typing import Any
 
 from tinyint.api.source import Model, Source, input_specs, resolve_preprocessing
 from tinyint.data import open_data
-from tinyint.evaluate.advise import Advice, Wants
+from tinyint.evaluate.advise import Advice, Given, Wants
 from tinyint.evaluate.advise import advise as run
 
 __all__ = ["advise"]
@@ -18,6 +18,7 @@ def advise(
     model: Model,
     data: str | Path | Iterable[Any] | None = None,
     *,
+    val: str | Path | None = None,
     minutes: float | None = None,
     wants: Wants = "speed",
     target: str | None = None,
@@ -25,20 +26,19 @@ def advise(
 ) -> Advice:
     """What to do with a float model, with the commands. Whether `data` have labels is seen from their first sample.
 
-    Raises ModelError, DataError, TargetError.
+    `val` names samples to judge by, other than `data`. Raises ModelError, DataError, TargetError.
     """
     source = Source.of(model, example_inputs)
-    labels = False
+    labels, samples = False, None
     if data is not None:
         declared = resolve_preprocessing(None, source.model.metadata_props)
-        first = next(iter(open_data(data, input_specs(source.model), declared, limit=1)))
-        labels = first.label is not None
-    return run(
-        source.model,
-        data=data is not None,
+        dataset = open_data(data, input_specs(source.model), declared)
+        labels, samples = next(iter(dataset)).label is not None, dataset.len_hint
+    given = Given(
+        data=None if data is None else str(data) if isinstance(data, str | Path) else "DATA",
+        val=None if val is None else str(val),
+        samples=samples,
         labels=labels,
-        time_minutes=minutes,
-        wants=wants,
-        target=target,
-        path=source.given or "model.onnx",
+        minutes=minutes,
     )
+    return run(source.model, given, wants=wants, target=target, path=source.given or "model.onnx")

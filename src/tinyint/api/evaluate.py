@@ -34,6 +34,7 @@ def evaluate(
     threads: int | None = None,
     batch_size: int = 1,
     samples: int | None = None,
+    skip: int = 0,
     preprocessing: Declaration | str | Path | None = None,
     on_error: OnError = "stop",
     progress: Progress = silent,
@@ -43,7 +44,8 @@ def evaluate(
 
     An `nn.Module` runs in torch, unless a runtime is named. `task` is classification, detection or segmentation; what
     the model's metadata say, if not given, and else what data and outputs look like, with a notice. With `against`,
-    the other model runs on the same samples, and each difference is told from chance.
+    the other model runs on the same samples, and each difference is told from chance. The first `skip` samples, such as
+    those that were calibrated on, are left out.
 
     Raises ModelError, DataError (a sample without a label, a label that is no class) and DependencyError.
     """
@@ -57,6 +59,7 @@ def evaluate(
         subjects[0].session.inputs,
         resolve_preprocessing(preprocessing, facts),
         limit=samples,
+        skip=skip,
         on_error=on_error,
     )
     info, notice = task_for(task, facts, subjects[0].session, dataset)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Annotated
 
 import typer
@@ -18,9 +17,17 @@ __all__ = ["advise"]
 def advise(
     model: Model,
     data: Data = None,
+    val: Annotated[
+        str | None,
+        typer.Option(
+            "--val", metavar="VAL", help="Labelled samples to judge by, other than DATA.", show_default=False
+        ),
+    ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(min=0.1, metavar="N", help="How long quantizing may take.", show_default=False),
+        typer.Option(
+            min=0.1, metavar="N", help="How long all may take, training included.", show_default=False
+        ),
     ] = None,
     wants: Annotated[Wants, typer.Option(help="What matters most.")] = "speed",
     target: Target = None,
@@ -32,11 +39,11 @@ def advise(
 
         tinyint advise model.onnx --data images/
 
+        tinyint advise model.onnx --data train/ --val val/ --minutes 240
+
         tinyint advise model.onnx --wants size
     """
-    found = api.advise(model, data, minutes=minutes, wants=wants, target=target)
-    given = "DATA" if data is None else shlex.quote(data)
-    commands = [command.replace("--data DATA", f"--data {given}") for command in found.commands]
+    found = api.advise(model, data, val=val, minutes=minutes, wants=wants, target=target)
     Screen(json).show(
         {
             "model": str(model),
@@ -44,10 +51,10 @@ def advise(
             "recipe": found.recipe,
             "target": found.target,
             "reasons": found.reasons,
-            "commands": commands,
+            "commands": found.commands,
             "facts": found.facts,
         },
         f"{found.method}, recipe {found.recipe}, for {found.target}",
         *(f"  - {reason}" for reason in found.reasons),
-        *(f"next: {command}" for command in commands),
+        *(f"next: {command}" for command in found.commands),
     )

@@ -20,6 +20,7 @@ from tinyint.cli.options import (
     PreprocessingFile,
     Runtime,
     Samples,
+    Skip,
     Task,
     Threads,
 )
@@ -47,6 +48,7 @@ def evaluate(
     threads: Threads = None,
     batch_size: BatchSize = 1,
     samples: Samples = None,
+    skip: Skip = 0,
     preprocessing: PreprocessingFile = None,
     on_error: OnError = "stop",
     json: Json = False,
@@ -76,6 +78,7 @@ def evaluate(
             threads=threads,
             batch_size=batch_size,
             samples=samples,
+            skip=skip,
             preprocessing=preprocessing,
             on_error=on_error,
             progress=progress,

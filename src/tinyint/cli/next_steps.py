@@ -23,7 +23,13 @@ def after_float(path: Path | None, config: TrainingConfig, run: RunOptions) -> I
     skipping = ["--on-error", "skip"] if config.data.on_error == "skip" else []
     output = f"{config.save_dir}.int8.onnx"
     yield _line("quantize", best, "-o", output, "--data", config.data.train, *skipping)
-    given = ["-c", str(path), "--model-path", best, "--save-dir", _free(f"{config.save_dir}-qat")]
+    given = [
+        *([] if path is None else ["-c", str(path)]),
+        "--model-path",
+        best,
+        "--save-dir",
+        _free(f"{config.save_dir}-qat"),
+    ]
     rate = f"{config.optimizer.learning_rate / 10:g}"
     yield _line("qat", *given, "--learning-rate", rate, *run.words(without=_ITS_OWN))
 

@@ -21,6 +21,7 @@ __all__ = [
     "Runtime",
     "Samples",
     "Settings",
+    "Skip",
     "Strict",
     "Target",
     "Task",
@@ -61,6 +62,15 @@ Runtime = Annotated[
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, metavar="B", help="Samples in one call.")]
 Samples = Annotated[
     int | None, typer.Option("--samples", min=1, metavar="N", help="Use the first N samples.")
+]
+Skip = Annotated[
+    int,
+    typer.Option(
+        "--skip",
+        min=0,
+        metavar="N",
+        help="Leave out the first N samples, such as those that were calibrated on.",
+    ),
 ]
 Target = Annotated[
     str | None,

@@ -43,12 +43,14 @@ def qat(
         tinyint qat -c configs/digits.yaml --model-path output/best_model --save-dir output-qat --learning-rate 0.005
 
         tinyint qat -c configs/digits.yaml --model-path model.onnx --save-dir int8 -o loss.teacher=true
+
+        tinyint qat --model-path model.onnx -o data.train=train/ data.val=val/ --learning-rate 0.001
     """
     screen = Screen(json)
     if help_config is not None:
         show_keys(screen, help_config)
         return
-    read = run.read(config)
+    read = run.read(config, model_path)
     from tinyint.train import qat as start
 
     outcome = start(read, model_path, resume=run.going_on, watcher=RunProgress())

@@ -95,13 +95,17 @@ class RunOptions:
         ),
     ] = None
 
-    def read(self, path: Path | None) -> TrainingConfig:
-        """The config at `path` with these changes. Raises RecipeError."""
-        from tinyint.train import load_config  # needs torch, which most commands do not
+    def read(self, path: Path | None, model: Path | None = None) -> TrainingConfig:
+        """The config at `path`, or without one of `model`, with these changes. Raises RecipeError."""
+        from tinyint.train import load_config, parse_config  # needs torch, which most commands do not
 
-        if path is None:
+        changes = [*(self.overrides or ()), *self._changes()]
+        if path is not None:
+            return load_config(path, changes)
+        if not self.overrides:
             raise RecipeError("which run? give its config: -c CONFIG; --help-config lists the keys")
-        return load_config(path, [*(self.overrides or ()), *self._changes()])
+        given = {} if model is None else {"model": str(model)}
+        return parse_config(given, changes, source="the keys that were given, without -c CONFIG")
 
     @property
     def going_on(self) -> bool | str:

@@ -14,10 +14,12 @@ __all__ = [
     "Host",
     "default_target_name",
     "expected_gain",
+    "gains_nothing",
     "host",
     "is_foreign",
     "parse_cpuinfo",
     "peak_rss_bytes",
+    "saturates",
 ]
 
 
@@ -29,6 +31,7 @@ class Host:
     model: str
     cores: int  # that this process may use
     features: frozenset[str]
+    gpu: bool = False  # one of NVIDIA's, with its driver
 
     @property
     def is_x86(self) -> bool:
@@ -81,7 +84,13 @@ def host() -> Host:
         model, features = _darwin()
     else:
         model, features = platform.processor(), frozenset()
-    return Host(machine=machine, model=model or platform.processor(), cores=_cores(), features=features)
+    return Host(
+        machine=machine,
+        model=model or platform.processor(),
+        cores=_cores(),
+        features=features,
+        gpu=Path("/dev/nvidiactl").exists(),
+    )
 
 
 def parse_cpuinfo(text: str) -> tuple[str, frozenset[str]]:
@@ -109,6 +118,22 @@ def is_foreign(target: str, machine: Host | None = None) -> bool:
     if target == "arm64":
         return not machine.is_arm64
     return target.startswith("x86") and not machine.is_x86
+
+
+def saturates(target: str, machine: Host | None = None) -> bool:
+    """Whether sums of 8-bit products saturate on this processor in models of the target."""
+    machine = machine or host()
+    return machine.is_x86 and target in ("x86-vnni", "openvino") and not machine.has_vnni
+
+
+def gains_nothing(target: str, machine: Host | None = None) -> str | None:
+    """What this processor lacks, so that int8 models of the target run no faster on it than float ones."""
+    machine = machine or host()
+    if is_foreign(target, machine) or target == "tensorrt":
+        return None
+    if machine.is_x86 and not machine.has_avx2:
+        return "AVX2"
+    return "8-bit dot products" if machine.is_arm64 and not machine.has_dotprod else None
 
 
 def expected_gain(machine: Host | None = None) -> str:

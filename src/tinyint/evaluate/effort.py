@@ -1,0 +1,44 @@
+"""How long quantizing and training take on a machine, roughly, and what a stretch of time pays for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinyint.recipe import Recipe
+from tinyint.runtimes.host import Host
+
+__all__ = ["FEWEST_LABELLED", "Effort", "affordable_samples", "qat_effort"]
+
+FEWEST_LABELLED = 500
+"""Labelled samples below which training learns them by heart."""
+_FEWEST_SAMPLES = 16
+_MACS_A_SECOND = 3e10
+"""Of a float network on one ordinary core; cores with AVX-512 do four times as many."""
+_MACS_A_SECOND_ON_A_GPU = 2e12
+_BATCH, _ITERS, _EPOCHS = 32, 1000, 10
+_PASSES = 6
+"""Forward passes that a training step costs: forward and backward are three, fake quantization and reading the rest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """Of quantization-aware training: iterations of 32 samples, and the minutes that they take."""
+
+    iters: int
+    minutes: float
+
+
+def affordable_samples(macs: int, minutes: float | None) -> int | None:
+    """Fewer calibration samples than the recipe's, if its own would take longer; half of the time is for the proof."""
+    usual = Recipe.load("default").samples
+    if minutes is None or not macs:
+        return None
+    affordable = int(minutes * 60 / 2 * _MACS_A_SECOND / macs)
+    return None if affordable >= usual else max(affordable, _FEWEST_SAMPLES)
+
+
+def qat_effort(macs: int, samples: int | None, machine: Host) -> Effort:
+    """Of a thousand iterations, or ten epochs of `samples`, if those are fewer."""
+    iters = _ITERS if samples is None else min(_ITERS, -(-_EPOCHS * samples // _BATCH))
+    rate = _MACS_A_SECOND_ON_A_GPU if machine.gpu else _MACS_A_SECOND * max(machine.cores, 1)
+    return Effort(iters=iters, minutes=iters * _BATCH * _PASSES * macs / rate / 60)
