@@ -147,7 +147,7 @@ def test_a_run_that_cannot_be_ends_with_one_message_and_writes_nothing(here: Pat
     assert run("train", "-c", path, "--save-dir", here / "kept").exit_code == 0
     before = (here / "kept" / "checkpoint.pt").read_bytes()
     for folder, arguments, told in (
-        ("wide", ["-o", f"data.train={here / 'wide.npz'}"], "the array has shape (1, 3, 5, 5)"),
+        ("wide", ["-o", f"data.train={here / 'wide.npz'}"], "the array has shape (4, 3, 5, 5)"),
         ("diverged", ["--iters", 30, *(a for o in explosive for a in ("-o", o))], "became NaN or infinite"),
         ("file/out", [], "cannot make the directory"),
         ("kept", ["--resume", "-o", "model.arguments={width: 4}"], "is of the float training of"),
