@@ -12,7 +12,7 @@ LAYERS = [
     "errors",
     "files",
     "synthetic",
-    "numerics observers graph.ops runtimes.base",
+    "numerics observers graph.ops graph.serde runtimes.base",
     "scheme runtimes.source runtimes.host runtimes.ort_graph data graph.walk",
     "graph.dense graph.soundness graph.external",
     "graph.message",

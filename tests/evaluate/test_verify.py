@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.fake_runtime import FakeRuntime
 from tests.graph.build import build
+from tests.graph.test_serde import zip_map
 from tinyint.data import Sample
 from tinyint.errors import DataError, DependencyError, ModelError
 from tinyint.evaluate.verify import Cosine, verify
@@ -160,6 +162,27 @@ def test_nan_names_output_and_sample(which: str) -> None:
         verify(*models, samples([1, 2], [-1, 2]), runtime=ORT, held_out=True)
 
 
+def test_outputs_that_are_infinite_throughout_are_not_judged() -> None:
+    infinite = build("g (float[N,2] x) => (float[N,2] y) { z = Sub(x, x) o = Abs(x) y = Div(o, z) }")
+    found = verify(infinite, infinite, samples([1, 2], [3, 4]), runtime=ORT, held_out=True)
+    assert (found.sqnr_db, found.top1_agreement, found.cosine) == (None, None, None)
+    assert not found.outputs["y"].judged
+
+
+@pytest.mark.parametrize("mask", ["-3.4e38", "-1e30"])
+def test_a_mask_in_one_logit_hides_nothing(mask: str) -> None:
+    text = f"g (float[N,2] x) => (float[N,3] y) <float[1,1] m = {{{mask}}}> {{ BODY y = Concat<axis = 1>(m, t) }}"
+    halves = "q = QuantizeLinear(x, s, z) t = DequantizeLinear(q, s, z)"
+    scale = "<float[1,1] m = ", "<float s = {0.5}, uint8 z = {4}, float[1,1] m = "
+    masked = build(text.replace("BODY", "t = Identity(x)"))
+    rounded = build(text.replace("BODY", halves).replace(*scale))
+    found = verify(masked, rounded, samples([0.75, 1.0]), runtime=ORT, held_out=True)
+    assert found.sqnr_db == pytest.approx(10 * math.log10(1.5625 / 0.0625))
+    assert found.cosine is not None
+    assert found.cosine.min == pytest.approx(1.75 / math.sqrt(1.5625 * 2))
+    assert found.lsb_over_1 == 0.0
+
+
 def test_equal_infinities_are_no_noise() -> None:
     log = build("g (float[N,2] x) => (float[N,2] y) { y = Log(x) }")
     assert verify(log, log, samples([0, 2]), runtime=ORT, held_out=True).sqnr_db == math.inf
@@ -172,6 +195,41 @@ def test_models_that_do_not_belong_together() -> None:
     wide = build("g (float[N,2] x) => (float[N,4] y) { y = Concat<axis = 1>(x, x) }")
     with pytest.raises(ModelError, match=r"shape \(1, 2\) in the float model and \(1, 4\)"):
         verify(build(IDENTITY), wide, samples([1, 2]), runtime=ORT, held_out=True)
+
+
+def test_rows_that_values_decide_are_compared_where_both_have_as_many() -> None:
+    text = (
+        "g (float[N,2] x) => (float[K] y) <float half = {0.5}, float k = {GAIN}> "
+        "{ t = Mul(x, k) where = Greater(t, half) flat = Flatten<axis = 0>(t) w = Flatten<axis = 0>(where) "
+        "a = Constant<value_ints = [0]>() f = Squeeze(flat, a) v = Squeeze(w, a) y = Compress(f, v) }"
+    )
+    plain, gained = build(text.replace("GAIN", "1.0")), build(text.replace("GAIN", "1.1"))
+    found = verify(plain, gained, samples([0.48, 2.0], [2.0, 3.0]), runtime=ORT, held_out=True)
+    output = found.outputs["y"]
+    assert output.unlike == 1
+    # As sets: {2} in {0.528, 2.2}, and {2, 3} in {2.2, 3.3}, which is within a tenth: 2 · 3 of 7 rows.
+    assert output.rows_matched == pytest.approx(6 / 7)
+    assert output.sqnr_db is None
+
+
+def test_a_sequence_is_compared_element_by_element() -> None:
+    text = "g (float[N,2] x) => (seq(float[N,2]) y) { BODY y = SequenceConstruct(x, t) }"
+    whole = build(text.replace("BODY", "t = Identity(x)"))
+    doubled = build(text.replace("BODY", "t = Add(x, x)"))
+    found = verify(whole, doubled, samples([1, 2]), runtime=ORT, held_out=True)
+    assert found.output_sqnr_db == {"y[0]": math.inf, "y[1]": 0.0}
+    short = build("g (float[N,2] x) => (seq(float[N,2]) y) { y = SequenceConstruct(x) }")
+    cut = verify(whole, short, samples([1, 2]), runtime=ORT, held_out=True)
+    assert cut.outputs["y[1]"].unlike == 1
+    assert cut.output_sqnr_db == {"y[0]": math.inf}
+
+
+def test_maps_are_compared_as_rows_of_classes(tmp_path: Path) -> None:
+    model = zip_map(tmp_path / "float.onnx")
+    rows = [Sample({"x": np.eye(1, 4, i, dtype=np.float32)}, name=f"s{i}") for i in range(4)]
+    found = verify(model, model, rows, runtime=ORT, held_out=True)
+    assert (found.top1_agreement, found.integers_equal) == (1.0, 1.0)
+    assert found.output_sqnr_db == {"maps": math.inf}
 
 
 def test_no_samples() -> None:

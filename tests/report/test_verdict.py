@@ -165,7 +165,7 @@ def test_the_headline_begins_with_what_is_bad():
     lost = verification(good(sqnr_db=-12.3, simulated_sqnr_db=-12.3))
     worst = report(verification=lost, latency=latency(12.34, 13.13), sizes=Sizes(baseline=100, int8=126))
     assert headline(worst) == (
-        "The int8 model is BROKEN (output 'y': -12.3 dB from float, and 0.0 dB if it were one number throughout), "
+        "The int8 model is BROKEN (output 'y': -12.3 dB from float, where one number throughout has 0.0 dB), "
         "1.06× slower than float on onnxruntime and 26 % larger."
     )
     quick = report(verification=lost, latency=latency(1.4, 1.0), sizes=Sizes(baseline=380, int8=100))

@@ -8,6 +8,7 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper
 
+from tests.graph.build import build
 from tests.runtimes.graphs import SCALE, Graph
 from tinyint.errors import DataError, ModelError, TargetError
 from tinyint.runtimes.ort import RUNTIME, _options
@@ -209,3 +210,25 @@ def test_a_large_constant_that_nothing_reads_is_no_matter() -> None:
     x = np.array([[-1, 2, -3, 4]], np.float32)
     session = RUNTIME.open(model, optimize=False)
     np.testing.assert_array_equal(next(iter(session.run({"x": x}).values())), [[0, 2, 0, 4]])
+
+
+def test_sequences_come_as_lists_every_time() -> None:
+    model = build("g (float[N,2] x) => (seq(float[N,2]) y) { a = Neg(x) y = SequenceConstruct(x, a) }")
+    session = RUNTIME.open(model)
+    for _ in range(2):
+        (first, second) = session.run_transient({"x": np.ones((1, 2), np.float32)})["y"]
+        assert first.tolist() == [[1, 1]]
+        assert second.tolist() == [[-1, -1]]
+
+
+def test_an_output_may_have_more_rows_than_its_file_declares() -> None:
+    model = build(
+        """g (float[N] x, float[N] z) => (float[N] picked, float[N] twice)
+        { where = Greater(x, z) picked = Compress(x, where) twice = Add(x, x) }"""
+    )
+    session, zeros = RUNTIME.open(model), np.zeros(3, np.float32)
+    for values in ([1, 1, -1], [1, -1, -1], [1, 1, 1], [-1, -1, -1], [2, 2, -1]):
+        x = np.array(values, np.float32)
+        found = session.run_transient({"x": x, "z": zeros})
+        assert found["picked"].tolist() == x[x > 0].tolist()
+        assert found["twice"].tolist() == (2 * x).tolist()

@@ -12,6 +12,7 @@ from tinyint.api.source import Model
 from tinyint.data import Dataset
 from tinyint.errors import DataError, nearest
 from tinyint.evaluate.evaluation import infer_task, undescribed_detector
+from tinyint.evaluate.outputs import tensors_of
 from tinyint.loading import is_module, onnx_source
 from tinyint.runtimes import Session
 from tinyint.runtimes.base import model_label
@@ -79,7 +80,8 @@ def task_for(
     info, notice = resolve_task(name, facts), ""
     if info is None:
         with closing(cast(Any, iter(dataset))) as samples:
-            info = infer_task(dataset.task if labelled else None, session.run(next(samples).inputs))
+            outputs = tensors_of(session.run(next(samples).inputs))
+            info = infer_task(dataset.task if labelled else None, outputs)
         notice = (
             f"the model does not say what it is for; taken for {info.task}, by its data and outputs (--task says "
             "otherwise)"

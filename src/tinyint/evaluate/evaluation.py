@@ -12,6 +12,7 @@ from tinyint.data.labels import Task
 from tinyint.errors import DataError, ModelError
 from tinyint.evaluate.classification import ClassificationScorer
 from tinyint.evaluate.detection import DetectionScorer
+from tinyint.evaluate.outputs import tensors_of
 from tinyint.evaluate.paired import Difference
 from tinyint.evaluate.scorer import Scorer
 from tinyint.evaluate.segmentation import SegmentationScorer
@@ -107,7 +108,7 @@ def score(
     samples = 0
     for batch in batches(data, max(batch_size, 1) if all(opens) else 1):
         for session, scorer in models:
-            outputs = session.run_transient(stack(batch))
+            outputs = tensors_of(session.run_transient(stack(batch)))
             for i, sample in enumerate(batch):
                 scorer.add(sample, split(outputs, i, len(batch)))
         samples += len(batch)

@@ -15,7 +15,10 @@ from tinyint.evaluate.rows import RowSums
 from tinyint.numerics import Array
 from tinyint.observers import Histogram
 
-__all__ = ["OutputSums", "tensors_of"]
+__all__ = ["NOTHING", "OutputSums", "tensors_of"]
+
+NOTHING = np.empty((0,) * 9, np.float32)
+"""In place of the element of a sequence that the other model's is too short for: like no other shape."""
 
 _SMALLEST = float(np.finfo(np.float32).tiny)
 

@@ -12,13 +12,13 @@ from tinyint.data import Sample
 from tinyint.errors import DataError, DependencyError, ModelError
 from tinyint.evaluate.columns import Columns
 from tinyint.evaluate.metrics import NoiseSum
-from tinyint.evaluate.outputs import OutputSums, tensors_of
+from tinyint.evaluate.outputs import NOTHING, OutputSums, tensors_of
 from tinyint.evaluate.rows import selections
 from tinyint.graph.flow import range_source
 from tinyint.graph.walk import constant_of, static_shape
 from tinyint.numerics import Array
 from tinyint.runtimes import Runtime, Session, get_runtime
-from tinyint.runtimes.base import ModelSource
+from tinyint.runtimes.base import ModelSource, shape_fits
 from tinyint.runtimes.source import graph_of
 
 __all__ = ["Cosine", "OutputProof", "Verification", "verify"]
@@ -131,9 +131,9 @@ def verify(
         actual = simulated if session is None else tensors_of(session.run_transient(sample.inputs))
         for name, ours in expected.items():
             output = compared.setdefault(name, OutputSums(step=steps.get(name), selects=name in selected))
-            theirs = actual.get(name, _NOTHING)
+            theirs = actual.get(name, NOTHING)
             _check(name, sample, ours, theirs, declared.get(name))
-            output.add(ours, theirs, None if session is None else simulated.get(name, _NOTHING))
+            output.add(ours, theirs, None if session is None else simulated.get(name, NOTHING))
         count += 1
     if count == 0:
         raise DataError("there are no samples to verify the int8 model on; give --data with more samples")
@@ -161,10 +161,6 @@ def _steps(graph: ir.Graph) -> dict[str, float]:
     return steps
 
 
-_NOTHING = np.empty((0,) * 9, np.float32)
-"""In place of the element of a sequence that the other model's is too short for: like no other shape."""
-
-
 def _check_names(reference: Session, int8: Session) -> None:
     for name in reference.outputs:
         if name not in int8.outputs:
@@ -178,7 +174,7 @@ def _check(
     name: str, sample: Sample, expected: Array, actual: Array, declared: tuple[int | None, ...] | None
 ) -> None:
     """`declared`: the shape of the output in the float model, None for a dimension that it leaves open."""
-    if declared is not None and not _admits(declared, actual.shape):
+    if declared is not None and not shape_fits(actual.shape, declared):
         raise ModelError(
             f"output {name!r} has shape {expected.shape} in the float model and {actual.shape} in the "
             f"int8 model (sample {sample.name}): it was not made from this float model"
@@ -189,12 +185,6 @@ def _check(
                 f"output {name!r} of the {model} model is NaN for sample {sample.name}; "
                 "check the sample and its preprocessing"
             )
-
-
-def _admits(declared: tuple[int | None, ...], shape: tuple[int, ...]) -> bool:
-    return len(declared) == len(shape) and all(
-        want in (None, got) for want, got in zip(declared, shape, strict=True)
-    )
 
 
 def _conclude(

@@ -20,6 +20,7 @@ from tinyint.errors import ModelError
 from tinyint.files import atomic_write, refusals, written_together
 from tinyint.graph.external import tensor_reader
 from tinyint.graph.message import read_message
+from tinyint.graph.serde import save, to_proto
 from tinyint.runtimes.source import require_model_file
 
 __all__ = [
@@ -141,7 +142,7 @@ def model_bytes(model: ir.Model) -> bytes | None:
     if any(isinstance(tensor, ir.ExternalTensor) for tensor in _all_tensors(model)):
         model = model.clone()
         _replace_tensors(model, lambda t: ir.Tensor(t.numpy(), dtype=t.dtype, name=t.name))
-    return bytes(ir.to_proto(model).SerializeToString())
+    return bytes(to_proto(model).SerializeToString())
 
 
 def save_model(model: ir.Model, path: str | Path, *, external: bool = False) -> None:
@@ -158,7 +159,7 @@ def save_model(model: ir.Model, path: str | Path, *, external: bool = False) -> 
     with written_together(path) as scratch, refusals(path):
         written = scratch / path.resolve().name
         data = written.with_name(written.name + ".data")
-        ir.save(model, written, external_data=data.name, size_threshold_bytes=_EXTERNAL_FROM)
+        save(model, written, data.name, _EXTERNAL_FROM)
 
 
 def model_fingerprint(model: ir.Model) -> str:

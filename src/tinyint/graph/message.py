@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from tinyint.errors import ModelError
 from tinyint.graph.dense import graphs, make_dense
+from tinyint.graph.serde import from_proto, to_proto
 from tinyint.graph.soundness import in_order, require_sound, sort_nodes
 
 __all__ = ["OLDEST_OPSET", "has_closed_inputs", "open_dimensions", "read_message", "settled"]
@@ -33,7 +34,7 @@ def read_message(proto: onnx.ModelProto, label: str) -> ir.Model:
     require_sound(proto, label)
     make_dense(proto, label)
     try:
-        model = ir.from_proto(proto)
+        model = from_proto(proto)
     except _UNREADABLE as error:
         raise ModelError(f"{label} is damaged: {_root(error)}; copy or export it again") from error
     sort_nodes(model, label)
@@ -46,7 +47,7 @@ def settled(model: ir.Model, label: str) -> ir.Model:
     whole = all(_is_made(value, graph) for graph in model.graphs() for value in graph.outputs)
     if whole and in_order(model) and not has_closed_inputs(model):
         return model
-    return read_message(ir.to_proto(model), label)
+    return read_message(to_proto(model), label)
 
 
 def _plain_domain(proto: onnx.ModelProto) -> None:

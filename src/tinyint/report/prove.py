@@ -206,7 +206,13 @@ def _time(
 def _alarms(verification: Verification | None, latency: Latency | None, sizes: Sizes) -> Iterator[str]:
     """What is bad in the verdict, and what it could not be based on."""
     verdict = judge(verification, latency, sizes)
-    yield from verdict.reasons
+    short = () if verification is None else tuple(shortfalls(verification))
+    yield from (reason for reason in verdict.reasons if reason not in short)
+    for reason in short:
+        yield (
+            f"{reason}: the runtime may compute something else than the model says; try another target, and "
+            "`tinyint compare`"
+        )
     if latency and verdict.speed == "slower":
         yield (
             f"the int8 model is slower than the float model: {latency.int8.median_ms:.2f} ms against "
@@ -216,7 +222,6 @@ def _alarms(verification: Verification | None, latency: Latency | None, sizes: S
         yield f"the int8 model is larger than the float model: {sizes.int8:,} bytes against {sizes.baseline:,}"
     if verification is None:
         return
-    yield from (short for short in shortfalls(verification) if short not in verdict.reasons)
     if not verification.held_out:
         yield (
             "the outputs were compared on the calibration samples themselves, not on held-out ones: give more "

@@ -31,6 +31,7 @@ __all__ = [
     "check_feeds",
     "installed",
     "model_label",
+    "shape_fits",
 ]
 
 Array: TypeAlias = NDArray[Any]
@@ -49,11 +50,7 @@ class TensorSpec:
 
     def admits(self, array: Array) -> bool:
         """Whether this input takes `array`: same type, same rank, and the fixed dimensions as declared."""
-        return (
-            array.dtype == self.dtype
-            and array.ndim == len(self.shape)
-            and all(want in (None, got) for want, got in zip(self.shape, array.shape, strict=True))
-        )
+        return array.dtype == self.dtype and shape_fits(array.shape, self.shape)
 
     def __str__(self) -> str:
         return _describe(self.dtype, self.shape)
@@ -92,7 +89,10 @@ class Session(Protocol):
         ...
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
-        """The outputs by name. They belong to the caller. Raises DataError if the feeds do not fit."""
+        """The outputs by name, a sequence as a list, a map as a dict; they belong to the caller.
+
+        Raises DataError if the feeds do not fit.
+        """
         ...
 
     def run_transient(self, feeds: Feeds) -> dict[str, Array]:
@@ -128,6 +128,13 @@ class Runtime(Protocol):
     def executed(self, model: ModelSource) -> list[Executed]:
         """The nodes that the runtime really runs, constants left out, in its own order."""
         ...
+
+
+def shape_fits(shape: Sequence[int], declared: Sequence[int | None]) -> bool:
+    """Whether the shape is one of those declared, None being a dimension that is open."""
+    return len(declared) == len(shape) and all(
+        want in (None, got) for want, got in zip(declared, shape, strict=True)
+    )
 
 
 def installed(package: str) -> str | None:

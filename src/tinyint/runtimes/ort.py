@@ -15,6 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
 from tinyint.errors import ModelError, TargetError
 from tinyint.graph.message import open_dimensions
+from tinyint.graph.serde import load
 from tinyint.runtimes.base import (
     Array,
     Executed,
@@ -49,12 +50,16 @@ _FATAL = 4
 
 
 class _Bound(threading.local):
-    """The buffers of `run_transient`, each thread's own: those of its call before, and for which input shapes."""
+    """The buffers of `run_transient`, each thread's own: those of its call before, and for which input shapes.
+
+    `loose`: the outputs that have none.
+    """
 
     def __init__(self) -> None:
         self.shapes: tuple[tuple[int, ...], ...] | None = None
         self.binding: Any = None
         self.buffers: dict[str, Array] = {}
+        self.loose: tuple[str, ...] = ()
 
 
 class OrtSession:
@@ -70,6 +75,10 @@ class OrtSession:
         self.outputs = tuple(o.name for o in session.get_outputs())
         known = _outputs_of_known_shape(session)
         self._loose = tuple(name for name in self.outputs if name not in known)
+        # Sequences, maps and text cannot be bound.
+        self._bindable = all(spec.dtype != object for spec in self.inputs) and all(
+            o.type.startswith("tensor(") and o.type != "tensor(string)" for o in session.get_outputs()
+        )
         self._own = _Bound()
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
@@ -84,7 +93,9 @@ class OrtSession:
         """Outputs whose shape follows from the inputs' are written into the buffers of the call before."""
         shapes = tuple(feeds[spec.name].shape for spec in self.inputs if spec.name in feeds)
         own = self._own
-        if shapes != own.shapes or any(spec.dtype == object for spec in self.inputs):
+        if not self._bindable:
+            return self.run(feeds)
+        if shapes != own.shapes:
             outputs = self.run(feeds)
             self._bind(outputs)
             own.shapes = shapes
@@ -93,21 +104,26 @@ class OrtSession:
         held = {spec.name: np.ascontiguousarray(feeds[spec.name]) for spec in self.inputs}
         for name, array in held.items():
             own.binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-        for name in self._loose:  # anew, else the value of the run before is taken for a buffer
+        for name in own.loose:  # anew, else the value of the run before is taken for a buffer
             own.binding.bind_output(name, "cpu")
         try:
             self._session.run_with_iobinding(own.binding)
-        except _ERRORS as error:
-            raise ModelError(f"{self._label}: onnxruntime failed to run it: {_reason(error)}") from error
+        except _ERRORS:
+            # What the file declares of the outputs' shapes does not hold, unless this fails, too.
+            outputs = self.run(feeds)
+            self._loose = self.outputs
+            self._bind(outputs)
+            return outputs
         # Outputs come in the order of their binding: the buffers first.
-        loose = own.binding.get_outputs()[len(own.buffers) :] if self._loose else []
-        found = own.buffers | {name: value.numpy() for name, value in zip(self._loose, loose, strict=True)}
+        loose = own.binding.get_outputs()[len(own.buffers) :] if own.loose else []
+        found = own.buffers | {name: value.numpy() for name, value in zip(own.loose, loose, strict=True)}
         return {name: found[name] for name in self.outputs}
 
     def _bind(self, outputs: dict[str, Array]) -> None:
         own = self._own
         own.binding = self._session.io_binding()
-        own.buffers = {name: array for name, array in outputs.items() if name not in self._loose}
+        own.loose = self._loose
+        own.buffers = {name: array for name, array in outputs.items() if name not in own.loose}
         for name, array in own.buffers.items():
             own.binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
@@ -150,7 +166,7 @@ class OrtRuntime:
             entry = "session.optimized_model_external_initializers_file_name"
             options.add_session_config_entry(entry, "optimized.data")
             _load(model, options)
-            executed = ir.load(options.optimized_model_filepath).graph
+            executed = load(options.optimized_model_filepath).graph
             return describe(executed, graph_of(model))
 
 

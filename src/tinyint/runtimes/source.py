@@ -17,6 +17,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from tinyint.errors import ModelError
+from tinyint.graph.serde import from_proto, load, to_proto
 from tinyint.runtimes.base import Array, ModelSource, model_label
 
 __all__ = ["graph_of", "loadable", "metadata", "require_model_file", "weights_apart", "whole"]
@@ -66,7 +67,7 @@ def loadable(model: ModelSource) -> Iterator[Loadable]:
     elif isinstance(model, bytes):
         yield model
     elif _fits_one_message(model):
-        yield ir.to_proto(model).SerializeToString()
+        yield to_proto(model).SerializeToString()
     else:
         # Windows keeps the weights mapped and refuses to delete them.
         with tempfile.TemporaryDirectory(prefix="tinyint-", ignore_cleanup_errors=True) as directory:
@@ -93,7 +94,7 @@ def weights_apart(model: ir.Model) -> tuple[bytes, dict[str, Array]]:
         value.const_value = ir.ExternalTensor(
             "memory", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name
         )
-    return ir.to_proto(copy).SerializeToString(), weights
+    return to_proto(copy).SerializeToString(), weights
 
 
 def whole(model: ModelSource) -> ir.Model:
@@ -101,9 +102,7 @@ def whole(model: ModelSource) -> ir.Model:
     if isinstance(model, ir.Model):
         return model
     try:
-        return (
-            ir.from_proto(onnx.load_model_from_string(model)) if isinstance(model, bytes) else ir.load(model)
-        )
+        return from_proto(onnx.load_model_from_string(model)) if isinstance(model, bytes) else load(model)
     except (DecodeError, ir.serde.SerdeError, OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(
             f"{model_label(model)} is no complete ONNX model: it is truncated or damaged"

@@ -11,6 +11,7 @@ from tinyint.errors import ModelError
 from tinyint.graph.edit import GraphEditor, replace_node
 from tinyint.graph.message import OLDEST_OPSET
 from tinyint.graph.passes.weightless import restore_weights, weightless_proto
+from tinyint.graph.serde import from_proto
 from tinyint.graph.walk import constant_of
 
 __all__ = ["upgrade_opset"]
@@ -45,7 +46,7 @@ def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
         ) as error:  # the C++ converter raises several kinds, all with the operator in their text
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(" failed: ")[-1]
             continue
-        result = ir.from_proto(converted)
+        result = from_proto(converted)
         restore_weights(result, weights)
         _mend_conversion(result, opset)
         return result
@@ -62,7 +63,8 @@ def _check(converted: onnx.ModelProto) -> None:
     checked = onnx.ModelProto()
     checked.CopyFrom(converted)
     for output in checked.graph.output:  # whose shape the checker wants, but may be open
-        output.type.tensor_type.shape.SetInParent()
+        if output.type.WhichOneof("value") in (None, "tensor_type"):
+            output.type.tensor_type.shape.SetInParent()
     onnx.checker.check_model(checked)
 
 

@@ -6,6 +6,7 @@ import onnx
 import onnx_ir as ir
 
 from tinyint.graph.edit import GraphEditor
+from tinyint.graph.serde import to_proto
 
 __all__ = ["restore_weights", "weightless_proto"]
 
@@ -25,7 +26,7 @@ def weightless_proto(model: ir.Model) -> tuple[onnx.ModelProto, dict[str, ir.Ten
             del graph.initializers[name]
             value.const_value = None
             graph.inputs.append(value)
-    return ir.to_proto(model), weights
+    return to_proto(model), weights
 
 
 def restore_weights(model: ir.Model, weights: dict[str, ir.TensorProtocol]) -> None:
