@@ -293,3 +293,42 @@ def test_wrong_order_nan_and_no_samples() -> None:
         compare(build(FLOAT), int8(), [sample(float("nan"))])
     with pytest.raises(DataError, match="no samples"):
         compare(build(FLOAT), int8(), [])
+
+
+def test_shapes_that_depend_on_values_are_told_and_the_others_compared() -> None:
+    picked = """g (float[1,N] x) => (float[K] y) <float s = {1.0}, uint8 z = {0}, float half = {0.5}>
+        { BODY where = Greater(t, half) y = Compress(t, where) }"""
+    original = build(picked.replace("BODY", "t = Abs(x)"))
+    rounded = build(
+        picked.replace("BODY", "a = Abs(x) t_q = QuantizeLinear(a, s, z) t = DequantizeLinear(t_q, s, z)")
+    )
+    # 0.6 becomes 1 and is picked by both; 0.5 is neither; 0.51 is picked by both, 1.5 becomes 2.
+    found = compare(original, rounded, [sample(0.6, 0.2, 3.0), sample(0.4, 0.5, 1.5)])
+    assert found.unlike == {}
+    assert rows(found)["y"].cumulative_db == pytest.approx(10 * math.log10((0.36 + 9 + 2.25) / (0.16 + 0.25)))
+    coarse = build(
+        picked.replace(
+            "BODY", "a = Abs(x) t_q = QuantizeLinear(a, s, z) t = DequantizeLinear(t_q, s, z)"
+        ).replace("s = {1.0}", "s = {2.0}")
+    )
+    lost = compare(original, coarse, [sample(0.6, 0.2, 4.0), sample(4.0, 0.1, 0.1)])
+    assert lost.unlike == {"y": 1}
+    assert rows(lost)["y"].cumulative_db == math.inf
+    never = compare(original, coarse, [sample(0.6, 0.2, 4.0)])
+    assert never.unlike == {"y": 1}
+    assert "y" not in rows(never)
+
+
+def test_elements_of_a_sequence_are_compared_one_by_one() -> None:
+    text = """g (float[1,N] x) => (seq(float[1,N]) y) <float s = {0.5}, uint8 z = {0}>
+        { BODY y = SequenceConstruct(t, x) }"""
+    quantized = "a = Abs(x) q = QuantizeLinear(a, s, z) t = DequantizeLinear(q, s, z)"
+    found = rows(
+        compare(
+            build(text.replace("BODY", "t = Abs(x)")),
+            build(text.replace("BODY", quantized)),
+            [sample(1, 2.25)],
+        )
+    )
+    assert found["y[0]"].cumulative_db == pytest.approx(10 * math.log10((1 + 2.25**2) / 0.0625))
+    assert (found["y[1]"].cumulative_db, found["y[1]"].kind) == (math.inf, "output")

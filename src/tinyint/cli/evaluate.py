@@ -194,5 +194,13 @@ def compare(
         levels = decibels(row.local_db), decibels(row.cumulative_db)
         table.add_row(escape(row.name), row.op, row.kind, *levels, escape(cause))
     notes = [f"not in the float model: {', '.join(found.unmatched)}"] if found.unmatched else []
+    notes += [
+        f"{name}: another shape than in the float model, for {count} of {counted(found.samples, 'sample')}"
+        for name, count in found.unlike.items()
+    ]
     document = {"float": str(float_model), "int8": str(int8_model), "samples": found.samples}
-    screen.show({**document, "tensors": found.rows, "unmatched": found.unmatched}, table, *notes)
+    screen.show(
+        {**document, "tensors": found.rows, "unmatched": found.unmatched, "unlike": found.unlike},
+        table,
+        *notes,
+    )

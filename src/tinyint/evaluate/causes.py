@@ -49,9 +49,13 @@ class Cause(StrEnum):
 
 @dataclass(kw_only=True)
 class TensorSums:
-    """One tensor over all samples. `params` is None for a tensor without a quantizer, whose float values differ."""
+    """One tensor over all samples. `params` is None for a tensor without a quantizer, whose float values differ.
+
+    `unlike`: samples in which it has another shape in the int8 model, and which nothing else counts.
+    """
 
     params: QParams | None
+    unlike: int = 0
     local: NoiseSum = field(default_factory=NoiseSum)
     cumulative: NoiseSum = field(default_factory=NoiseSum)
     magnitudes: Histogram = field(default_factory=Histogram)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -19,7 +19,9 @@ from tinyint.algorithms import repair_float
 from tinyint.data import Sample
 from tinyint.errors import DataError, ModelError
 from tinyint.evaluate.causes import Cause, TensorSums, explain_activation, explain_constant
+from tinyint.evaluate.outputs import NOTHING, tensors_of
 from tinyint.evaluate.pairs import Activation, Constant, Pairs, pair
+from tinyint.evaluate.rows import shape_depends_on_values
 from tinyint.graph.io import is_quantized
 from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import static_shape
@@ -59,11 +61,16 @@ class TensorComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """`rows`, worst first; `unmatched`: quantized tensors that the float model does not have under that name."""
+    """`rows`, worst first; `unmatched`: quantized tensors that the float model does not have under that name.
+
+    `unlike`: in how many samples a tensor, whose shape depends on values, has another one in the int8 model; its row is
+    of the others, and missing where there are none.
+    """
 
     rows: tuple[TensorComparison, ...]
     unmatched: tuple[str, ...]
     samples: int
+    unlike: Mapping[str, int] = field(default_factory=dict)
 
 
 def compare(
@@ -95,11 +102,12 @@ def compare(
             f"has a counterpart in the float model: {_ANOTHER}"
         )
     measured, count = _measure(prepared, int8_model, pairs, data, samples, threads)
-    rows = [_activation_row(item) for item in measured]
+    rows = [_activation_row(item) for item in measured if item.sums.elements]
     constants = [_constant_row(constant, pairs.constants) for constant in pairs.constants]
     _check_weights(rows, constants)
     ordered = sorted(rows + constants, key=_badness)
-    return Comparison(rows=tuple(ordered), unmatched=pairs.unmatched, samples=count)
+    unlike = {item.name: item.sums.unlike for item in measured if item.sums.unlike}
+    return Comparison(rows=tuple(ordered), unmatched=pairs.unmatched, samples=count, unlike=unlike)
 
 
 def _as_quantized(float_model: ir.Model, int8_model: ir.Model) -> ir.Model:
@@ -139,20 +147,41 @@ def _measure(
     tensors = [_quantized(activation) for activation in pairs.activations]
     tensors += _plain_outputs(prepared.graph, pairs)
     values = _values(prepared.graph)
+    elements: dict[str, _Tensor] = {}
     count = 0
-    for part in _parts(tensors, values):
+    for position, part in enumerate(_parts(tensors, values)):
         reference = _expose(prepared, [t.name for t in part], True, threads)
         simulated = _expose(int8_model, [t.in_int8 for t in part], False, threads)
         count = 0
         for sample in itertools.islice(data, samples):
-            expected = {**sample.inputs, **reference.run_transient(sample.inputs)}
-            found = {**sample.inputs, **simulated.run_transient(sample.inputs)}
+            expected = {**sample.inputs, **tensors_of(reference.run_transient(sample.inputs))}
+            found = {**sample.inputs, **tensors_of(simulated.run_transient(sample.inputs))}
             for tensor in part:
-                _add(tensor, expected[tensor.name], found[tensor.in_int8], sample)
+                value = values.get(tensor.name)
+                _add(tensor, expected[tensor.name], found[tensor.in_int8], value, sample)
+            if position == 0:  # every pass has them
+                _add_elements(elements, prepared.graph, expected, found, sample)
             count += 1
         if count == 0:
             raise DataError("there are no samples to compare the models on; give --data")
-    return tensors, count
+    return [*tensors, *elements.values()], count
+
+
+def _add_elements(
+    elements: dict[str, _Tensor],
+    graph: ir.Graph,
+    expected: Mapping[str, Array],
+    found: Mapping[str, Array],
+    sample: Sample,
+) -> None:
+    """The elements of outputs that are sequences or maps, which are known when the model has run."""
+    for value in graph.outputs:
+        if isinstance(value.type, ir.TensorType):
+            continue
+        for name, array in expected.items():
+            if array.dtype.kind == "f" and (name == value.name or name.startswith(f"{value.name}[")):
+                tensor = elements.setdefault(name, _output(name, value))
+                _add(tensor, array, found.get(name, NOTHING), value, sample)
 
 
 def _quantized(activation: Activation) -> _Tensor:
@@ -165,10 +194,14 @@ def _quantized(activation: Activation) -> _Tensor:
 def _plain_outputs(graph: ir.Graph, pairs: Pairs) -> Iterator[_Tensor]:
     quantized = {activation.name for activation in pairs.activations}
     for value in graph.outputs:
-        name, producer = value.name or "", value.producer()
-        if name not in quantized and value.dtype == ir.DataType.FLOAT:
-            op = producer.op_type if producer else "Input"
-            yield _Tensor(name=name, in_int8=name, op=op, is_output=True, sums=TensorSums(params=None))
+        if value.name not in quantized and value.type == ir.TensorType(ir.DataType.FLOAT):
+            yield _output(value.name or "", value)
+
+
+def _output(name: str, value: ir.Value) -> _Tensor:
+    producer = value.producer()
+    op = producer.op_type if producer else "Input"
+    return _Tensor(name=name, in_int8=name, op=op, is_output=True, sums=TensorSums(params=None))
 
 
 def _parts(tensors: Sequence[_Tensor], values: dict[str, ir.Value]) -> Iterator[list[_Tensor]]:
@@ -216,15 +249,19 @@ def _values(graph: ir.Graph) -> dict[str, ir.Value]:
     return {value.name: value for value in (*graph.inputs, *computed) if value.name}
 
 
-def _add(tensor: _Tensor, expected: Array, found: Array, sample: Sample) -> None:
-    if expected.shape != found.shape:
+def _add(tensor: _Tensor, expected: Array, found: Array, value: ir.Value | None, sample: Sample) -> None:
+    """`value`: the tensor in the float graph."""
+    if expected.shape != found.shape and not shape_depends_on_values(value):
         raise ModelError(
             f"tensor {tensor.name!r} has shape {expected.shape} in the float model and {found.shape} in the int8 "
             f"model: {_ANOTHER}"
         )
     if np.isnan(expected).any():
         raise ModelError(f"tensor {tensor.name!r} of the float model is NaN for sample {sample.name}")
-    tensor.sums.add(expected, found)
+    if expected.shape != found.shape:
+        tensor.sums.unlike += 1
+    else:
+        tensor.sums.add(expected, found)
 
 
 def _activation_row(tensor: _Tensor) -> TensorComparison:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from tinyint.graph.walk import static_shape
+from tinyint.graph.walk import constant_of, static_shape
 from tinyint.numerics import Array
 
-__all__ = ["RowSums", "matched", "selections"]
+__all__ = ["RowSums", "matched", "selections", "shape_depends_on_values"]
 
 _SUPPRESSION = {"NonMaxSuppression"}
 _RANKING = {"TopK"}
 _PICKING = {"NonZero", "Compress", "Unique"}
+_BODIES = {"If", "Loop"}
+# By operator, the first input that says how large the output is.
+_SHAPED = {
+    "ConstantOfShape": 0, "Expand": 1, "OneHot": 1, "Pad": 1, "Range": 0, "Reshape": 1, "Resize": 2, "Slice": 1,
+    "Tile": 1, "TopK": 1,
+}  # fmt: skip
 _NEAR = 0.1
 """Of the largest magnitude in a column: rows that differ by more in any are two things."""
 _FEW = 16
@@ -50,7 +57,7 @@ def selections(graph: ir.Graph) -> frozenset[str]:
     known = {str(dim) for value in graph.inputs for dim in value.shape or ()}
     found = set()
     for output in graph.outputs:
-        kinds, shape = _ancestors(output), static_shape(output)
+        kinds, shape = _kinds(output), static_shape(output)
         boxes = shape is not None and len(shape) == 3
         open_rows = (
             bool(shape)
@@ -113,17 +120,35 @@ def _rows(array: Array) -> Array:
     return np.asarray(rows[~filling])
 
 
-def _ancestors(value: ir.Value) -> set[str]:
-    """The kinds of all operators that the value comes from, those in bodies included."""
-    kinds, seen, waiting = set[str](), set[ir.Node](), [value]
-    while waiting:
-        node = waiting.pop().producer()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
+def shape_depends_on_values(value: ir.Value | None) -> bool:
+    """Whether two models that round differently may give this tensor different shapes for the same sample."""
+    return value is not None and any(_sizes_by_value(node) for node in _ancestors(value))
+
+
+def _sizes_by_value(node: ir.Node) -> bool:
+    if node.op_type in _SHAPED:
+        sizes = node.inputs[_SHAPED[node.op_type] :]
+        return any(operand is not None and constant_of(operand) is None for operand in sizes)
+    return node.op_type in _SUPPRESSION | _PICKING | _BODIES
+
+
+def _kinds(value: ir.Value) -> set[str]:
+    """The operators that the value comes from, those in bodies included."""
+    kinds = set[str]()
+    for node in _ancestors(value):
         kinds.add(node.op_type)
         for attribute in node.attributes.values():
             if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
                 kinds |= {inner.op_type for inner in attribute.as_graph().all_nodes()}
-        waiting += [source for source in node.inputs if source is not None]
     return kinds
+
+
+def _ancestors(value: ir.Value) -> Iterator[ir.Node]:
+    """All nodes that the value comes from."""
+    seen, waiting = set[ir.Node](), [value]
+    while waiting:
+        node = waiting.pop().producer()
+        if node is not None and node not in seen:
+            seen.add(node)
+            yield node
+            waiting += [source for source in node.inputs if source is not None]
