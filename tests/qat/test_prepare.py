@@ -211,3 +211,25 @@ def test_a_torch_module_keeps_its_names_and_structure():
     assert list(outputs) == ["scores", "features"]
     torch.testing.assert_close(outputs["scores"], head(x)["scores"], atol=0.05, rtol=0)
     assert "fc.weight" in module.state_dict()
+
+
+def test_masks_of_infinity_stay_in_float():
+    model = build(
+        """
+        net (float[N, 4, 8] x) => (float[N, 4, 8] y) {
+          q = MatMul (x, wq) k = MatMul (x, wk) t = Transpose <perm = [0, 2, 1]> (k) s = MatMul (q, t)
+          [masking] m = Add (s, mask) [soft] p = Softmax (m) o = MatMul (p, x) y = MatMul (o, wo)
+        }
+        """,
+        mask=np.where(np.triu(np.ones((4, 4), bool), 1), np.float32(-np.inf), np.float32(0)),
+        wq=(8, 8),
+        wk=(8, 8),
+        wo=(8, 8),
+    )
+    data = np.random.default_rng(0).normal(size=(4, 4, 8)).astype(np.float32)
+    recipe = Recipe.load("full").with_settings(["samples=4"])
+    module = qat.prepare(model, data, recipe=recipe, target="x86-avx2").train()
+    assert "holds a mask" in module.origin.plan.float_nodes["masking"]
+    assert "holds a mask" in module.origin.plan.float_nodes["soft"]
+    module(torch.tensor(data)).square().mean().backward()
+    assert all(torch.isfinite(p.grad).all() for p in module.parameters() if p.grad is not None)

@@ -12,6 +12,7 @@ from tinyint.graph.ops import Kind, facts, kind_of, op_names
 from tinyint.graph.walk import constant_of, consumers
 from tinyint.numerics import qparams_from_range
 from tinyint.plan.joins import refused
+from tinyint.plan.masks import masking
 from tinyint.plan.nodes import Decisions, decide
 from tinyint.plan.norms import norms
 from tinyint.plan.plan import ConstantPlan, Plan, Role, TensorPlan, Use
@@ -27,13 +28,13 @@ __all__ = ["ConstantPlan", "Plan", "Role", "TensorPlan", "Use", "plan"]
 def plan(model: ir.Model, target: Target, recipe: Recipe, record: CalibrationRecord | None = None) -> Plan:
     """Plans static quantization of a prepared model (see `graph.prepare`).
 
-    Without a record it is not known which tensors are too unlike to share a scale, and none is taken to be.
+    Without a record it is not known which tensors are too unlike to share a scale, or hold masks; none is taken to.
     Raises RecipeError for a rule or pattern that matches nothing, ModelError where nothing could run in int8.
     """
     graph = model.graph
     rules = match_rules(recipe, [(node.name or "", op_names(node)) for node in graph])
     step_of = None if record is None else _steps(target, recipe, record)
-    held = norms(graph)
+    held = norms(graph) | ({} if record is None else masking(graph, record))
     while True:  # what is refused changes what is around it; each turn refuses more
         decisions = decide(graph, target, recipe, rules, held)
         ties = tie(graph, target, decisions, step_of)
@@ -43,8 +44,10 @@ def plan(model: ir.Model, target: Target, recipe: Recipe, record: CalibrationRec
         held.update(more)
     if all(decisions[node.name or ""] is not None for node in graph):
         seen = ", ".join(sorted({node.op_type for node in graph}))
+        weighted = (node.name or "" for node in graph if kind_of(node) is Kind.COMPUTE)
+        first = next((f" ({name}: {decisions[name]})" for name in weighted), "")
         raise ModelError(
-            f"nothing in the model would run in int8 on {target.name}: its operators are {seen}; "
+            f"nothing in the model would run in int8 on {target.name}: its operators are {seen}{first}; "
             "quantize Conv, Gemm or MatMul, or loosen the recipe's rules"
         )
     placement = place(graph, target, recipe, rules, decisions)
