@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from tinyint.pictures import draw_bars, draw_boxes, draw_mask, mask_image, resized
-from tinyint.pictures.canvas import PAPER, colour_of, ink_on
+from tinyint.pictures.canvas import PAPER, colour_of, ink_on, shortened, width_of
 from tinyint.postprocess import Detections
 from tinyint.task import Detection, Segmentation
 
@@ -113,3 +113,27 @@ def test_bars_are_as_long_as_the_probabilities() -> None:
     assert drawn.shape[1] == 600
     first, second = ((drawn[500:] == colour_of(number)).all(axis=2).sum(axis=1).max() for number in (0, 1))
     assert first == pytest.approx(3 * second, abs=4)
+
+
+@pytest.mark.parametrize("size", [(100, 1000), (300, 3000), (1, 5000), (1, 100), (5000, 1), (2, 2)])
+@pytest.mark.parametrize("name", ["cat", "", "a name\nof two lines", "W" * 3000, "\u0301" * 5000])
+def test_images_and_names_of_any_shape(size: tuple[int, int], name: str) -> None:
+    image = Image.new("RGB", size, GREY)
+    drawn = draw_bars(image, [(0, name, 0.75), (1, "dog", 0.25)])
+    figures = np.asarray(drawn)[size[1] :] != PAPER
+    assert figures.any()
+    assert drawn.width >= size[0]
+    names = Detection(classes=(name, "dog"), anchors=(((1, 1),),), strides=(8,))
+    assert draw_boxes(image, found((0.5, 0, 0, 0, 1, 1)), names).width >= size[0]
+    mask = np.zeros((size[1], size[0]), np.uint8)
+    assert draw_mask(image, mask, Segmentation(classes=(name, "dog")), 2).width >= size[0]
+
+
+def test_a_long_name_is_cut_where_its_room_ends() -> None:
+    draw = ImageDraw.Draw(Image.new("RGB", (9, 9)))
+    name = "elephant " * 200
+    short = shortened(draw, name, 13, 200)
+    assert short.endswith("…")
+    assert name.startswith(short[:-1].rstrip())
+    assert width_of(draw, short, 13) <= 200 < width_of(draw, short[:-1] + "eee…", 13)
+    assert shortened(draw, "cat", 13, 200) == "cat"

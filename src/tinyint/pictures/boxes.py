@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw
 
-from tinyint.pictures.canvas import Canvas, canvas, colour_of, font, ink_on, width_of
+from tinyint.pictures.canvas import Canvas, canvas, colour_of, font, ink_on, shortened, width_of
 from tinyint.postprocess import Detections
 from tinyint.task import Detection
 
@@ -19,16 +19,20 @@ def draw_boxes(image: Image.Image, found: Detections, info: Detection) -> Image.
     rows = list(zip(ordered.boxes, ordered.classes, ordered.scores, strict=True))
     for corners, number, score in reversed(rows):
         box = [made.scale * float(corner) for corner in corners]
-        _draw_one(draw, made, box, int(number), f"{info.name_of(int(number))} {score:.2f}")
+        _draw_one(draw, made, box, int(number), info.name_of(int(number)), f" {score:.2f}")
     return made.image
 
 
-def _draw_one(draw: ImageDraw.ImageDraw, made: Canvas, box: list[float], number: int, text: str) -> None:
+def _draw_one(
+    draw: ImageDraw.ImageDraw, made: Canvas, box: list[float], number: int, name: str, score: str
+) -> None:
     colour = colour_of(number)
     left, top, right, bottom = box
     line = max(2, made.text // 6)
     draw.rectangle((left, top, max(left, right), max(top, bottom)), outline=colour, width=line)
     pad = max(2, made.text // 5)
+    room = made.image.width - 2 * pad - width_of(draw, score, made.text)
+    text = shortened(draw, name, made.text, room) + score
     width, height = width_of(draw, text, made.text) + 2 * pad, made.text + 2 * pad
     x = min(max(0.0, left), max(0.0, made.image.width - width))
     y = top - height if top >= height else top  # above the box, or in it at the upper border

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import colorsys
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["INK", "PAPER", "Canvas", "Colour", "canvas", "colour_of", "font", "ink_on"]
+__all__ = [
+    "INK",
+    "PAPER",
+    "Canvas",
+    "Colour",
+    "canvas",
+    "colour_of",
+    "font",
+    "ink_on",
+    "shortened",
+    "width_of",
+]
 
 Colour: TypeAlias = tuple[int, int, int]
 INK: Colour = (34, 34, 34)
 PAPER: Colour = (250, 250, 250)
 
 _LEGIBLE = 480  # pixels of the longer side; smaller images are enlarged, so that letters fit
+_LONGEST = 1000  # letters of a name that are measured
 _GOLDEN = 0.6180339887  # of the circle of hues; steps of it keep neighbours apart, however many there are
 _FIRST_HUE = 0.02
 _BRIGHT = 150  # luma from which letters are dark
@@ -62,3 +75,13 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 def width_of(draw: ImageDraw.ImageDraw, text: str, size: int) -> int:
     return round(draw.textlength(text, font=font(size)))
+
+
+def shortened(draw: ImageDraw.ImageDraw, text: str, size: int, room: float) -> str:
+    """A line of text, or as much of its beginning as there is room for."""
+    line = " ".join(text[:_LONGEST].split())
+    if len(text) <= _LONGEST and width_of(draw, line, size) <= room:
+        return line
+    fitting = range(len(line) + 1)
+    length = bisect_right(fitting, room, key=lambda n: width_of(draw, line[:n] + "…", size)) - 1
+    return line[: max(0, length)] + "…"

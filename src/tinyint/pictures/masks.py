@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from tinyint.numerics import Array
-from tinyint.pictures.canvas import INK, PAPER, canvas, colour_of, font, width_of
+from tinyint.pictures.canvas import INK, PAPER, canvas, colour_of, font, shortened, width_of
 from tinyint.task import Segmentation
 
 __all__ = ["draw_mask", "mask_image", "resized"]
@@ -44,7 +44,7 @@ def draw_mask(image: Image.Image, mask: Array, info: Segmentation, classes: int)
     tinted[_border(enlarged)] = PAPER
     shares = np.bincount(mask.reshape(-1), minlength=classes) / mask.size
     entries = [
-        (n, f"{info.name_of(n)} {share:.1%}")
+        (n, info.name_of(n), f" {share:.1%}")
         for n, share in sorted(enumerate(shares), key=lambda entry: -entry[1])
         if share > 0
     ]
@@ -60,14 +60,16 @@ def _border(mask: Array) -> Array:
 
 
 def _with_legend(
-    image: Image.Image, entries: Sequence[tuple[int, str]], plain: Sequence[int], text: int
+    image: Image.Image, entries: Sequence[tuple[int, str, str]], plain: Sequence[int], text: int
 ) -> Image.Image:
     """A strip below with a coloured square and a text for each class, in as many lines as they need."""
     pad = text // 2
     draw = ImageDraw.Draw(image)
-    places, x, y = [], pad, pad
-    for _, label in entries:
-        width = 3 * text // 2 + width_of(draw, label, text)
+    labels, places, x, y = list[str](), [], pad, pad
+    for _, name, share in entries:
+        room = image.width - 2 * pad - 3 * text // 2 - width_of(draw, share, text)
+        labels.append(shortened(draw, name, text, room) + share)
+        width = 3 * text // 2 + width_of(draw, labels[-1], text)
         if x > pad and x + width + pad > image.width:
             x, y = pad, y + text + pad
         places.append((x, y))
@@ -75,7 +77,7 @@ def _with_legend(
     made = Image.new("RGB", (image.width, image.height + y + text + pad), PAPER)
     made.paste(image)
     draw = ImageDraw.Draw(made)
-    for (number, label), (x, y) in zip(entries, places, strict=True):
+    for (number, *_), label, (x, y) in zip(entries, labels, places, strict=True):
         top = image.height + y
         fill = PAPER if number in plain else colour_of(number)
         draw.rectangle((x, top, x + text, top + text), fill=fill, outline=INK)
