@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "tinyint"
 # A module imports only from lines above its own, and within one line from itself.
 LAYERS = [
     "errors",
-    "files",
+    "files documents",
     "synthetic",
     "numerics observers graph.ops graph.serde runtimes.base",
     "scheme runtimes.source runtimes.host runtimes.ort_graph data graph.walk",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from tinyint.documents import DocumentError, read_document
 from tinyint.paddleslim import recipe_from_paddleslim, training_from_paddleslim
 from tinyint.paddleslim.literal import is_python
 from tinyint.paddleslim.tables import NOT_HONOURED, READ, SECTIONS
@@ -53,11 +55,11 @@ def _is_paddleslim(given: str | Path | Mapping[str, Any]) -> bool:
             return False
         if is_python(given):
             return True
-        if path.suffix not in (".yaml", ".yml") or not path.is_file():
+        if path.suffix not in (".yaml", ".yml") or not os.path.isfile(path):
             return False
         try:
-            given = read_yaml(path.read_bytes(), str(path))
-        except OSError:
+            given = read_yaml(read_document(path), str(path))
+        except DocumentError:
             return False  # the reader of recipes says why
     theirs = {*READ, *NOT_HONOURED, *SECTIONS}
     return any(key in theirs for key in given) and not set(given) & set(Recipe.model_fields)

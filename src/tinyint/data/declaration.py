@@ -9,6 +9,7 @@ from typing import Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tinyint.documents import DocumentError, parse_yaml, read_document, shown
 from tinyint.errors import DataError, nearest
 
 METADATA_KEY = "tinyint.preprocessing"
@@ -27,26 +28,26 @@ class Declaration(BaseModel):
         for key in mapping:
             if key not in cls.model_fields:
                 raise DataError(
-                    f"{origin} has the unknown key {key!r}: {nearest(str(key), cls.model_fields)}"
+                    f"{origin} has the unknown key {shown(key)}: {nearest(str(key), cls.model_fields)}"
                 )
         try:
             return cls.model_validate(dict(mapping))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             key = str(first["loc"][0]) if first["loc"] else ""
-            seen = f" (got {mapping[key]!r})" if key in mapping else ""
+            seen = f" (got {shown(mapping[key])})" if key in mapping else ""
             message = first["msg"].removeprefix("Value error, ")
             raise DataError(f"{origin}{f', key {key!r}' if key else ''}: {message}{seen}") from None
 
     @classmethod
-    def from_yaml(cls, text: str, origin: str = "preprocessing") -> Self:
+    def from_yaml(cls, text: str | bytes, origin: str = "preprocessing") -> Self:
         """The inverse of `dump`. Raises DataError."""
         return cls.parse(read_mapping(text, origin), origin)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """From a YAML file. Raises DataError."""
-        return cls.from_yaml(read_text(path), f"the preprocessing file {path}")
+        return cls.from_yaml(read_file(path), f"the preprocessing file {path}")
 
     def dump(self) -> str:
         """As YAML, with every key."""
@@ -63,18 +64,17 @@ class Declaration(BaseModel):
         return None if text is None else cls.from_yaml(text, f"the model's metadata entry {METADATA_KEY}")
 
 
-def read_mapping(text: str, origin: str) -> object:
+def read_mapping(text: str | bytes, origin: str) -> object:
     """What YAML says. Raises DataError."""
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DataError(f"{origin} is not valid YAML: {str(error).splitlines()[0]}") from None
+        return parse_yaml(text)
+    except DocumentError as error:
+        raise DataError(f"{origin}, line {error.line}: {error.problem}") from None
 
 
-def read_text(path: str | Path) -> str:
-    """The text of a preprocessing file. Raises DataError."""
+def read_file(path: str | Path) -> bytes:
+    """The content of a preprocessing file. Raises DataError."""
     try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise DataError(f"cannot read the preprocessing file {path}: {reason}") from None
+        return read_document(path)
+    except DocumentError as error:
+        raise DataError(f"cannot read the preprocessing file {path}: {error.problem}") from None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tinyint.data.declaration import METADATA_KEY, Declaration, read_mapping, read_text
+from tinyint.data.declaration import METADATA_KEY, Declaration, read_file, read_mapping
 from tinyint.data.preprocess import Preprocessing
 from tinyint.data.text_preprocess import TextPreprocessing
 
@@ -22,10 +23,10 @@ def parse_preprocessing(mapping: object, origin: str = "preprocessing") -> Decla
 def load_preprocessing(path: str | Path) -> Declaration:
     """From a YAML file; a tokenizer may be named relative to it. Raises DataError."""
     origin = f"the preprocessing file {path}"
-    declared = parse_preprocessing(read_mapping(read_text(path), origin), origin)
+    declared = parse_preprocessing(read_mapping(read_file(path), origin), origin)
     if isinstance(declared, TextPreprocessing):
         beside = Path(path).parent / declared.tokenizer
-        if beside.exists():
+        if os.path.exists(beside):
             return declared.model_copy(update={"tokenizer": str(beside)})
     return declared
 

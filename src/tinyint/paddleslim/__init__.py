@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tinyint.documents import DocumentError, read_document, shown
 from tinyint.errors import RecipeError, nearest
 from tinyint.paddleslim.literal import is_python, read_literal
 from tinyint.paddleslim.tables import (
@@ -60,10 +61,9 @@ def _read(config: Mapping[str, Any] | str | Path, *, training: bool) -> _Reader:
     if is_python(config):
         return _Reader(source, read_literal(config), training)
     try:
-        content = Path(config).read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise RecipeError(f"{source}: cannot be read: {reason}") from None
+        content = read_document(config)
+    except DocumentError as error:
+        raise RecipeError(f"{source}: cannot be read: {error.problem}") from None
     return _Reader(source, read_yaml(content, source), training)
 
 
@@ -78,7 +78,7 @@ class _Reader:
         known = (*READ, *NOT_HONOURED)
         for key in self.keys:
             if key not in known:
-                raise RecipeError(f"{source}: unknown key {key!r}; {nearest(str(key), known)}")
+                raise RecipeError(f"{source}: unknown key {shown(key)}; {nearest(str(key), known)}")
 
     def _flat(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The keys of the quantization sections, or of the config itself if it has no sections."""
@@ -101,7 +101,7 @@ class _Reader:
             else:
                 known = (*SECTIONS, *OTHER_SECTIONS)
                 raise RecipeError(
-                    f"{self.source}: unknown section {section!r}; {nearest(str(section), known)}"
+                    f"{self.source}: unknown section {shown(section)}; {nearest(str(section), known)}"
                 )
         if not any(section in config for section in SECTIONS):
             raise RecipeError(f"{self.source}: expected a section `Quantization` or `QuantPost`, found none")
@@ -152,7 +152,9 @@ class _Reader:
         names = [name for key in lists for name in self._names(key)]
         for name in names:
             if name not in OPERATORS:
-                raise RecipeError(f"{self.source}: unknown operator {name!r}; {nearest(name, OPERATORS)}")
+                raise RecipeError(
+                    f"{self.source}: unknown operator {shown(name)}; {nearest(name, OPERATORS)}"
+                )
         if self._flag("for_tensorrt"):
             self._note(
                 "for_tensorrt", "the target is chosen apart (tensorrt); its list of operators is taken"
@@ -256,10 +258,10 @@ class _Reader:
         return names
 
     def _wrong(self, key: str, value: object, allowed: str) -> RecipeError:
-        return RecipeError(f"{self.source}: {key}: got {value!r:.80}, expected {allowed}")
+        return RecipeError(f"{self.source}: {key}: got {shown(value)}, expected {allowed}")
 
     def _note(self, key: str, why: str) -> None:
-        self.notes.append(f"`{key}: {self.keys[key]!r:.60}` is not honoured: {why}.")
+        self.notes.append(f"`{key}: {shown(self.keys[key])}` is not honoured: {why}.")
 
 
 def _op_types(names: Iterable[str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Keys are checked by name and value, and an option that would have no effect is r
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -22,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from tinyint.documents import DocumentError, read_document
 from tinyint.errors import RecipeError, nearest
 from tinyint.ranges import Algorithm, RangeMethod
 from tinyint.recipe.text import explain, read_yaml, setting_value
@@ -189,15 +191,14 @@ class Recipe(_Part):
             return cls.parse(read_yaml(content, f"preset {text}"), source=f"preset {text}")
         path = Path(name_or_path)
         looks_like_file = path.suffix in (".yaml", ".yml", ".json") or len(path.parts) > 1
-        if not looks_like_file and not path.is_file():
+        if not looks_like_file and not os.path.isfile(path):
             raise RecipeError(
                 f"recipe {text!r} is neither a preset nor a file: {nearest(text, cls.presets())}"
             )
         try:
-            content = path.read_bytes()
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise RecipeError(f"recipe {text}: cannot be read: {reason}") from None
+            content = read_document(path)
+        except DocumentError as error:
+            raise RecipeError(f"recipe {text}: cannot be read: {error.problem}") from None
         return cls.parse({"name": path.stem} | dict(read_yaml(content, text)), source=text)
 
     @classmethod

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-import yaml
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
@@ -28,6 +27,7 @@ from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import input_specs, open_data, require_task, saved_preprocessing
 from tinyint.errors import ModelError, OutputError, TinyintError
 from tinyint.graph.prepare import prepare_float
+from tinyint.recipe import read_yaml
 from tinyint.task import task_of
 from tinyint.train.checkpoint import Checkpoint, checkpoints_in, load_checkpoint, prepare_directory
 from tinyint.train.config import TrainingConfig
@@ -318,7 +318,7 @@ def _starting_point(job: _Job, subject: Subject) -> Checkpoint | None:
             f"the checkpoint in '{place}' is of the {found.identity}, this run is the "
             f"{subject.identity}: choose another save_dir, or delete the checkpoint"
         )
-    before = parse_config(yaml.safe_load(found.config)).model_dump()
+    before = parse_config(read_yaml(found.config, "the checkpoint")).model_dump()
     now = job.config.model_dump()
     changed = sorted(key for key in now if now[key] != before[key] and key not in _FREE_ON_RESUME)
     if changed:

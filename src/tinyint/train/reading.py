@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from tinyint.documents import DocumentError, read_document, sentences, shown
 from tinyint.errors import RecipeError, nearest
 from tinyint.qat.settings import QatSettings
 from tinyint.recipe import read_yaml
@@ -40,9 +41,9 @@ class Key:
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> TrainingConfig:
     """The config in a YAML file, with `a.b=c` overrides. Raises RecipeError naming file and key."""
     try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise RecipeError(f"config {path}: cannot be read: {error.strerror}") from None
+        content = read_document(path)
+    except DocumentError as error:
+        raise RecipeError(f"config {path}: cannot be read: {error.problem}") from None
     return parse_config(read_yaml(content, f"config {path}"), overrides, source=f"config {path}")
 
 
@@ -58,7 +59,7 @@ def parse_config(
     except RecipeError as error:  # of the settings of QAT, which check themselves
         raise RecipeError(f"{source}: quantization.{error}") from None
     except ValidationError as error:
-        told = "; ".join(_explain(dict(e)) for e in error.errors(include_url=False))
+        told = sentences(_explain(dict(e)) for e in error.errors(include_url=False))
         raise RecipeError(f"{source}: {told}") from None
 
 
@@ -142,7 +143,7 @@ def _apply(mapping: dict[str, Any], override: str) -> None:
         if isinstance(inner, str) and part == "model":
             inner = {"source": inner}
         if inner is not None and not isinstance(inner, Mapping):
-            raise RecipeError(f"override {override!r}: {part} is {inner!r}, which has no keys")
+            raise RecipeError(f"override {override!r}: {part} is {shown(inner)}, which has no keys")
         mapping[part] = dict(inner or {})
         mapping = mapping[part]
 
@@ -152,10 +153,10 @@ def _explain(error: dict[str, Any]) -> str:
     key = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         known = [k.name for k in config_keys()] + list(TrainingConfig.model_fields)
-        return f"unknown key {key!r}; {nearest('.'.join(names), known)}"
+        return f"unknown key {shown(key)}; {nearest('.'.join(names), known)}"
     if error["type"] == "missing":
         return f"the key {key!r} is missing; `--help-config` says what it means"
     if error["type"] == "value_error":
         return f"{key}: {error['ctx']['error']}" if key else str(error["ctx"]["error"])
     expected = str(error["msg"]).replace("Input should be", "expected")
-    return f"{key}: got {error['input']!r}, {expected}"
+    return f"{key}: got {shown(error['input'])}, {expected}"

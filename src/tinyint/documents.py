@@ -1,0 +1,150 @@
+"""YAML of anyone's: read within bounds, and shown within bounds where it is wrong.
+
+An alias stands for all that it names, so that nine lines can say a thousand million values. What they stand for is
+counted before any of it is made.
+"""
+
+from __future__ import annotations
+
+import os
+import reprlib
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+__all__ = ["DocumentError", "parse_yaml", "read_document", "sentences", "shown"]
+
+_LARGEST = 8 * 2**20
+"""Bytes of a document."""
+
+_MOST = 100_000
+"""Values in it, aliases followed."""
+
+_LETTERS, _SENTENCES = 200, 5
+
+# What PyYAML's safe loader raises beside YAMLError, on dates, tags and numbers that are none.
+_ERRORS = (
+    yaml.YAMLError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+_repr = reprlib.Repr()
+_repr.maxstring = _repr.maxother = 80
+_repr.maxlevel = 3
+
+
+class DocumentError(Exception):
+    """What is wrong with a document, and in which line of it."""
+
+    def __init__(self, problem: str, line: int = 1) -> None:
+        super().__init__(problem)
+        self.problem, self.line = problem, line
+
+
+def read_document(path: str | Path) -> bytes:
+    """The bytes of a file of a document's size. Raises DocumentError."""
+    try:
+        facts = os.stat(path)
+        if not stat.S_ISREG(facts.st_mode):
+            raise DocumentError("it is no file")
+        if facts.st_size > _LARGEST:
+            raise DocumentError(f"it has {facts.st_size} bytes; a document has {_LARGEST} at most")
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise DocumentError(getattr(error, "strerror", None) or str(error)) from None
+
+
+def parse_yaml(content: str | bytes) -> Any:
+    """What a document says. Raises DocumentError, also for a key that stands twice in a mapping."""
+    try:
+        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1 if isinstance(content, bytes) else 1
+        raise DocumentError("not text in UTF-8, expected YAML", line) from None
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+    except _ERRORS as error:
+        raise DocumentError(_problem(error), _line(error, text)) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses more values than a document has, and a key that stands twice, which YAML forbids and PyYAML accepts."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._sizes: dict[int, int] = {}
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        node = super().compose_node(parent, index)
+        if node is not None and id(node) not in self._sizes:
+            if node.end_mark is None:
+                raise yaml.composer.ComposerError(
+                    problem="an alias stands within what it names", problem_mark=mark
+                )
+            self._sizes[id(node)] = 1 + sum(self._sizes[id(part)] for part in _parts(node))
+        if node is not None and self._sizes[id(node)] > _MOST:
+            raise yaml.composer.ComposerError(
+                problem=f"it stands for more than {_MOST} values", problem_mark=mark
+            )
+        return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise yaml.constructor.ConstructorError(
+                        problem=f"the key {shown(key.value)} stands there twice", problem_mark=key.start_mark
+                    )
+                seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _parts(node: Any) -> Iterable[Any]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else ()
+
+
+def _line(error: Exception, text: str) -> int:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if mark is not None:
+        return int(mark.line) + 1
+    position = getattr(error, "position", 0)  # of a yaml.reader.ReaderError
+    return text[:position].count("\n") + 1 if isinstance(position, int) else 1
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    told = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
+    own = ("stands there twice", "it stands for", "an alias stands")
+    return told if any(words in told for words in own) else f"not valid YAML: {_cut(told)}"
+
+
+def shown(value: object) -> str:
+    """A value of a document as a message shows it, whatever its size."""
+    try:
+        return _cut(_repr.repr(value))
+    except ValueError:  # a number of more digits than Python writes
+        return f"a very long {type(value).__name__}"
+
+
+def sentences(mistakes: Iterable[str]) -> str:
+    """The first mistakes in a row, and how many there are more."""
+    told = list(mistakes)
+    more = [f"and {len(told) - _SENTENCES} more"] if len(told) > _SENTENCES else []
+    return "; ".join([_cut(each, 3 * _LETTERS) for each in told[:_SENTENCES]] + more)
+
+
+def _cut(text: str, letters: int = _LETTERS) -> str:
+    return text if len(text) <= letters else text[: letters - 1] + "…"
