@@ -105,6 +105,29 @@ def test_data_of_unknown_length_are_split_too(model, samples, given, held_out):
     assert report.verification.held_out is held_out
 
 
+def test_of_data_that_shuffle_what_calibration_has_seen_proves_nothing(model, samples):
+    generator, read = np.random.default_rng(0), []
+
+    class Shuffled:
+        def __iter__(self):
+            order = generator.permutation(len(samples))
+            read.append(order.tolist())
+            return iter(samples[order, None])
+
+    report = tinyint.quantize(model, Shuffled(), samples=8, threads=1).report
+    assert report.verification is not None
+    unseen = set(read[-1][8:]) - set(read[0][:8])
+    assert 0 < len(unseen) < 4
+    assert (report.verification.samples, report.verification.held_out) == (len(unseen), True)
+    assert any("another order on each pass" in note for note in report.notes)
+
+
+def test_copies_of_the_calibration_samples_are_not_held_out(model, samples):
+    report = tinyint.quantize(model, np.concatenate([samples[:6]] * 2), samples=6, threads=1).report
+    assert report.verification is not None
+    assert not report.verification.held_out
+
+
 def test_without_verify_nothing_is_run_and_the_plan_is_told(model, samples):
     report = tinyint.quantize(model, samples, verify=False).report
     document = report.to_json()

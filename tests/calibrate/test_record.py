@@ -65,6 +65,7 @@ LIES = {
     "counts below the minimum": cell("counts", (0, 0), 1),
     "a sample outside the extrema": cell("tail_extrema", (0, 1), 9.0),
     "a sample that is not a number": cell("tail_extrema", (0, 0), np.nan),
+    "another sample kept": cell("seen", (0,), 1),
     "another sample": cell("tail_keys", (0, 0), 1),
 }
 
@@ -81,7 +82,7 @@ def test_numbers_that_contradict_each_other_are_refused(tmp_path, lie):
         CalibrationRecord.load(path)
 
 
-@pytest.mark.parametrize("name", ["counts", "tail_keys", "tail_extrema", "header"])
+@pytest.mark.parametrize("name", ["seen", "counts", "tail_keys", "tail_extrema", "header"])
 def test_an_array_of_another_size_than_told_is_not_unpacked(tmp_path, monkeypatch, name):
     path = tmp_path / "bomb.npz"
     record().save(path)
@@ -103,6 +104,15 @@ def test_more_tensors_than_a_model_has(tmp_path, monkeypatch):
     monkeypatch.setattr("tinyint.calibrate.record._MOST_TENSORS", 0)
     with pytest.raises(RecordError, match="1 tensors, where no model has more than 0"):
         CalibrationRecord.load(tmp_path / "many.npz")
+
+
+def test_a_record_knows_what_it_has_seen():
+    made = record()
+    other = CalibrationRecord("f" * 64)
+    other.count(b"a" * 16)
+    made.merge(other)
+    assert made.samples == 2
+    assert [made.saw(letter * 16) for letter in (b"a", b"b", b"k", b"z")] == [True, False, True, False]
 
 
 def test_missing_file(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,11 +14,11 @@ from tinyint.algorithms import Repaired
 from tinyint.api.beside import Beside
 from tinyint.api.calibrate import cached_record
 from tinyint.api.progress import Progress, silent
+from tinyint.api.proving import PROOF_SAMPLES, ProofData
 from tinyint.api.source import Model, Source, input_specs, resolve_preprocessing
 from tinyint.calibrate import CalibrationRecord
 from tinyint.data import Dataset, Declaration, OnError, Sample, open_data
 from tinyint.data.named import paths_in
-from tinyint.data.open import describe_skipped
 from tinyint.errors import DataError
 from tinyint.files import followed
 from tinyint.graph.io import save_model
@@ -31,8 +32,6 @@ from tinyint.runtimes.base import TensorSpec
 from tinyint.targets import get_target
 
 __all__ = ["Result", "quantize"]
-
-_PROOF_SAMPLES = 64
 
 Data = str | Path | Iterable[Any]
 
@@ -104,7 +103,7 @@ def quantize(
             threads=threads,
             notes=job.all_notes(),
         )
-        report = job.with_skipped(report)
+        report = job.with_proof_notes(report)
         beside.write(scratch, quantized.record, report)
     return Result(model=quantized.model, report=report, record=quantized.record, path=path)
 
@@ -129,8 +128,9 @@ class _Job:
     specs: tuple[TensorSpec, ...] = ()
     on_error: OnError = "stop"
     calibrating: Dataset | None = None
-    proving: Dataset | None = None
-    used: int = 0  # samples from the start of the data that calibration has seen
+    proving: ProofData | None = None
+    calibrated: CalibrationRecord | None = None
+    used: int = 0  # samples from the start of the data that calibration has read
 
     def prepare(self, source: Source) -> Repaired:
         """The float graph as it is calibrated."""
@@ -171,7 +171,7 @@ class _Job:
     def record(self, repaired: Repaired) -> CalibrationRecord:
         if self.given is not None:
             repaired.require(self.given)
-            self.used = self.given.samples
+            self.used, self.calibrated = self.given.samples, self.given
             return self.given
         assert self.calibrating is not None
         record = cached_record(
@@ -183,43 +183,52 @@ class _Job:
             progress=self.progress,
         )
         # Those that were skipped count: the proof begins behind them.
-        self.used = record.samples + len(self.calibrating.skipped)
+        self.used, self.calibrated = record.samples + len(self.calibrating.skipped), record
         return record
 
     def proof_samples(self) -> Samples | None:
-        """The samples behind those that calibrated; where there are none, the latter."""
+        """Samples that calibration has not seen; where there are none, some that it has."""
         if self.data is None or self.calibrating is None:
             return None
         self.progress("verify", 0, None)
-        held_out = self._behind(self.data)
-        self.proving = held_out or self._opened(self.data, limit=_PROOF_SAMPLES)
-        return Samples(
-            samples=self._counted(self.proving), first=_first(self.proving), held_out=held_out is not None
-        )
+        unseen = self._behind(self.data)
+        rest = iter(unseen or ())
+        first = self._first_of(rest, self.data)
+        held_out = first is not None
+        if unseen is None or first is None:
+            unseen = ProofData(dataset=self._opened(self.data, limit=PROOF_SAMPLES), record=None)
+            rest = iter(unseen)
+            first = next(rest)
+        self.proving = unseen
+        samples = self._counted(itertools.chain([first], rest), unseen.total)
+        return Samples(samples=samples, first=first, held_out=held_out)
 
     def _opened(self, data: Data, limit: int | None = None, skip: int = 0) -> Dataset:
         declared = self.preprocessing_for_files()
         return open_data(data, self.specs, declared, limit=limit, skip=skip, on_error=self.on_error)
 
-    def _behind(self, data: Data) -> Dataset | None:
+    def _behind(self, data: Data) -> ProofData | None:
+        """What comes behind the calibration samples, of those that it has not seen."""
         known = self._opened(data).len_hint
         if known is not None and known <= self.used:
             return None
-        behind = self._opened(data, limit=_PROOF_SAMPLES, skip=self.used)
-        if known is None and self.used:
-            try:
-                _first(behind)
-            except DataError:  # it ended with the last calibration sample
-                return None
-        return behind
+        return ProofData(dataset=self._opened(data, skip=self.used), record=self.calibrated)
+
+    def _first_of(self, samples: Iterator[Sample], data: Data) -> Sample | None:
+        try:
+            return next(samples, None)
+        except DataError:
+            if self.used and self._opened(data).len_hint is None:
+                return None  # it ended with the last calibration sample
+            raise
 
     def preprocessing_for_files(self) -> Declaration | None:
         """What declared the images of the calibration; arrays are taken as they are."""
         return self.calibrating.preprocessing if self.calibrating else None
 
-    def _counted(self, dataset: Dataset) -> Iterator[Sample]:
-        for done, sample in enumerate(dataset, 1):
-            self.progress("verify", done, dataset.len_hint)
+    def _counted(self, samples: Iterable[Sample], total: int | None) -> Iterator[Sample]:
+        for done, sample in enumerate(samples, 1):
+            self.progress("verify", done, total)
             yield sample
 
     def write(self, model: ir.Model, path: Path) -> None:
@@ -233,17 +242,10 @@ class _Job:
     def all_notes(self) -> list[str]:
         return [*self.notes, *(self.calibrating.notices if self.calibrating else ())]
 
-    def with_skipped(self, report: Report) -> Report:
-        """With the samples that the proof could not read, which are known at its end."""
-        if self.proving is None or not self.proving.skipped:
-            return report
-        return replace(
-            report, notes=(*report.notes, f"in the proof, {describe_skipped(self.proving.skipped)}")
-        )
-
-
-def _first(dataset: Dataset) -> Sample:
-    return next(iter(dataset))
+    def with_proof_notes(self, report: Report) -> Report:
+        """With what the proof found of its samples, which is known at its end."""
+        told = tuple(self.proving.notes()) if self.proving else ()
+        return replace(report, notes=(*report.notes, *told))
 
 
 def _bytes_of(model: Path) -> int:

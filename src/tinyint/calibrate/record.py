@@ -5,8 +5,10 @@ The file is an `.npz`. The same model and samples give the same bytes, in whatev
 
 from __future__ import annotations
 
+import bisect
 import json
 import os
+from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +27,9 @@ __all__ = ["CalibrationRecord"]
 _FORMAT = 2
 _ANEW = "make it anew with `tinyint calibrate`"
 _KEY_BYTES = 16
-_ARRAYS = ("header", "counts", "tail_keys", "tail_extrema")
-_MOST_BYTES, _MOST_TENSORS = 2**26, 2**14  # of a header, and of a model: a gigabyte of counts
+_ARRAYS = ("header", "seen", "counts", "tail_keys", "tail_extrema")
+# Of a header, of the tensors of a model (a gigabyte of counts), and of samples.
+_MOST_BYTES, _MOST_TENSORS, _MOST_SAMPLES = 2**26, 2**14, 2**24
 
 
 @dataclass(eq=True)
@@ -35,12 +38,23 @@ class CalibrationRecord:
 
     * `model_fingerprint`: of the float model that was run (`graph.io.model_fingerprint`)
     * `data_fingerprint`: the sum of the samples' content keys modulo 2^128, so that their order does not matter
+    * `seen`: of each sample the first 8 bytes of its content key, sorted
     """
 
     model_fingerprint: str
     summaries: dict[str, Summary] = field(default_factory=dict)
     data_fingerprint: int = 0
-    samples: int = 0
+    seen: array[int] = field(default_factory=lambda: array("Q"))
+
+    @property
+    def samples(self) -> int:
+        return len(self.seen)
+
+    def saw(self, key: bytes) -> bool:
+        """Whether a sample of this content key is among those that the record is of."""
+        prefix = _prefix(key)
+        place = bisect.bisect_left(self.seen, prefix)
+        return place < len(self.seen) and self.seen[place] == prefix
 
     @property
     def identity(self) -> str:
@@ -49,7 +63,7 @@ class CalibrationRecord:
 
     def count(self, key: bytes) -> None:
         """Notes that the sample of this content key was seen."""
-        self.samples += 1
+        bisect.insort(self.seen, _prefix(key))
         self.data_fingerprint = (self.data_fingerprint + int.from_bytes(key, "big")) % 2 ** (8 * _KEY_BYTES)
 
     def merge(self, other: CalibrationRecord) -> None:
@@ -57,7 +71,7 @@ class CalibrationRecord:
         other.require_model(self.model_fingerprint)
         for name, summary in other.summaries.items():
             self.summaries.setdefault(name, Summary()).merge(summary)
-        self.samples += other.samples
+        self.seen = array("Q", sorted([*self.seen, *other.seen]))
         self.data_fingerprint = (self.data_fingerprint + other.data_fingerprint) % 2 ** (8 * _KEY_BYTES)
 
     def require_model(self, fingerprint: str) -> None:
@@ -95,6 +109,10 @@ class CalibrationRecord:
             ) from error
 
 
+def _prefix(key: bytes) -> int:
+    return int.from_bytes(key[:8], "big")
+
+
 def _to_arrays(record: CalibrationRecord) -> dict[str, Any]:
     names = sorted(record.summaries)
     summaries = [record.summaries[name] for name in names]
@@ -111,6 +129,7 @@ def _to_arrays(record: CalibrationRecord) -> dict[str, Any]:
         "counts": np.stack([s.histogram.counts for s in summaries])
         if summaries
         else np.zeros((0, 2 * HALF), np.int64),
+        "seen": np.array(record.seen, np.uint64),
         "tail_keys": np.frombuffer(b"".join(e.key for e in tails), np.uint8).reshape(-1, _KEY_BYTES),
         "tail_extrema": np.array([(e.lo, e.hi) for e in tails], np.float32).reshape(-1, 2),
     }
@@ -129,7 +148,7 @@ def _from_tables(tables: Mapping[str, Table]) -> CalibrationRecord:
     record = CalibrationRecord(
         model_fingerprint=str(header["model"]),
         data_fingerprint=int(header["data"], 16),
-        samples=int(header["samples"]),
+        seen=_seen(tables["seen"], int(header["samples"])),
     )
     tails = [int(tensor["tail"]) for tensor in described]
     if any(not 0 <= tail <= TAIL for tail in tails):
@@ -157,6 +176,15 @@ def _whole(table: Table, dtype: type[np.generic], shape: tuple[int, ...]) -> Arr
     return next(iter(table.blocks(shape[0], 0, 1))) if all(shape) else np.zeros(shape, dtype)
 
 
+def _seen(table: Table, samples: int) -> array[int]:
+    if samples > _MOST_SAMPLES:
+        raise ValueError(f"{samples} samples, where at most {_MOST_SAMPLES} are kept")
+    found = _whole(table, np.uint64, (samples,))
+    if (np.sort(found) != found).any():
+        raise ValueError("the samples are not in order")
+    return array("Q", found.tobytes())
+
+
 def _rows(table: Table, count: int) -> Iterator[Array]:
     """Row by row, so that a lie shows before all of them are in memory."""
     if table.dtype != np.int64 or table.shape != (count, 2 * HALF):
@@ -176,6 +204,8 @@ def _check(record: CalibrationRecord, name: object, summary: Summary) -> None:
     others = next(iter(record.summaries.values()), summary).tail
     if keys != [entry.key for entry in others]:
         raise ValueError(f"tensor {name!r} has seen other samples than the tensors before it")
+    if [_prefix(key) for key in keys] != record.seen[: len(keys)].tolist():
+        raise ValueError(f"tensor {name!r} keeps other samples than the record has seen")
     total = sum(int.from_bytes(key, "big") for key in keys) % 2 ** (8 * _KEY_BYTES)
     if len(keys) == record.samples and total != record.data_fingerprint:
         raise ValueError("the fingerprint of the data is not that of their samples")

@@ -156,7 +156,7 @@ def _resume(checkpoint: Path, fingerprint: str, samples: Iterator[Sample]) -> Ca
         seen.count(content_key(sample))
         if seen.samples == record.samples:
             break
-    if seen.data_fingerprint == record.data_fingerprint and seen.samples == record.samples:
+    if seen.data_fingerprint == record.data_fingerprint and seen.seen == record.seen:
         return record
     warnings.warn(
         f"{checkpoint}: left by a run over other samples; calibration starts anew",
