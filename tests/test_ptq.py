@@ -4,6 +4,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from tests.graph.build import build
 from tests.models import depthwise, detector, inception, noise, residual, transformer
 from tests.test_qparams import softmax_behind_a_mover
 from tinyint import qdq
@@ -188,3 +189,52 @@ def test_every_calibration_algorithm_makes_a_working_model(algorithm):
     quantized = static(model, "x86-vnni", f"calibration={algorithm}")
     samples = noise(model, 4, seed=1)
     assert sqnr_db(outputs(ORT, model, samples), outputs(ORT, quantized.model, samples)) > 15
+
+
+@pytest.mark.parametrize("recipe", ["default", "dynamic", "weight_only"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_models_are_quantized_as_float32_ones(dtype, recipe):
+    def network(dtype):
+        weights = {"w": (8, 3, 3, 3), "v": (512, 10)}
+        generator = np.random.default_rng(1)
+        held = {
+            name: ir.tensor(generator.normal(size=shape).astype(np.float32) / 8)
+            for name, shape in weights.items()
+        }
+        model = build(
+            f"net ({dtype}[N,3,8,8] x) => ({dtype}[N,10] y) {{ c = Conv <pads = [1, 1, 1, 1]> (x, w) r = Relu (c) "
+            "f = Flatten (r) y = MatMul (f, v) }",
+            **{
+                name: tensor.numpy().astype(ir.DataType[DTYPES[dtype]].numpy())
+                for name, tensor in held.items()
+            },
+        )
+        return prepare_float(model)[0]
+
+    def distance(model):
+        quantized = quantize(
+            model,
+            target=get_target("generic"),
+            recipe=Recipe.load(recipe),
+            record=lambda: calibrate(model, samples(model), fingerprint="f", threads=1),
+        ).model
+        assert {v.dtype for v in quantized.graph.initializers.values()} & {ir.DataType.INT8}
+        assert [v.dtype for v in (*quantized.graph.inputs, *quantized.graph.outputs)] == [
+            ir.DataType[DTYPES[dtype]] if model is half else ir.DataType.FLOAT
+        ] * 2
+        pairs = [
+            [next(iter(ORT.open(m, optimize=False).run(sample.inputs).values())) for m in (model, quantized)]
+            for sample in samples(model)
+        ]
+        return sqnr_db(*(np.stack(side).astype(np.float32) for side in zip(*pairs, strict=True)))
+
+    def samples(model):
+        dtype = np.float16 if model.graph.inputs[0].dtype == ir.DataType.FLOAT16 else np.float32
+        images = np.random.default_rng(0).normal(size=(8, 1, 3, 8, 8)).astype(dtype)
+        return [Sample({"x": image}, name="x") for image in images]
+
+    half, single = network(dtype), network("float")
+    assert abs(distance(half) - distance(single)) < 2.0
+
+
+DTYPES = {"float": "FLOAT", "float16": "FLOAT16", "bfloat16": "BFLOAT16"}

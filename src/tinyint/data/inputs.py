@@ -22,5 +22,7 @@ def input_specs(model: ir.Model) -> tuple[TensorSpec, ...]:
                 "a tensor of numbers of known rank is needed"
             )
         shape = tuple(dim if isinstance(dim, int) else None for dim in value.shape)
-        specs.append(TensorSpec(name=value.name or "", dtype=value.dtype.numpy(), shape=shape))
+        # NumPy has no bfloat16; runtimes are fed the float32 that it is a part of.
+        dtype = ir.DataType.FLOAT if value.dtype == ir.DataType.BFLOAT16 else value.dtype
+        specs.append(TensorSpec(name=value.name or "", dtype=dtype.numpy(), shape=shape))
     return tuple(specs)

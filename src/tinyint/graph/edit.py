@@ -76,6 +76,24 @@ class GraphEditor:
         (self.graph if body is None else body).register_initializer(value)
         return value
 
+    def node(
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value],
+        name: str,
+        attributes: dict[str, Any] | None = None,
+        *,
+        before: ir.Node | None = None,
+    ) -> ir.Value:
+        """The output of a new node, both of this name; the node comes last, or before another."""
+        node = ir.node(op_type, inputs, attributes, name=self.node_name(name))
+        self.rename(node.outputs[0], name)
+        if before is None:
+            self.graph.append(node)
+        else:
+            self.graph.insert_before(before, node)
+        return node.outputs[0]
+
     def supplant(self, output: ir.Value, tensor: NDArray[np.generic] | ir.TensorProtocol) -> None:
         """Let an initializer stand for a node's output, under its name."""
         name, output.name = output.name or "", None

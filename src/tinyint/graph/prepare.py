@@ -27,10 +27,12 @@ from tinyint.graph.passes.padding import fold_padding
 from tinyint.graph.passes.relu import recognize_relu
 from tinyint.graph.passes.shapes import infer_shapes
 from tinyint.graph.passes.shared import clone_shared_constants
+from tinyint.graph.passes.widen import widen_floats
 
 __all__ = ["PASSES", "prepare", "prepare_float"]
 
 PASSES: tuple[Callable[[ir.Model], None], ...] = (
+    widen_floats,
     infer_shapes,
     fold_constants,
     drop_no_ops,
@@ -54,7 +56,8 @@ def prepare(model: ir.Model, *, keep_batch_norms: bool = False) -> ir.Model:
 
     With `keep_batch_norms`, those are left behind their operators, under the names that all else has without it.
     Inputs and outputs keep names, order and types; initializers that were listed as inputs become constants.
-    If and Loop bodies stay as they are. Weights are shared with the caller's model, which is unchanged.
+    What was computed in half precision is computed in float32, in the bodies of If and Loop too, which stay as they are
+    else. Weights are shared with the caller's model, which is unchanged.
     Raises ModelError if the operator set cannot be raised to 13.
     """
     model = model.clone()

@@ -18,6 +18,7 @@ from tinyint.errors import DependencyError, ModelError, TargetError
 from tinyint.graph.message import has_closed_inputs, open_dimensions
 from tinyint.graph.passes.deform_conv import unroll_deform_conv
 from tinyint.graph.passes.shapes import infer_shapes
+from tinyint.graph.passes.widen import holds, widen_floats
 from tinyint.runtimes.base import (
     Array,
     Executed,
@@ -161,27 +162,32 @@ def _read(core: Any, model: ModelSource) -> Iterator[Any]:
     with ExitStack() as stack:
         try:
             read = core.read_model(stack.enter_context(loadable(model)))
-            empty = any(dim == 0 for port in read.inputs for dim in port.get_partial_shape())
+            unfit = any(dim == 0 for port in read.inputs for dim in port.get_partial_shape()) or any(
+                port.get_element_type().get_type_name() == "bf16" for port in (*read.inputs, *read.outputs)
+            )
         except RuntimeError:
             mended = _mended(model)
             if mended is None:
                 raise
         else:
-            mended = _mended(model) if empty else None
+            mended = _mended(model) if unfit else None
         yield read if mended is None else core.read_model(stack.enter_context(loadable(mended)))
 
 
 def _mended(model: ModelSource) -> ir.Model | None:
-    """A copy with open dimensions where 0 is declared, and deformable convolutions taken apart; None if there are
-    neither."""
+    """A copy with open dimensions where 0 is declared, float32 for bfloat16, which NumPy lacks, and deformable
+    convolutions taken apart; None if there is none of these."""
     if isinstance(model, (str, Path)) and Path(model).suffix == ".xml":
         return None
     try:
         copy = whole(model).clone()
     except (ModelError, ValueError):
         return None  # OpenVINO's own answer stands
-    if not has_closed_inputs(copy) and all(node.op_type != "DeformConv" for node in copy.graph):
+    halves, deformable = holds(copy, ir.DataType.BFLOAT16), any(n.op_type == "DeformConv" for n in copy.graph)
+    if not (has_closed_inputs(copy) or halves or deformable):
         return None
+    if halves:
+        widen_floats(copy, keep=[ir.DataType.FLOAT16])
     open_dimensions(copy)
     infer_shapes(copy)
     unroll_deform_conv(copy)
@@ -209,7 +215,11 @@ def _executed(node: Any, source: ir.Graph | None) -> Executed:
     facts = {str(key): str(value.value) for key, value in node.get_rt_info().items()}
     own = node.get_friendly_name()
     layers = [name for name in facts.get("originalLayersNames", "").split(",") if name]
-    sources = tuple(dict.fromkeys(layers)) if source is None else _sources(layers, source)
+    sources = (
+        tuple(dict.fromkeys(layers))
+        if source is None
+        else _sources(layers, source, facts.get("layerType", ""))
+    )
     kernel = facts.get("primitiveType", "")
     precision = facts.get("runtimePrecision", "")
     return Executed(
@@ -221,12 +231,18 @@ def _executed(node: Any, source: ir.Graph | None) -> Executed:
     )
 
 
-def _sources(layers: list[str], source: ir.Graph) -> tuple[str, ...]:
-    """The source nodes among `layers`; OpenVINO calls a node by its output where that is the model's output."""
-    by_name = {node.name: node.name for node in source if node.name}
-    by_value = {out.name: node.name for node in source for out in node.outputs if out.name and node.name}
+def _sources(layers: list[str], source: ir.Graph, op: str = "") -> tuple[str, ...]:
+    """The source nodes among `layers`; OpenVINO calls a node by its output where that is the model's output.
+
+    A product before a Cast that is the model's output is called as the Cast.
+    """
+    by_name = {node.name: node for node in source if node.name}
+    by_value = {out.name: node for node in source for out in node.outputs if out.name and node.name}
     found = []
     for layer in layers:
         stem = _SUFFIX.sub("", layer)
-        found.append(by_name.get(layer) or by_name.get(stem) or by_value.get(stem))
+        node = by_name.get(layer) or by_name.get(stem) or by_value.get(stem)
+        if node is not None and node.op_type == "Cast" and op != "Convert" and node.inputs[0] is not None:
+            node = node.inputs[0].producer() or node
+        found.append(None if node is None else node.name)
     return tuple(dict.fromkeys(name for name in found if name))

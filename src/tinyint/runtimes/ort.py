@@ -15,6 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
 from tinyint.errors import ModelError, TargetError
 from tinyint.graph.message import open_dimensions
+from tinyint.graph.passes.widen import holds, widen_floats
 from tinyint.graph.serde import load
 from tinyint.runtimes.base import (
     Array,
@@ -149,14 +150,20 @@ class OrtRuntime:
                 f"onnxruntime computes in the types of the file; convert the file for {precision}"
             )
         options = _options(model, threads, optimize)
-        if isinstance(model, ir.Model):
-            return _open_graph(model, options)
-        session = _load(model, options)
-        if any(dim == 0 for value in session.get_inputs() for dim in value.shape):
-            opened = whole(model)
-            open_dimensions(opened)
-            return _open_graph(opened, options)
-        return OrtSession(session, model_label(model))
+        try:
+            if isinstance(model, ir.Model):
+                return _open_graph(model, options)
+            session = _load(model, options)
+            if all(dim != 0 for value in session.get_inputs() for dim in value.shape):
+                return OrtSession(session, model_label(model))
+            opened: ir.Model | None = whole(model)
+        except ModelError:
+            opened = _in_float32(model)
+            if opened is None:
+                raise
+        assert opened is not None
+        open_dimensions(opened)
+        return _open_graph(opened, _options(model, threads, optimize))
 
     def executed(self, model: ModelSource) -> list[Executed]:
         with tempfile.TemporaryDirectory(prefix="tinyint-", ignore_cleanup_errors=True) as directory:
@@ -171,6 +178,18 @@ class OrtRuntime:
 
 
 RUNTIME = OrtRuntime()
+
+
+def _in_float32(model: ModelSource) -> ir.Model | None:
+    """A copy without bfloat16, which has neither kernels here nor a type in NumPy; None where there is none of it."""
+    try:
+        copy = whole(model).clone()
+    except (ModelError, ValueError):
+        return None  # ONNX Runtime's own answer stands
+    if not holds(copy, ir.DataType.BFLOAT16):
+        return None
+    widen_floats(copy, keep=[ir.DataType.FLOAT16])
+    return copy
 
 
 def _options(model: ModelSource, threads: int | None, optimize: bool) -> Any:

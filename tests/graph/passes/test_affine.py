@@ -102,13 +102,13 @@ def test_a_weight_from_a_constant_that_is_an_output_is_folded_into_a_copy() -> N
     assert "Mul" not in operators(prepared)
 
 
-def test_half_precision_weights_keep_their_type() -> None:
-    half = {name: np.ones(4, np.float16) for name in ("scale", "shift", "mean", "var")}
+def test_weights_keep_their_type() -> None:
+    double = {name: np.ones(4, np.float64) for name in ("scale", "shift", "mean", "var")}
     model = build(
-        "g (float16[1,4,6,6] x) => (float16[1,4,4,4] y) { c = Conv(x,w) y = "
+        "g (double[1,4,6,6] x) => (double[1,4,4,4] y) { c = Conv(x,w) y = "
         "BatchNormalization(c,scale,shift,mean,var) }",
-        w=np.ones((4, 4, 3, 3), np.float16), **half,
+        w=np.ones((4, 4, 3, 3), np.float64), **double,
     )  # fmt: skip
     prepared = prepare(model)
     assert operators(prepared) == ["Conv"]
-    assert {v.const_value.dtype for v in prepared.graph.initializers.values()} == {ir.DataType.FLOAT16}
+    assert {v.const_value.dtype for v in prepared.graph.initializers.values()} == {ir.DataType.DOUBLE}

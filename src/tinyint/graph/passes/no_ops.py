@@ -1,4 +1,4 @@
-"""Remove what does nothing at inference: Identity, and Dropout outside training."""
+"""Remove what does nothing at inference: Identity, Dropout outside training, Cast to the type that is there."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ def drop_no_ops(model: ir.Model) -> None:
 
 
 def _does_nothing(node: ir.Node) -> bool:
-    if node.domain != "" or node.op_type not in {"Identity", "Dropout"}:
+    if node.domain != "" or node.op_type not in {"Identity", "Dropout", "Cast"}:
         return False
+    if node.op_type == "Cast":
+        source = node.inputs[0]
+        return source is not None and source.dtype == node.attributes.get_int("to", 0)
     if any(mask.uses() or mask.is_graph_output() for mask in node.outputs[1:]):
         return False
     training = node.inputs[2] if len(node.inputs) > 2 else None
