@@ -85,7 +85,7 @@ def test_the_positions_behind_a_class_token_are_in_float_as_its_join_is():
 
 def test_ranges_that_are_alike_share_a_scale():
     model = read_by_a_convolution()
-    record = record_of(model, a=(-1.0, 1.0), b=(-4.0, 3.0), c=(-4.0, 3.0))
+    record = record_of(model, a=(-1.0, 1.0), b=(-2.0, 1.9), c=(-2.0, 1.9))
     for target in (X86, OPENVINO):
         tensors = plan(model, target, DEFAULT, record).tensors
         assert tensors["a"].group == tensors["b"].group
@@ -100,33 +100,33 @@ def unlike(model):
     return record_of(model, a=(-1.0, 1.0), b=(-10.0, 10.0), c=(-10.0, 10.0))
 
 
-def test_unlike_ranges_keep_scales_of_their_own_where_the_target_joins_such():
+@pytest.mark.parametrize("target", [X86, OPENVINO], ids=["x86", "openvino"])
+def test_unlike_ranges_keep_scales_of_their_own(target):
     model = read_by_a_convolution()
-    planned = plan(model, X86, DEFAULT, unlike(model))
+    planned = plan(model, target, DEFAULT, unlike(model))
     assert "join" in planned.int8_nodes
     assert [planned.tensors[name].group for name in "abc"] == ["a", "b", "c"]
-
-
-def test_unlike_ranges_are_joined_in_float_where_the_quantizers_before_a_join_serve_its_readers():
-    model = read_by_a_convolution()
-    planned = plan(model, OPENVINO, DEFAULT, unlike(model))
-    assert planned.float_nodes["join"] == (
-        "it joins tensors of unlike ranges: one scale would be 10 times as coarse as the finest of them needs"
-    )
-    assert {name: planned.tensors[name].reads for name in "ac"} == {
-        "a": frozenset({("side", 0)}),
-        "c": frozenset({("last", 0)}),
-    }
 
 
 @pytest.mark.parametrize("target", [X86, OPENVINO], ids=["x86", "openvino"])
 def test_unlike_ranges_are_joined_in_float_where_a_float_operator_reads_them_too(target):
     model = two_heads("[last] y = Conv (c, w3) [erf] z = Erf (c)", "y", "z", w3=(2, 4, 1, 1))
     planned = plan(model, target, DEFAULT, unlike(model))
-    assert "unlike ranges" in planned.float_nodes["join"]
+    assert planned.float_nodes["join"] == (
+        "it joins tensors of unlike ranges: one scale would be 10 times as coarse as the finest of them needs"
+    )
     assert planned.tensors["c"].reads == {("last", 0)}
     alike = record_of(model)
     assert "join" in plan(model, target, DEFAULT, alike).int8_nodes
+
+
+@pytest.mark.parametrize("target", [X86, OPENVINO], ids=["x86", "openvino"])
+@pytest.mark.parametrize("reader", ["Sigmoid (c)", "Mul (c, factors)"])
+def test_unlike_ranges_are_joined_in_float_where_they_are_used_element_by_element(reader, target):
+    factors = np.ones((1, 4, 1, 1), np.float32)
+    model = two_heads(f"[use] d = {reader} [last] y = Conv (d, w3)", "y", w3=(2, 4, 1, 1), factors=factors)
+    assert "unlike ranges" in plan(model, target, DEFAULT, unlike(model)).float_nodes["join"]
+    assert {"join", "use"} <= set(plan(model, target, DEFAULT, record_of(model)).int8_nodes)
 
 
 @pytest.mark.parametrize("target", [X86, OPENVINO], ids=["x86", "openvino"])
@@ -146,7 +146,7 @@ def test_ranges_that_grow_from_join_to_join_do_not_add_up():
         w3=(2, 4, 1, 1),
         w5=(2, 6, 1, 1),
     )
-    record = record_of(model, a=(-1.0, 1.0), b=(-3.0, 3.0), c=(-3.0, 3.0), e=(-9.0, 9.0), d=(-9.0, 9.0))
+    record = record_of(model, a=(-1.0, 1.0), b=(-1.9, 1.9), c=(-1.9, 1.9), e=(-3.0, 3.0), d=(-3.0, 3.0))
     tensors = plan(model, X86, DEFAULT, record).tensors
     assert tensors["a"].group == tensors["b"].group == tensors["c"].group
     assert tensors["e"].group != tensors["a"].group != tensors["d"].group

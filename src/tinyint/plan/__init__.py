@@ -38,7 +38,7 @@ def plan(model: ir.Model, target: Target, recipe: Recipe, record: CalibrationRec
     while True:  # what is refused changes what is around it; each turn refuses more
         decisions = decide(graph, target, recipe, rules, held)
         ties = tie(graph, target, decisions, step_of)
-        more = refused(graph, target, decisions, ties)
+        more = refused(graph, decisions, ties)
         if not more:
             break
         held.update(more)
@@ -50,7 +50,7 @@ def plan(model: ir.Model, target: Target, recipe: Recipe, record: CalibrationRec
             f"nothing in the model would run in int8 on {target.name}: its operators are {seen}{first}; "
             "quantize Conv, Gemm or MatMul, or loosen the recipe's rules"
         )
-    placement = place(graph, target, recipe, rules, decisions)
+    placement = place(graph, target, recipe, rules, decisions, ties.apart)
     group_of = ties.groups(placement.reads)
     return Plan(
         target=target.name,

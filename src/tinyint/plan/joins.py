@@ -12,8 +12,7 @@ from tinyint.graph.flow import is_epilogue
 from tinyint.graph.ops import Kind, data_inputs, kind_of
 from tinyint.graph.walk import constant_of, consumers
 from tinyint.plan.nodes import Decisions
-from tinyint.plan.ties import Ties, read_in_int8
-from tinyint.targets import Output, Target
+from tinyint.plan.ties import Ties, read_as_one
 
 __all__ = ["refused"]
 
@@ -24,12 +23,11 @@ _UNLIKE = (
 )
 
 
-def refused(graph: ir.Graph, target: Target, decisions: Decisions, ties: Ties) -> dict[str, str]:
+def refused(graph: ir.Graph, decisions: Decisions, ties: Ties) -> dict[str, str]:
     """The int8 nodes that had better be in float, each with the reason.
 
     * joins, and arithmetic with a constant, whose result reaches no int8 operator with weights and no comparison
-    * joins of unlike ranges, where not all readers take the result in int8, or the quantizers of what is joined are to
-      serve its readers
+    * joins of unlike ranges, where not all readers need one scale for the result
     """
     found: dict[str, str] = {}
     serves: dict[ir.Node, bool] = {}
@@ -43,7 +41,7 @@ def refused(graph: ir.Graph, target: Target, decisions: Decisions, ties: Ties) -
         if not serves[node] and _gains_by_readers_alone(node):
             found[node.name or ""] = _UNREAD
     for node, factor in ties.apart.items():
-        if target.operators[node.op_type].output is Output.TRANSPARENT or not read_in_int8(node, decisions):
+        if not read_as_one(node, decisions):
             found.setdefault(node.name or "", _UNLIKE.format(factor))
     return found
 

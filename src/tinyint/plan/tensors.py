@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
@@ -50,19 +50,24 @@ class Placement:
 
 
 def place(
-    graph: ir.Graph, target: Target, recipe: Recipe, rules: dict[str, Rule], decisions: Decisions
+    graph: ir.Graph,
+    target: Target,
+    recipe: Recipe,
+    rules: dict[str, Rule],
+    decisions: Decisions,
+    apart: Collection[ir.Node],
 ) -> Placement:
-    """The quantizers that the int8 nodes of `decisions` need on `target`."""
+    """The quantizers that the int8 nodes of `decisions` need on `target`; those before `apart` serve no others."""
     placement = Placement()
     for node in graph:
         if decisions[node.name or ""] is not None or is_epilogue(node):
             continue
         scheme = activation_scheme(target, recipe, rules.get(node.name or ""))
-        for i, value in _quantized_inputs(node, target, decisions):
+        for i, value in _quantized_inputs(node, target, decisions, apart):
             placement.read_by(value, (node.name or "", i), scheme)
         _place_outputs(placement, node, target, scheme)
         placement.constants.update(_constants(node, target, recipe, rules.get(node.name or "")))
-    _hold_operands(placement, graph, target, decisions)
+    _hold_operands(placement, graph, target, decisions, apart)
     _spread(placement, graph, target)
     return placement
 
@@ -88,11 +93,13 @@ def _spread(placement: Placement, graph: ir.Graph, target: Target) -> None:
         ranges[name] = 0.0, highest
 
 
-def _hold_operands(placement: Placement, graph: ir.Graph, target: Target, decisions: Decisions) -> None:
+def _hold_operands(
+    placement: Placement, graph: ir.Graph, target: Target, decisions: Decisions, apart: Collection[ir.Node]
+) -> None:
     """The operands of products take the target's format for them, wherever their quantizers stand."""
 
     def passes(node: ir.Node) -> bool:
-        return decisions[node.name or ""] is None and moves(node, target)
+        return decisions[node.name or ""] is None and moves(node, target) and node not in apart
 
     for node in graph:
         rule = target.operators.get(node.op_type)
@@ -130,21 +137,25 @@ def weight_scheme(node: ir.Node, target: Target, recipe: Recipe, rule: Rule | No
     return Scheme(qtype=qtype, symmetric=True, axis=axis)
 
 
-def _quantized_inputs(node: ir.Node, target: Target, decisions: Decisions) -> Iterator[tuple[int, ir.Value]]:
+def _quantized_inputs(
+    node: ir.Node, target: Target, decisions: Decisions, apart: Collection[ir.Node]
+) -> Iterator[tuple[int, ir.Value]]:
     only = (
         residual_input(node, decisions) if target.operators[node.op_type].inputs is Inputs.RESIDUAL else None
     )
     for i, value in data_inputs(node):
         if constant_of(value) is not None or only not in (None, i):
             continue
-        if not _served(value, target, decisions) and not _fused(node, value, target, decisions):
+        if not _served(value, target, decisions, apart) and not _fused(node, value, target, decisions):
             yield i, value
 
 
-def _served(value: ir.Value, target: Target, decisions: Decisions) -> bool:
+def _served(value: ir.Value, target: Target, decisions: Decisions, apart: Collection[ir.Node]) -> bool:
     """Whether the quantizers before the operator that made the tensor serve its readers too."""
     producer = value.producer()
     if producer is None or is_epilogue(producer) or decisions.get(producer.name or "", "float") is not None:
+        return False
+    if producer in apart:
         return False
     return target.operators[producer.op_type].output is Output.TRANSPARENT
 

@@ -15,8 +15,8 @@ from tinyint.targets import Output, Target
 
 __all__ = ["UNLIKE", "StepOf", "Ties", "cut_of", "tie"]
 
-UNLIKE = 4.0
-"""How many times as coarse as its own step a tensor's may become by sharing one: two of eight bits, 12 dB."""
+UNLIKE = 2.0
+"""How many times as coarse as its own step a tensor's may become by sharing one: one of eight bits, 6 dB."""
 
 StepOf = Callable[[ir.Value], float | None]
 """The scale that the tensor would have by itself; None if nothing is known of it."""
@@ -95,21 +95,25 @@ def _tie_join(
 
 
 def _is_felt(node: ir.Node, decisions: Decisions) -> bool:
-    """Whether anything but int8 operators behind the join reads what it joins: those get one scale in any case."""
-    return not read_in_int8(node, decisions) or any(
+    """Whether others read what is joined than int8 operators that need one scale for all of it in any case."""
+    return not read_as_one(node, decisions) or any(
         _read_elsewhere(value, node) for _, value in data_inputs(node)
     )
 
 
-def read_in_int8(node: ir.Node, decisions: Decisions) -> bool:
-    """Whether everything that reads the node's outputs, also behind operators that move them, runs in int8."""
+def read_as_one(node: ir.Node, decisions: Decisions) -> bool:
+    """Whether all that read the node's outputs, behind operators that move or join them, are in int8 and products,
+    means or comparisons. What is computed element by element may make much of the finer part: a gate, a batch norm."""
     for out in node.outputs:
         if out.is_graph_output():
             return False
         for reader, _ in consumers(out):
+            kind = kind_of(reader)
             if decisions.get(reader.name or "", "float") is not None:
                 return False
-            if kind_of(reader) is Kind.PRESERVING and not read_in_int8(reader, decisions):
+            if kind in (Kind.ELEMENTWISE, Kind.ACTIVATION, Kind.CLAMP):
+                return False
+            if kind in (Kind.PRESERVING, Kind.JOIN) and not read_as_one(reader, decisions):
                 return False
     return True
 
