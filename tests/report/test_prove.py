@@ -12,11 +12,13 @@ from tests.fake_runtime import FakeRuntime
 from tests.models import noise, residual
 from tinyint.calibrate import calibrate
 from tinyint.data import open_data
+from tinyint.errors import ModelError
 from tinyint.graph.io import model_fingerprint
 from tinyint.ptq import Quantized, quantize
 from tinyint.recipe import Recipe
 from tinyint.report import Report, Sizes, prove
 from tinyint.report.prove import Samples, tensor_rows
+from tinyint.report.race import race
 from tinyint.report.words import headline
 from tinyint.runtimes import get_runtime
 from tinyint.runtimes.host import host
@@ -161,6 +163,33 @@ def test_a_runtime_that_is_not_installed_is_simulated_and_not_timed(quantized, m
     assert report.verification is not None
     assert report.verification.runtime == "simulation"
     assert any("not installed here, so speed was not measured" in note for note in report.notes)
+
+
+class Picky:
+    """ONNX Runtime, but for one model that it does not read."""
+
+    name = "picky"
+
+    def __init__(self, unread: object) -> None:
+        self.unread = unread
+
+    def open(self, model: object, **options: object) -> object:
+        if model is self.unread:
+            raise ModelError("what is this?")
+        return get_runtime("onnxruntime").open(model, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("unread", ["float", "int8"])
+def test_the_prepared_graph_is_timed_where_the_runtime_does_not_read_the_float_file(quantized, unread):
+    given = quantized.prepared.clone()
+    models = (given, quantized.model)
+    common = {"prepared": quantized.prepared, "threads": 1, "feeds": noise(given, 1)[0], "native": True}
+    if unread == "int8":
+        with pytest.raises(ModelError, match="what is this"):
+            race(models, Picky(quantized.model), **common)
+    else:
+        assert race(models, Picky(given), **common).prepared
+        assert not race(models, get_runtime("onnxruntime"), **common).prepared
 
 
 def test_tensor_rows_tell_scales_per_tensor_and_per_channel(quantized):

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.graph.build import build, feeds_of, operators, run
 from tests.runtimes.graphs import Graph
@@ -129,3 +130,31 @@ def test_deformable_convolution_runs_though_openvino_does_not_read_it(tmp_path: 
         np.testing.assert_allclose(found, run(model, feeds)[0], atol=1e-4)
     assert "deform" in {row.name for row in RUNTIME.executed(path)}
     assert operators(model) == ["Conv", "DeformConv"]
+
+
+@pytest.mark.parametrize("form", ["a local function", "the domain in full"])
+def test_a_file_is_brought_into_a_form_that_openvino_reads(tmp_path: Path, form: str) -> None:
+    relu = helper.make_node("Relu", ["c"], ["y"])
+    nodes = [helper.make_node("Conv", ["x", "w"], ["c"], domain="ai.onnx"), relu]
+    imports, functions = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx", 18)], []
+    if form == "a local function":
+        body = [helper.make_node("Conv", ["x", "w"], ["c"]), relu]
+        imports = [helper.make_opsetid("", 18), helper.make_opsetid("pkg.lib", 1)]
+        functions = [helper.make_function("pkg.lib", "ConvRelu", ["x", "w"], ["y"], body, imports[:1])]
+        nodes = [helper.make_node("ConvRelu", ["x", "w"], ["y"], domain="pkg.lib")]
+    weight = np.array([[[[1.0]]], [[[-1.0]]]], np.float32)
+    shape = ["N", 1, 2, 2]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 2, 2, 2])],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=imports, functions=functions, ir_version=8)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    x = np.array([[[[1, -2], [3, -4]]]], np.float32)
+    for source in (path, path.read_bytes()):
+        found = RUNTIME.open(source).run({"x": x})["y"]
+        assert found.tolist() == [[[[1, 0], [3, 0]], [[0, 2], [0, 4]]]]

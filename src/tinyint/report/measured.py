@@ -18,11 +18,13 @@ class Latency:
     """The float model (`baseline`) and the int8 one in turn: the same runtime, threads and precision.
 
     `native`: on a processor such as the target is for; elsewhere, the figures say nothing about the target's speed.
+    `prepared`: whether the float model ran as it is calibrated, since the runtime does not read the file.
     """
 
     baseline: Timing
     int8: Timing
     native: bool = True
+    prepared: bool = False
 
     @property
     def speedup(self) -> float:

@@ -195,6 +195,10 @@ def _time(
         found.notes.append(
             f"the checks and the latency are of this processor, not of one that {target} is for: measure there"
         )
+    if latency.prepared:
+        found.notes.append(
+            f"{runtime.name} does not read the float model's file, so the float graph that was calibrated was timed"
+        )
     if latency.restless:
         found.notes.append(
             f"the machine was busy: calls took up to {latency.spread:.0%} of the median longer than the fastest one, "

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
 
 from tinyint.errors import DependencyError, ModelError, TargetError
 from tinyint.graph.message import has_closed_inputs, open_dimensions
@@ -37,6 +38,7 @@ __all__ = ["RUNTIME", "OpenVINORuntime", "OpenVINOSession"]
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _CAPABILITY: dict[Precision, str] = {"float32": "FP32", "bfloat16": "BF16", "float16": "FP16"}
 _NOT_RUN = {"Input", "Output"}
+_OWN_DOMAIN = "ai.onnx"  # of ONNX's own operators, in full
 # What OpenVINO appends to a source node's name when it splits or fuses the node.
 _SUFFIX = re.compile(r"(/WithoutBiases|/Dequantization\w+|_original)+$")
 
@@ -175,17 +177,23 @@ def _read(core: Any, model: ModelSource) -> Iterator[Any]:
 
 
 def _mended(model: ModelSource) -> ir.Model | None:
-    """A copy with open dimensions where 0 is declared, float32 for bfloat16, which NumPy lacks, and deformable
-    convolutions taken apart; None if there is none of these."""
+    """A copy with open dimensions where 0 is declared, float32 for bfloat16, which NumPy lacks, deformable convolutions
+    taken apart, local functions inlined and ONNX's own domain written plainly; None if there is none of these."""
     if isinstance(model, (str, Path)) and Path(model).suffix == ".xml":
         return None
     try:
         copy = whole(model).clone()
     except (ModelError, ValueError):
         return None  # OpenVINO's own answer stands
+    spelt_out = copy.opset_imports.pop(_OWN_DOMAIN, None)  # the nodes have lost it in reading
+    inlined = bool(copy.functions)
+    if inlined:
+        InlinePass()(copy)
     halves, deformable = holds(copy, ir.DataType.BFLOAT16), any(n.op_type == "DeformConv" for n in copy.graph)
-    if not (has_closed_inputs(copy) or halves or deformable):
+    if not (spelt_out or inlined or halves or deformable or has_closed_inputs(copy)):
         return None
+    if spelt_out:
+        copy.opset_imports.setdefault("", spelt_out)
     if halves:
         widen_floats(copy, keep=[ir.DataType.FLOAT16])
     open_dimensions(copy)
