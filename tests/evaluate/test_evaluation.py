@@ -7,10 +7,11 @@ import pytest
 
 from tests.fake_runtime import FakeSession
 from tests.graph.build import build
+from tests.tasks import DETECTOR, detector
 from tinyint.data import Sample
 from tinyint.errors import DataError, ModelError
 from tinyint.evaluate.classification import ClassificationScorer
-from tinyint.evaluate.evaluation import score
+from tinyint.evaluate.evaluation import decided, outputs_for, score
 from tinyint.runtimes import Session, TensorSpec, get_runtime
 from tinyint.runtimes.base import Feeds
 
@@ -95,6 +96,23 @@ def test_labels_that_cannot_be(label: object, message: str) -> None:
 def test_no_samples() -> None:
     with pytest.raises(DataError, match="no samples"):
         evaluated(session(), [])
+
+
+@pytest.mark.parametrize("logits", [[np.inf] * 3, [np.inf, 1, 2], [-np.inf] * 3, [-3.4e38] * 3])
+def test_logits_without_a_highest_are_refused(logits: list[float]) -> None:
+    with pytest.raises(ModelError, match="'y' is infinite for sample img_1, so that no class is the highest"):
+        evaluated(session(), [FOUR[0], sample([*logits, *logits], 0, "img_1")])
+
+
+def test_masked_classes_are_no_fault() -> None:
+    assert evaluated(session(), [sample([-np.inf, 1, -3.4e38, 0, 0, 0], 1)]).metrics()["top1"] == 1.0
+
+
+def test_an_error_of_a_run_names_the_sample() -> None:
+    heads = decided(get_runtime("onnxruntime").open(detector()), DETECTOR)
+    bad = Sample({"x": np.full((1, 3, 64, 64), np.nan, np.float32)}, name="img_7")
+    with pytest.raises(ModelError, match=r"sample img_7: .*'head_0' of the network is NaN or infinite"):
+        outputs_for(heads, [bad])
 
 
 def test_nan_names_the_sample_and_a_wrong_shape_the_outputs() -> None:

@@ -92,6 +92,7 @@ def test_a_weight_is_a_number_of_copies(seed: int) -> None:
         (3, logits([[0, 1]], 3), DataError, "bad.png has a label of type int"),
         (np.zeros((1, 2)), logits([[0, 1]], 3), DataError, "bad.png: the label is of type float64"),
         ([[0, 1]], np.full((1, 2, 1, 2), np.nan, np.float32), ModelError, "'y' is NaN for sample bad.png"),
+        ([[0, 1]], np.full((1, 2, 1, 2), np.inf, np.float32), ModelError, "'y' is infinite for sample bad.png"),
         ([[0, 1]], np.zeros((1, 4), np.float32), ModelError, "no segmentation net"),
     ],
 )  # fmt: skip

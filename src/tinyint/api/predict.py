@@ -17,8 +17,7 @@ from tinyint.data.check import check_sample
 from tinyint.data.images import ImageFile, ImageSource, read_ahead
 from tinyint.data.open import CheckedDataset, OnError, describe_skipped
 from tinyint.errors import DataError
-from tinyint.evaluate.evaluation import decided
-from tinyint.evaluate.outputs import tensors_of
+from tinyint.evaluate.evaluation import decided, outputs_for
 from tinyint.postprocess import Postprocessing, Suppression, postprocessing_of, suppression_of
 from tinyint.task import TaskName
 
@@ -74,7 +73,7 @@ def predict(
     count = 0
     with album(Path(output), _images(dataset)) as made:
         for seen in _seen(dataset, subject, on_error, skipped):
-            outputs = tensors_of(session.run_transient(seen.sample.inputs))
+            outputs = outputs_for(session, [seen.sample])
             made.add(
                 seen.sample.name, read_prediction(seen, outputs, info, present, settings.score_threshold)
             )

@@ -14,7 +14,7 @@ from tinyint.cli.options import BatchSize, Json, Threads
 from tinyint.cli.screen import Screen
 from tinyint.errors import DataError
 from tinyint.evaluate.bench import Timing
-from tinyint.report.words import counted
+from tinyint.report.words import counted, speed_change
 from tinyint.runtimes.base import Precision
 
 __all__ = ["bench"]
@@ -86,7 +86,7 @@ def table(timings: list[Timing]) -> Table:
             f"{timing.p90_ms:.3f}",
             f"{timing.min_ms:.3f}",
             f"{timing.images_per_second:.1f}",
-            f"{first.median_ms / timing.median_ms:.2f}×" if timing.median_ms else "",
+            speed_change(first.median_ms / timing.median_ms) if timing.median_ms else "",
         )
     return made
 

@@ -12,7 +12,7 @@ from tinyint.data import Sample
 from tinyint.data.labels import Boxes
 from tinyint.errors import DataError, ModelError
 from tinyint.evaluate.metrics import f1_scores, mean_defined, rank_of
-from tinyint.evaluate.scorer import Floats, defined
+from tinyint.evaluate.scorer import Floats, defined, require_decided
 from tinyint.numerics import Array
 from tinyint.task import TaskName
 
@@ -112,14 +112,13 @@ def _labels(sample: Sample) -> NDArray[np.int64]:
 def logits_of(outputs: Mapping[str, Array], name: str) -> Array:
     """The first output of shape (N, classes), axes of length 1 behind them left out.
 
-    Raises ModelError where there is none, or where it is NaN for the sample `name`.
+    Raises ModelError where there is none, or where it has no highest class for the sample `name`.
     """
     for output, array in outputs.items():
         if array.ndim < 2 or array.shape[1] < 2 or any(dim != 1 for dim in array.shape[2:]):
             continue
         logits = array.reshape(array.shape[:2])
-        if logits.dtype.kind == "f" and np.isnan(logits).any():
-            raise ModelError(f"output {output!r} is NaN for sample {name}; check its preprocessing")
+        require_decided(output, logits, name)
         return logits
     seen = ", ".join(f"{output!r} {array.shape}" for output, array in outputs.items())
     raise ModelError(f"the model has no output of shape (batch, classes), only {seen}; it is no classifier")

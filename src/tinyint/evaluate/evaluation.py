@@ -32,6 +32,7 @@ __all__ = [
     "batches",
     "decided",
     "infer_task",
+    "outputs_for",
     "score",
     "scorer_for",
     "split",
@@ -108,7 +109,7 @@ def score(
     samples = 0
     for batch in batches(data, max(batch_size, 1) if all(opens) else 1):
         for session, scorer in models:
-            outputs = tensors_of(session.run_transient(stack(batch)))
+            outputs = outputs_for(session, batch)
             for i, sample in enumerate(batch):
                 scorer.add(sample, split(outputs, i, len(batch)))
         samples += len(batch)
@@ -116,6 +117,14 @@ def score(
     if not samples:
         raise DataError("there are no samples to evaluate; give --data with labelled samples")
     return samples
+
+
+def outputs_for(session: Session, batch: Sequence[Sample]) -> dict[str, Array]:
+    """What the session gives for a batch, overwritten by its next call. Its ModelError names the batch's samples."""
+    try:
+        return tensors_of(session.run_transient(stack(batch)))
+    except ModelError as error:
+        raise ModelError(f"sample {', '.join(sample.name for sample in batch)}: {error}") from error
 
 
 def infer_task(declared: Task | None, outputs: Mapping[str, Array]) -> TaskInfo:

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyint.data import Sample
+from tinyint.errors import ModelError
+from tinyint.evaluate.metrics import are_values, widened
 from tinyint.numerics import Array
 from tinyint.task import TaskName
 
-__all__ = ["Floats", "Scorer", "defined"]
+__all__ = ["Floats", "Scorer", "defined", "require_decided"]
 
 Floats = NDArray[np.float64]
 
@@ -56,6 +58,18 @@ class Scorer(Protocol):
     def resampled(self, weights: Floats) -> dict[str, Floats]:
         """By metric, its value (B,) had unit i been there weights[b, i] times; NaN where it is not defined."""
         ...
+
+
+def require_decided(output: str, scores: Array, name: str) -> None:
+    """Raises ModelError where scores of classes, (N, classes, …), have no highest one for the sample `name`."""
+    if scores.dtype.kind != "f":
+        return
+    if np.isnan(scores).any():
+        raise ModelError(f"output {output!r} is NaN for sample {name}; check its preprocessing")
+    if not are_values(widened(scores.max(axis=1))).all():
+        raise ModelError(
+            f"output {output!r} is infinite for sample {name}, so that no class is the highest; check its preprocessing"
+        )
 
 
 def defined(value: float) -> float | None:

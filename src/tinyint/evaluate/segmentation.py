@@ -12,7 +12,7 @@ from tinyint.data import Sample
 from tinyint.data.labels import Boxes
 from tinyint.errors import DataError, ModelError
 from tinyint.evaluate.metrics import iou_scores, mean_defined
-from tinyint.evaluate.scorer import Floats, defined
+from tinyint.evaluate.scorer import Floats, defined, require_decided
 from tinyint.numerics import Array
 from tinyint.task import Segmentation, TaskName
 
@@ -89,14 +89,13 @@ class SegmentationScorer:
 def class_map(outputs: Mapping[str, Array], name: str) -> tuple[Array, int | None]:
     """The class of each pixel, (N, H, W), and the number of classes where the output is one of logits.
 
-    Raises ModelError where no output has that form, or where it is NaN for the sample `name`.
+    Raises ModelError where no output has that form, or where it has no highest class for the sample `name`.
     """
     for output, array in outputs.items():
         if array.ndim == _SEGMENTS and array.dtype.kind in "iu":
             return array, None
         if array.ndim == _SEGMENTS + 1 and array.shape[1] > 1 and array.dtype.kind == "f":
-            if np.isnan(array).any():
-                raise ModelError(f"output {output!r} is NaN for sample {name}; check its preprocessing")
+            require_decided(output, array, name)
             return array.argmax(axis=1), array.shape[1]
     seen = ", ".join(f"{output!r} {array.dtype} {array.shape}" for output, array in outputs.items())
     raise ModelError(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
+from tinyint.errors import ModelError
 from tinyint.numerics import Array
 from tinyint.runtimes import Session, get_runtime
 from tinyint.runtimes.base import Feeds, Precision, TensorSpec
@@ -42,4 +44,9 @@ class TailedSession:
 
     def _behind(self, outputs: dict[str, Array]) -> dict[str, Array]:
         fed = {spec.name: outputs[spec.name] for spec in self._tail.inputs}
+        for name, array in fed.items():  # which suppression would drop without a word
+            if array.dtype.kind == "f" and not (array < np.inf).all():
+                raise ModelError(
+                    f"output {name!r} of the network is NaN or infinite; check the preprocessing"
+                )
         return self._tail.run(fed) | {name: array for name, array in outputs.items() if name not in fed}
