@@ -356,6 +356,21 @@ def test_tensorrt_is_planned_and_checked_without_its_runtime(model, samples):
     assert math.isfinite(report.verification.sqnr_db or math.nan)
 
 
+def test_inspect_shows_what_a_model_declares_where_its_runtime_does_not_run(model, samples):
+    made = tinyint.quantize(model, samples, target="tensorrt", settings=["skip=[fc]"])
+    found = tinyint.inspect(made.model)
+    assert (found.executed, found.runtime) == ((), "tensorrt")
+    assert found.nodes_int8 == made.report.coverage.nodes_int8 > 2
+    assert "recipe asks" in next(node.reason for node in found.float_nodes if node.name == "fc")
+    assert not next(row for row in found.declared if row.name == "fc").int8
+    assert any("what the file declares" in note for note in found.notes)
+    foreign = tinyint.quantize(model, samples, target="x86-vnni", verify=False).model
+    foreign.metadata_props.clear()
+    others = tinyint.inspect(foreign, runtime="tensorrt")
+    assert others.nodes_int8 >= 4
+    assert any("TensorRT refuses it (int8)" in note for note in others.notes)
+
+
 def test_inspect_tells_float_from_int8(model, samples):
     looked = tinyint.inspect(model)
     assert not looked.quantized
@@ -374,8 +389,9 @@ def test_benchmark_measures_every_model_on_every_runtime(model):
         [model], runtimes=["onnxruntime", "openvino"], threads=1, iterations=3, warmup=1
     )
     assert [timing.runtime for timing in timings] == ["onnxruntime", "openvino"]
-    with pytest.raises(DependencyError, match="not installed"):
+    with pytest.raises(DependencyError, match="does not run TensorRT engines itself") as caught:
         tinyint.benchmark([model], runtimes=["tensorrt"])
+    assert "pip install" not in str(caught.value)
 
 
 def test_evaluate_counts_right_answers(model, samples):

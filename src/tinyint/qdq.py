@@ -19,10 +19,12 @@ from tinyint.numerics import INT32, Array, QParams, QType, quantize
 from tinyint.plan import Plan, TensorPlan, Use
 from tinyint.qparams import Assignment
 
-__all__ = ["QuantizedTensor", "insert", "quantize_constants", "read", "read_params"]
+__all__ = ["QuantizedTensor", "declares_int8", "insert", "quantize_constants", "read", "read_params"]
 
 _VALUES, _NODES = ("_q", "_dq", "/scale", "/zero_point"), ("/Q", "/DQ")
 """What the names of the values and nodes around a quantized tensor end in."""
+_CONVERSIONS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
+_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _STORAGES = ("int8", "uint8", "int16", "uint16", "int32")
 
 
@@ -128,6 +130,26 @@ class QuantizedTensor:
     name: str
     constant: bool
     params: QParams
+
+
+def declares_int8(node: ir.Node) -> bool:
+    """Whether a node of a Q/DQ graph stands between quantizers: all of its floats are dequantized, but for a bias and
+    the convolution that a sum is fused with."""
+    if node.op_type in _CONVERSIONS:
+        return False
+    read = [value for value in node.inputs[:2] if value is not None and _is_float(value)]
+    ready = [value for value in read if _made_by(value, ("DequantizeLinear",))]
+    fused = node.op_type == "Add" and all(_made_by(v, _WEIGHTED) for v in read if v not in ready)
+    return bool(ready) and (len(ready) == len(read) or fused)
+
+
+def _is_float(value: ir.Value) -> bool:
+    return value.dtype is None or value.dtype.is_floating_point()
+
+
+def _made_by(value: ir.Value, kinds: tuple[str, ...]) -> bool:
+    node = value.producer()
+    return node is not None and node.op_type in kinds
 
 
 def read(model: ir.Model) -> list[QuantizedTensor]:

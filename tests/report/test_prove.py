@@ -162,7 +162,7 @@ def test_a_runtime_that_is_not_installed_is_simulated_and_not_timed(quantized, m
     assert report.latency is None
     assert report.verification is not None
     assert report.verification.runtime == "simulation"
-    assert any("not installed here, so speed was not measured" in note for note in report.notes)
+    assert any("does not run here, so speed was not measured" in note for note in report.notes)
 
 
 class Picky:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.runtimes.graphs import SCALE, Graph
 from tinyint.errors import DependencyError
-from tinyint.runtimes.tensorrt import RUNTIME, Violation, check
+from tinyint.runtimes.tensorrt import RUNTIME, Violation, build_commands, check
 
 S8 = {"zero_point": 0, "dtype": "int8"}
 
@@ -137,6 +137,15 @@ def test_half_precision_scales_need_opset_19() -> None:
 
 
 def test_engines_are_built_elsewhere() -> None:
+    told = r"model\.onnx: .*trtexec --int8 --fp16 --onnx=model\.onnx .*trtexec --onnx=model\.onnx --saveEngine=model"
     for call in (RUNTIME.open, RUNTIME.executed):
-        with pytest.raises(DependencyError, match=r"model\.onnx: .*trtexec --onnx=MODEL\.onnx --int8 --fp16"):
+        with pytest.raises(DependencyError, match=told):
             call("model.onnx")
+    assert RUNTIME.available() is None
+
+
+def test_tensorrt_11_is_given_no_flags_of_precision() -> None:
+    assert build_commands("my nets/a.onnx", "bfloat16") == {
+        "10": "trtexec --int8 --bf16 --onnx='my nets/a.onnx' --saveEngine='my nets/a.engine'",
+        "11": "trtexec --onnx='my nets/a.onnx' --saveEngine='my nets/a.engine'",
+    }

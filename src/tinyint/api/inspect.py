@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tinyint.api.opening import runtime_for
@@ -16,10 +16,12 @@ from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import macs
 from tinyint.plan import plan
 from tinyint.postprocess import Postprocessing, Suppression, postprocessing_of, suppression_of
+from tinyint.qdq import declares_int8
 from tinyint.recipe_source import RecipeSource, resolve_recipe
 from tinyint.report import TensorRow
 from tinyint.report.prove import tensor_rows
 from tinyint.runtimes import Executed
+from tinyint.runtimes.tensorrt import check
 from tinyint.targets import TARGETS, get_target
 from tinyint.task import TaskName, task_of
 
@@ -46,7 +48,8 @@ class Inspection:
     * `quantized`: whether it holds integer operators; `made_by`: the version of tinyint, None for another tool's
     * `task`: what it is for; `postprocessing`: what it does behind the network; `suppression`: which boxes it leaves
     * `operators`: how many nodes of each type
-    * `executed`: the nodes that the runtime really runs, of a quantized model; empty if it is not installed
+    * `executed`: the nodes that the runtime really runs, of a quantized model; empty if it does not run here
+    * `declared`: those of the file in that case, int8 where they stand between its quantizers
     * `float_nodes`: those that compute in float, with the reason
     * `tensors`: every quantizer; `plans`: of a float model, by target
     """
@@ -62,6 +65,7 @@ class Inspection:
     runtime: str
     operators: dict[str, int]
     executed: tuple[Executed, ...]
+    declared: tuple[Executed, ...]
     float_nodes: tuple[FloatNode, ...]
     tensors: tuple[TensorRow, ...]
     plans: tuple[Planned, ...]
@@ -69,7 +73,7 @@ class Inspection:
 
     @property
     def nodes_int8(self) -> int:
-        return sum(node.int8 for node in self.executed)
+        return sum(node.int8 for node in self.executed or self.declared)
 
 
 def inspect(
@@ -91,10 +95,14 @@ def inspect(
     used = runtime_for(source.model, runtime)
     notes: list[str] = []
     executed: tuple[Executed, ...] = ()
-    if quantized and used.available() and used.name != "tensorrt":
+    if quantized and used.available():
         executed = tuple(used.executed(source.runnable))
     elif quantized:
-        notes.append(f"{used.name} does not run here, so what it executes was not read back; try --runtime")
+        notes.append(
+            f"{used.name} does not run here: what is shown is what the file declares; or try --runtime"
+        )
+        notes += map(str, check(source.model) if used.name == "tensorrt" else ())
+    declared = _declared(source) if quantized and not executed else ()
     operators: dict[str, int] = {}
     for node in source.model.graph:
         operators[node.op_type] = operators.get(node.op_type, 0) + 1
@@ -110,28 +118,53 @@ def inspect(
         runtime=used.name,
         operators=dict(sorted(operators.items(), key=lambda item: -item[1])),
         executed=executed,
-        float_nodes=_float_nodes(source, executed, used.name) if quantized else (),
+        declared=declared,
+        float_nodes=_float_nodes(source, executed, declared, used.name) if quantized else (),
         tensors=tensor_rows(source.model) if quantized else (),
         plans=() if quantized else _plans(source, target, recipe),
         notes=tuple(notes),
     )
 
 
-def _float_nodes(source: Source, executed: tuple[Executed, ...], runtime: str) -> tuple[FloatNode, ...]:
+def _float_nodes(
+    source: Source, executed: tuple[Executed, ...], declared: tuple[Executed, ...], runtime: str
+) -> tuple[FloatNode, ...]:
     """The rows that are not int8, with the reasons that the file has for their source nodes."""
     reasons, unknown = _reasons(source), f"{runtime} runs it in float; the file does not say why"
     if not executed:
+        unknown = "what it reads is not all dequantized"
         kinds = {node.name: node.op_type for node in source.model.graph}
-        return tuple(FloatNode(name=n, op=kinds.get(n, ""), reason=reason) for n, reason in reasons.items())
+        if reasons:
+            return tuple(FloatNode(name=n, op=kinds.get(n, ""), reason=why) for n, why in reasons.items())
     return tuple(
         FloatNode(
             name=row.name,
             op=row.op,
             reason=next((reasons[name] for name in (row.name, *row.sources) if name in reasons), unknown),
         )
-        for row in executed
+        for row in executed or declared
         if not row.int8 and row.op not in CONVERSIONS
     )
+
+
+def _declared(source: Source) -> tuple[Executed, ...]:
+    """The nodes of a Q/DQ graph, by its quantizers; a file that names its float nodes is taken at its word.
+
+    A clamp goes with the operator before it.
+    """
+    left = _reasons(source)
+    rows: dict[str, Executed] = {}
+    for node in source.model.graph:
+        name = node.name or ""
+        before = node.inputs[0].producer() if node.inputs and node.inputs[0] is not None else None
+        if kind_of(node) is Kind.CLAMP and before is not None and before.name in rows:
+            row = rows[before.name]
+            if row.int8:
+                rows[before.name] = replace(row, sources=(*row.sources, name))
+                continue
+        int8 = declares_int8(node) and name not in left
+        rows[name] = Executed(name=name, op=node.op_type, int8=int8, detail="declared", sources=(name,))
+    return tuple(rows.values())
 
 
 def _reasons(source: Source) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyint.api.source import Model, Source
-from tinyint.errors import DependencyError, ModelError
+from tinyint.errors import ModelError
 from tinyint.evaluate.bench import Entry, Timing
 from tinyint.evaluate.bench import benchmark as run
 from tinyint.loading import onnx_source
@@ -92,10 +92,7 @@ def benchmark(
 
 def _installed(runtime: Runtime) -> Runtime:
     if runtime.available() is None:
-        raise DependencyError(
-            f"{runtime.name} is not installed; install it (pip install 'tinyint[{runtime.name}]'), or choose another "
-            "runtime with --runtime"
-        )
+        raise runtime.absent()
     return runtime
 
 

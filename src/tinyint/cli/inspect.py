@@ -75,12 +75,12 @@ def _purpose(found: Inspection) -> list[str]:
 
 
 def _quantized(found: Inspection) -> list[RenderableType | str]:
-    nodes = Table(
-        title=escape(f"on {found.runtime}: {found.nodes_int8} of {len(found.executed)} nodes in int8")
-    )
+    rows = found.executed or tuple(row for row in found.declared if row.op not in CONVERSIONS)
+    where = f"on {found.runtime}" if found.executed else f"declared for {found.runtime}"
+    nodes = Table(title=escape(f"{where}: {found.nodes_int8} of {len(rows)} nodes in int8"))
     for column in ("node", "operator", "", "kernel"):
         nodes.add_column(column, overflow="fold")
-    for row in found.executed:
+    for row in rows:
         nodes.add_row(escape(row.name), row.op, _kind(row), escape(row.detail))
     tensors = Table(title=f"{len(found.tensors)} quantized tensors")
     for column in ("tensor", "stored as", "channels", "scale", "zero point"):

@@ -28,7 +28,10 @@ def doctor(json: Json = False) -> None:
     """
     found = api.doctor()
     table = Table(show_header=False)
-    installed = [f"{name} {version or 'not installed'}" for name, version in found.runtimes.items()]
+    absent = {"tensorrt": "runs where its GPU is"}
+    installed = [
+        f"{name} {version or absent.get(name, 'not installed')}" for name, version in found.runtimes.items()
+    ]
     rows = {
         "processor": f"{found.cpu or 'unknown'} ({found.machine}, {counted(found.cores, 'core')})",
         "instruction sets": ", ".join(found.instruction_sets) or "none that matter here",

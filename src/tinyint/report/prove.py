@@ -76,7 +76,7 @@ def prove(
                 models = (float_model, int8_model)
                 latency = _time(found, quantized, models, runtime, used, samples, clock)
             else:
-                found.notes.append(f"{own.name} is not installed here, so speed was not measured")
+                found.notes.append(f"{own.name} does not run here, so speed was not measured")
         else:
             coverage = planned_coverage(quantized)
     found.notes.extend(coverage.notes)

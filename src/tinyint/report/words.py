@@ -11,6 +11,7 @@ from tinyint.evaluate.paired import Difference
 from tinyint.evaluate.verify import Verification
 from tinyint.report.measured import Sizes
 from tinyint.report.report import Report
+from tinyint.runtimes.tensorrt import build_commands
 
 __all__ = [
     "Figure",
@@ -237,5 +238,11 @@ def next_steps(report: Report) -> Iterator[str]:
         yield "tinyint doctor    what this machine gains from int8"
     elif report.method == "static" and report.coverage.macs_int8 < _MUCH:
         yield f"tinyint inspect {model}    which nodes stay in float, and why"
-    if report.output and not poor:
+    if poor or not report.output:
+        return
+    if report.target == "tensorrt":
+        for version, command in build_commands(report.output).items():
+            yield f"{command}    on the GPU, with TensorRT {version}"
+        yield f"tinyint evaluate {model} --data DATA --runtime onnxruntime    its accuracy, simulated"
+    else:
         yield f"tinyint evaluate {model} --data DATA    its accuracy on labelled data"

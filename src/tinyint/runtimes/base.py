@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyint.errors import DataError, nearest
+from tinyint.errors import DataError, DependencyError, nearest
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -107,7 +107,11 @@ class Runtime(Protocol):
     def name(self) -> str: ...
 
     def available(self) -> str | None:
-        """The version that is installed, or None."""
+        """The version that runs here, or None."""
+        ...
+
+    def absent(self) -> DependencyError:
+        """What to do where none runs here."""
         ...
 
     def open(

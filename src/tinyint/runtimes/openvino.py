@@ -91,6 +91,9 @@ class OpenVINORuntime:
     def available(self) -> str | None:
         return installed("openvino")
 
+    def absent(self) -> DependencyError:
+        return DependencyError("OpenVINO is not installed; run: pip install 'tinyint[openvino]'")
+
     def open(
         self,
         model: ModelSource,
@@ -130,7 +133,7 @@ def _core() -> Any:
     try:
         import openvino
     except ImportError as error:
-        raise DependencyError("OpenVINO is not installed; run: pip install 'tinyint[openvino]'") from error
+        raise RUNTIME.absent() from error
     return openvino.Core()
 
 

@@ -13,7 +13,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
-from tinyint.errors import ModelError, TargetError
+from tinyint.errors import DependencyError, ModelError, TargetError
 from tinyint.graph.message import open_dimensions
 from tinyint.graph.passes.widen import holds, widen_floats
 from tinyint.graph.serde import load
@@ -136,6 +136,9 @@ class OrtRuntime:
 
     def available(self) -> str | None:
         return str(ort.__version__)
+
+    def absent(self) -> DependencyError:
+        return DependencyError("ONNX Runtime is not installed; run: pip install onnxruntime")
 
     def open(
         self,

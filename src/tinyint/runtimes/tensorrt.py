@@ -6,16 +6,18 @@ are issues of github.com/NVIDIA/TensorRT.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
 from tinyint.errors import DependencyError
-from tinyint.runtimes.base import Executed, ModelSource, Precision, Session, installed, model_label
+from tinyint.runtimes.base import Executed, ModelSource, Precision, Session, model_label
 
-__all__ = ["RUNTIME", "TensorRTRuntime", "Violation", "check"]
+__all__ = ["RUNTIME", "TensorRTRuntime", "Violation", "build_commands", "check"]
 
 _WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 _CONVOLUTIONS = {"Conv", "ConvTranspose"}
@@ -43,6 +45,11 @@ class Violation:
     message: str
     fatal: bool
 
+    def __str__(self) -> str:
+        effect = "TensorRT refuses it" if self.fatal else "slower on TensorRT"
+        where = f"{self.node} " if self.node else ""
+        return f"{effect} ({self.rule}): {where}{self.message}"
+
 
 class TensorRTRuntime:
     """See `runtimes.base.Runtime`. It opens nothing: engines are built on the GPU that they are for."""
@@ -50,7 +57,11 @@ class TensorRTRuntime:
     name = "tensorrt"
 
     def available(self) -> str | None:
-        return installed("tensorrt")
+        """None, whether or not its package is installed: no engine is built or run from here."""
+        return None
+
+    def absent(self) -> DependencyError:
+        return _elsewhere(None, None)
 
     def open(
         self,
@@ -72,11 +83,28 @@ class TensorRTRuntime:
 RUNTIME = TensorRTRuntime()
 
 
-def _elsewhere(model: ModelSource, precision: Precision | None) -> DependencyError:
+def build_commands(path: str, precision: Precision | None = None) -> dict[str, str]:
+    """How trtexec builds an engine of the model at `path`, by TensorRT's version.
+
+    11 has no flags of precision (NVIDIA, "Migrating trtexec Usage from TensorRT 10.x to 11.x"): its networks are typed
+    by the file, so that int8 is what stands between Q and DQ, and the rest is float32, as it is there. 10 needs the
+    flags, and computes the rest in `precision`, float16 if not given.
+    """
     flag = {"bfloat16": " --bf16", "float32": ""}.get(precision or "float16", " --fp16")
+    engine = str(Path(path).with_suffix(".engine"))
+    files = f"--onnx={shlex.quote(path)} --saveEngine={shlex.quote(engine)}"
+    return {"10": f"trtexec --int8{flag} {files}", "11": f"trtexec {files}"}
+
+
+def _elsewhere(model: ModelSource | None, precision: Precision | None) -> DependencyError:
+    label = "" if model is None else f"{model_label(model)}: "
+    path = str(model) if isinstance(model, str | Path) else "MODEL.onnx"
+    told = ", ".join(
+        f"`{command}` (TensorRT {version})" for version, command in build_commands(path, precision).items()
+    )
     return DependencyError(
-        f"{model_label(model)}: tinyint does not run TensorRT engines itself. On the machine with the GPU, run: "
-        f"trtexec --onnx=MODEL.onnx --int8{flag} --saveEngine=MODEL.engine"
+        f"{label}tinyint does not run TensorRT engines itself. On the machine with the GPU: {told}. Here, --runtime "
+        "onnxruntime runs the same arithmetic, if slowly"
     )
 
 
