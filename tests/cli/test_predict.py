@@ -203,3 +203,12 @@ def test_a_mask_shows_its_classes_in_colours(document: Document) -> None:
     colours = [shown.getpixel((x, 9)) for x in (9, 29, 59)]
     assert len(set(colours)) == 3
     assert all(max(colour) > 100 for colour in colours)
+
+
+def test_images_beside_folders_are_taken(document: Document) -> None:
+    images("data", "a.png", "b.png", "deep/c.png")
+    found = document("predict", "classifier.onnx", "--input", "data", "-o", "seen")
+    assert found["samples"] == 2
+    assert any(
+        "1 folders beside the images were passed over (deep, …)" in notice for notice in found["notices"]
+    )

@@ -24,7 +24,7 @@ from tinyint.graph.io import is_quantized, load_model, save_model
 from tinyint.runtimes import get_runtime
 from tinyint.synthetic import make
 from tinyint.train import dump_config, qat, train
-from tinyint.train.checkpoint import CHECKPOINT, load_checkpoint
+from tinyint.train.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint, save_checkpoint
 from tinyint.train.watch import Silent
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*pin_memory.*")
@@ -452,3 +452,82 @@ def test_auxiliary_losses_that_a_graph_cannot_have_are_told(here):
         notes = Notes()
         train(config(here, save_dir=here / str(count), loss=loss, **changes), watcher=notes)
         assert sum(note.startswith("loss.auxiliary has no effect") for note in notes.notices) == count
+
+
+def checkpoint(**changes):
+    state = {
+        "iteration": 3,
+        "identity": "network",
+        "config": "iters: 4",
+        "module": {"w": torch.arange(200_000.0)},
+        "optimizer": {"state": {}, "param_groups": []},
+        "precision": {},
+        "best": None,
+    }
+    return state | changes
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
+@pytest.mark.parametrize("room", [0, 10, 5_000, 400_000, 800_500])
+def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(room, tmp_path):
+    import resource
+
+    save_checkpoint(Checkpoint(**checkpoint()), tmp_path)
+    before = (tmp_path / CHECKPOINT).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"checkpoint\.pt.*File too large"):
+            save_checkpoint(Checkpoint(**checkpoint(iteration=4)), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"iteration": "3"}, "iteration"),
+        ({"iteration": -1}, "iteration"),
+        ({"iteration": True}, "iteration"),
+        ({"config": None}, "config"),
+        ({"module": [1]}, "module"),
+        ({"best": 0.5}, "best"),
+        ({"more": 1}, "more"),
+        ({7: 1}, "7"),
+        ({"precision": None, "optimizer": None}, "optimizer, precision"),
+    ],
+)
+def test_a_checkpoint_of_other_fields_is_named(changes, named, tmp_path):
+    torch.save(checkpoint(format=1) | changes, tmp_path / "c.pt")
+    with pytest.raises(ModelError, match=rf"c\.pt is damaged \({named}\); delete it"):
+        load_checkpoint(tmp_path / "c.pt")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"best": {"nonsense": 1}},
+        {"optimizer": {}},
+        {"optimizer": {"state": 1, "param_groups": [{}]}},
+        {"module": {"x": 1}},
+        {"module": {}},
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_the_run_is_told(changes, here):
+    run = config(here, iters=4, eval_interval=0)
+    train(run)
+    path = Path(run.save_dir) / CHECKPOINT
+    torch.save(torch.load(path, weights_only=True) | changes, path)
+    with pytest.raises(ModelError, match="does not fit this run"):
+        train(config(here, iters=6, eval_interval=0), resume=True)
+
+
+def test_a_best_model_that_is_a_file_is_told(here):
+    run = config(here, iters=2, eval_interval=0)
+    Path(run.save_dir).mkdir(parents=True)
+    (Path(run.save_dir) / "best_model").write_text("mine")
+    with pytest.raises(OutputError, match="best_model"):
+        train(run)
+    assert (Path(run.save_dir) / "best_model").read_text() == "mine"

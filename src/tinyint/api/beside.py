@@ -19,7 +19,7 @@ from tinyint.ptq import Quantized
 from tinyint.report import Report
 from tinyint.report.html import to_html
 from tinyint.report.report import to_json
-from tinyint.runtimes.source import metadata
+from tinyint.runtimes.source import is_utf8, metadata
 
 __all__ = ["Beside"]
 
@@ -61,7 +61,7 @@ class Beside:
 
     @property
     def _is_given(self) -> bool:
-        return self.given is not None and self.record.exists() and self.record.samefile(self.given)
+        return self.given is not None and os.path.exists(self.record) and self.record.samefile(self.given)
 
     @contextmanager
     def staged(self, keep: Iterable[object], *, with_record: bool) -> Iterator[Path]:
@@ -73,6 +73,10 @@ class Beside:
             with tempfile.TemporaryDirectory(prefix="tinyint-") as scratch:
                 yield Path(scratch)
             return
+        if not is_utf8(self.output):
+            raise OutputError(
+                f"cannot write {str(self.output)!r}: its name is not UTF-8, so that no runtime opens it; choose another"
+            )
         self._require_ours(keep, with_record=with_record)
         with written_together(self.output, keep=keep) as directory:
             yield directory
@@ -89,7 +93,7 @@ class Beside:
             except OutputError as error:
                 raise OutputError(f"{error} (it goes with {self.model})") from None
         theirs = [place for place in places if os.path.lexists(place) and not self._is_ours(place)]
-        if os.path.lexists(data) and not self.model.exists():
+        if os.path.lexists(data) and not os.path.exists(self.model):
             theirs.append(data)
         if theirs:
             use = ", or use it with --calibration" if theirs[0] == self.record else ""
@@ -125,4 +129,4 @@ class Beside:
         texts = {as_json.name: to_json(report.to_json()) + "\n", as_html.name: to_html(report)}
         for name, text in texts.items():
             with atomic_write(scratch / name) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+                temporary.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -15,7 +15,7 @@ from tinyint.loading import onnx_source
 from tinyint.runtimes import Runtime, Session, get_runtime
 from tinyint.runtimes.base import Feeds, ModelSource, Precision
 from tinyint.runtimes.host import host
-from tinyint.runtimes.source import metadata
+from tinyint.runtimes.source import metadata, require_model_file
 from tinyint.targets import TARGETS
 
 __all__ = ["benchmark", "open", "runtime_for"]
@@ -111,6 +111,6 @@ def _clearly(*models: ModelSource) -> Iterator[None]:
 def _existing(model: Model | bytes, example_inputs: Any) -> ModelSource:
     """The model as a runtime opens it, unless it is the path of nothing, which not every runtime says clearly."""
     source = model if isinstance(model, bytes) else onnx_source(model, example_inputs)
-    if isinstance(source, str | Path) and not Path(source).is_file():
-        raise ModelError(f"no such model file: '{source}'")
+    if isinstance(source, str | Path):
+        require_model_file(Path(source))
     return source

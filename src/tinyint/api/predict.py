@@ -62,7 +62,9 @@ def predict(
     """
     subject = Subject.of(model, runtime, threads)
     declared = resolve_preprocessing(preprocessing, subject.facts)
-    dataset = open_data(data, subject.session.inputs, declared, limit=samples, on_error=on_error)
+    dataset = open_data(
+        data, subject.session.inputs, declared, limit=samples, on_error=on_error, labelled=False
+    )
     info, notice = task_for(task, subject.facts, subject.session, dataset, labelled=False)
     present = postprocessing_of(subject.facts)
     settings = nms or Suppression(score_threshold=SURE)

@@ -2,7 +2,7 @@
 
 0    done
 1    a fault in tinyint itself
-2    wrong input or usage (any TinyintError)
+2    wrong input or usage (any TinyintError), or a refusal of the system (OSError)
 3    done, but with a bad verdict (`quantize --strict`)
 130  Ctrl-C
 143  SIGTERM
@@ -86,6 +86,10 @@ def _told(screen: Screen, ctx: Any) -> Iterator[None]:
         raise typer.Exit(_WRONG) from None
     except _TYPERS_OWN:
         raise
+    except OSError as error:  # what the system refuses is no fault of ours either
+        where = f" '{error.filename}'" if error.filename else ""
+        screen.fail(f"the system refuses to use{where or ' a file'}: {error.strerror or error}")
+        raise typer.Exit(_WRONG) from None
     except Exception as error:  # the last resort: what is not foreseen is a fault of ours
         if os.environ.get("TINYINT_DEBUG"):
             screen.tell(traceback.format_exc())

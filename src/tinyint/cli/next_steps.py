@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +54,7 @@ def _best(config: TrainingConfig) -> str:
 def _free(directory: str) -> str:
     """The first of DIR, DIR-2, DIR-3 and so on that is not there."""
     found, count = directory, 1
-    while Path(found).exists():
+    while os.path.exists(found):
         count += 1
         found = f"{directory}-{count}"
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -54,7 +55,9 @@ class ArraySource:
 
     @cached_property
     def fingerprint(self) -> str | None:
-        return None if self.path is None else hashlib.sha256(file_identity(self.path).encode()).hexdigest()
+        return (
+            None if self.path is None else hashlib.sha256(os.fsencode(file_identity(self.path))).hexdigest()
+        )
 
     def read(self, start: int, stop: int | None) -> Generator[Sample | DataError]:
         end = self.size if stop is None else min(stop, self.size)

@@ -74,12 +74,14 @@ def read_cityscapes(root: Path, split: str) -> list[ImageFile]:
     """
     folder = root / _IMAGES / split
     if not split or not os.path.isdir(folder):
-        splits = sorted(path.name for path in (root / _IMAGES).iterdir() if path.is_dir())
+        splits = sorted(path.name for path in (root / _IMAGES).iterdir() if os.path.isdir(path))
         raise DataError(
             f"{root} is in the layout of Cityscapes, and has no split {split!r}: {nearest(split, splits)}; name it: "
             f"{root}:{splits[0] if splits else 'val'}"
         )
-    cities = [sorted(city.glob(f"*_{_IMAGES}.png")) for city in sorted(folder.iterdir()) if city.is_dir()]
+    cities = [
+        sorted(city.glob(f"*_{_IMAGES}.png")) for city in sorted(folder.iterdir()) if os.path.isdir(city)
+    ]
     turns = itertools.chain.from_iterable(itertools.zip_longest(*cities))
     images = [image for image in turns if image is not None]
     if not images:

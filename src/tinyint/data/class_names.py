@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tinyint.errors import DataError
@@ -14,7 +15,7 @@ LABELS_FILE = "labels.txt"
 def names_beside(folder: Path) -> tuple[str, ...] | None:
     """The names in the folder's labels.txt, or None if there is none. Raises DataError for one that cannot be read."""
     path = folder / LABELS_FILE
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -21,31 +21,34 @@ class Folder:
     classes: tuple[str, ...] | None = None
 
 
-def read_folder(root: Path) -> Folder:
+def read_folder(root: Path, *, labelled: bool = True) -> Folder:
     """The images under `root`, found by file name ending, at any depth.
 
     With subfolders, each one is a class, and its label is its place in the sorted names (as torchvision's ImageFolder
     does it). The classes take turns (first image of each, second of each, …), so that any leading part of the data
     covers them evenly. Without subfolders the images have no labels. Hidden files are passed over.
+    Where labels are of no use, images beside folders are taken, and the folders passed over.
     Raises DataError when there is no image, a class is empty, or images lie beside class folders.
     """
     entries = _listing(root)
     flat = [entry.name for entry in entries if entry.is_file()]
-    classes = tuple(entry.name for entry in entries if entry.is_dir())
+    folders = [entry.name for entry in entries if entry.is_dir()]
+    classes = tuple(os.fsencode(name).decode("utf-8", "backslashreplace") for name in folders)
     images = [name for name in flat if is_image_name(name)]
-    if not classes:
+    if not classes or (images and not labelled):
         if not images:
             raise DataError(_nothing_found(root, flat))
-        return Folder([ImageFile(root / name, name) for name in images], _passed_over(flat, images))
+        notices = [*_passed_over(flat, images), *_folders_passed_over(classes)]
+        return Folder([ImageFile(root / name, name) for name in images], notices)
     if images:
         raise DataError(
             f"{root} holds images ({images[0]}, …) beside folders ({classes[0]}, …): it is unclear whether the "
             "folders are classes; move the images into them, or name a list file (FOLDER:LIST)"
         )
-    per_class = [_class_files(root, name, label) for label, name in enumerate(classes)]
+    per_class = [_class_files(root, name, label) for label, name in enumerate(folders)]
     if not any(per_class):
         raise DataError(_nothing_found(root, flat))
-    for name, files in zip(classes, per_class, strict=True):
+    for name, files in zip(folders, per_class, strict=True):
         if not files:
             raise DataError(
                 f"the class folder {root / name} holds no image; remove it if it is no class "
@@ -89,6 +92,10 @@ def _passed_over(flat: Sequence[str], images: Sequence[str]) -> list[str]:
         if others
         else []
     )
+
+
+def _folders_passed_over(names: Sequence[str]) -> list[str]:
+    return [f"{len(names)} folders beside the images were passed over ({names[0]}, …)"] if names else []
 
 
 def _order_notice(classes: Sequence[str]) -> list[str]:

@@ -89,7 +89,7 @@ class ImageSource:
     def fingerprint(self) -> str:
         digest = hashlib.sha256(self.preprocessing.dump().encode())
         for file in self.files:
-            digest.update(file_identity(file.path).encode())
+            digest.update(os.fsencode(file_identity(file.path)))
         return digest.hexdigest()
 
     def read(self, start: int, stop: int | None) -> Generator[Sample | DataError]:

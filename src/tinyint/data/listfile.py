@@ -100,7 +100,7 @@ def find_list(root: Path) -> Path | None:
         names = sorted(name for name in os.listdir(root) if name.lower().endswith(".txt") and name[0] != ".")
     except OSError as error:
         raise DataError(f"cannot read the folder {root}: {error.strerror}") from None
-    found = [name for name in names if (root / name).is_file() and _is_list(root / name)]
+    found = [name for name in names if os.path.isfile(root / name) and _is_list(root / name)]
     if len(found) > 1:
         raise DataError(
             f"{root} holds several list files ({', '.join(found)}): choose one with {root}:{found[0]}"

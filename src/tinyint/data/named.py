@@ -40,9 +40,11 @@ ACCEPTED = (
 )
 
 
-def named_source(spec: str, inputs: Sequence[TensorSpec], preprocessing: Declaration | None) -> Source:
+def named_source(
+    spec: str, inputs: Sequence[TensorSpec], preprocessing: Declaration | None, *, labelled: bool = True
+) -> Source:
     """The data that `spec` names, one of `ACCEPTED`. Raises DataError."""
-    opener = _Opener(inputs, preprocessing)
+    opener = _Opener(inputs, preprocessing, labelled)
     path = Path(os.path.expanduser(spec)) if spec else Path("\0")
     folder, _, rest = spec.rpartition(":")
     if os.path.isdir(path):
@@ -54,7 +56,19 @@ def named_source(spec: str, inputs: Sequence[TensorSpec], preprocessing: Declara
         return opener.part(root, rest)
     if is_function_spec(spec):
         return IterableSource(name=spec, open=user_samples(spec), specs=inputs)
-    raise DataError(f"the data {spec!r} do not exist; expected {ACCEPTED}")
+    raise DataError(f"the data {spec!r} {_why_absent(path)}; expected {ACCEPTED}")
+
+
+def _why_absent(path: Path) -> str:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return "do not exist"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    except ValueError:
+        return "do not exist"
+    return "are neither a file nor a folder"
 
 
 def paths_in(data: object) -> list[Path]:
@@ -73,13 +87,14 @@ class _Opener:
 
     inputs: Sequence[TensorSpec]
     preprocessing: Declaration | None
+    labelled: bool
 
     def folder(self, path: Path) -> Source:
         if is_cityscapes(path):
             return self.cityscapes(path, "")
         if (list_file := find_list(path)) is not None:
             return self.images(str(list_file), read_list(list_file, path), classes=names_beside(path))
-        found = read_folder(path)
+        found = read_folder(path, labelled=self.labelled)
         return self.images(str(path), found.files, found.notices, found.classes)
 
     def part(self, root: Path, rest: str) -> Source:

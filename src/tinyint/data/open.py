@@ -106,6 +106,7 @@ def open_data(
     limit: int | None = None,
     skip: int = 0,
     on_error: OnError = "stop",
+    labelled: bool = True,
 ) -> Dataset:
     """The dataset that `spec` names, for a model with these inputs: its first `limit` samples after `skip`.
 
@@ -113,7 +114,7 @@ def open_data(
     samples, an iterable that can be read repeatedly (see `IterableSource`), or a function that returns one.
     `preprocessing` applies to files of images and texts; for images without it, one is inferred from the model's input
     and a notice says so. With `on_error="skip"`, a sample that cannot be read or does not fit is left out, and a notice
-    counts them; `limit` and `skip` count it as one.
+    counts them; `limit` and `skip` count it as one. Without `labelled`, folders beside images are no question.
     Raises DataError; a fault that only a sample shows is raised when that sample is read.
     """
     if skip < 0 or (limit is not None and limit < 1):
@@ -121,7 +122,7 @@ def open_data(
     if not inputs:
         raise DataError("the model has no inputs, so there are no samples to give it")
     if isinstance(spec, str | os.PathLike):
-        source: Source = named_source(os.fspath(spec), inputs, preprocessing)
+        source: Source = named_source(os.fspath(spec), inputs, preprocessing, labelled=labelled)
     else:
         source = _object_source(spec, inputs)
     if source.size is not None and source.size <= skip:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +54,7 @@ class Picture:
 def read_picture(file: ImageFile, preprocessing: Preprocessing) -> Picture:
     """Raises DataError naming the file that cannot be read, or does not go with its label."""
     try:
+        _require_file(file.path)
         with Image.open(file.path) as image:
             _require_readable(image)
             image.load()
@@ -73,6 +76,12 @@ def read_picture(file: ImageFile, preprocessing: Preprocessing) -> Picture:
     return Picture(upright, file.label)
 
 
+def _require_file(path: Path) -> None:
+    """Raises DataError for what would never end, and OSError for what is not there."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise DataError("a device, a pipe or a folder, and no file")
+
+
 def _require_readable(image: Image.Image) -> None:
     """Raises DataError for more pixels than are taken into memory, before any of them is unpacked."""
     if image.width * image.height > _MOST_PIXELS:
@@ -84,6 +93,7 @@ def _require_readable(image: Image.Image) -> None:
 def _read_mask(mask: MaskFile, image: ImageFile, size: tuple[int, int]) -> Array:
     """The class numbers (H, W), uint8."""
     try:
+        _require_file(mask.path)
         with Image.open(mask.path) as opened:
             _require_readable(opened)
             opened.load()

@@ -6,6 +6,7 @@ Columns are `text_a`, `text_b` for pairs, and `label`, a whole number from 0; th
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ class TextSource:
 
     @cached_property
     def fingerprint(self) -> str:
-        return hashlib.sha256((self.preprocessing.dump() + file_identity(self.path)).encode()).hexdigest()
+        return hashlib.sha256(os.fsencode(self.preprocessing.dump() + file_identity(self.path))).hexdigest()
 
     def read(self, start: int, stop: int | None) -> Generator[Sample | DataError]:
         for row in self.rows[start:stop]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -36,7 +37,7 @@ def find_paddle(path: Path) -> PaddleFiles | None:
 
     Raises ModelError for a directory without exactly one inference model, and for a missing file.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         found = [
             file for suffix in _SUFFIXES for file in sorted(path.glob(f"*{suffix}")) if _has_weights(file)
         ]
@@ -52,7 +53,7 @@ def find_paddle(path: Path) -> PaddleFiles | None:
             raise ModelError(_nothing_in(path))
     if path.suffix not in _SUFFIXES:
         return None
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ModelError(f"no such model file: '{path}'")
     if not _has_weights(path):
         raise ModelError(
@@ -63,7 +64,7 @@ def find_paddle(path: Path) -> PaddleFiles | None:
 
 
 def _has_weights(program: Path) -> bool:
-    return program.with_suffix(".pdiparams").is_file()
+    return os.path.isfile(program.with_suffix(".pdiparams"))
 
 
 def _nothing_in(directory: Path) -> str:
@@ -95,7 +96,7 @@ def load_paddle(files: PaddleFiles) -> ir.Model:
             [*command, *paths], cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
             errors="replace",
         )  # fmt: skip
-        if not output.is_file():
+        if not os.path.isfile(output):
             raise ModelError(_why_refused(files.program, done.stdout + done.stderr))
         model = load_model(output)
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)

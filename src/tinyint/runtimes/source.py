@@ -20,7 +20,7 @@ from tinyint.errors import ModelError
 from tinyint.graph.serde import from_proto, load, to_proto
 from tinyint.runtimes.base import Array, ModelSource, model_label
 
-__all__ = ["graph_of", "loadable", "metadata", "require_model_file", "weights_apart", "whole"]
+__all__ = ["graph_of", "is_utf8", "loadable", "metadata", "require_model_file", "weights_apart", "whole"]
 
 Loadable: TypeAlias = Path | bytes
 
@@ -42,17 +42,27 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def require_model_file(path: Path) -> None:
-    """Raises ModelError where there is no file, or one that cannot be read whole: a device, a pipe, a directory."""
+    """Raises ModelError where there is no file, or one that cannot be read whole: a device, a pipe, a directory.
+
+    Neither runtime opens a file whose name is not UTF-8.
+    """
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         raise ModelError(f"no such model file: '{path}'") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot read '{path}': {getattr(error, 'strerror', None) or error}") from None
+    if not is_utf8(path):
+        raise ModelError(f"the name of {str(path)!r} is not UTF-8, so that no runtime opens it; rename it")
     if stat.S_ISDIR(mode):
         raise ModelError(f"'{path}' is a directory; give the .onnx file in it")
     if not stat.S_ISREG(mode):
         raise ModelError(f"'{path}' is a device or pipe, not a file; give an .onnx file")
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether the bytes of its name are text."""
+    return os.fsencode(path).decode(errors="ignore").encode() == os.fsencode(path)
 
 
 @contextmanager

@@ -128,7 +128,7 @@ def _leave_interrupts_to_parent() -> None:
 @contextlib.contextmanager
 def _whole(directory: Path) -> Iterator[Path]:
     """A directory to write into, whose contents become those of `directory` at the end; on an error it is removed."""
-    existed = directory.is_dir()
+    existed = os.path.isdir(directory)
     temporary = (directory if existed else directory.parent) / f".tinyint-{uuid.uuid4().hex[:8]}.tmp"
     try:
         _require_vacant(directory)
@@ -149,11 +149,11 @@ def _whole(directory: Path) -> Iterator[Path]:
 
 
 def _require_vacant(directory: Path) -> None:
-    if directory.is_dir():
+    if os.path.isdir(directory):
         held = sorted(os.listdir(directory))
         if held:
             raise OutputError(
                 f"the directory {str(directory)!r} is not empty (it holds {held[0]!r}): choose a new one, or remove it"
             )
-    elif directory.exists():
+    elif os.path.exists(directory):
         raise OutputError(f"cannot write to {str(directory)!r}: it is not a directory; choose another name")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -46,6 +47,17 @@ class Checkpoint:
     best: Mapping[str, Any] | None
 
 
+_TYPES: dict[object, tuple[type, ...]] = {
+    "iteration": (int,),
+    "identity": (str,),
+    "config": (str,),
+    "module": (Mapping,),
+    "optimizer": (Mapping,),
+    "precision": (Mapping,),
+    "best": (Mapping, type(None)),
+}
+
+
 def prepare_directory(directory: Path) -> None:
     """Makes the directory, removes what a killed run left half-written, and tries to write. Raises OutputError."""
     try:
@@ -66,7 +78,10 @@ def checkpoints_in(directory: Path) -> list[Path]:
     """The checkpoint of `directory` and those that were kept beside it, the latest first."""
     kept = {int(found[1]): path for path in directory.glob("*") if (found := _KEPT.fullmatch(path.name))}
     last = directory / CHECKPOINT
-    return [*([last] if last.exists() else []), *(kept[number] for number in sorted(kept, reverse=True))]
+    return [
+        *([last] if os.path.exists(last) else []),
+        *(kept[number] for number in sorted(kept, reverse=True)),
+    ]
 
 
 def save_checkpoint(checkpoint: Checkpoint, directory: Path, keep: int = 0) -> None:
@@ -77,8 +92,8 @@ def save_checkpoint(checkpoint: Checkpoint, directory: Path, keep: int = 0) -> N
     state = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)} | {
         "format": _FORMAT
     }
-    with atomic_write(directory / CHECKPOINT) as temporary:
-        torch.save(state, temporary)
+    with atomic_write(directory / CHECKPOINT) as temporary, temporary.open("wb") as file:
+        _save(state, file)
     if not keep:
         return
     with atomic_write(directory / f"checkpoint-{checkpoint.iteration}.pt") as temporary:
@@ -90,10 +105,43 @@ def save_checkpoint(checkpoint: Checkpoint, directory: Path, keep: int = 0) -> N
         path.unlink(missing_ok=True)
 
 
+def _save(state: Mapping[str, Any], file: BinaryIO) -> None:
+    """`torch.save`, which tells of a full disk as of a fault of its own. Raises OSError."""
+    writer: Any = _Writer(file)
+    try:
+        torch.save(state, writer)
+    except RuntimeError:
+        if writer.refusal is None:
+            raise
+        raise writer.refusal from None
+
+
+class _Writer:
+    """A file that keeps in mind why it could not be written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.refusal: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.refusal = error
+            raise
+
+    def flush(self) -> None:
+        try:
+            self._file.flush()
+        except OSError as error:
+            self.refusal = error
+            raise
+
+
 def load_checkpoint(place: Path) -> Checkpoint | None:
     """The checkpoint in a file or directory, None if there is none. Raises ModelError for a damaged or foreign file."""
-    path = place / CHECKPOINT if place.is_dir() else place
-    if not path.exists():
+    path = place / CHECKPOINT if os.path.isdir(place) else place
+    if not os.path.exists(path):
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -102,4 +150,12 @@ def load_checkpoint(place: Path) -> Checkpoint | None:
         raise ModelError(f"cannot read the checkpoint {path}: {reason}; delete it to start anew") from None
     if not isinstance(state, dict) or state.pop("format", None) != _FORMAT:
         raise ModelError(f"{path} is not a checkpoint of this version of tinyint; delete it to start anew")
+    wrong = [
+        str(name)
+        for name in sorted(_TYPES.keys() | state.keys(), key=str)
+        if name not in state or not isinstance(state[name], _TYPES.get(name, ()))
+    ]
+    if wrong or isinstance(state["iteration"], bool) or state["iteration"] < 0:
+        named = ", ".join(wrong) or "iteration"
+        raise ModelError(f"the checkpoint {path} is damaged ({named}); delete it to start anew")
     return Checkpoint(**state)

@@ -103,7 +103,7 @@ class _Job:
         if self.quantize is None:
             return float_subject(self.config)
         record = Path(self.config.save_dir) / RECORD
-        if fabric.is_global_zero and not (self.resume and record.exists()):
+        if fabric.is_global_zero and not (self.resume and os.path.exists(record)):
             _calibrate(self, self.quantize, record)
         fabric.barrier()
         return qat_subject(self.config, self.quantize, CalibrationRecord.load(record))
@@ -308,7 +308,7 @@ def _starting_point(job: _Job, subject: Subject) -> Checkpoint | None:
     place = Path(job.config.save_dir if job.resume is True else job.resume)
     found = load_checkpoint(place)
     if found is None and job.resume is not True:
-        near = place if place.is_dir() else place.parent
+        near = place if os.path.isdir(place) else place.parent
         there = ", ".join(map(str, checkpoints_in(near))) or "none"
         raise ModelError(f"--resume {place}: there is no such checkpoint; in '{near}' there are: {there}")
     if found is None:

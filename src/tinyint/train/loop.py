@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from tinyint.data import Declaration
 from tinyint.errors import DivergedError, ModelError
-from tinyint.files import atomic_write
+from tinyint.files import atomic_write, refusals
 from tinyint.qat import QatModule, reestimate
 from tinyint.train.checkpoint import Checkpoint, save_checkpoint
 from tinyint.train.config import TrainingConfig
@@ -97,7 +98,7 @@ class _Run:
                 self._evaluate()
             if config.save_interval and self.done % config.save_interval == 0:
                 self._save()
-        lost = not (self.directory / BEST_MODEL / "metrics.json").exists()
+        lost = not os.path.exists(self.directory / BEST_MODEL / "metrics.json")
         if first < self.iters or lost:
             if lost or not config.eval_interval or self.iters % config.eval_interval:
                 self._evaluate()
@@ -223,7 +224,8 @@ class _Run:
     def _write_best(self, metrics: Mapping[str, Any]) -> None:
         if self.fabric.is_global_zero:
             directory = self.directory / BEST_MODEL
-            directory.mkdir(exist_ok=True)
+            with refusals(directory):
+                directory.mkdir(exist_ok=True)
             training = self.module.training
             items = self.given.train if self.given.val is None else self.given.val
             shown = (items[i] for i in range(min(len(items), _SHOWN)))
@@ -259,14 +261,14 @@ class _Run:
         try:
             self.module.load_state_dict(checkpoint.module)
             self.optimizer_of_torch.load_state_dict(dict(checkpoint.optimizer))
-        except (RuntimeError, ValueError, KeyError) as error:
+            self.fabric.strategy.precision.load_state_dict(dict(checkpoint.precision))
+            if not self.given.elsewhere:
+                self.best = Evaluation(**checkpoint.best) if checkpoint.best else None
+        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             reason = str(error).partition("\n")[0]
             raise ModelError(
                 f"the checkpoint in '{self.directory}' does not fit this run: {reason}; choose another save_dir"
             ) from None
-        self.fabric.strategy.precision.load_state_dict(dict(checkpoint.precision))
-        if not self.given.elsewhere:
-            self.best = Evaluation(**checkpoint.best) if checkpoint.best else None
         return checkpoint.iteration
 
     def _require_finite(self) -> None:

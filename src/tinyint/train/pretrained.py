@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -49,15 +49,16 @@ def start_from(module: nn.Module, path: str | Path) -> str:
 
 
 def _read(path: Path) -> _Named:
-    if path.suffix == ".onnx" or (path / MODEL_FILE).is_file():
+    if path.suffix == ".onnx" or os.path.isfile(path / MODEL_FILE):
         held = [(name, value.const_value) for name, value in load(path).graph.initializers.items()]
         arrays = [(name, tensor.numpy()) for name, tensor in held if tensor is not None]
         return [(name, torch.from_numpy(array.copy())) for name, array in arrays if array.dtype.kind == "f"]
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # of zipfile, pickle or torch, whatever is wrong with the file
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"model.pretrained: cannot read '{path}': {str(error).splitlines()[0]}; expected an ONNX file, the "
+            f"model.pretrained: cannot read '{path}': {reason}; expected an ONNX file, the "
             "best_model/ of a float training, or a state_dict saved by torch.save"
         ) from error
     for key in _NESTED:

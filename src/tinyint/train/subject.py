@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -83,7 +84,7 @@ def float_subject(config: TrainingConfig) -> Subject:
     source = config.model.source
     if source in MODELS:
         return _of_zoo(config, source)
-    if ":" in source and not Path(source).exists():
+    if ":" in source and not os.path.exists(source):
         return _of_function(config, source)
     return _of_graph(source)
 
@@ -158,10 +159,10 @@ def _of_graph(path: str) -> Subject:
 def given_model(config: TrainingConfig) -> str:
     """The ONNX file of the config, for QAT. Raises ModelError for a network that is yet to be trained."""
     source = config.model.source
-    if source not in MODELS and (":" not in source or Path(source).exists()):
+    if source not in MODELS and (":" not in source or os.path.exists(source)):
         return source
     trained = Path(config.save_dir) / BEST_MODEL
-    there = (trained / MODEL_FILE).exists() and not is_quantized(load_model(trained / MODEL_FILE))
+    there = os.path.exists(trained / MODEL_FILE) and not is_quantized(load_model(trained / MODEL_FILE))
     raise ModelError(
         f"model.source {source} is a network that `tinyint train` builds and trains in float; `qat` goes on from its "
         "trained model: give an ONNX file or the best_model/ of `tinyint train`, "

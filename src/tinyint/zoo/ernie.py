@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def ernie_base(
 
 
 def _pretrained(folder: Path, num_classes: int, dropout: float) -> Any:
-    if not (folder / "config.json").is_file():
+    if not os.path.isfile(folder / "config.json"):
         raise ModelError(
             f"there is no pretrained network in '{folder}': expected config.json beside model.safetensors or "
             "pytorch_model.bin, as transformers' save_pretrained writes them"
