@@ -64,11 +64,12 @@ def test_the_range_of_softmax_is_known():
     assert params.scale == np.float32(1 / 256)
 
 
-def softmax_behind_a_mover(length: int):
+def softmax_behind_a_mover(length: int, size: int | str = 8, axis: int = 1):
+    """Along axis 3 the softmax is over `size` elements."""
     return prepare(
         build(
-            "net (float[1, 4, 8, 8] x) => (float[1, 2, 8, 8] y) { [first] a = Conv (x, w) "
-            "[turn] t = Transpose <perm = [0, 1, 3, 2]> (a) [softmax] p = Softmax <axis = 1> (t) "
+            f"net (float[1, 4, {size}, {size}] x) => (float[1, 2, {size}, {size}] y) {{ [first] a = Conv (x, w) "
+            f"[turn] t = Transpose <perm = [0, 1, 3, 2]> (a) [softmax] p = Softmax <axis = {axis}> (t) "
             "[last] y = Conv (p, v) }",
             w=(length, 4, 1, 1),
             v=(2, length, 1, 1),
@@ -78,7 +79,7 @@ def softmax_behind_a_mover(length: int):
 
 @pytest.mark.parametrize(
     ("length", "seen", "inverse"),
-    [(16, 0.1, 256), (32, 0.1, 256), (64, 0.1, 512), (64, 0.9, 255 / 0.9), (1024, 0.001, 8192)],
+    [(16, 0.1, 256), (32, 0.1, 256), (64, 0.01, 255 * 16), (64, 0.9, 255 / 0.9), (64, 1.0, 256)],
 )
 def test_a_quantizer_behind_softmax_is_never_so_fine_that_its_kernel_overflows(length, seen, inverse):
     model = softmax_behind_a_mover(length)
@@ -91,7 +92,26 @@ def test_a_quantizer_behind_softmax_is_never_so_fine_that_its_kernel_overflows(l
 def test_a_softmax_on_openvino_has_a_calibrated_range():
     model = softmax_behind_a_mover(16)
     openvino = plan(model, get_target("openvino"), DEFAULT).tensors["p"]
-    assert (openvino.fixed_range, openvino.least_range) == (None, None)
+    assert (openvino.fixed_range, openvino.stretch) == (None, None)
+
+
+@pytest.mark.parametrize(("seen", "inverse"), [(0.01, 255 * 50), (0.9, 256)])
+def test_a_quantizer_behind_a_softmax_of_unknown_length_holds_twice_what_was_seen(seen, inverse):
+    model = softmax_behind_a_mover(16, "S", axis=3)
+    planned = plan(model, X86, DEFAULT)
+    params = assign_qparams(model, planned, record_of(model, p=(0.0, seen)), MINMAX).tensors["p"]
+    assert 1 / params.scale == pytest.approx(inverse, rel=1e-3)
+
+
+def test_a_softmax_that_reads_no_codes_has_a_calibrated_range_if_its_length_is_unknown():
+    model = prepare(
+        build(
+            "net (float[1, S, 8] x) => (float[1, S, 8] y) { [turn] t = Transpose <perm = [0, 2, 1]> (x) "
+            "[scores] s = MatMul (x, t) [softmax] p = Softmax (s) [mix] y = MatMul (p, x) }"
+        )
+    )
+    tensor = plan(model, X86, DEFAULT).tensors["p"]
+    assert (tensor.fixed_range, tensor.stretch) == (None, None)
 
 
 def test_a_huge_bias_costs_weight_resolution_not_the_bias():

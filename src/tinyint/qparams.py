@@ -75,8 +75,8 @@ def _tensor_params(
             if key not in found:
                 found[key] = _calibrated(key[0], record, method, tensor.scheme)
             lo, hi = found[key]
-        if tensor.least_range is not None:
-            lo, hi = min(lo, tensor.least_range[0]), max(hi, tensor.least_range[1])
+        if tensor.stretch is not None:
+            hi = tensor.stretch(hi)
         low, high = ranges.get(tensor.group, (0.0, 0.0))
         ranges[tensor.group] = min(low, lo), max(high, hi)
     return {name: _from_scheme(*ranges[tensor.group], tensor.scheme) for name, tensor in plan.tensors.items()}

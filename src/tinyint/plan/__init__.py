@@ -98,7 +98,7 @@ def _tensor(name: str, placement: Placement, group: str) -> TensorPlan:
         group=group,
         reads=None if reads is None else frozenset(reads),
         fixed_range=placement.fixed_ranges.get(name),
-        least_range=placement.least_ranges.get(name),
+        stretch=placement.stretches.get(name),
     )
 
 

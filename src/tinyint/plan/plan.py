@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from tinyint.scheme import Scheme
 
-__all__ = ["ConstantPlan", "Plan", "Role", "TensorPlan", "Use"]
+__all__ = ["ConstantPlan", "Plan", "Role", "Stretch", "TensorPlan", "Use"]
 
 Use: TypeAlias = tuple[str, int]
 """A place where a tensor is read: node name and input position."""
@@ -27,6 +27,17 @@ class Role(StrEnum):
     OPERAND = "operand"  # the constant of an Add or Mul
 
 
+class Stretch(NamedTuple):
+    """The upper end of a range, multiplied and brought between two numbers."""
+
+    times: float
+    least: float
+    most: float
+
+    def __call__(self, highest: float) -> float:
+        return min(max(highest * self.times, self.least), self.most)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TensorPlan:
     """A computed tensor that gets a quantizer.
@@ -34,14 +45,14 @@ class TensorPlan:
     * `group`: the tensor whose scale it shares; its own name if it shares none
     * `reads`: the places that read the quantized value; None = all of them, the graph's outputs included
     * `fixed_range`: the range that the operator itself sets (Sigmoid: 0 to 1), which needs no calibration
-    * `least_range`: what the calibrated range is widened to hold
+    * `stretch`: what is done to the upper end of the calibrated range
     """
 
     scheme: Scheme
     group: str
     reads: frozenset[Use] | None
     fixed_range: tuple[float, float] | None = None
-    least_range: tuple[float, float] | None = None
+    stretch: Stretch | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from tinyint.graph.ops import Kind, data_inputs, facts, kind_of, weight_axis
 from tinyint.graph.walk import constant_of, sole_consumer, static_shape
 from tinyint.numerics import INT7, INT8, INT16
 from tinyint.plan.nodes import Decisions, residual_input
-from tinyint.plan.plan import ConstantPlan, Role, Use
+from tinyint.plan.plan import ConstantPlan, Role, Stretch, Use
 from tinyint.plan.products import holders, is_product, moves
 from tinyint.recipe import Recipe, Rule
 from tinyint.scheme import Scheme
@@ -23,6 +23,8 @@ __all__ = ["WEIGHT_FORMATS", "Placement", "place"]
 
 WEIGHT_FORMATS = {7: INT7.narrow(), 8: INT8.narrow(), 16: INT16.narrow()}
 
+_SHORT = 32  # elements of which steps of 1/256 hold the mean in 8 codes
+
 
 @dataclass(kw_only=True)
 class Placement:
@@ -31,7 +33,7 @@ class Placement:
     reads: dict[str, set[Use] | None] = field(default_factory=dict)
     schemes: dict[str, Scheme] = field(default_factory=dict)
     fixed_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
-    least_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    stretches: dict[str, Stretch] = field(default_factory=dict)
     constants: dict[Use, ConstantPlan] = field(default_factory=dict)
 
     def read_by(self, value: ir.Value, use: Use, scheme: Scheme) -> None:
@@ -68,29 +70,47 @@ def place(
         _place_outputs(placement, node, target, scheme)
         placement.constants.update(_constants(node, target, recipe, rules.get(node.name or "")))
     _hold_operands(placement, graph, target, decisions, apart)
-    _spread(placement, graph, target)
+    _hold_softmax(placement, graph, target)
     return placement
 
 
-def _spread(placement: Placement, graph: ir.Graph, target: Target) -> None:
-    """Quantizers behind a Softmax, also behind what moves its output, get the range that the target's kernel needs."""
+def _hold_softmax(placement: Placement, graph: ir.Graph, target: Target) -> None:
+    """Quantizers behind a Softmax, also behind what moves its output, get a range that the target's kernel can do."""
     for value in [output for node in graph for output in node.outputs if output.name in placement.reads]:
         source, name = range_source(value), value.name or ""
-        producer = source.producer()
-        rule = None if producer is None else target.operators.get(producer.op_type)
-        shape = static_shape(source)
-        if producer is None or rule is None or rule.spread is None or shape is None:
-            continue
-        length = shape[producer.attributes.get_int("axis", -1)]
-        if length is None:
+        softmax = source.producer()
+        rule = None if softmax is None else target.operators.get(softmax.op_type)
+        if softmax is None or rule is None or rule.overflow is None:
             continue
         scheme = placement.schemes[name]
         steps = scheme.qtype.qmax - (0 if scheme.symmetric else scheme.qtype.qmin)
-        # kernels divide by the scale in integers: 1/256 is one, and 1/255 is not
-        highest = steps / round((steps + 1) * max(1.0, length / rule.spread))
-        placement.fixed_ranges.pop(name, None)
-        ranges = placement.fixed_ranges if length <= rule.spread else placement.least_ranges
-        ranges[name] = 0.0, highest
+        most = steps / (
+            steps + 1
+        )  # the kernel multiplies by 1 / scale without its fraction, and 256 has none
+        shape = static_shape(source)
+        length = None if shape is None else shape[softmax.attributes.get_int("axis", -1)]
+        if length is not None and length <= _SHORT:
+            placement.fixed_ranges[name] = 0.0, most
+        elif length is not None:
+            placement.fixed_ranges.pop(name, None)
+            placement.stretches[name] = Stretch(1.0, 2 * rule.overflow / length, most)
+        elif _reads_codes(softmax, placement):
+            # the largest value seen is not below the mean
+            placement.fixed_ranges.pop(name, None)
+            placement.stretches[name] = Stretch(rule.overflow, 0.0, most)
+
+
+def _reads_codes(node: ir.Node, placement: Placement) -> bool:
+    """Whether a quantizer stands before the node, or before the operators that moved there what it reads."""
+    reader: ir.Node | None = node
+    while reader is not None and reader.inputs and (value := reader.inputs[0]) is not None:
+        reads = placement.reads.get(value.name or "", set())
+        if reads is None or (reader.name, 0) in reads:
+            return True
+        reader = value.producer()
+        if kind_of(reader) is not Kind.PRESERVING:
+            break
+    return False
 
 
 def _hold_operands(

@@ -166,7 +166,7 @@ def _quantizer(
     cut: tuple[float, float] | None,
     settings: QatSettings,
 ) -> ActivationQuantizer:
-    if all(tensor.fixed_range or tensor.least_range for tensor in tensors):
+    if all(tensor.fixed_range or tensor.stretch for tensor in tensors):
         return ActivationQuantizer(scheme, params)
     match settings.activations:
         case "lsq" | "lsq+":
@@ -177,10 +177,9 @@ def _quantizer(
 
 
 def _floor(tensors: list[TensorPlan]) -> tuple[float, float]:
-    known = [
-        held for tensor in tensors for held in (tensor.fixed_range, tensor.least_range) if held is not None
-    ]
-    return min([0.0, *(lo for lo, _ in known)]), max([0.0, *(hi for _, hi in known)])
+    fixed = [tensor.fixed_range for tensor in tensors if tensor.fixed_range is not None]
+    fixed += [(0.0, tensor.stretch.least) for tensor in tensors if tensor.stretch is not None]
+    return min([0.0, *(lo for lo, _ in fixed)]), max([0.0, *(hi for _, hi in fixed)])
 
 
 def _weights(

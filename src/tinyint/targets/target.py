@@ -69,8 +69,8 @@ class OperatorRule:
       that cannot be negative may have the usual one
     * `weight_axis`: overrides the axis of per-channel weights, where the operator has one; None within a one-tuple
       means per tensor
-    * `spread`: of Softmax, how many times the mean of its output, 1 / length, the range of a quantizer behind it is at
-      least, up to about 1; its kernel overflows under finer scales, and is used even where the plan leaves it in float
+    * `overflow`: of Softmax, how many times the mean of its output, 1 / length, the range of the quantizer behind it
+      must be, since its kernel overflows under finer scales; it is used even where the plan leaves Softmax in float
     * `kernel`: what its int8 kernel computes, to the bit; None: the same as the float operator between
       DequantizeLinear and QuantizeLinear, or not known
     * `source`: where the fact is from
@@ -85,7 +85,7 @@ class OperatorRule:
     weightless: Weightless = Weightless.NEVER
     operands: Scheme | None = None
     weight_axis: tuple[int | None] | None = None
-    spread: float | None = None
+    overflow: float | None = None
     kernel: Kernel | None = None
     source: str
 

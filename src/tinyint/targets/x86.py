@@ -46,9 +46,9 @@ CPU_OPERATORS = {
     "LeakyRelu": _unary,
     "Softmax": replace(
         _on_request,
-        spread=32.0,
-        source=f"{_SELECTORS}: UnaryNodeGroupSelector; {_MEASURED}: overflows under a scale of 1 / (150 · length); "
-        "a range of 32 times the mean holds that in 8 codes",
+        overflow=2.0,
+        source=f"{_SELECTORS}: UnaryNodeGroupSelector; {_MEASURED}: overflows where the range behind it is below 1.7 "
+        "times the mean",
     ),
     "AveragePool": replace(_unary, kernel=Kernel.SHIFTED),
     "GlobalAveragePool": replace(_unary, kernel=Kernel.SCALED_MEAN),

@@ -53,7 +53,7 @@ class TestActivation:
         self, length: int, moved: bool, dtype: str
     ) -> None:
         """Even where only what moves its output is quantized: the quantizer is moved before that."""
-        fine, wide = 1.2 / length, min(32 / length, 1.0)
+        fine, wide = 1.6 / length, 2 / length
         assert softmax_error(length, fine, moved, dtype) > 0.5
         assert softmax_error(length, wide, moved, dtype) < 0.05
 
