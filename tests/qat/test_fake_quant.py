@@ -89,6 +89,26 @@ def test_blocks_layouts_and_places_agree(layout, in_place, monkeypatch):
     assert torch.equal(leaf.grad, inside.float())
 
 
+@pytest.mark.parametrize("axis", [0, 1, 3])
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("block", [1, 100, 1 << 20])
+def test_rows_of_channels_agree_block_by_block(axis, symmetric, layout, block, monkeypatch):
+    monkeypatch.setattr(fq, "_BLOCK", block)
+    shape = (7, 6, 3, 5)
+    low, high = np.random.default_rng(0).uniform(0.1, 3.0, (2, shape[axis]))
+    params = qparams_from_range(-low, high, qtype=INT8, symmetric=symmetric, axis=axis)
+    values = values_for(params, shape, 1)
+    x = torch.tensor(values).contiguous(memory_format=layout).requires_grad_()
+    scale, lower, upper = bounds(params, 4)
+    found = fq.fake_quantize(x, scale, lower, upper)
+    np.testing.assert_array_equal(found.detach().numpy(), fake_quantize(values, params))
+    found.sum().backward()
+    codes = torch.round(x.detach() / scale)
+    assert torch.equal(x.grad, ((lower <= codes) & (codes <= upper)).float())
+    assert 0.0 < x.grad.mean() < 1.0
+
+
 def test_the_gradient_stops_where_the_code_is_clipped():
     # scale 0.5, codes 0 … 4: 2.2 rounds to code 4 and passes, 2.3 would be code 5; -0.2 rounds to 0, -0.3 to -1
     x = torch.tensor([-0.3, -0.2, 1.0, 2.2, 2.3], requires_grad=True)

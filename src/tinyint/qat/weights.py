@@ -61,13 +61,20 @@ class WeightQuantizer(nn.Module):
 
     def _quantize(self, weight: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
         qtype, axis = self.scheme.qtype, self.scheme.axis
-        lower, upper = (along(q - zero_point, axis, weight.dim()) for q in (qtype.qmin, qtype.qmax))
+        lower, upper = self._codes(zero_point, weight.dim())
         step = along(scale, axis, weight.dim())
         if self.ratio is None:
             return fake_quantize(weight, step, lower, upper, clips=self.clips)
         if self.frozen:  # the parameter keeps its place in the graph, as DistributedDataParallel expects
             step = step + 0.0 * along(self.ratio, axis, weight.dim())
         return fake_quantize_learned(weight, step, None, lower, upper, qtype.qmax)
+
+    def _codes(self, zero_point: Tensor, dims: int) -> tuple[Tensor, Tensor]:
+        """qmin - z and qmax - z; one number each where z is 0 in all channels."""
+        qtype, axis = self.scheme.qtype, self.scheme.axis
+        if self.scheme.symmetric and qtype.signed:
+            zero_point, axis = zero_point.new_zeros(()), None
+        return along(qtype.qmin - zero_point, axis, dims), along(qtype.qmax - zero_point, axis, dims)
 
     def current(
         self, weight: Tensor, bias: Tensor | None = None, input_scale: Tensor | None = None
