@@ -209,6 +209,27 @@ def test_selectors(rule, names):
 
 
 @pytest.mark.parametrize(
+    ("pattern", "places"),
+    [
+        (r"/blocks\.[01]/", "0 1"),
+        (r"/blocks\.1/", "1"),
+        (r"/blocks\.1[0-9]*/", "1 10 11 100"),
+        (r"/[01]$/", "0 1"),
+        (r"/blocks\.(1|10)/", "1 10"),
+        (r"/0/", "0"),
+        (r"/[0-9]/", "0 1 2"),
+        (r"/locks/", "0 1 2 10 11 20 100"),
+        (r"/(?i)BLOCKS\.2/", "2"),
+        (r"/^blocks.*0$/", "0 10 20 100"),
+    ],
+)
+def test_an_expression_takes_no_part_of_a_number(pattern, places):
+    nodes = [(f"blocks.{n}", ("Conv",)) for n in (0, 1, 2, 10, 11, 20, 100)]
+    found = match_rules(Recipe(rules=(Rule(name=pattern, float=True),)), nodes)
+    assert [name.partition(".")[2] for name in found] == places.split()
+
+
+@pytest.mark.parametrize(
     ("skip", "names"),
     [
         ("Softmax", {"/head/Softmax"}),

@@ -17,6 +17,7 @@ from tinyint.algorithms import repair_float
 from tinyint.calibrate import CalibrationRecord
 from tinyint.dynamic import quantize_dynamic
 from tinyint.graph.ops import op_names
+from tinyint.graph.passes.unused import drop_unused_constants
 from tinyint.graph.prepare import prepare_float
 from tinyint.plan import ConstantPlan, Plan, Use, plan
 from tinyint.qdq import insert
@@ -90,6 +91,7 @@ def quantize(
             result = _dynamic(prepared, target, recipe, watch)
         case _:
             result = _weight_only(prepared, target, recipe, watch)
+    drop_unused_constants(result.model)
     sign(
         result.model,
         method="weight_only" if recipe.method == "dynamic" and not result.planned_int8 else recipe.method,

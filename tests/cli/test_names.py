@@ -44,8 +44,6 @@ def commands(model: str, data: str, output: str) -> list[tuple[str, ...]]:
         ("predict", model, "--input", data, "-o", output),
         ("export", model, "-o", output, "--task", "classification"),
         ("data", "make", "glyphs", output, "--train", "1", "--val", "1"),
-        ("train", "-c", output),
-        ("zoo", "export", "mobilenet_v1", "-o", output),
     ]
 
 

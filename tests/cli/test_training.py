@@ -58,6 +58,8 @@ def test_help_config_lists_the_keys(run: Run, document):
         keys = {key["name"]: key for key in document(command, "--help-config")["keys"]}
         assert keys["optimizer.learning_rate"]["default"] == "0.01"
     shown = run("train", "--help-config").stdout
+    for key in keys.values():  # brackets are no markup
+        assert all(word in shown for word in key["meaning"].split() if word.startswith("["))
     assert "quantization.recipe" in shown
     part = [key["name"] for key in document("train", "--help-config", "schedule")["keys"]]
     assert part[:2] == ["schedule.name", "schedule.warmup"]

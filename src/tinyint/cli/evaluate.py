@@ -99,7 +99,7 @@ def _metrics(title: str, result: api.Evaluation, model: str, against: str) -> Ta
 
     Metrics that these classes or samples do not define are left out.
     """
-    table = Table(title=title, min_width=len(title))
+    table = Table(title=escape(title), min_width=len(title))
     shown = {name: value for name, value in result.metrics.items() if value is not None}
     if result.against is None:
         for name in shown:

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
 from tinyint.cli.next_steps import after_float
@@ -64,7 +65,7 @@ def show_keys(screen: Screen, part: str) -> None:
     for column in ("key", "type", "default", "meaning"):
         table.add_column(column, overflow="fold")
     for key in keys:
-        table.add_row(key.name, key.type, key.default, key.meaning)
+        table.add_row(*map(escape, (key.name, key.type, key.default, key.meaning)))
     screen.show({"keys": [dataclasses.asdict(key) for key in keys]}, table)
 
 

@@ -95,7 +95,8 @@ def _passed_over(flat: Sequence[str], images: Sequence[str]) -> list[str]:
 
 
 def _folders_passed_over(names: Sequence[str]) -> list[str]:
-    return [f"{len(names)} folders beside the images were passed over ({names[0]}, …)"] if names else []
+    what = "1 folder" if len(names) == 1 else f"{len(names)} folders"
+    return [f"beside the images, {what} passed over ({names[0]}, …)"] if names else []
 
 
 def _order_notice(classes: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tinyint.errors import DivergedError, TinyintWarning
+from tinyint.graph.passes.unused import drop_unused_constants
 from tinyint.graph.walk import constant_of
 from tinyint.numerics import QParams, bias_params, fit_bias, qparams_from_range
 from tinyint.plan import Plan, Use, plan
@@ -47,6 +48,7 @@ def export(module: QatModule, *, target: str | Target | None = None) -> ir.Model
     else:
         planned, assignment = _adapted(module, trained, wanted, own)
     model = insert(trained, planned, assignment)
+    drop_unused_constants(model)
     sign(model, method="static", target=wanted, recipe=origin.recipe, float_nodes=planned.float_nodes)
     model.metadata_props["tinyint.trained_for"] = origin.target.name
     return model

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from tinyint.errors import RecipeError, TinyintWarning, nearest
-from tinyint.recipe.model import Recipe, Rule, is_regex
+from tinyint.recipe.model import Recipe, Rule, compiled, is_regex
 
 Node = tuple[str, tuple[str, ...]]
 
@@ -71,7 +70,7 @@ def _matches(rule: Rule, node: Node) -> bool:
 
 def _name_matches(pattern: str, name: str) -> bool:
     if is_regex(pattern):
-        return re.search(pattern[1:-1], name) is not None
+        return compiled(pattern).search(name) is not None
     return name == pattern or fnmatchcase(name, pattern)
 
 

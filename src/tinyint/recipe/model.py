@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -87,8 +88,16 @@ def check_pattern(pattern: str | None) -> None:
     if pattern and is_regex(pattern):
         try:
             re.compile(pattern[1:-1])
+            compiled(pattern)
         except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"{pattern} is not a regular expression: {error}") from None
+
+
+@cache
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A /regular expression/ that is found anywhere in a name, but never in a part of a number: 1 is not in 10."""
+    flags, inner = re.match(r"((?:\(\?[aiLmsux]+\))?)(.*)", pattern[1:-1], re.DOTALL).groups()  # type: ignore[union-attr]
+    return re.compile(rf"{flags}(?<![0-9](?=[0-9]))(?:{inner})(?!(?<=[0-9])[0-9])")
 
 
 def is_regex(pattern: str) -> bool:

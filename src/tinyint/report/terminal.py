@@ -30,7 +30,7 @@ def render(report: Report, *, hints: bool = True) -> RenderableType:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("")
     for figure in figures(report):
-        table.add_row(figure.name, figure.baseline, figure.int8, figure.change)
+        table.add_row(*map(escape, (figure.name, figure.baseline, figure.int8, figure.change)))
     verdict = Text(headline(report), style="bold red" if report.verdict.bad else "bold")
     parts: list[RenderableType] = [verdict, table]
     if report.coverage.float_nodes and report.method != "weight_only":
