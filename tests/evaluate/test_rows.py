@@ -47,6 +47,16 @@ def test_the_share_is_of_the_rows_of_both_without_filling() -> None:
     assert sums.share == 2 / 3
 
 
+@pytest.mark.parametrize("shape", [(0,), (0, 7), (1, 0, 6), (0, 1, 28, 28)])
+def test_nothing_may_be_selected(shape: tuple[int, ...]) -> None:
+    sums, one = RowSums(), np.ones((1, *shape[1:]) if shape[0] == 0 else (1, 1, 6), np.float32)
+    sums.add(np.zeros(shape, np.float32), np.zeros(shape, np.float32))
+    assert sums.share is None
+    sums.add(np.zeros(shape, np.float32), one)
+    sums.add(one, np.zeros(shape, np.float32))
+    assert sums.share == 0
+
+
 def test_selections_are_known_by_where_they_come_from() -> None:
     text = """
         g (float[1,8,4] boxes, float[1,2,8] scores, float[N,9] x)

@@ -91,9 +91,9 @@ class OutputSums:
                 self._add_float(expected, actual)
             else:
                 self.equal += int(np.count_nonzero(expected == actual))
-        if simulated is None or simulated.shape != actual.shape:
+        if simulated is None or simulated.shape != actual.shape or self.selects:
             return
-        if self.is_float and alike and not self.selects:
+        if self.is_float and alike:
             self.simulated_noise.add(expected, simulated)
         self.compared += actual.size
         self._add_deviation(actual, simulated)

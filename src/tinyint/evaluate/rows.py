@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -113,7 +114,7 @@ def _rows(array: Array) -> Array:
     """(K, columns). Rows of one number throughout, 0 or -1, fill up an output of fixed size, and are left out."""
     if array.ndim == 3 and len(array) == 1:
         array = array[0]
-    rows = array.reshape(-1, 1) if array.ndim < 2 else array.reshape(len(array), -1)
+    rows = array.reshape(-1, 1) if array.ndim < 2 else array.reshape(len(array), math.prod(array.shape[1:]))
     if rows.shape[1] < 2:
         return rows
     filling = (rows == rows[:, :1]).all(axis=1) & (rows[:, 0] <= 0)

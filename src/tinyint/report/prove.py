@@ -159,7 +159,7 @@ def _not_compared(proof: Verification) -> Iterator[str]:
                 "samples, as values decide how much there is; only what both have was compared"
             )
         elif not output.judged:
-            yield f"output {name!r} was not compared: it holds no values but masks or infinities"
+            yield f"output {name!r} was not compared: it is empty, or holds masks and infinities only"
 
 
 def _time(

@@ -119,6 +119,9 @@ def _accuracy(report: Report) -> str:
     told = [] if proof.sqnr_db is None else [f"SQNR {decibels(proof.sqnr_db)}"]
     if proof.top1_agreement is not None:
         told.append(f"same top-1 on {percent(proof.top1_agreement)}")
+    selected = [o.rows_matched for o in proof.outputs.values() if o.rows_matched is not None]
+    if selected:
+        told.append(f"{percent(min(selected))} of the selected rows the same")
     held_out = f"on {counted(proof.samples, 'held-out sample')}"
     return f"close to float {held_out}" + (f" ({', '.join(told)})" if told else "")
 
