@@ -175,6 +175,33 @@ def algorithms() -> str:
     return "\n".join(lines)
 
 
+def distances() -> str:
+    """Distance to float of the references beside the change of their accuracy, by the same ways."""
+    changes = {
+        (row["reference"], row["how"], row["runtime"]): row for row in reference_rows("float as trained")
+    }
+    rows = sorted(
+        result("distance")["rows"], key=lambda r: list(REFERENCES).index(r["reference"].split(",")[0])
+    )
+    lines = [
+        "| | SQNR, dB | simulated | at most, LSB | as float | accuracy | verdict |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        way = row["reference"], row["how"], row["runtime"]
+        same = row["top1_agreement"] if row["rows_matched"] is None else row["rows_matched"]
+        figures = [row[key] for key in ("sqnr_db", "simulated_sqnr_db", "lsb_max")]
+        cells = [
+            f"{row['reference']}, {row['how'].removeprefix('PTQ ')}, {row['runtime']}",
+            *("" if figure is None else f"{figure:.1f}" for figure in figures),
+            "" if same is None else f"{same:.1%}",
+            _change(changes.get(way)),
+            row["accuracy"],
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def rivals() -> str:
     """Side by side on the same samples: PTQ as it is by default less each peer, and QAT less its float control."""
     columns = {
@@ -251,6 +278,7 @@ def main() -> None:
     fill(chapter, "rivals", rivals())
     fill(chapter, "rivals of PaddleSlim", paddleslim())
     fill(chapter, "algorithms", algorithms())
+    fill(chapter, "distances", distances())
     fill(chapter, "machine of training and accuracy", circumstances(result("qat")))
     fill(chapter, "machine", circumstances(result("inference")))
 
