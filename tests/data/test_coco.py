@@ -179,3 +179,21 @@ def test_boxes_need_whole_images(write):
 def test_categories_are_numbered_whatever_their_order(write):
     path = write(content(*(annotation(key, [1, 1, 2, 2], category=key) for key in (90, 3, 1))))
     np.testing.assert_array_equal(read_coco(path).files[0].label.classes, [2, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("area", [1]),
+        ("area", "1"),
+        ("area", True),
+        ("area", -1),
+        ("area", {"a": 1}),
+        ("iscrowd", [0]),
+        ("iscrowd", 2),
+    ],
+)
+def test_an_area_or_a_crowd_that_is_none_is_named(write, key, value):
+    path = write(content(annotation(10, [2, 1, 5, 4], **{key: value})))
+    with pytest.raises(DataError, match=rf"annotation id 10: {key} is .*; expected"):
+        read_coco(path)

@@ -96,3 +96,12 @@ def test_text_inputs_need_data() -> None:
 def test_counts_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(DataError, match="at least 1"):
         benchmark([Entry(model="a", runtime=FakeRuntime())], **wrong)
+
+
+def test_a_shape_that_would_be_passed_over_is_told() -> None:
+    entries = [Entry(runtime=FakeRuntime(), model=b"")]
+    with pytest.raises(DataError, match="--shape NOPE=…: no model has the input 'NOPE'; known: "):
+        benchmark(entries, shapes={"NOPE": (1,)}, iterations=1)
+    name = FakeRuntime().open(b"").inputs[0].name
+    with pytest.raises(DataError, match=f"--shape {name}=2,3,4,4 gives the batch, and --batch-size says 8"):
+        benchmark(entries, shapes={name: (2, 3, 4, 4)}, batch_size=8, iterations=1)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.runtimes.graphs import Graph
 from tinyint.errors import DataError, DependencyError
 from tinyint.runtimes import RUNTIMES, get_runtime
 from tinyint.runtimes.base import TensorSpec, check_feeds
@@ -49,3 +50,11 @@ def test_runtimes_are_found_by_name(name: str) -> None:
 def test_an_unknown_runtime_gets_the_nearest_name() -> None:
     with pytest.raises(DependencyError, match=r"unknown runtime 'openvno'; did you mean 'openvino'\?"):
         get_runtime("openvno")
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1000, 99999999999])
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_a_number_of_threads_that_no_machine_gains_from_is_refused(runtime: str, threads: int) -> None:
+    g = Graph(1, 2)
+    with pytest.raises(DataError, match=rf"{threads} threads: expected 1 to \d+; this machine has \d+"):
+        get_runtime(runtime).open(g.model(g.add("Relu", ["x"], "relu")), threads=threads)

@@ -1,9 +1,13 @@
 """The same seed makes the same files, and a directory is written whole or not at all."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.processes import children, state_in_proc
 from tinyint.errors import DataError, OutputError
 from tinyint.synthetic import FAMILIES, make
 
@@ -105,3 +109,41 @@ def test_what_cannot_be_made_is_refused(arguments, message, tmp_path):
     with pytest.raises(DataError, match=message):
         make(directory=tmp_path / "d", **arguments)
     assert not (tmp_path / "d").exists()
+
+
+def test_what_a_killed_run_left_is_no_hindrance(tmp_path):
+    place = tmp_path / "there"
+    (place / ".tinyint.0123abcd.tmp/images").mkdir(parents=True)
+    (tmp_path / ".new.0123abcd.tmp").mkdir()
+    make("sentences", place, train=1, val=1)
+    make("sentences", tmp_path / "new", train=1, val=1)
+    assert not list(tmp_path.rglob(".*"))
+    (tmp_path / "plain").mkdir()
+    assert (tmp_path / "new").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+SLOW = """
+import sys
+from pathlib import Path
+from tinyint.synthetic import make
+if __name__ == "__main__":
+    told = lambda *step: Path(sys.argv[2]).touch()
+    make("glyphs", sys.argv[1], train=100_000, val=0, workers=2, progress=told)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes as Linux tells of them")
+def test_workers_end_with_a_killed_parent(tmp_path):
+    (tmp_path / "slow.py").write_text(SLOW)
+    process = subprocess.Popen([sys.executable, tmp_path / "slow.py", tmp_path / "d", tmp_path / "started"])
+    while not (tmp_path / "started").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    workers = children(process.pid)
+    assert len(workers) >= 2
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 60
+    while [pid for pid in workers if state_in_proc(pid) not in ("", "Z")]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

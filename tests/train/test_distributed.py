@@ -5,13 +5,12 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
 
+from tests.processes import children, state_in_proc
 from tests.train.build import config
 from tests.train.test_loop import state_of
 from tinyint.errors import DataError
@@ -119,20 +118,3 @@ def test_a_signal_to_the_parent_alone_ends_all_processes(here, number, code):
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
     assert not list((here / "run").glob(".*"))
-
-
-def state_in_proc(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
-
-
-def children(pid):
-    """The process ids of all that `pid` has started, as Linux tells them."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            if int(path.read_text().rpartition(")")[2].split()[1]) == pid:
-                found += [int(path.parent.name), *children(int(path.parent.name))]
-    return found

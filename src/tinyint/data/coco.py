@@ -140,9 +140,13 @@ class _Reader:
             box = self._box(entry["bbox"], image, where)
             if box is not None:
                 width, height = box[2] - box[0], box[3] - box[1]
-                area = float(entry.get("area") or width * height)
+                area = entry.get("area") or width * height
+                if isinstance(area, bool) or not isinstance(area, int | float) or not 0 <= area < math.inf:
+                    raise DataError(f"{where}: area is {str(area)[:60]}; expected a number of pixels")
+                if entry.get("iscrowd", 0) not in (0, 1):
+                    raise DataError(f"{where}: iscrowd is {str(entry['iscrowd'])[:60]}; expected 0 or 1")
                 label = self.labels[entry["category_id"]]
-                rows[image["id"]].append((box, label, bool(entry.get("iscrowd", 0)), area))
+                rows[image["id"]].append((box, label, bool(entry.get("iscrowd", 0)), float(area)))
         return [_boxes(rows[key], image) for key, image in images.items()]
 
     def _box(self, bbox: list[Any], image: Mapping[str, Any], where: str) -> tuple[float, ...] | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyint.errors import DataError
+from tinyint.errors import DataError, nearest
 from tinyint.runtimes.base import Feeds, ModelSource, Precision, Runtime, Session, TensorSpec, model_label
 
 __all__ = ["Clock", "Entry", "Timing", "benchmark", "random_feeds"]
@@ -68,6 +68,7 @@ def benchmark(
     if iterations < 1 or warmup < 0 or threads < 1 or batch_size < 1:
         raise DataError("iterations, threads and batch size must be at least 1, and warm-up at least 0")
     sessions = [e.runtime.open(e.model, threads=threads, precision=e.precision) for e in entries]
+    _require_inputs([spec for session in sessions for spec in session.inputs], shapes or {}, batch_size)
     given = [feeds or random_feeds(s.inputs, batch_size=batch_size, shapes=shapes) for s in sessions]
     for _ in range(warmup):
         for session, values in zip(sessions, given, strict=True):
@@ -82,6 +83,21 @@ def benchmark(
         _timing(entry, session, row * 1e3, threads, _batch_of(session, values, batch_size))
         for entry, session, row, values in zip(entries, sessions, seconds, given, strict=True)
     ]
+
+
+def _require_inputs(
+    specs: Sequence[TensorSpec], shapes: Mapping[str, Sequence[int]], batch_size: int
+) -> None:
+    """Raises DataError for a shape of no input, and for a batch size that a shape leaves no room for."""
+    names = {spec.name for spec in specs}
+    for name, shape in shapes.items():
+        if name not in names:
+            raise DataError(f"--shape {name}=…: no model has the input {name!r}; {nearest(name, names)}")
+        if batch_size != 1 and shape[0] != batch_size:
+            raise DataError(
+                f"--shape {name}={','.join(map(str, shape))} gives the batch, and --batch-size says "
+                f"{batch_size}; leave one of them out"
+            )
 
 
 def random_feeds(

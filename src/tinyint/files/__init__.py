@@ -4,12 +4,13 @@ What is written lies beside its place, as `.NAME.XXXXXXXX.tmp`, until it is comp
 then. A lock on it says that its writer lives; what a killed one left is removed by the next that writes NAME.
 """
 
-from tinyint.files.leftover import leftovers, locked, sweep
+from tinyint.files.leftover import OWN, leftovers, locked, sweep, temporary
 from tinyint.files.place import followed, refusals, require_writable
 from tinyint.files.together import written_together
 from tinyint.files.whole import atomic_write
 
 __all__ = [
+    "OWN",
     "atomic_write",
     "followed",
     "leftovers",
@@ -17,5 +18,6 @@ __all__ = [
     "refusals",
     "require_writable",
     "sweep",
+    "temporary",
     "written_together",
 ]

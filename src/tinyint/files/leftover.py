@@ -38,7 +38,9 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def temporary(path: Path, finish: Callable[[Path], None], *, directory: bool) -> Iterator[Path]:
+def temporary(
+    path: Path, finish: Callable[[Path], None] = lambda _: None, *, directory: bool
+) -> Iterator[Path]:
     """A file or directory beside `path`, locked while it is written, and removed at the end if it is still there.
 
     What killed writers of `path` left is removed before; `finish` is told their directories first.

@@ -22,7 +22,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     """
     place = followed(path)
     require_writable(place)
-    with refusals(place), temporary(place, lambda _: None, directory=False) as written:
+    with refusals(place), temporary(place, directory=False) as written:
         hand_on(place, written, least=0o600)  # what is private stays so all the time
         yield written
         to_disk(written)

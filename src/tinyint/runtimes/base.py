@@ -6,6 +6,7 @@ A further runtime is one file with an object of the `Runtime` shape, and one lin
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ __all__ = [
     "Session",
     "TensorSpec",
     "check_feeds",
+    "check_threads",
     "installed",
     "model_label",
     "shape_fits",
@@ -38,6 +40,9 @@ Array: TypeAlias = NDArray[Any]
 Feeds: TypeAlias = Mapping[str, Array]
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 ModelSource: TypeAlias = "Path | str | bytes | ir.Model"
+
+
+_MOST_THREADS, _PER_PROCESSOR = 64, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +152,15 @@ def installed(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def check_threads(threads: int | None) -> None:
+    """Raises DataError for a number of threads that no run of this machine gains from."""
+    most = max(_MOST_THREADS, _PER_PROCESSOR * (os.cpu_count() or 1))
+    if threads is not None and not 1 <= threads <= most:
+        raise DataError(
+            f"{threads} threads: expected 1 to {most}; this machine has {os.cpu_count()} logical processors"
+        )
 
 
 def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:

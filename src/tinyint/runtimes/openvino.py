@@ -28,6 +28,7 @@ from tinyint.runtimes.base import (
     Precision,
     TensorSpec,
     check_feeds,
+    check_threads,
     installed,
     model_label,
 )
@@ -149,6 +150,7 @@ def _compile(model: ModelSource, threads: int | None, precision: Precision) -> t
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "ENABLE_CPU_PINNING": False,
     }
+    check_threads(threads)
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads
     label = model_label(model)

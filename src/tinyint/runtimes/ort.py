@@ -25,6 +25,7 @@ from tinyint.runtimes.base import (
     Precision,
     TensorSpec,
     check_feeds,
+    check_threads,
     model_label,
 )
 from tinyint.runtimes.ort_graph import describe
@@ -196,6 +197,7 @@ def _in_float32(model: ModelSource) -> ir.Model | None:
 
 
 def _options(model: ModelSource, threads: int | None, optimize: bool) -> Any:
+    check_threads(threads)
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL
     options.intra_op_num_threads = threads or 0

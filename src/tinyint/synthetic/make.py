@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import shutil
 import signal
-import uuid
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyint.errors import DataError, OutputError, nearest
+from tinyint.files import OWN, refusals, sweep, temporary
 from tinyint.synthetic.family import SPLITS, Family
 from tinyint.synthetic.fundus import Fundus
 from tinyint.synthetic.glyphs import Glyphs
@@ -110,7 +111,7 @@ def _pool(workers: int) -> Iterator[_Map]:
     context = multiprocessing.get_context(
         "spawn"
     )  # a fork may come to a halt on the locks of others' threads
-    pool = ProcessPoolExecutor(workers, context, initializer=_leave_interrupts_to_parent)
+    pool = ProcessPoolExecutor(workers, context, initializer=_belong_to_parent)
     try:
         yield partial(pool.map, chunksize=_CHUNK)
     except BrokenProcessPool as error:
@@ -121,31 +122,41 @@ def _pool(workers: int) -> Iterator[_Map]:
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts_to_parent() -> None:
+def _belong_to_parent() -> None:
+    """Interrupts are for the parent; where it is killed, its workers end, too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=[multiprocessing.parent_process()], daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
 
 
 @contextlib.contextmanager
 def _whole(directory: Path) -> Iterator[Path]:
     """A directory to write into, whose contents become those of `directory` at the end; on an error it is removed."""
     existed = os.path.isdir(directory)
-    temporary = (directory if existed else directory.parent) / f".tinyint-{uuid.uuid4().hex[:8]}.tmp"
-    try:
+    beside = directory / "tinyint" if existed else directory
+    with refusals(directory):
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        sweep(beside)
         _require_vacant(directory)
-        temporary.mkdir(parents=True)
-        yield temporary
-        if existed:  # it may be a mounted volume, or where the user stands: it is filled, not replaced
-            for made in sorted(temporary.iterdir()):
-                os.replace(made, directory / made.name)
-        else:
-            os.replace(temporary, directory)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"cannot write {str(directory)!r}: {reason}; free space or choose a writable place. Nothing was changed"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with temporary(beside, directory=True) as made:
+            yield made
+            shutil.rmtree(made / OWN)
+            if existed:  # it may be a mounted volume, or where the user stands: it is filled, not replaced
+                for part in sorted(made.iterdir()):
+                    os.replace(part, directory / part.name)
+            else:
+                made.chmod(0o777 & ~_umask())
+                os.replace(made, directory)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _require_vacant(directory: Path) -> None:
