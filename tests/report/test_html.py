@@ -64,3 +64,10 @@ def test_a_report_without_proof_makes_a_page_too():
     page = to_html(report(latency=None, verification=None, tensors=(), peak_rss_bytes=None, output=None))
     assert "Its speed was not measured" in page
     assert "in memory" in page
+
+
+def test_names_in_tables_stay_in_one_line_and_the_table_scrolls_where_the_screen_is_narrow():
+    page = to_html(report())
+    assert re.search(r"td code \{[^}]*white-space: nowrap", page)
+    assert re.search(r"\.scroll \{[^}]*overflow-x: auto", page)
+    assert page.count("<table>") == page.count('<div class="scroll"><table>') > 0
