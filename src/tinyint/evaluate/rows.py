@@ -26,6 +26,8 @@ _SHAPED = {
 }  # fmt: skip
 _NEAR = 0.1
 """Of the largest magnitude in a column: rows that differ by more in any are two things."""
+_NEAR_SCORES = 0.2
+"""In columns that stay within 0 to 1: a box that the other model is less sure of is the same box."""
 _FEW = 16
 """Columns, each of which counts; of more, as in the masks of objects, it is the mean square."""
 _MOST_PAIRS = 1 << 22
@@ -107,7 +109,9 @@ def _tolerance(rows: Array) -> NDArray[np.float64]:
     """How far off a row may be in each column."""
     wide = rows.astype(np.float64)
     whole = (wide == np.rint(wide)).all(axis=0)
-    return np.where(whole, 0.5, np.maximum(_NEAR * np.abs(wide).max(axis=0), 1e-12))
+    scores = (wide >= 0).all(axis=0) & (wide <= 1).all(axis=0)
+    near = np.where(scores, _NEAR_SCORES, np.maximum(_NEAR * np.abs(wide).max(axis=0), 1e-12))
+    return np.asarray(np.where(whole, 0.5, near))
 
 
 def _rows(array: Array) -> Array:
