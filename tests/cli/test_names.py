@@ -66,7 +66,7 @@ def test_a_model_or_data_of_such_a_name(command: str, document: Document) -> Non
     assert "File name too long" in told or "no such" in told
     if needed:
         spoiled = [LONG if part == DATA else part for part in needed]
-        assert "File name too long" in document(command, MODEL, *spoiled, code=2)["error"]
+        assert "do not exist" in document(command, MODEL, *spoiled, code=2)["error"]
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may enter any directory")

@@ -62,11 +62,9 @@ def named_source(
 def _why_absent(path: Path) -> str:
     try:
         os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return "do not exist"
-    except OSError as error:
+    except PermissionError as error:
         return f"cannot be read ({error.strerror})"
-    except ValueError:
+    except (OSError, ValueError):
         return "do not exist"
     return "are neither a file nor a folder"
 
