@@ -11,6 +11,7 @@ from tinyint import qdq
 from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Sample
 from tinyint.errors import ModelError
+from tinyint.evaluate.saturation import saturating_nodes
 from tinyint.graph.io import is_quantized
 from tinyint.numerics import sqnr_db
 from tinyint.ptq import Quantized, prepare_float, quantize
@@ -151,14 +152,14 @@ def test_one_record_serves_every_target_without_data():
         quantize(model, target=get_target(target), recipe=Recipe.load("default"), record=lambda: record)
 
 
-def test_seven_bit_weights_on_avx2():
-    codes = [
-        v.const_value.numpy()
-        for v in static(residual(), "x86-avx2").model.graph.initializers.values()
-        if "w1_q" in v.name
-    ]
+@pytest.mark.parametrize("target", ["x86-avx2", "openvino-avx2"])
+def test_weights_of_eight_bits_whose_pairs_add_up_within_16_without_vnni(target):
+    model = static(residual(), target).model
+    codes = [v.const_value.numpy() for v in model.graph.initializers.values() if "w1_q" in v.name]
     assert codes
-    assert max(np.abs(c.astype(int)).max() for c in codes) == 63
+    assert max(np.abs(c.astype(int)).max() for c in codes) > 64
+    assert saturating_nodes(model, get_target(target)) == []
+    assert saturating_nodes(static(residual(), "x86-vnni").model, get_target(target)) != []
 
 
 def test_the_model_says_what_it_is():

@@ -6,7 +6,7 @@ from tests.graph.build import build
 from tests.models import residual
 from tests.runtimes.graphs import Graph
 from tinyint import qdq
-from tinyint.numerics import INT8, UINT8, QParams
+from tinyint.numerics import INT8, UINT8, Constant, QParams
 from tinyint.plan import Plan, TensorPlan
 from tinyint.qparams import Assignment
 from tinyint.scheme import Scheme
@@ -51,7 +51,7 @@ def test_constants_are_replaced_by_their_codes():
     scale = np.full(8, 0.5, np.float32)
     params = QParams(scale=scale, zero_point=np.zeros(8), qtype=INT8, axis=0)
     copy = model.clone()
-    qdq.quantize_constants(copy.graph, {("conv1", 1): params})
+    qdq.quantize_constants(copy.graph, {("conv1", 1): Constant(params=params)})
     assert "w1" not in copy.graph.initializers
     assert copy.graph.initializers["w1_q"].dtype == ir.DataType.INT8
     (found,) = qdq.read(copy)

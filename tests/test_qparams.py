@@ -43,8 +43,8 @@ def test_bias_scale_is_exactly_input_times_weight_scale():
     model = residual()
     planned = plan(model, X86, DEFAULT)
     assignment = assign_qparams(model, planned, record_of(model), MINMAX)
-    weight = assignment.constants["conv1", 1].scale
-    bias = assignment.constants["conv1", 2].scale
+    weight = assignment.constants["conv1", 1].params.scale
+    bias = assignment.constants["conv1", 2].params.scale
     assert bias.shape == (8,)
     assert np.array_equal(bias, assignment.tensors["x"].scale * weight)
 
@@ -126,10 +126,10 @@ def test_a_huge_bias_costs_weight_resolution_not_the_bias():
         )
     )
     constants = assign_qparams(model, plan(model, X86, DEFAULT), record_of(model), MINMAX).constants
-    raised, plain = constants["conv", 1].scale
+    raised, plain = constants["conv", 1].params.scale
     assert plain == np.float32(1e-6) / np.float32(127)
     assert raised > 1000 * plain
-    assert 1e6 / float(constants["conv", 2].scale[0]) < 2**31
+    assert 1e6 / float(constants["conv", 2].params.scale[0]) < 2**31
 
 
 def test_a_record_of_another_model_is_refused_by_the_tensor_it_lacks():
@@ -160,4 +160,4 @@ def test_a_dead_channel_has_scale_one():
         )
     )
     constants = assign_qparams(model, plan(model, X86, DEFAULT), record_of(model), MINMAX).constants
-    assert constants["conv", 1].scale.tolist() == [1.0, np.float32(0.01)]
+    assert constants["conv", 1].params.scale.tolist() == [1.0, np.float32(0.01)]

@@ -15,9 +15,8 @@ import onnx_ir as ir
 from tinyint.graph.edit import GraphEditor
 from tinyint.graph.ops import facts
 from tinyint.graph.walk import constant_of, is_float32, static_shape
-from tinyint.numerics import quantize
-from tinyint.plan import ConstantPlan, Role, Use
-from tinyint.plan.tensors import weight_scheme
+from tinyint.plan import ConstantPlan, Use
+from tinyint.plan.tensors import weight_plan
 from tinyint.qparams import assign_constants
 from tinyint.recipe import Recipe, Rule
 from tinyint.targets import Target
@@ -34,23 +33,18 @@ def quantize_dynamic(
     reasons = {node.name or "": _refusal(node, target, rules) for node in graph}
     chosen = [node for node in graph if reasons[node.name or ""] is None]
     plans = {
-        (node.name or "", 1): ConstantPlan(
-            role=Role.WEIGHT,
-            scheme=weight_scheme(node, target, recipe, rules.get(node.name or "")),
-            range=recipe.weights_for(rules.get(node.name or "")).range,
-        )
-        for node in chosen
+        (node.name or "", 1): weight_plan(node, target, recipe, rules.get(node.name or "")) for node in chosen
     }
-    params = assign_constants({node.name or "": node for node in chosen}, plans)
+    constants = assign_constants({node.name or "": node for node in chosen}, plans)
     rewriter = _Rewriter(graph)
     for node in chosen:
         weight = constant_of(node.inputs[1])
         assert weight is not None
-        qparams = params[node.name or "", 1]
-        codes = quantize(weight, qparams)
+        constant = constants[node.name or "", 1]
+        codes = constant.quantize(weight)
         if node.op_type == "Gemm" and node.attributes.get_int("transB", 0) == 1:
             codes = codes.T
-        rewriter.replace(node, codes, qparams.scale)
+        rewriter.replace(node, codes, constant.params.scale)
     return model, plans, {name: reason for name, reason in reasons.items() if reason is not None}
 
 

@@ -105,6 +105,21 @@ class QParams:
         return np.asarray(lo, np.float32), np.asarray(hi, np.float32)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Constant:
+    """How one constant is stored.
+
+    * `codes`: of its shape, in the storage type of `params`; None for the nearest ones
+    """
+
+    params: QParams
+    codes: Array | None = None
+
+    def quantize(self, x: ArrayLike) -> Array:
+        """The codes for the constant x."""
+        return quantize(x, self.params) if self.codes is None else self.codes
+
+
 def qparams_from_range(
     lo: ArrayLike, hi: ArrayLike, *, qtype: QType, symmetric: bool, axis: int | None = None
 ) -> QParams:

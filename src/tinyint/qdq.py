@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from tinyint.graph.edit import GraphEditor
 from tinyint.graph.walk import constant_of, consumers
-from tinyint.numerics import INT32, Array, QParams, QType, quantize
+from tinyint.numerics import INT32, Array, Constant, QParams, QType
 from tinyint.plan import Plan, TensorPlan, Use
 from tinyint.qparams import Assignment
 
@@ -42,18 +42,18 @@ def insert(model: ir.Model, plan: Plan, assignment: Assignment) -> ir.Model:
     return model
 
 
-def quantize_constants(graph: ir.Graph, params: Mapping[Use, QParams]) -> None:
+def quantize_constants(graph: ir.Graph, constants: Mapping[Use, Constant]) -> None:
     """Stores the constants at these places as integers behind a DequantizeLinear each."""
     nodes, editor = {node.name or "": node for node in graph}, GraphEditor(graph)
-    for (name, position), qparams in params.items():
+    for (name, position), constant in constants.items():
         node = nodes[name]
         value = node.inputs[position]
         array = constant_of(value)
         assert value is not None
         assert array is not None
         base = editor.stem(value.name or f"{name}/{position}", values=_VALUES, nodes=_NODES)
-        codes = _constant(editor, f"{base}_q", quantize(array, qparams))
-        dequantized = _dequantize(editor, codes, qparams, base, before=node)
+        codes = _constant(editor, f"{base}_q", constant.quantize(array))
+        dequantized = _dequantize(editor, codes, constant.params, base, before=node)
         dequantized.shape = value.shape
         node.replace_input_with(position, dequantized)
         if not value.uses() and not value.is_graph_output():

@@ -10,22 +10,32 @@ import onnx_ir as ir
 
 from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import ModelError, RecordError
-from tinyint.graph.flow import range_source
+from tinyint.graph.flow import clamp_range, range_source
+from tinyint.graph.ops import facts
 from tinyint.graph.walk import constant_of
-from tinyint.numerics import FloatArray, QParams, bias_params, fit_bias, qparams_from_range
+from tinyint.numerics import (
+    Constant,
+    FloatArray,
+    QParams,
+    bias_params,
+    fit_bias,
+    qparams_from_range,
+    quantize,
+)
 from tinyint.plan import ConstantPlan, Plan, Use
 from tinyint.ranges import RangeMethod, find_range, weight_range
 from tinyint.scheme import Scheme
+from tinyint.weight_pairs import LimitedWeight
 
-__all__ = ["Assignment", "assign_constants", "assign_qparams"]
+__all__ = ["Assignment", "assign_constants", "assign_qparams", "constant_params", "with_codes"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """The parameters of each tensor by name, and of each constant by the place that reads it."""
+    """The parameters of each tensor by name, and the form of each constant by the place that reads it."""
 
     tensors: Mapping[str, QParams]
-    constants: Mapping[Use, QParams]
+    constants: Mapping[Use, Constant]
 
 
 def assign_qparams(model: ir.Model, plan: Plan, record: CalibrationRecord, method: RangeMethod) -> Assignment:
@@ -35,15 +45,24 @@ def assign_qparams(model: ir.Model, plan: Plan, record: CalibrationRecord, metho
     """
     nodes = {node.name or "": node for node in model.graph}
     tensors = _tensor_params(model, plan, record, method)
-    constants = assign_constants(nodes, plan.constants)
+    params = constant_params(nodes, plan.constants, tensors)
     for use, constant in plan.constants.items():
         if constant.weight is not None:
-            _fit_bias(nodes, use, constant.weight, tensors, constants)
-    return Assignment(tensors=tensors, constants=constants)
+            _fit_bias(nodes, use, constant.weight, tensors, params)
+    return Assignment(tensors=tensors, constants=with_codes(nodes, plan.constants, params, tensors))
 
 
-def assign_constants(nodes: Mapping[str, ir.Node], plans: Mapping[Use, ConstantPlan]) -> dict[Use, QParams]:
-    """Parameters of weights and operands; biases, which follow from others, are left out."""
+def assign_constants(nodes: Mapping[str, ir.Node], plans: Mapping[Use, ConstantPlan]) -> dict[Use, Constant]:
+    """Weights and operands, whatever multiplies them; biases, which follow from others, are left out."""
+    return with_codes(nodes, plans, constant_params(nodes, plans))
+
+
+def constant_params(
+    nodes: Mapping[str, ir.Node],
+    plans: Mapping[Use, ConstantPlan],
+    tensors: Mapping[str, QParams] | None = None,
+) -> dict[Use, QParams]:
+    """Parameters of weights and operands, without biases; `tensors` tells which codes multiply a weight."""
     params: dict[Use, QParams] = {}
     for use, plan in plans.items():
         if plan.scheme is None:
@@ -55,7 +74,52 @@ def assign_constants(nodes: Mapping[str, ir.Node], plans: Mapping[Use, ConstantP
             )
         lo, hi = weight_range(array, plan.scheme.axis, plan.range, plan.scheme)
         params[use] = _from_scheme(lo, hi, plan.scheme)
+        limited = _limited(nodes, use, plan, params[use], tensors)
+        if limited is not None:
+            params[use] = limited.fitted()
     return params
+
+
+def with_codes(
+    nodes: Mapping[str, ir.Node],
+    plans: Mapping[Use, ConstantPlan],
+    params: Mapping[Use, QParams],
+    tensors: Mapping[str, QParams] | None = None,
+) -> dict[Use, Constant]:
+    """The constants under these parameters; those whose pair sums are limited with codes that keep to it."""
+    constants = {}
+    for use, qparams in params.items():
+        limited = _limited(nodes, use, plans[use], qparams, tensors)
+        codes = None if limited is None else limited.codes(qparams)
+        constants[use] = Constant(params=qparams, codes=codes)
+    return constants
+
+
+def _limited(
+    nodes: Mapping[str, ir.Node],
+    use: Use,
+    plan: ConstantPlan,
+    params: QParams,
+    tensors: Mapping[str, QParams] | None,
+) -> LimitedWeight | None:
+    if plan.packings is None:
+        return None
+    node = nodes[use[0]]
+    largest = 255 if tensors is None else largest_code(node.inputs[0], _input_params(node, tensors))
+    return LimitedWeight(node, _constant(nodes, use)[1], params, plan.packings, largest)
+
+
+def largest_code(value: ir.Value | None, params: QParams) -> int:
+    """The highest code that a quantized tensor can hold, by what the operator that made it gives at most.
+
+    One more than that of the bound, which a quantizer on the way may have rounded up.
+    """
+    producer = None if value is None else range_source(value).producer()
+    if producer is None:
+        return params.qtype.qmax
+    row = facts(producer)
+    known = clamp_range(producer) or (None if row is None else row.output_range)
+    return params.qtype.qmax if known is None else min(int(quantize(known[1], params)) + 1, params.qtype.qmax)
 
 
 def _tensor_params(

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from tests.graph.build import build, feeds_of, run
 from tests.models import depthwise, inception, noise, residual, transformer
 from tinyint.algorithms import equalize_graph, repair_float
-from tinyint.algorithms.channels import weight_matrix
 from tinyint.algorithms.equalize import FREE, Layer, equalizing_factors
 from tinyint.algorithms.trace import trace
 from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Sample
 from tinyint.errors import RecordError
+from tinyint.graph.filters import weight_matrix
 from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import constant_of
 from tinyint.numerics import sqnr_db

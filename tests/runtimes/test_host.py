@@ -5,10 +5,8 @@ import pytest
 
 from tinyint.runtimes.host import (
     Host,
-    default_target_name,
     expected_gain,
     host,
-    is_foreign,
     parse_cpuinfo,
     peak_rss_bytes,
 )
@@ -48,42 +46,48 @@ def test_cpuinfo_of_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "target", "gain"),
+    ("seen", "gain"),
     [
-        (machine("x86_64", "avx2", "avx512_vnni", "amx_int8"), "x86-vnni", "AMX"),
-        (machine("x86_64", "avx2", "avx512_vnni"), "x86-vnni", "3 to 3.7 times"),
-        (machine("x86_64", "avx2", "avx_vnni"), "x86-vnni", "3 to 3.7 times"),
-        (machine("x86_64", "avx2", "avx512f"), "x86-avx2", "about 1.5 times"),
-        (machine("x86_64", "sse4_2"), "generic", "unknown"),
-        (machine("arm64", "asimddp"), "arm64", "SDOT"),
-        (machine("arm64", "feat_dotprod"), "arm64", "SDOT"),
-        (machine("arm64", "asimd"), "arm64", "little or no gain"),
-        (machine("riscv64"), "generic", "unknown"),
+        (machine("x86_64", "avx2", "avx512_vnni", "amx_int8"), "AMX"),
+        (machine("x86_64", "avx2", "avx512_vnni"), "3 to 3.7 times"),
+        (machine("x86_64", "avx2", "avx_vnni"), "3 to 3.7 times"),
+        (machine("x86_64", "avx2"), "AVX2 without VNNI: about 1.5 times"),
+        (machine("x86_64", "avx2", "avx512f", "avx512bw", "avx512vl"), "AVX-512 without VNNI: about 1.5"),
+        (machine("x86_64", "sse4_2"), "unknown"),
+        (machine("arm64", "asimddp"), "SDOT"),
+        (machine("arm64", "feat_dotprod"), "SDOT"),
+        (machine("arm64", "asimd"), "little or no gain"),
+        (machine("riscv64"), "unknown"),
     ],
 )
-def test_target_and_gain_follow_from_the_features(seen: Host, target: str, gain: str) -> None:
-    assert default_target_name(seen) == target
+def test_gain_follows_from_the_features(seen: Host, gain: str) -> None:
     assert gain in expected_gain(seen)
 
 
 @pytest.mark.parametrize(
-    ("target", "on_x86", "on_arm"),
+    ("seen", "saturate"),
     [
-        ("x86-vnni", False, True),
-        ("x86-avx2", False, True),
-        ("arm64", True, False),
-        ("generic", False, False),
-        ("tensorrt", False, False),
+        (machine("x86_64", "avx2"), True),
+        (machine("x86_64", "avx2", "avx512f", "avx512bw", "avx512vl"), True),
+        (machine("x86_64", "avx2", "avx512_vnni"), False),
+        (machine("x86_64", "avx2", "avx_vnni"), False),
+        (machine("x86_64"), False),  # nothing is known of it
+        (machine("arm64", "asimd"), False),
     ],
 )
-def test_a_target_of_another_family_is_foreign(target: str, on_x86: bool, on_arm: bool) -> None:
-    assert is_foreign(target, machine("x86_64", "avx2")) == on_x86
-    assert is_foreign(target, machine("arm64")) == on_arm
+def test_pair_sums_saturate_on_x86_without_vnni(seen: Host, saturate: bool) -> None:
+    assert seen.pair_sums_saturate == saturate
 
 
 def test_this_machine_says_what_it_is() -> None:
     assert host().cores >= 1
-    assert default_target_name() in ("x86-vnni", "x86-avx2", "arm64", "generic")
+
+
+def test_features_can_be_told_to_stand_in_for_those_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINYINT_CPU_FEATURES", "AVX2 fma")
+    told = host.__wrapped__()
+    assert told.features == {"avx2", "fma"}
+    assert told.model == "as TINYINT_CPU_FEATURES says"
 
 
 def test_peak_memory_grows_with_what_is_held() -> None:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from tinyint.algorithms.equalize import FREE, Layer, Numbers
+from tinyint.graph.filters import weight_matrix
 from tinyint.graph.walk import constant_of
 
-__all__ = ["Bias", "ChannelGraph", "ChannelTracer", "Channels", "Linear", "weight_matrix"]
-
-
-Element = TypeVar("Element", bound=np.generic)
+__all__ = ["Bias", "ChannelGraph", "ChannelTracer", "Channels", "Linear"]
 
 
 class Channels(NamedTuple):
@@ -68,19 +65,6 @@ class ChannelGraph:
     linears: tuple[Linear, ...]
     biases: tuple[Bias, ...]
     pinned: Mapping[str, int]
-
-
-def weight_matrix(node: ir.Node, array: NDArray[Element]) -> NDArray[Element]:
-    """The weights as (groups, outputs, inputs, kernel): a view of `array`, which must be contiguous."""
-    groups = node.attributes.get_int("group", 1)
-    match node.op_type:
-        case "Conv":
-            return array.reshape(groups, array.shape[0] // groups, array.shape[1], -1)
-        case "ConvTranspose":
-            return array.reshape(groups, array.shape[0] // groups, array.shape[1], -1).swapaxes(1, 2)
-        case "Gemm" if node.attributes.get_int("transB", 0):
-            return array[None, :, :, None]
-    return array.T[None, :, :, None]
 
 
 @dataclass(kw_only=True)

@@ -10,11 +10,12 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from tinyint.algorithms.channels import ChannelGraph, weight_matrix
+from tinyint.algorithms.channels import ChannelGraph
 from tinyint.algorithms.equalize import FREE, Floats, equalizing_factors
 from tinyint.algorithms.trace import trace
 from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import RecordError
+from tinyint.graph.filters import weight_matrix
 from tinyint.graph.walk import constant_of
 from tinyint.recipe import Recipe
 

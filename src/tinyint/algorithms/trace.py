@@ -12,8 +12,9 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
-from tinyint.algorithms.channels import Bias, ChannelGraph, Channels, ChannelTracer, Linear, weight_matrix
+from tinyint.algorithms.channels import Bias, ChannelGraph, Channels, ChannelTracer, Linear
 from tinyint.algorithms.equalize import FREE, Numbers
+from tinyint.graph.filters import weight_matrix
 from tinyint.graph.walk import constant_of, static_shape
 
 __all__ = ["trace"]

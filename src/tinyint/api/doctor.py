@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import tinyint
 from tinyint.calibrate.cache import RecordCache
 from tinyint.runtimes import RUNTIMES, get_runtime
-from tinyint.runtimes.host import default_target_name, expected_gain, host
+from tinyint.runtimes.host import expected_gain, host
+from tinyint.targets import default_target
 
 __all__ = ["Examination", "doctor"]
 
@@ -30,6 +31,7 @@ class Examination:
     vnni: bool
     runtimes: Mapping[str, str | None]
     default_target: str
+    pair_sums_saturate: bool
     expected_gain: str
     cache_directory: str | None
     cache_bytes: int
@@ -58,7 +60,8 @@ def doctor() -> Examination:
         instruction_sets=tuple(name for name, fact in _TOLD if getattr(machine, fact)),
         vnni=machine.has_vnni,
         runtimes={name: get_runtime(name).available() for name in RUNTIMES},
-        default_target=default_target_name(),
+        default_target=default_target(machine).name,
+        pair_sums_saturate=machine.pair_sums_saturate,
         expected_gain=expected_gain(),
         cache_directory=None if cache.directory is None else str(cache.directory),
         cache_bytes=cache.size(),

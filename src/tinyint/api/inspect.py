@@ -10,6 +10,7 @@ from tinyint.api.opening import runtime_for
 from tinyint.api.source import Model, Source
 from tinyint.errors import ModelError
 from tinyint.evaluate.coverage import FloatNode
+from tinyint.evaluate.saturation import saturation
 from tinyint.graph.io import is_quantized
 from tinyint.graph.ops import Kind, kind_of
 from tinyint.graph.prepare import prepare
@@ -103,6 +104,9 @@ def inspect(
         )
         notes += map(str, check(source.model) if used.name == "tensorrt" else ())
     declared = _declared(source) if quantized and not executed else ()
+    saturated = saturation(source.model, used.name)
+    if saturated is not None:
+        notes.append(saturated)
     operators: dict[str, int] = {}
     for node in source.model.graph:
         operators[node.op_type] = operators.get(node.op_type, 0) + 1

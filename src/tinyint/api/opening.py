@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tinyint.api.source import Model, Source
-from tinyint.errors import ModelError
+from tinyint.errors import ModelError, TinyintWarning
 from tinyint.evaluate.bench import Entry, Timing
 from tinyint.evaluate.bench import benchmark as run
+from tinyint.evaluate.saturation import saturation
 from tinyint.loading import onnx_source
 from tinyint.runtimes import Runtime, Session, get_runtime
-from tinyint.runtimes.base import Feeds, ModelSource, Precision
+from tinyint.runtimes.base import Feeds, ModelSource, Precision, model_label
 from tinyint.runtimes.host import host
-from tinyint.runtimes.source import metadata, require_model_file
+from tinyint.runtimes.source import metadata, require_model_file, whole
 from tinyint.targets import TARGETS
 
-__all__ = ["benchmark", "open", "runtime_for"]
+__all__ = ["benchmark", "open", "runtime_for", "warn_of_saturation"]
 
 
 def open(  # noqa: A001  the verb, as in tinyint.open
@@ -36,7 +38,18 @@ def open(  # noqa: A001  the verb, as in tinyint.open
     source = _existing(model, example_inputs)
     chosen = runtime_for(source, runtime)
     with _clearly(source):
-        return chosen.open(source, threads=threads, precision=precision)
+        session = chosen.open(source, threads=threads, precision=precision)
+        warn_of_saturation(source, chosen.name)
+    return session
+
+
+def warn_of_saturation(model: ModelSource, runtime: str, label: str = "") -> None:
+    """A TinyintWarning where this processor cannot add what the model multiplies."""
+    if not host().pair_sums_saturate or (isinstance(model, str | Path) and Path(model).suffix != ".onnx"):
+        return
+    told = saturation(whole(model), runtime)
+    if told is not None:
+        warnings.warn(f"{label or model_label(model)}: {told}", TinyintWarning, stacklevel=3)
 
 
 def runtime_for(model: ModelSource, name: str | None = None) -> Runtime:
@@ -79,6 +92,8 @@ def benchmark(
         for name in (runtimes or (None,))
     ]
     with _clearly(*sources):
+        for entry in entries:
+            warn_of_saturation(entry.model, entry.runtime.name, entry.label or "")
         return run(
             entries,
             threads=threads or host().cores,

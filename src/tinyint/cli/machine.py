@@ -36,6 +36,7 @@ def doctor(json: Json = False) -> None:
         "processor": f"{found.cpu or 'unknown'} ({found.machine}, {counted(found.cores, 'core')})",
         "instruction sets": ", ".join(found.instruction_sets) or "none that matter here",
         "VNNI": "yes" if found.vnni else "no",
+        "sums of 8-bit products": "saturate in pairs (16 bits)" if found.pair_sums_saturate else "exact",
         "expected gain": found.expected_gain,
         "default target": found.default_target,
         "runtimes": "\n".join(installed),

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from tinyint.targets import TARGETS
+
 __all__ = [
     "BatchSize",
     "Data",
@@ -77,7 +79,7 @@ Target = Annotated[
     typer.Option(
         "--target",
         metavar="NAME",
-        help="x86-vnni, x86-avx2, openvino, tensorrt, arm64 or generic; by default what this machine is.",
+        help=f"{', '.join(TARGETS)}; by default what this machine is.",
     ),
 ]
 RecipeName = Annotated[

@@ -21,7 +21,7 @@ from tinyint.plan import plan
 from tinyint.ptq import prepare_float
 from tinyint.recipe import Recipe
 from tinyint.runtimes import get_runtime
-from tinyint.runtimes.host import Host, expected_gain, gains_nothing, host, is_foreign, saturates
+from tinyint.runtimes.host import Host, expected_gain, host
 from tinyint.targets import Target, get_target
 
 __all__ = ["Advice", "Given", "ModelFacts", "Wants", "advise", "model_facts"]
@@ -99,7 +99,7 @@ def advise(
     prepared, _ = prepare_float(model, f"'{path}'")
     facts = model_facts(prepared, chosen)
     effort = qat_effort(facts.macs, given.samples, machine)
-    gains = gains_nothing(chosen.name, machine) is None
+    gains = chosen.cpu.lacks(machine) is None
     method = _method(facts, given, wants, effort, gains)
     samples = affordable_samples(facts.macs, given.minutes) if method == "static" else None
     recipe = _recipe(method, wants, samples)
@@ -220,7 +220,7 @@ def _why(
                 f"all weights, {size:.1f} MB, shrink to about {size / 4:.1f} MB; computing stays in float, so that "
                 "accuracy suffers least and speed does not change"
             )
-            lacks = gains_nothing(target.name, host())
+            lacks = target.cpu.lacks(host())
             if wants != "size" and lacks is not None:
                 yield f"this processor has no {lacks}, so that int8 would run no faster than float here"
             elif wants == "speed" and given.data is not None:
@@ -278,9 +278,9 @@ def _minutes(minutes: float) -> str:
 def _machine(facts: ModelFacts, target: Target, method: str, machine: Host) -> Iterator[str]:
     if method == "weight_only":
         return
-    if target.runtime == "tensorrt" or is_foreign(target.name, machine):
+    if target.cpu.family == "gpu" or not target.cpu.runs_on(machine):
         yield f"{target.name} cannot be measured on this machine: try the model on its own"
-    elif saturates(target.name, machine):
+    elif target.cpu.saturates_on(machine):
         yield (
             f"this processor has no VNNI, so that sums of 8-bit products saturate in what is made for {target.name}: "
             "the model is for another one; here, take --target x86-avx2"
@@ -290,7 +290,7 @@ def _machine(facts: ModelFacts, target: Target, method: str, machine: Host) -> I
     reachable = facts.dynamic_int8 if method == "dynamic" else facts.static_int8
     if 0 < reachable < _MOSTLY:
         yield f"only {reachable:.0%} of the multiply-accumulates get faster, so the whole gains little"
-    rival = target.runtime == "onnxruntime" and machine.is_x86 and not saturates("openvino", machine)
+    rival = target.runtime == "onnxruntime" and machine.is_x86
     if method == "static" and rival and not is_foreign(target.name, machine) and _has_openvino():
         yield "OpenVINO is installed here: quantize with --target openvino too, and let `tinyint bench` decide"
 

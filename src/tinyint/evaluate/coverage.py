@@ -13,7 +13,7 @@ from tinyint.graph.ops import Kind, facts, kind_of
 from tinyint.graph.walk import macs
 from tinyint.ptq import Quantized
 from tinyint.runtimes import Executed, Runtime
-from tinyint.runtimes.host import is_foreign
+from tinyint.runtimes.host import host
 from tinyint.runtimes.tensorrt import check
 
 __all__ = ["Coverage", "FloatNode", "planned_coverage", "read_coverage"]
@@ -67,7 +67,7 @@ def read_coverage(quantized: Quantized, runtime: Runtime) -> Coverage:
     rows = _executed(quantized, runtime)
     if rows is not None:
         return _coverage(quantized, _Measured(quantized.prepared.graph, rows), runtime.name)
-    what = quantized.target.name if is_foreign(quantized.target.name) else runtime.name
+    what = runtime.name if quantized.target.cpu.runs_on(host()) else quantized.target.name
     why = f"not measured: {what} does not run here; the shares are those that were planned"
     return _coverage(quantized, _Planned(set(quantized.planned_int8)), runtime.name, why)
 
@@ -99,7 +99,7 @@ def _coverage(
 
 
 def _executed(quantized: Quantized, runtime: Runtime) -> Sequence[Executed] | None:
-    if is_foreign(quantized.target.name) or runtime.available() is None:
+    if not quantized.target.cpu.runs_on(host()) or runtime.available() is None:
         return None
     try:
         return runtime.executed(quantized.model)

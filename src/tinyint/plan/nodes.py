@@ -112,7 +112,7 @@ def _compute_refusal(node: ir.Node, operator: OperatorRule, target: Target, reci
         return None if weight.size else "its weights are empty"
     match operator.weightless:
         case Weightless.NEVER:
-            return "its weights are not constant"
+            return target.left_float.get(f"{node.op_type} of two activations", "its weights are not constant")
         case Weightless.ON_REQUEST if recipe.op_types != "all":
             return "a product of two computed tensors, which does not pay in int8 here (op_types: all has it)"
     if operator.operands is not None and not held_apart(node, target):

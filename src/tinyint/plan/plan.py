@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple, TypeAlias
 
 from tinyint.scheme import Scheme
+from tinyint.targets import Packing
 
 __all__ = ["ConstantPlan", "Plan", "Role", "Stretch", "TensorPlan", "Use"]
 
@@ -59,13 +60,16 @@ class TensorPlan:
 class ConstantPlan:
     """A constant that is stored in integers.
 
-    A bias has no scheme: its scale is s_x · s_w (see `numerics`), with s_w that of the constant read at `weight`.
+    * `packings`: how kernels whose pair sums saturate lay the weight out (`ranges.pair_sums`); None: none saturate
+    * `weight`: of a bias, which has no scheme: its scale is s_x · s_w (see `numerics`), with s_w that of the constant
+      read there
     """
 
     role: Role
     scheme: Scheme | None
     range: Literal["absmax", "mse"] = "absmax"
     weight: Use | None = None
+    packings: tuple[Packing, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

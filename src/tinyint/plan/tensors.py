@@ -19,7 +19,7 @@ from tinyint.recipe import Recipe, Rule
 from tinyint.scheme import Scheme
 from tinyint.targets import Inputs, Output, Target
 
-__all__ = ["WEIGHT_FORMATS", "Placement", "place"]
+__all__ = ["WEIGHT_FORMATS", "Placement", "place", "weight_plan"]
 
 WEIGHT_FORMATS = {7: INT7.narrow(), 8: INT8.narrow(), 16: INT16.narrow()}
 
@@ -157,6 +157,18 @@ def weight_scheme(node: ir.Node, target: Target, recipe: Recipe, rule: Rule | No
     return Scheme(qtype=qtype, symmetric=True, axis=axis)
 
 
+def weight_plan(node: ir.Node, target: Target, recipe: Recipe, rule: Rule | None) -> ConstantPlan:
+    """How the weight of an integer product is stored on `target`."""
+    operator = target.operators.get(node.op_type)
+    packings = operator.packings if operator is not None and target.cpu.pair_sums_saturate else None
+    return ConstantPlan(
+        role=Role.WEIGHT,
+        scheme=weight_scheme(node, target, recipe, rule),
+        range=recipe.weights_for(rule).range,
+        packings=packings,
+    )
+
+
 def _quantized_inputs(
     node: ir.Node, target: Target, decisions: Decisions, apart: Collection[ir.Node]
 ) -> Iterator[tuple[int, ir.Value]]:
@@ -217,8 +229,7 @@ def _constants(
             continue
         yield (name, i), ConstantPlan(role=Role.OPERAND, scheme=activation_scheme(target, recipe, rule))
     if row.weight is not None and constant_of(node.inputs[row.weight]) is not None:
-        scheme, how = weight_scheme(node, target, recipe, rule), recipe.weights_for(rule).range
-        yield (name, row.weight), ConstantPlan(role=Role.WEIGHT, scheme=scheme, range=how)
+        yield (name, row.weight), weight_plan(node, target, recipe, rule)
         bias = _bias(node, row.bias) if target.int32_bias else None
         if bias is not None:
             yield bias, ConstantPlan(role=Role.BIAS, scheme=None, weight=(name, row.weight))

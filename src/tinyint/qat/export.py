@@ -17,13 +17,12 @@ from torch import nn
 from tinyint.errors import DivergedError, TinyintWarning
 from tinyint.graph.passes.unused import drop_unused_constants
 from tinyint.graph.walk import constant_of
-from tinyint.numerics import QParams, bias_params, fit_bias, qparams_from_range
+from tinyint.numerics import Constant, QParams, bias_params, fit_bias, qparams_from_range
 from tinyint.plan import Plan, Use, plan
-from tinyint.qat.arithmetic import along
 from tinyint.qat.qat_module import QatModule
 from tinyint.qat.rewrite import input_tensor
 from tinyint.qdq import insert
-from tinyint.qparams import Assignment, assign_constants, assign_qparams
+from tinyint.qparams import Assignment, assign_qparams, constant_params, with_codes
 from tinyint.signature import sign
 from tinyint.targets import Target, get_target
 
@@ -42,7 +41,6 @@ def export(module: QatModule, *, target: str | Target | None = None) -> ir.Model
     trained = to_float(module)
     wanted = target if isinstance(target, Target) else get_target(target or origin.target.name)
     own = _own(module, trained)
-    _hold(module, trained, own)
     if wanted.name == origin.target.name:
         planned, assignment = origin.plan, own
     else:
@@ -95,20 +93,22 @@ def _array(tensor: torch.Tensor, value: ir.Value) -> NDArray[Any]:
 
 
 def _own(module: QatModule, trained: ir.Model) -> Assignment:
-    """The parameters that the module's quantizers compute with."""
+    """The parameters, and the codes of constants, that the module's quantizers compute with."""
     planned = module.origin.plan
     tensors = {name: module.activations[name].qparams() for name in planned.tensors}
     nodes = {node.name or "": node for node in trained.graph}
     biases = {c.weight: use for use, c in planned.constants.items() if c.weight is not None}
-    constants: dict[Use, QParams] = {}
+    constants: dict[Use, Constant] = {}
     for use, quantizer in module.weights.items():
         weight, bias_use = _tensor(nodes, use), biases.get(use)
         if bias_use is None:
-            constants[use] = quantizer.qparams(weight)
-            continue
-        input_scale = tensors[input_tensor(nodes[use[0]], planned)].scale
-        constants[use] = quantizer.qparams(weight, _tensor(nodes, bias_use), torch.tensor(input_scale))
-        constants[bias_use] = bias_params(input_scale, constants[use].scale)
+            params = quantizer.qparams(weight)
+        else:
+            input_scale = tensors[input_tensor(nodes[use[0]], planned)].scale
+            params = quantizer.qparams(weight, _tensor(nodes, bias_use), torch.tensor(input_scale))
+        constants[use] = Constant(params=params, codes=copy.deepcopy(quantizer).cpu().codes(weight, params))
+        if bias_use is not None:
+            constants[bias_use] = Constant(params=bias_params(input_scale, params.scale))
     return Assignment(tensors=tensors, constants=constants)
 
 
@@ -116,19 +116,6 @@ def _tensor(nodes: dict[str, ir.Node], use: Use) -> torch.Tensor:
     array = constant_of(nodes[use[0]].inputs[use[1]])
     assert array is not None
     return torch.tensor(array.astype(np.float32))
-
-
-def _hold(module: QatModule, trained: ir.Model, own: Assignment) -> None:
-    """Writes the codes at which oscillating weights are held into the graph's weights."""
-    nodes = {node.name or "": node for node in trained.graph}
-    for use, quantizer in module.weights.items():
-        value = nodes[use[0]].inputs[use[1]]
-        if quantizer.freezer is None or value is None:
-            continue
-        weight = _tensor(nodes, use)
-        step = along(torch.tensor(own.constants[use].scale), quantizer.scheme.axis, weight.dim())
-        held = copy.deepcopy(quantizer.freezer).cpu().hold(weight, step)
-        value.const_value = ir.tensor(held.numpy(), name=value.name)
 
 
 def _adapted(
@@ -172,19 +159,30 @@ def _some(names: list[str]) -> str:
 
 def _constants(
     module: QatModule, trained: ir.Model, planned: Plan, own: Assignment, tensors: Mapping[str, QParams]
-) -> dict[Use, QParams]:
-    """Of another target's plan: the trained scales where the format is the same, and the biases that go with them."""
+) -> dict[Use, Constant]:
+    """Of another target's plan: the trained scales and codes where it stores them alike, and the biases that follow."""
     nodes = {node.name or "": node for node in trained.graph}
-    constants = assign_constants(nodes, planned.constants)
-    for use in constants:
-        quantizer = module.weights.get(use)
-        if quantizer is not None and quantizer.scheme == planned.constants[use].scheme:
-            constants[use] = own.constants[use]
+    params = constant_params(nodes, planned.constants, tensors)
+    for use in params:
+        if _stored_alike(module, planned, use):
+            params[use] = own.constants[use].params
     for use, constant in planned.constants.items():
         if constant.weight is not None:
             scale = tensors[input_tensor(nodes[constant.weight[0]], planned)].scale
-            weight = constants[constant.weight]
+            weight = params[constant.weight]
             raised = fit_bias(_tensor(nodes, use).numpy(), scale, weight.scale)
-            constants[constant.weight] = replace(weight, scale=raised)
-            constants[use] = bias_params(scale, raised)
+            params[constant.weight] = replace(weight, scale=raised)
+            params[use] = bias_params(scale, raised)
+    constants = with_codes(nodes, planned.constants, params, tensors)
+    for use, trained_constant in own.constants.items():
+        if _stored_alike(module, planned, use) and constants[use].params == trained_constant.params:
+            constants[use] = trained_constant
     return constants
+
+
+def _stored_alike(module: QatModule, planned: Plan, use: Use) -> bool:
+    """Whether the codes that were trained serve the plan: of the same format, and within its limit on pairs."""
+    before, now = module.origin.plan.constants.get(use), planned.constants.get(use)
+    if before is None or now is None or now.scheme is None:
+        return False
+    return before.scheme == now.scheme and now.packings in (None, before.packings)

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["fake_quantize", "fake_quantize_clipped", "fake_quantize_learned"]
+__all__ = ["fake_quantize", "fake_quantize_clipped", "fake_quantize_learned", "replaced"]
 
 _BLOCK = 1 << 18  # elements: with its scratch they stay in the cache, and are enough for eight threads
 
@@ -62,6 +62,22 @@ def fake_quantize_clipped(
     ∂x̂/∂lo = 1 where it was clipped below (PACT, on both sides)."""
     result: Tensor = _LearnedRange.apply(x.float(), lo, hi, scale, lower, upper)  # type: ignore[no-untyped-call]
     return result
+
+
+def replaced(x: Tensor, values: Tensor) -> Tensor:
+    """`values` in place of x, whose gradient they take."""
+    result: Tensor = _Replaced.apply(x, values)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Replaced(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, values: Tensor) -> Tensor:  # noqa: ARG004
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ARG004
+        return grad, None
 
 
 class _StraightThrough(torch.autograd.Function):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx_ir as ir
@@ -20,9 +20,10 @@ from tinyint.graph.prepare import prepare as prepare_graph
 from tinyint.graph.prepare import prepare_float
 from tinyint.graph.walk import constant_of
 from tinyint.loading import load
-from tinyint.numerics import QParams
-from tinyint.plan import Plan, Role, TensorPlan, Use, plan
+from tinyint.numerics import FloatArray, QParams, qparams_from_range
+from tinyint.plan import ConstantPlan, Plan, Role, TensorPlan, Use, plan
 from tinyint.qat.freezing import OscillationFreezer
+from tinyint.qat.pair_limit import PairLimiter
 from tinyint.qat.program import compile_graph
 from tinyint.qat.qat_module import Origin, QatModule
 from tinyint.qat.quantizers import (
@@ -41,6 +42,7 @@ from tinyint.recipe import Recipe
 from tinyint.recipe_source import RecipeSource, resolve_training
 from tinyint.scheme import Scheme
 from tinyint.targets import Target, get_target
+from tinyint.weight_pairs import LimitedWeight
 
 __all__ = ["prepare"]
 
@@ -190,25 +192,41 @@ def _weights(
     for use, constant in planned.constants.items():
         if constant.scheme is None:
             continue
-        params = assignment.constants[use]
+        params = assignment.constants[use].params
         constant_value = constant_of(nodes[use[0]].inputs[use[1]])
         assert constant_value is not None
         array = constant_value.astype(np.float32)
-        share = torch.ones((), dtype=torch.float64)
-        if constant.range != "absmax":
-            share = _share(array, constant.scheme, constant.range)
+        limited = _limited(nodes[use[0]], array, constant)
+        share = _share(array, constant.scheme, constant.range, limited)
         learned = settings.weights == "lsq" and constant.scheme.symmetric and constant.scheme.qtype.signed
         quantizer = WeightQuantizer(constant.scheme, params, share, learned=learned)
+        quantizer.limiter = None if limited is None else PairLimiter(limited)
         if settings.freeze_oscillating is not None and constant.role is Role.WEIGHT:
             quantizer.freezer = OscillationFreezer(torch.tensor(array), settings.freeze_oscillating)
         quantizers[use] = quantizer
     return quantizers
 
 
-def _share(weight: Any, scheme: Scheme, method: Any) -> torch.Tensor:
+def _limited(node: ir.Node, weight: FloatArray, plan: ConstantPlan) -> LimitedWeight | None:
+    """The weight under its limit on pairs, for any codes of the activations: their ranges may move in training."""
+    if plan.packings is None or plan.scheme is None:
+        return None
+    lo, hi = weight_range(weight, plan.scheme.axis, plan.range, plan.scheme)
+    scheme = plan.scheme
+    params = qparams_from_range(lo, hi, qtype=scheme.qtype, symmetric=scheme.symmetric, axis=scheme.axis)
+    return LimitedWeight(node, weight, params, plan.packings)
+
+
+def _share(
+    weight: FloatArray, scheme: Scheme, method: Literal["absmax", "mse"], limited: LimitedWeight | None
+) -> torch.Tensor:
     """What of the weights' largest value the range covers, () or (C,)."""
+    if method == "absmax" and limited is None:
+        return torch.ones((), dtype=torch.float64)
     whole, part = (
         np.maximum(-lo, hi)
         for lo, hi in (weight_range(weight, scheme.axis, m, scheme) for m in ("absmax", method))
     )
+    if limited is not None:
+        part = limited.fitted().scale.astype(np.float64) * scheme.qtype.qmax
     return torch.tensor(np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), 1.0), dtype=torch.float64)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tinyint.numerics import INT32, QParams
+from tinyint.numerics import INT32, Array, QParams
 from tinyint.qat.arithmetic import along, bias_scale, fit_bias, read_qparams, scale_and_zero_point
-from tinyint.qat.fake_quant import fake_quantize, fake_quantize_learned
+from tinyint.qat.fake_quant import fake_quantize, fake_quantize_learned, replaced
 from tinyint.qat.freezing import OscillationFreezer
+from tinyint.qat.pair_limit import PairLimiter
 from tinyint.qat.quantizers import SMALLEST_RATIO, relative
 from tinyint.scheme import Scheme
 
@@ -20,9 +22,11 @@ class WeightQuantizer(nn.Module):
 
     A step of the program: [w] → (ŵ,), or [w, bias, s_x] → (ŵ, bias rounded to multiples of s_x · s_w).
 
-    * `share`: of the weights' range that is covered, () or (C,); below 1 where the recipe clips them
+    * `share`: of the weights' range that is covered, () or (C,); below 1 where the recipe clips them, above where
+      pairs are limited
     * `ratio`: the learned scale, in units of the first one, which is `unit`
     * `freezer`: holds the codes that oscillate, if that is asked for
+    * `limiter`: keeps the sums of pairs to what the target can add
     """
 
     share: Tensor
@@ -32,6 +36,7 @@ class WeightQuantizer(nn.Module):
     def __init__(self, scheme: Scheme, params: QParams, share: Tensor, *, learned: bool) -> None:
         super().__init__()
         self.freezer: OscillationFreezer | None = None
+        self.limiter: PairLimiter | None = None
         self.scheme = scheme
         self.frozen = False
         self.clips = learned or bool((share < 1.0).any())
@@ -48,11 +53,13 @@ class WeightQuantizer(nn.Module):
         bias, input_scale = rest if rest else (None, None)
         scale, zero_point = self.current(weight, bias, input_scale)
         quantized = self._quantize(weight, scale, zero_point)
+        step = along(scale.detach(), self.scheme.axis, weight.dim())
         if self.freezer is not None:
-            step = along(scale.detach(), self.scheme.axis, weight.dim())
             if self.training and not self.frozen:
                 self.freezer.watch(torch.round(quantized.detach() / step))
             quantized = self.freezer.hold(quantized, step)
+        if self.limiter is not None:
+            quantized = self._limited(quantized, weight, step)
         if bias is None or input_scale is None:
             return (quantized,)
         fine = bias_scale(input_scale, scale.detach())
@@ -75,6 +82,26 @@ class WeightQuantizer(nn.Module):
         if self.scheme.symmetric and qtype.signed:
             zero_point, axis = zero_point.new_zeros(()), None
         return along(qtype.qmin - zero_point, axis, dims), along(qtype.qmax - zero_point, axis, dims)
+
+    @torch.no_grad()
+    def codes(self, weight: Tensor, params: QParams) -> Array | None:
+        """The codes as exported under `params`; None where they are the nearest ones."""
+        if self.freezer is None and self.limiter is None:
+            return None
+        step = along(torch.tensor(params.scale), self.scheme.axis, weight.dim())
+        exact = weight / step if self.freezer is None else self.freezer.hold(weight, step) / step
+        if self.limiter is not None:
+            exact = self.limiter(exact)
+        zero_point = along(torch.tensor(params.zero_point.astype(np.float32)), self.scheme.axis, weight.dim())
+        codes = (exact.round() + zero_point).clamp(self.scheme.qtype.qmin, self.scheme.qtype.qmax)
+        return codes.numpy().astype(self.scheme.qtype.dtype)
+
+    def _limited(self, quantized: Tensor, weight: Tensor, step: Tensor) -> Tensor:
+        assert self.limiter is not None
+        exact = weight.detach() / step
+        if self.freezer is not None:
+            exact = torch.where(self.freezer.held, self.freezer.fixed, exact)
+        return replaced(quantized, self.limiter(exact).mul_(step))
 
     def current(
         self, weight: Tensor, bias: Tensor | None = None, input_scale: Tensor | None = None

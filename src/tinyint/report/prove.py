@@ -15,6 +15,7 @@ from tinyint.data import Sample
 from tinyint.errors import DataError
 from tinyint.evaluate.bench import Clock
 from tinyint.evaluate.coverage import planned_coverage, read_coverage
+from tinyint.evaluate.saturation import saturation
 from tinyint.evaluate.verify import Verification, verify
 from tinyint.numerics import QParams
 from tinyint.ptq import Quantized
@@ -25,9 +26,13 @@ from tinyint.report.report import Report, TensorRow
 from tinyint.report.verdict import judge, shortfalls
 from tinyint.runtimes import Runtime, get_runtime
 from tinyint.runtimes.base import ModelSource
-from tinyint.runtimes.host import host, is_foreign, peak_rss_bytes
+from tinyint.runtimes.host import host, peak_rss_bytes
 
 __all__ = ["Samples", "prove", "tensor_rows"]
+
+_SUSPICION = (
+    "the runtime may compute something else than the model says; try another target, and `tinyint compare`"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +85,8 @@ def prove(
         else:
             coverage = planned_coverage(quantized)
     found.notes.extend(coverage.notes)
-    found.warnings.extend([*coverage.warnings, *_alarms(verification, latency, sizes)])
+    saturated = saturation(quantized.model, runtime.name)
+    found.warnings.extend([*coverage.warnings, *_alarms(verification, latency, sizes, saturated)])
     return Report(
         output=None if output is None else str(output),
         source=source,
@@ -173,7 +179,8 @@ def _time(
 ) -> Latency | None:
     feeds = None if samples is None else samples.first.inputs
     target = quantized.target.name
-    native = not is_foreign(target) and (target != "x86-vnni" or host().has_vnni)
+    cpu = quantized.target.cpu
+    native = cpu.runs_on(host()) and not cpu.saturates_on(host())
     try:
         latency = race(
             models,
@@ -207,16 +214,17 @@ def _time(
     return latency
 
 
-def _alarms(verification: Verification | None, latency: Latency | None, sizes: Sizes) -> Iterator[str]:
+def _alarms(
+    verification: Verification | None, latency: Latency | None, sizes: Sizes, saturated: str | None
+) -> Iterator[str]:
     """What is bad in the verdict, and what it could not be based on."""
     verdict = judge(verification, latency, sizes)
+    cause = "sums of pairs saturate on this processor" if saturated else _SUSPICION
     short = () if verification is None else tuple(shortfalls(verification))
+    if saturated is not None:
+        yield saturated
     yield from (reason for reason in verdict.reasons if reason not in short)
-    for reason in short:
-        yield (
-            f"{reason}: the runtime may compute something else than the model says; try another target, and "
-            "`tinyint compare`"
-        )
+    yield from (f"{reason}: {cause}" for reason in short)
     if latency and verdict.speed == "slower":
         yield (
             f"the int8 model is slower than the float model: {latency.int8.median_ms:.2f} ms against "

@@ -12,14 +12,10 @@ from pathlib import Path
 
 __all__ = [
     "Host",
-    "default_target_name",
     "expected_gain",
-    "gains_nothing",
     "host",
-    "is_foreign",
     "parse_cpuinfo",
     "peak_rss_bytes",
-    "saturates",
 ]
 
 
@@ -55,6 +51,18 @@ class Host:
         return bool({"avx512_vnni", "avx_vnni"} & self.features)
 
     @property
+    def pair_sums_saturate(self) -> bool:
+        """Whether 8-bit kernels add pairs of products in 16 bits (VPMADDUBSW), as all of x86 does without VNNI."""
+        return self.is_x86 and bool(self.features) and not self.has_vnni
+
+    @property
+    def lacks(self) -> str | None:
+        """The instructions without which int8 kernels are no faster than float ones; None if they are there."""
+        if self.is_x86 and not self.has_avx2:
+            return "AVX2"
+        return "8-bit dot products" if self.is_arm64 and not self.has_dotprod else None
+
+    @property
     def has_amx_int8(self) -> bool:
         return "amx_int8" in self.features
 
@@ -74,7 +82,11 @@ class Host:
 
 @cache
 def host() -> Host:
-    """This machine; what cannot be found out is left empty."""
+    """This machine; what cannot be found out is left empty.
+
+    TINYINT_CPU_FEATURES, instruction sets as /proc/cpuinfo spells them, stands in for the latter: under an emulator
+    that shows the processor below it.
+    """
     machine = {"AMD64": "x86_64", "x86": "x86_64", "aarch64": "arm64"}.get(
         platform.machine(), platform.machine()
     )
@@ -84,6 +96,9 @@ def host() -> Host:
         model, features = _darwin()
     else:
         model, features = platform.processor(), frozenset()
+    told = os.environ.get("TINYINT_CPU_FEATURES")
+    if told is not None:
+        model, features = "as TINYINT_CPU_FEATURES says", frozenset(told.lower().split())
     return Host(
         machine=machine,
         model=model or platform.processor(),
@@ -104,38 +119,6 @@ def parse_cpuinfo(text: str) -> tuple[str, frozenset[str]]:
     return fields.get("model name", fields.get("cpu model", "")), frozenset(flags.lower().split())
 
 
-def default_target_name(machine: Host | None = None) -> str:
-    """The target that quantizes for this machine."""
-    machine = machine or host()
-    if machine.is_x86:
-        return "x86-vnni" if machine.has_vnni else "x86-avx2" if machine.has_avx2 else "generic"
-    return "arm64" if machine.is_arm64 else "generic"
-
-
-def is_foreign(target: str, machine: Host | None = None) -> bool:
-    """Whether the target is for another processor family than this machine: its kernels and fusions are others."""
-    machine = machine or host()
-    if target == "arm64":
-        return not machine.is_arm64
-    return target.startswith("x86") and not machine.is_x86
-
-
-def saturates(target: str, machine: Host | None = None) -> bool:
-    """Whether sums of 8-bit products saturate on this processor in models of the target."""
-    machine = machine or host()
-    return machine.is_x86 and target in ("x86-vnni", "openvino") and not machine.has_vnni
-
-
-def gains_nothing(target: str, machine: Host | None = None) -> str | None:
-    """What this processor lacks, so that int8 models of the target run no faster on it than float ones."""
-    machine = machine or host()
-    if is_foreign(target, machine) or target == "tensorrt":
-        return None
-    if machine.is_x86 and not machine.has_avx2:
-        return "AVX2"
-    return "8-bit dot products" if machine.is_arm64 and not machine.has_dotprod else None
-
-
 def expected_gain(machine: Host | None = None) -> str:
     """One sentence: how much faster than float32 an int8 network may run here.
 
@@ -148,7 +131,10 @@ def expected_gain(machine: Host | None = None) -> str:
     if machine.is_x86 and machine.has_vnni:
         return "8-bit dot products (VNNI): 3 to 3.7 times float32, 4 at most"
     if machine.is_x86 and machine.has_avx2:
-        return "no VNNI: about 1.5 times float32, with 7-bit weights against saturation"
+        width = "AVX-512 without VNNI" if machine.has_avx512 else "AVX2 without VNNI"
+        return (
+            f"{width}: about 1.5 times float32; sums of pairs saturate, which the weights are made to avoid"
+        )
     if machine.is_arm64 and machine.has_dotprod:
         return "8-bit dot products (SDOT): about 2 to 3 times float32"
     if machine.is_arm64:

@@ -3,23 +3,58 @@
 from __future__ import annotations
 
 from tinyint.errors import TargetError, nearest
-from tinyint.runtimes.host import default_target_name
+from tinyint.runtimes.host import Host, host
 from tinyint.targets.arm import ARM64
+from tinyint.targets.cpu import Cpu
 from tinyint.targets.generic import GENERIC
-from tinyint.targets.openvino import OPENVINO
+from tinyint.targets.openvino import OPENVINO, OPENVINO_AVX2
+from tinyint.targets.packing import Packing
 from tinyint.targets.target import Inputs, Kernel, OperatorRule, Output, Target, Weightless
 from tinyint.targets.tensorrt import TENSORRT
 from tinyint.targets.x86 import X86_AVX2, X86_VNNI
 
-__all__ = ["TARGETS", "Inputs", "Kernel", "OperatorRule", "Output", "Target", "Weightless", "get_target"]
+__all__ = [
+    "TARGETS",
+    "Cpu",
+    "Inputs",
+    "Kernel",
+    "OperatorRule",
+    "Output",
+    "Packing",
+    "Target",
+    "Weightless",
+    "default_target",
+    "get_target",
+]
 
-TARGETS: dict[str, Target] = {t.name: t for t in (X86_VNNI, X86_AVX2, OPENVINO, TENSORRT, ARM64, GENERIC)}
+TARGETS: dict[str, Target] = {
+    t.name: t for t in (X86_VNNI, X86_AVX2, OPENVINO, OPENVINO_AVX2, TENSORRT, ARM64, GENERIC)
+}
+
+# One name for two processors: `openvino` means the machine that it is said on.
+_BY_MACHINE = {"openvino": (OPENVINO_AVX2, OPENVINO)}
+_FIXED = {"openvino-vnni": OPENVINO}
 
 
-def get_target(name: str | None = None) -> Target:
-    """The target of that name; without one, what this machine is. Raises TargetError for an unknown name."""
+def default_target(machine: Host | None = None) -> Target:
+    """The target on ONNX Runtime that quantizes for this machine."""
+    machine = machine or host()
+    return next(t for t in (X86_VNNI, X86_AVX2, ARM64, GENERIC) if t.cpu.is_of(machine))
+
+
+def get_target(name: str | None = None, machine: Host | None = None) -> Target:
+    """The target of that name; without one, what this machine is.
+
+    `openvino` is `openvino-avx2` where pair sums saturate; `openvino-vnni` is meant for others wherever it is said.
+    Raises TargetError for an unknown name.
+    """
+    machine = machine or host()
     if name is None:
-        name = default_target_name()
+        return default_target(machine)
+    if name in _BY_MACHINE:
+        return next((t for t in _BY_MACHINE[name] if t.cpu.is_of(machine)), TARGETS[name])
+    if name in _FIXED:
+        return _FIXED[name]
     if name not in TARGETS:
-        raise TargetError(f"there is no target {name!r}; {nearest(name, TARGETS)}")
+        raise TargetError(f"there is no target {name!r}; {nearest(name, [*TARGETS, *_FIXED])}")
     return TARGETS[name]

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 from tinyint.numerics import INT8
 from tinyint.scheme import Scheme
+from tinyint.targets.cpu import ARM
 from tinyint.targets.x86 import X86_VNNI
 
 ARM64 = replace(
     X86_VNNI,
     name="arm64",
+    cpu=ARM,
     summary="ONNX Runtime on ARM64: int8 activations and weights, the operands of SDOT and of the packed kernels",
     activation=Scheme(qtype=INT8, symmetric=False),
     sources=(

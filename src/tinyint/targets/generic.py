@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tinyint.targets.cpu import ANY
 from tinyint.targets.x86 import X86_VNNI
 
 GENERIC = replace(
     X86_VNNI,
     name="generic",
+    cpu=ANY,
     summary="plain Q/DQ for any runtime: Relu and Clip stay where they are; checked on ONNX Runtime",
     clamps_absorbed=False,
     sources=("ONNX operator specification, QuantizeLinear and DequantizeLinear",),

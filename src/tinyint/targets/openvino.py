@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from tinyint.numerics import INT8
 from tinyint.scheme import Scheme
+from tinyint.targets.cpu import AVX2, VNNI
+from tinyint.targets.packing import Packing
 from tinyint.targets.target import Kernel, OperatorRule, Output, Weightless
 from tinyint.targets.x86 import COMPARISONS, X86_VNNI
 
@@ -18,8 +20,13 @@ _MOVERS = (
     "Resize", "Split", "Expand", "DepthToSpace",
 )  # fmt: skip
 
+# oneDNN pads each kernel position, but its kernels for few inputs a group do not (jit_uni_x8s8s32x_conv_kernel.cpp,
+# gemm_x8s8s32x_convolution.cpp, jit_brgemm_conv_utils.cpp).
+_CONVOLVED = (Packing.BY_POSITION, Packing.FLAT, Packing.COLUMNS)
+
 _gemm = OperatorRule(
     output=Output.OPTIONAL,
+    packings=(Packing.FLAT,),
     kernel=Kernel.RESCALED,
     source=f"{_MEASURED}: with weights in int8, whatever stands behind",
 )
@@ -46,14 +53,18 @@ OPENVINO = replace(
     X86_VNNI,
     name="openvino",
     runtime="openvino",
-    summary="OpenVINO on x86: uint8 activations, int8 weights per channel, no quantizer behind what moves values",
+    cpu=VNNI,
+    summary="OpenVINO on x86 with VNNI: uint8 activations, int8 weights per channel, none after what moves values",
     operators={
         "Conv": OperatorRule(
             output=Output.ON_DEMAND,
+            packings=_CONVOLVED,
             kernel=Kernel.RESCALED,
             source=f"{_MEASURED}: runs in int8 with or without a quantizer behind it, depthwise as well",
         ),
-        "ConvTranspose": OperatorRule(weight_axis=(1,), source=f"{_MEASURED}: axis 0 runs in float"),
+        "ConvTranspose": OperatorRule(
+            weight_axis=(1,), packings=_CONVOLVED, source=f"{_MEASURED}: axis 0 runs in float"
+        ),
         "Gemm": _gemm,
         "MatMul": _product,
         "Add": replace(_elementwise, kernel=Kernel.ONTO_PRODUCT),
@@ -81,4 +92,20 @@ OPENVINO = replace(
         f"{_MEASURED}: int8 activations give wrong values behind Concat on processors without AMX, uint8 ones do not",
         f"{_MEASURED}: weights must be int8 with zero-point 0",
     ),
+)
+
+OPENVINO_AVX2 = replace(
+    OPENVINO,
+    name="openvino-avx2",
+    cpu=AVX2,
+    summary="OpenVINO on x86 without VNNI: as openvino, with weights whose pair sums fit into 16 bits",
+    operators={
+        **OPENVINO.operators,
+        "MatMul": replace(_gemm, source=f"{_MEASURED}: with weights in int8, whatever follows"),
+    },
+    left_float={
+        **OPENVINO.left_float,
+        "MatMul of two activations": "OpenVINO's int8 product of two activations saturates without VNNI, or is zero",
+    },
+    sources=(f"{_MEASURED}: which weights are added in pairs that saturate", *OPENVINO.sources),
 )

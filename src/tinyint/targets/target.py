@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tinyint.scheme import Scheme
+from tinyint.targets.cpu import Cpu
+from tinyint.targets.packing import ANY_TWO, Packing
 
 __all__ = ["Inputs", "Kernel", "OperatorRule", "Output", "Target", "Weightless"]
 
@@ -71,6 +73,8 @@ class OperatorRule:
       means per tensor
     * `overflow`: of Softmax, how many times the mean of its output, 1 / length, the range of the quantizer behind it
       must be, since its kernel overflows under finer scales; it is used even where the plan leaves Softmax in float
+    * `packings`: the orders in which its kernels may lay out the weights of a filter, where those are added in pairs
+      that saturate (`Cpu`)
     * `kernel`: what its int8 kernel computes, to the bit; None: the same as the float operator between
       DequantizeLinear and QuantizeLinear, or not known
     * `source`: where the fact is from
@@ -86,6 +90,7 @@ class OperatorRule:
     operands: Scheme | None = None
     weight_axis: tuple[int | None] | None = None
     overflow: float | None = None
+    packings: tuple[Packing, ...] = ANY_TWO
     kernel: Kernel | None = None
     source: str
 
@@ -94,6 +99,7 @@ class OperatorRule:
 class Target:
     """A backend.
 
+    * `cpu`: the processor that its kernels run on
     * `activation`, `weight`: the default schemes; a per-channel `weight` has axis 0, replaced by the operator's own
     * `clamps_absorbed`: Relu and Clip are dropped where the quantizer behind them cuts at the same place
     * `int32_bias`: biases are stored as int32 with s_x · s_w; else they stay float
@@ -106,6 +112,7 @@ class Target:
 
     name: str
     runtime: str
+    cpu: Cpu
     summary: str
     activation: Scheme
     weight: Scheme

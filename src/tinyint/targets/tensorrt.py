@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tinyint.numerics import INT8
 from tinyint.scheme import Scheme
+from tinyint.targets.cpu import GPU
 from tinyint.targets.target import Inputs, OperatorRule, Output, Target, Weightless
 from tinyint.targets.x86 import COMPARISONS
 
@@ -21,6 +22,7 @@ _pooled = OperatorRule(source=f"{_PLACEMENT}: DQ before and Q behind layers with
 TENSORRT = Target(
     name="tensorrt",
     runtime="tensorrt",
+    cpu=GPU,
     summary="TensorRT: int8 with zero-point 0, quantizers before weighted layers and on the skip input of Add",
     activation=Scheme(qtype=INT8.narrow(), symmetric=True),
     weight=Scheme(qtype=INT8.narrow(), symmetric=True, axis=0),

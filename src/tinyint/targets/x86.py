@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinyint.numerics import INT7, INT8, UINT8
+from tinyint.numerics import INT8, UINT8
 from tinyint.scheme import Scheme
+from tinyint.targets.cpu import AVX2, VNNI
+from tinyint.targets.packing import Packing
 from tinyint.targets.target import Kernel, OperatorRule, Output, Target, Weightless
 
 _SELECTORS = "onnxruntime, optimizer/qdq_transformer/selectors_actions"
@@ -24,19 +26,27 @@ _unary = OperatorRule(source=f"{_SELECTORS}: UnaryNodeGroupSelector")
 _binary = OperatorRule(source=f"{_SELECTORS}: BinaryNodeGroupSelector; both inputs must be quantized")
 _on_request = replace(_unary, preset=False)
 
+# MLAS lays the positions of a filter out one after the other, and the rows of a matrix in fours: qgemm_kernel_avx2.cpp,
+# QgemmU8S8KernelAvx2.S, and QLinearConv's filter order.
+_FLAT = (Packing.FLAT,)
+
 CPU_OPERATORS = {
     "Conv": OperatorRule(
-        kernel=Kernel.MULTIPLIED, source=f"{_MEASURED}: a Conv with a float output runs as float FusedConv"
+        packings=_FLAT,
+        kernel=Kernel.MULTIPLIED,
+        source=f"{_MEASURED}: a Conv with a float output runs as float FusedConv",
     ),
     "Gemm": OperatorRule(
         output=Output.OPTIONAL,
         weightless=Weightless.PRESET,
+        packings=_FLAT,
         kernel=Kernel.MULTIPLIED,
         source="onnxruntime, QGemm contrib operator",
     ),
     "MatMul": OperatorRule(
         output=Output.OPTIONAL,
         weightless=Weightless.PRESET,
+        packings=_FLAT,
         kernel=Kernel.MULTIPLIED,
         source="onnxruntime, MatMulIntegerToFloat and QGemm",
     ),
@@ -71,6 +81,7 @@ _LEFT_FLOAT = {
 X86_VNNI = Target(
     name="x86-vnni",
     runtime="onnxruntime",
+    cpu=VNNI,
     summary="ONNX Runtime on x86 with VNNI: uint8 activations, int8 weights per channel",
     activation=Scheme(qtype=UINT8, symmetric=False),
     weight=Scheme(qtype=INT8.narrow(), symmetric=True, axis=0),
@@ -90,10 +101,11 @@ X86_VNNI = Target(
 X86_AVX2 = replace(
     X86_VNNI,
     name="x86-avx2",
-    summary="ONNX Runtime on x86 without VNNI: as x86-vnni, with 7-bit weights so that no pair sum saturates",
-    weight=Scheme(qtype=INT7.narrow(), symmetric=True, axis=0),
+    cpu=AVX2,
+    summary="ONNX Runtime on x86 without VNNI: as x86-vnni, with weights whose pair sums fit into 16 bits",
     sources=(
-        "Intel SDM, VPMADDUBSW: the sum of two u8·s8 products is cut to int16; 2 · 255 · 63 = 32,130 fits",
+        "Intel SDM, VPMADDUBSW: the sum of two u8·s8 products is cut to int16; 255 · 128 = 32,640 fits",
+        f"{_MEASURED}: which weights are added in pairs",
         *X86_VNNI.sources,
     ),
 )

@@ -1,0 +1,90 @@
+"""Weights of an int8 model whose pair sums the processor at hand cannot add (`ranges.pair_sums`)."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from tinyint.graph.filters import kernel_shape, weight_matrix
+from tinyint.graph.flow import range_source
+from tinyint.graph.walk import constant_of
+from tinyint.numerics import Array
+from tinyint.ranges.pair_sums import pair_limit
+from tinyint.runtimes.host import Host, host
+from tinyint.targets import TARGETS, Target
+from tinyint.targets.packing import pairs_of
+
+__all__ = ["saturating_nodes", "saturation"]
+
+# Operators on integers, and which input holds the weight.
+_INTEGER = {"MatMulInteger": 1, "ConvInteger": 1, "QLinearMatMul": 3, "QLinearConv": 3}
+_STANDS_FOR = {
+    "MatMulInteger": "MatMul",
+    "ConvInteger": "Conv",
+    "QLinearMatMul": "MatMul",
+    "QLinearConv": "Conv",
+}
+
+
+def saturation(model: ir.Model, runtime: str, machine: Host | None = None) -> str | None:
+    """What to tell of an int8 model on `runtime` here, whoever made it; None where its sums are right."""
+    machine = machine or host()
+    target = _limited_target(runtime)
+    if target is None or not machine.pair_sums_saturate:
+        return None
+    found = saturating_nodes(model, target)
+    if not found:
+        return None
+    operators = "1 operator" if len(found) == 1 else f"{len(found)} operators"
+    return (
+        f"{operators} ({found[0]!r} first) may give wrong values on this processor: it adds 8-bit products in pairs "
+        f"that saturate, since it has no VNNI, and the weights do not allow for it; quantize with --target "
+        f"{target.name}, or run the model on a processor with VNNI"
+    )
+
+
+def saturating_nodes(model: ir.Model, target: Target) -> list[str]:
+    """Names of the int8 operators with pairs of weights over the limit, in graph order; `target` has the packings."""
+    return [node.name or node.op_type for node in model.graph if _saturates(node, target)]
+
+
+def _limited_target(runtime: str) -> Target | None:
+    return next((t for t in TARGETS.values() if t.runtime == runtime and t.cpu.pair_sums_saturate), None)
+
+
+def _saturates(node: ir.Node, target: Target) -> bool:
+    codes = _int8_weight(node)
+    rule = target.operators.get(_STANDS_FOR.get(node.op_type, node.op_type))
+    if codes is None or rule is None:
+        return False
+    matrix = weight_matrix(node, np.ascontiguousarray(codes)).astype(np.int32)
+    groups, outputs, inputs, _ = matrix.shape
+    if inputs == outputs == 1 < groups:  # depthwise
+        return False
+    filters = matrix.reshape(groups * outputs, -1)
+    limit = pair_limit()
+    if not rule.packings:
+        return bool(np.abs(filters).max(initial=0) > limit // 2)
+    return any(
+        bool(np.abs(filters[:, pairs].sum(axis=2)).max(initial=0) > limit)
+        for pairs in pairs_of(rule.packings, inputs, kernel_shape(node, codes))
+    )
+
+
+def _int8_weight(node: ir.Node) -> Array | None:
+    """The codes of the signed 8-bit weight that the node multiplies with 8-bit activations."""
+    position = _INTEGER.get(node.op_type)
+    if position is not None:
+        codes = constant_of(node.inputs[position])
+    elif node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul") and _is_dequantized(node.inputs[0]):
+        producer = None if node.inputs[1] is None else node.inputs[1].producer()
+        is_stored = producer is not None and producer.op_type == "DequantizeLinear"
+        codes = constant_of(producer.inputs[0]) if producer is not None and is_stored else None
+    else:
+        return None
+    return codes if codes is not None and codes.dtype == np.int8 and codes.ndim else None
+
+
+def _is_dequantized(value: ir.Value | None) -> bool:
+    producer = None if value is None else range_source(value).producer()
+    return producer is not None and producer.op_type == "DequantizeLinear"

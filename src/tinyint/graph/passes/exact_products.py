@@ -1,0 +1,61 @@
+"""Integer products in double precision, where no kernel's sums saturate."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+__all__ = ["exact_products"]
+
+
+def exact_products(model: ir.Model) -> ir.Model:
+    """`model`, or a copy in which each MatMulInteger is a product of doubles, cast to int32.
+
+    Doubles hold sums of 8-bit products exactly, up to 2⁵³; kernels on x86 without VNNI cut them in pairs. Left alone is
+    a product whose first operand has a zero-point for each row.
+    """
+    if not any(_is_replaced(node) for node in model.graph):
+        return model
+    copy = model.clone()
+    for node in list(copy.graph):
+        if _is_replaced(node):
+            _replace(copy.graph, node)
+    return copy
+
+
+def _is_replaced(node: ir.Node) -> bool:
+    if node.op_type != "MatMulInteger" or node.domain != "":
+        return False
+    zero_point = node.inputs[2] if len(node.inputs) > 2 else None
+    return (
+        zero_point is None
+        or (zero_point.shape is not None and len(zero_point.shape) == 0)
+        or _is_dynamic(zero_point)
+    )
+
+
+def _is_dynamic(value: ir.Value) -> bool:
+    producer = value.producer()
+    return producer is not None and producer.op_type == "DynamicQuantizeLinear"
+
+
+def _replace(graph: ir.Graph, node: ir.Node) -> None:
+    def add(op_type: str, inputs: list[ir.Value], part: str, **attributes: int) -> ir.Value:
+        made = ir.node(op_type, inputs, attributes=attributes, name=f"{node.name}/exact/{part}")
+        made.outputs[0].name = f"{node.outputs[0].name}/exact/{part}"
+        graph.insert_before(node, made)
+        return made.outputs[0]
+
+    operands = []
+    for i, side in enumerate(("left", "right")):
+        value = node.inputs[i]
+        assert value is not None
+        operand = add("Cast", [value], side, to=int(ir.DataType.DOUBLE))
+        zero_point = node.inputs[2 + i] if len(node.inputs) > 2 + i else None
+        if zero_point is not None:
+            shift = add("Cast", [zero_point], f"{side}_zero_point", to=int(ir.DataType.DOUBLE))
+            operand = add("Sub", [operand, shift], f"{side}_shifted")
+        operands.append(operand)
+    product = add("MatMul", operands, "product")
+    result = add("Cast", [product], "sum", to=int(ir.DataType.INT32))
+    ir.convenience.replace_all_uses_with(node.outputs[0], result, replace_graph_outputs=True)
+    graph.remove(node, safe=True)

@@ -1,0 +1,51 @@
+"""The limit on sums of pairs (`ranges.pair_sums`), on torch tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tinyint.weight_pairs import LimitedWeight
+
+__all__ = ["PairLimiter"]
+
+
+class PairLimiter(nn.Module):
+    """Moves codes to the nearest ones whose pairs keep to the limit, as `pair_sums.limit_codes` does.
+
+    Of an even number of inputs, neighbours along their axis are the pairs, in views of the weight; else the positions
+    are listed, in the buffers `pairs_0`, `pairs_1`, …
+    """
+
+    def __init__(self, weight: LimitedWeight) -> None:
+        super().__init__()
+        self.limit, self.largest = weight.bound.limit, weight.bound.largest
+        self.axis = weight.pair_axis
+        listed = () if self.axis is not None else weight.listed_pairs()
+        self.count = len(listed)
+        for i, pairs in enumerate(listed):
+            self.register_buffer(f"pairs_{i}", torch.from_numpy(pairs), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, exact: Tensor) -> Tensor:
+        """The codes for a weight in units of its scale; whole numbers in float32."""
+        codes = exact.round().clamp_(-self.largest, self.largest)
+        if self.axis is not None:
+            a, b, x, y = (t.movedim(self.axis, 0)[start::2] for t in (codes, exact) for start in (0, 1))
+            over = ((a + b).abs() > self.limit).nonzero(as_tuple=True)
+            a[over], b[over] = self._settled(a[over], x[over], y[over])
+            return codes
+        flat, exact = codes.view(-1), exact.reshape(-1).clone()
+        for i in range(self.count):
+            pairs: Tensor = self.get_buffer(f"pairs_{i}")
+            over = (flat[pairs].sum(dim=1).abs() > self.limit).nonzero(as_tuple=True)
+            first, second = pairs[over].unbind(dim=1)
+            flat[first], flat[second] = self._settled(flat[first], exact[first], exact[second])
+            exact[first], exact[second] = flat[first], flat[second]
+        return codes
+
+    def _settled(self, a: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The codes of pairs over the limit: `a`, the first code, tells the sign; x and y are exact."""
+        sign = a.sign()
+        share = ((sign * (x - y) + self.limit) / 2).round().clamp(self.limit - self.largest, self.largest)
+        return sign * share, sign * (self.limit - share)

@@ -1,0 +1,52 @@
+"""Which weights of a filter a kernel multiplies side by side, and adds in pairs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ANY_TWO", "Packing", "Pairs", "pairs_of"]
+
+Pairs = NDArray[np.int64]
+"""Positions in a flattened filter that are added in twos, (P, 2); none occurs twice."""
+
+
+class Packing(StrEnum):
+    """The order in which a kernel lays out one filter of shape (inputs, *kernel) before it adds neighbours.
+
+    `tests/runtimes/facts/test_pair_sums.py` plants the largest weights at every two positions to see it.
+    """
+
+    FLAT = "flat"  # the inputs of each kernel position, one position after the other
+    BY_POSITION = "by position"  # the same, with each position padded to an even number of inputs
+    COLUMNS = "columns"  # filters of one input: as flat, with the kernel's axes in the reverse order
+
+    def order(self, inputs: int, kernel: tuple[int, ...]) -> NDArray[Any]:
+        """The positions in the flattened filter in the order of the kernel, -1 for padding."""
+        positions = np.arange(inputs * int(np.prod(kernel))).reshape(inputs, *kernel)
+        if self is Packing.COLUMNS:
+            return positions.T.reshape(-1) if inputs == 1 else np.empty(0, int)
+        by_position = positions.reshape(inputs, -1).T
+        if self is Packing.BY_POSITION and inputs % 2:
+            by_position = np.pad(by_position, ((0, 0), (0, 1)), constant_values=-1)
+        return by_position.reshape(-1)
+
+
+ANY_TWO: tuple[Packing, ...] = ()
+"""The packing of kernels of which it is not known: any two weights may meet."""
+
+
+def pairs_of(packings: tuple[Packing, ...], inputs: int, kernel: tuple[int, ...]) -> tuple[Pairs, ...]:
+    """The pairs that a kernel of any of these packings adds; packings that come to the same pairs count once."""
+    found: dict[bytes, Pairs] = {}
+    for packing in packings:
+        order = packing.order(inputs, kernel)
+        pairs = order[: len(order) // 2 * 2].reshape(-1, 2)
+        pairs = np.sort(pairs[(pairs >= 0).all(axis=1)], axis=1)
+        pairs = pairs[np.argsort(pairs[:, 0])]
+        if len(pairs):
+            found.setdefault(pairs.tobytes(), pairs)
+    return tuple(found.values())
