@@ -1,0 +1,71 @@
+"""Which weights the kernels of x86 without VNNI add in pairs, and that weights which know them are added exactly.
+
+OpenVINO is held to older processors by ONEDNN_MAX_CPU_ISA. ONNX Runtime is asked where there is no VNNI, emulated
+processors included (`benchmarks/emulated.py`).
+"""
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.runtimes.facts.planted import KINDS, packings
+from tinyint.runtimes.host import host
+from tinyint.targets.packing import pairs_of
+
+X86 = pytest.mark.skipif(not host().is_x86, reason="facts about x86 processors")
+NO_VNNI = pytest.mark.skipif(
+    not host().pair_sums_saturate, reason="ONNX Runtime adds pairs in 16 bits on x86 without VNNI only"
+)
+PLACES = [
+    pytest.param("openvino", "AVX2", marks=X86, id="openvino-AVX2"),
+    pytest.param("openvino", "AVX512_CORE", marks=X86, id="openvino-AVX512"),
+    pytest.param("onnxruntime", "", marks=NO_VNNI, id="onnxruntime"),
+]
+ON_ORT = [name for name in KINDS if "deconv" not in name]  # which it runs in float
+
+
+@cache
+def found(runtime: str, isa: str) -> dict[str, dict]:
+    environment = {**os.environ, **({"ONEDNN_MAX_CPU_ISA": isa} if isa else {})}
+    command = [sys.executable, "-m", "tests.runtimes.facts.planted", runtime]
+    root = Path(__file__).parents[3]
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, check=True)
+    return json.loads(done.stdout)
+
+
+def predicted(runtime: str, name: str) -> list[set[tuple[int, int]]]:
+    kind = KINDS[name]
+    kernel = kind.shape[2:] if kind.op.startswith("Conv") else ()
+    inputs = kind.length // int(np.prod(kernel))
+    every = pairs_of(packings(runtime, kind.op), inputs, kernel)
+    return [{(int(a), int(b)) for a, b in pairs} for pairs in every]
+
+
+@pytest.mark.parametrize(("runtime", "isa"), PLACES)
+@pytest.mark.parametrize("name", KINDS)
+def test_the_pairs_are_those_of_a_packing_that_the_target_names(runtime: str, isa: str, name: str) -> None:
+    seen = {tuple(pair) for pair in found(runtime, isa)[name]["pairs"]}
+    if runtime == "onnxruntime" and name not in ON_ORT:
+        assert not seen
+    elif (isa, name) in {("AVX2", "conv 3x3, 1 input"), ("AVX2", "conv 5x5, 1 input")}:
+        assert not seen  # each position is padded to four inputs
+    else:
+        assert seen
+        assert any(seen == pairs for pairs in predicted(runtime, name))
+
+
+@pytest.mark.parametrize(("runtime", "isa"), PLACES)
+def test_a_depthwise_kernel_adds_no_pairs(runtime: str, isa: str) -> None:
+    assert found(runtime, isa)["depthwise conv"]["pairs"] == []
+
+
+@pytest.mark.parametrize(("runtime", "isa"), PLACES)
+@pytest.mark.parametrize("name", [*KINDS, "depthwise conv"])
+def test_weights_that_know_their_pairs_are_added_exactly(runtime: str, isa: str, name: str) -> None:
+    assert found(runtime, isa)[name]["off"] == 0.0
