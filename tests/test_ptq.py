@@ -6,6 +6,7 @@ import pytest
 
 from tests.graph.build import build
 from tests.models import depthwise, detector, inception, noise, residual, transformer
+from tests.processor import EXACT, ORT_TARGET
 from tests.test_qparams import softmax_behind_a_mover
 from tinyint import qdq
 from tinyint.calibrate import CalibrationRecord, calibrate
@@ -17,13 +18,11 @@ from tinyint.numerics import sqnr_db
 from tinyint.ptq import Quantized, prepare_float, quantize
 from tinyint.recipe import Recipe
 from tinyint.runtimes import get_runtime
-from tinyint.runtimes.host import host
 from tinyint.runtimes.tensorrt import check
 from tinyint.targets import get_target
 
 ORT = get_runtime("onnxruntime")
 NETWORKS = [residual, inception, depthwise, transformer, detector]
-vnni = pytest.mark.skipif(not host().has_vnni, reason="int8 kernels without saturation need VNNI")
 
 
 def record_for(model: ir.Model, count: int = 8) -> CalibrationRecord:
@@ -62,9 +61,8 @@ def test_nothing_is_stored_that_no_node_reads():
     assert [name for name, value in graph.initializers.items() if not value.uses()] == []
 
 
-@vnni
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize(("target", "runtime"), [("x86-vnni", "onnxruntime"), ("openvino", "openvino")])
+@pytest.mark.parametrize(("target", "runtime"), EXACT.items())
 def test_what_is_simulated_is_what_runs(network, target, runtime):
     model = network()
     quantized = static(model, target)
@@ -83,11 +81,10 @@ def test_what_is_simulated_is_what_runs(network, target, runtime):
     assert np.ptp(simulated) > 20 * lsb  # the comparison says something
 
 
-@vnni
 @pytest.mark.parametrize("network", [residual, inception, depthwise])
 def test_planned_nodes_really_run_in_int8(network):
     model = network()
-    quantized = static(model)
+    quantized = static(model, ORT_TARGET)
     executed = {source: row for row in ORT.executed(quantized.model) for source in row.sources}
     weighted = [
         n.name for n in quantized.prepared.graph if n.op_type in ("Conv", "Gemm", "Add", "Concat", "MaxPool")

@@ -20,8 +20,10 @@ from PIL import Image, ImageEnhance
 __all__ = ["INPUT", "crops", "export"]
 
 INPUT, SIZE = "image", 224
-_PHOTOGRAPHS = ("astronaut", "brick", "chelsea", "coffee", "grass", "gravel", "ihc", "motorcycle_left", "motorcycle_right",
-    "retina", "rocket", "hubble_deep_field", "camera", "coins", "moon", "cell", "page", "text")  # fmt: skip
+_PHOTOGRAPHS = (
+    "astronaut", "brick", "camera", "cell", "chelsea", "coffee", "coins", "grass", "gravel", "hubble_deep_field", "ihc",
+    "moon", "motorcycle_left", "motorcycle_right", "page", "retina", "rocket", "text",
+)  # fmt: skip
 
 
 def export(path: Path) -> Path:

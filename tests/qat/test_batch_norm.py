@@ -10,7 +10,8 @@ from torch import nn
 
 from tests.graph.build import build
 from tests.models import noise, residual
-from tests.qat.test_export import assert_agree, in_torch, lsb_of, on_runtime, vnni
+from tests.processor import OWN
+from tests.qat.test_export import assert_agree, in_torch, lsb_of, on_runtime
 from tinyint import qat, qdq
 from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Sample
@@ -208,8 +209,7 @@ def test_eval_is_the_exported_model_whatever_is_chosen(block, settings, changes)
     assert_agree(in_torch(module, samples), simulated, lsb_of(exported, simulated))
 
 
-@vnni
-@pytest.mark.parametrize(("target", "runtime"), [("x86-vnni", "onnxruntime"), ("openvino", "openvino")])
+@pytest.mark.parametrize(("target", "runtime"), OWN.items())
 def test_eval_is_what_runs(block, target, runtime):
     module = train(prepared(block, target))
     exported, samples = export(module), noise(block, 8, seed=2)

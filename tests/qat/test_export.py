@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.models import depthwise, detector, inception, noise, residual, transformer
+from tests.processor import EXACT, OPENVINO_TARGET
 from tinyint import qdq
 from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Sample
@@ -20,12 +21,11 @@ from tinyint.qat.qat_module import QatModule
 from tinyint.qat.settings import QatSettings
 from tinyint.recipe import Recipe
 from tinyint.runtimes import get_runtime
-from tinyint.runtimes.host import host
+from tinyint.targets import TARGETS as EVERY
 from tinyint.targets import get_target
 
 NETWORKS = [residual, inception, depthwise, transformer, detector]
-TARGETS = ["x86-vnni", "x86-avx2", "openvino", "tensorrt", "arm64", "generic"]
-vnni = pytest.mark.skipif(not host().has_vnni, reason="int8 kernels without saturation need VNNI")
+TARGETS = [name for name in EVERY if name != "openvino"] + ["openvino"] * (OPENVINO_TARGET == "openvino")
 
 
 def record_for(model: ir.Model, count: int = 8) -> CalibrationRecord:
@@ -119,9 +119,8 @@ def test_every_kind_of_range_is_exported_as_it_is(activations, weights):
     assert_agree(in_torch(module, samples), simulated, lsb_of(exported, simulated))
 
 
-@vnni
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize(("target", "runtime"), [("x86-vnni", "onnxruntime"), ("openvino", "openvino")])
+@pytest.mark.parametrize(("target", "runtime"), EXACT.items())
 def test_eval_is_what_runs(network, target, runtime):
     model = network()
     module = trained(model, target)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.graph.build import build
+from tests.processor import OWN
 from tinyint.graph.prepare import prepare as prepare_graph
 from tinyint.qat.export import export
 from tinyint.qat.fused import FusedProduct
@@ -16,7 +17,6 @@ from tinyint.qat.prepare import prepare
 from tinyint.qat.qat_module import QatModule
 from tinyint.recipe import Recipe
 from tinyint.runtimes import get_runtime
-from tinyint.runtimes.host import host
 
 CONV = "float[1, 8, 9, 9]"
 GEMM = "float[16, 24]"
@@ -52,13 +52,11 @@ OTHERS = {
     "pool": "[before] a = Conv (x, w, b) [layer] y = AveragePool <kernel_shape = [3, 3], strides = [2, 2]> (a)",
     "leaky": "[before] a = Conv (x, w, b) [layer] y = LeakyRelu <alpha = 0.1> (a)",
 }
-vnni = pytest.mark.skipif(not host().has_vnni, reason="int8 kernels without saturation need VNNI")
 # On OpenVINO; where some ties fall otherwise, and how many codes may then be another one where ties are everywhere.
 NEARLY = {
     **dict.fromkeys(["gemm", "gemm without bias", "matmul", "without bias"], 0.02),
     **dict.fromkeys(["add", "mean", "pool"], 0.2),
 }
-PLACES = {"x86-vnni": "onnxruntime", "openvino": "openvino"}
 
 
 def network(shape: str, body: str, **weights: tuple[int, ...]) -> ir.Model:
@@ -132,7 +130,7 @@ def assert_same_codes(
     x = ((generator.integers(qtype.qmin, qtype.qmax + 1, shape) - zero_point) * scale).astype(np.float32)
     with torch.no_grad():
         ours = value_of(module, "y", x)
-    session = get_runtime(PLACES[target]).open(cut(export(module), "y"), threads=1)
+    session = get_runtime(OWN[target]).open(cut(export(module), "y"), threads=1)
     (theirs,) = session.run({"x": x}).values()
     step, zero = (float(t) for t in quantizers["y"].current())
     codes = np.rint(ours / step) + zero
@@ -143,8 +141,7 @@ def assert_same_codes(
 zero_points = st.tuples(st.sampled_from([0, 3, 128, 200]), st.sampled_from([0, 3, 97, 128]))
 
 
-@vnni
-@pytest.mark.parametrize("target", PLACES)
+@pytest.mark.parametrize("target", OWN)
 @pytest.mark.parametrize("layer", LAYERS)
 @settings(max_examples=5, deadline=None, derandomize=True)
 @given(
@@ -155,11 +152,10 @@ def test_products(layer, target, seed, granularity, zeros):
     generator = np.random.default_rng(seed)
     module = module_of(network(shape, f"[layer] {body}", **weights), target, granularity, generator, zeros)
     assert any(isinstance(step.function, FusedProduct) for step in module.steps)
-    assert_same_codes(module, target, generator, NEARLY.get(layer, 0.0) if target == "openvino" else 0.0)
+    assert_same_codes(module, target, generator, NEARLY.get(layer, 0.0) if OWN[target] == "openvino" else 0.0)
 
 
-@vnni
-@pytest.mark.parametrize("target", PLACES)
+@pytest.mark.parametrize("target", OWN)
 @pytest.mark.parametrize("layer", OTHERS)
 @settings(max_examples=5, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**16), zeros=zero_points)
@@ -172,7 +168,7 @@ def test_others(layer, target, seed, zeros):
         **weights if layer in ("residual", "two products") else dict(list(weights.items())[:2]),
     )
     module = module_of(model, target, "per_channel", generator, zeros)
-    assert_same_codes(module, target, generator, NEARLY.get(layer, 0.0) if target == "openvino" else 0.0)
+    assert_same_codes(module, target, generator, NEARLY.get(layer, 0.0) if OWN[target] == "openvino" else 0.0)
 
 
 def test_with_gradients_it_gives_the_same_and_they_are_those_of_training_mode():

@@ -11,18 +11,16 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tests.processor import OWN
 from tinyint.data import Sample
 from tinyint.graph.io import load_model, save_model
 from tinyint.qat.export import export
 from tinyint.qat.prepare import prepare
-from tinyint.runtimes.host import host
 from tinyint.train.proof import prove
 from tinyint.zoo import bisenetv2, googlenet, mobilenet_v1, mobilenet_v2, resnet50, vgg16, yolov3_mobilenet_v1
 from tinyint.zoo.ernie import ernie_base
 from tinyint.zoo.export import export as write
 from tinyint.zoo.tokens import TEXT_INPUTS
-
-pytestmark = pytest.mark.skipif(not host().has_vnni, reason="int8 kernels without saturation need VNNI")
 
 SIZE, BATCH, HELD_OUT = 64, 25, 200
 FAMILIES: dict[str, Callable[[], nn.Module]] = {
@@ -107,7 +105,7 @@ def float_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ir
     return make
 
 
-@pytest.mark.parametrize("target", ["x86-vnni", "openvino"])
+@pytest.mark.parametrize("target", OWN)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_eval_is_what_the_runtime_computes(name, target, float_models, tmp_path):
     data, _ = texts() if name == "ernie" else images()

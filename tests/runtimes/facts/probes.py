@@ -10,9 +10,7 @@ import pytest
 from tests.runtimes.graphs import SCALE, Graph
 from tinyint.runtimes import get_runtime
 from tinyint.runtimes.base import Executed, Runtime
-from tinyint.runtimes.host import host
 
-VNNI = pytest.mark.skipif(not host().has_vnni, reason="facts about x86 processors with VNNI")
 ORT = get_runtime("onnxruntime")
 OPENVINO = get_runtime("openvino")
 BOTH = [pytest.param(ORT, id="onnxruntime"), pytest.param(OPENVINO, id="openvino")]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.runtimes.facts.probes import BOTH, OPENVINO, ORT, VNNI, behind_conv, error_in_lsb, in_int8, nodes
+from tests.processor import X86
+from tests.runtimes.facts.probes import BOTH, OPENVINO, ORT, behind_conv, error_in_lsb, in_int8, nodes
 from tests.runtimes.graphs import Graph
 from tinyint.runtimes.base import Runtime
 
-pytestmark = VNNI
+pytestmark = X86
 
 
 def softmax_error(length: int, highest: float, moved: bool, dtype: str) -> float:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtimes.facts.probes import BOTH, OPENVINO, ORT, VNNI, error_in_lsb, in_int8
+from tests.processor import X86
+from tests.runtimes.facts.probes import BOTH, OPENVINO, ORT, error_in_lsb, in_int8
 from tests.runtimes.graphs import SCALE, Graph
 from tinyint.runtimes.base import Runtime
 
-pytestmark = VNNI
+pytestmark = X86
 
 
 def residual(*, quantized: str) -> bytes:

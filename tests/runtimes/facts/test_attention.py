@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.runtimes.facts.probes import OPENVINO, ORT, VNNI, in_int8
+from tests.processor import X86
+from tests.runtimes.facts.probes import OPENVINO, ORT, in_int8
 from tests.runtimes.graphs import SCALE, Graph
 
-pytestmark = VNNI
+pytestmark = X86
 
 
 def attention(*, quantized: bool) -> bytes:

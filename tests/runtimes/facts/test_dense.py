@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.runtimes.facts.probes import OPENVINO, ORT, VNNI, error_in_lsb, in_int8, nodes
+from tests.processor import X86
+from tests.runtimes.facts.probes import OPENVINO, ORT, error_in_lsb, in_int8, nodes
 from tests.runtimes.graphs import Graph
 
-pytestmark = VNNI
+pytestmark = X86
 
 
 def dense(op: str, shape: tuple[int, ...], *, bias: str = "", output: bool = False) -> bytes:

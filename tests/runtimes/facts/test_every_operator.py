@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.runtimes.facts.probes import OPENVINO, ORT, VNNI, in_int8
+from tests.processor import X86
+from tests.runtimes.facts.probes import OPENVINO, ORT, in_int8
 from tests.runtimes.graphs import Graph
 from tinyint.runtimes.base import Runtime
 from tinyint.targets import Target
 from tinyint.targets.openvino import OPENVINO as OPENVINO_TARGET
 from tinyint.targets.x86 import COMPARISONS, MOVERS, X86_VNNI
 
-pytestmark = VNNI
+pytestmark = X86
 
 
 # Attributes, constant inputs behind the first, and how often the quantized convolution is read.

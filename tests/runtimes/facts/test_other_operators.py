@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.runtimes.facts.probes import OPENVINO, ORT, VNNI, behind_conv, error_in_lsb, in_int8, nodes
+from tests.processor import X86
+from tests.runtimes.facts.probes import OPENVINO, ORT, behind_conv, error_in_lsb, in_int8, nodes
 from tests.runtimes.graphs import SCALE, Graph
 
-pytestmark = VNNI
+pytestmark = X86
 
 
 def after_quantized_conv(op: str, scale: float = SCALE, **attributes: object) -> bytes:

@@ -14,14 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.processor import NO_VNNI, X86
 from tests.runtimes.facts.planted import KINDS, packings
-from tinyint.runtimes.host import host
 from tinyint.targets.packing import pairs_of
 
-X86 = pytest.mark.skipif(not host().is_x86, reason="facts about x86 processors")
-NO_VNNI = pytest.mark.skipif(
-    not host().pair_sums_saturate, reason="ONNX Runtime adds pairs in 16 bits on x86 without VNNI only"
-)
 PLACES = [
     pytest.param("openvino", "AVX2", marks=X86, id="openvino-AVX2"),
     pytest.param("openvino", "AVX512_CORE", marks=X86, id="openvino-AVX512"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.runtimes.facts.probes import BOTH, OPENVINO, ORT, VNNI, error_in_lsb, in_int8
+from tests.processor import X86
+from tests.runtimes.facts.probes import BOTH, OPENVINO, ORT, error_in_lsb, in_int8
 from tests.runtimes.graphs import Graph
 from tinyint.runtimes.base import Runtime
 
-pytestmark = VNNI
+pytestmark = X86
 
 
 def pair(dtype: str, zero_point: int) -> bytes:
