@@ -3,6 +3,7 @@ import pytest
 
 from tests.graph.build import build
 from tests.models import noise, transformer
+from tests.processor import ORT_TARGET
 from tinyint.graph.prepare import prepare
 from tinyint.numerics import sqnr_db
 from tinyint.ptq import quantize
@@ -13,7 +14,7 @@ from tinyint.targets import get_target
 ORT = get_runtime("onnxruntime")
 
 
-def dynamic(model, target="x86-vnni", *settings):
+def dynamic(model, target=ORT_TARGET, *settings):
     recipe = Recipe.load("dynamic").with_settings(settings)
     return quantize(model, target=get_target(target), recipe=recipe, record=lambda: pytest.fail("no data"))
 

@@ -93,10 +93,7 @@ def test_planned_nodes_really_run_in_int8(network):
     assert [name for name in weighted if not executed[name].int8] == []
 
 
-@pytest.mark.parametrize(
-    ("target", "runtime"),
-    [pytest.param("x86-vnni", "onnxruntime", marks=vnni), pytest.param("openvino", "openvino", marks=vnni)],
-)
+@pytest.mark.parametrize(("target", "runtime"), EXACT.items())
 def test_parts_of_an_output_with_unlike_ranges_are_each_as_good(target, runtime):
     model = detector()
     quantized = static(model, target)
@@ -110,7 +107,6 @@ def test_parts_of_an_output_with_unlike_ranges_are_each_as_good(target, runtime)
     assert "head" in quantized.float_nodes
 
 
-@vnni
 @pytest.mark.parametrize("length", [16, 64])
 def test_a_softmax_that_onnxruntime_takes_into_int8_is_as_simulated(length):
     model = softmax_behind_a_mover(length)  # noise of a hundredth: nearly equal probabilities

@@ -91,7 +91,7 @@ def test_a_quantizer_behind_softmax_is_never_so_fine_that_its_kernel_overflows(l
 
 def test_a_softmax_on_openvino_has_a_calibrated_range():
     model = softmax_behind_a_mover(16)
-    openvino = plan(model, get_target("openvino"), DEFAULT).tensors["p"]
+    openvino = plan(model, get_target("openvino-vnni"), DEFAULT).tensors["p"]
     assert (openvino.fixed_range, openvino.stretch) == (None, None)
 
 

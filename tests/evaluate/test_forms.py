@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from tests import tasks
+from tests.processor import ORT_TARGET
 from tinyint import api
 from tinyint.errors import ModelError
 from tinyint.loading import load
@@ -36,7 +37,7 @@ def test_the_module_in_training_is_evaluated_as_its_int8_file(task: str, data: d
         "detection": tasks.detector,
     }[task]
     calibration = [{"x": np.random.default_rng(i).random((1, 3, 64, 64), np.float32)} for i in range(4)]
-    module = prepare(make(), calibration, target="x86-vnni").train()
+    module = prepare(make(), calibration, target=ORT_TARGET).train()
     found = api.evaluate(module, data[task], against=export_int8(module))
     assert (found.task, found.notices) == (task, ())
     assert found.metrics == pytest.approx(found.against)

@@ -100,7 +100,7 @@ def lopsided():
 
 
 def test_concat_of_a_clamped_and_a_free_tensor():
-    x86, openvino = plan(lopsided(), X86, DEFAULT), plan(lopsided(), get_target("openvino"), DEFAULT)
+    x86, openvino = plan(lopsided(), X86, DEFAULT), plan(lopsided(), get_target("openvino-vnni"), DEFAULT)
     # a shared range reaches below zero, where it does not replace the Relu: either no sharing, or the Relu stays
     assert x86.tensors["ar"].group != x86.tensors["b"].group
     assert "relu" in x86.absorbed
@@ -120,11 +120,11 @@ def test_attention_is_int8_but_what_stands_between_float_operators_is_not():
 
 
 def test_openvino_multiplies_activations_that_have_a_zero_point_of_zero():
-    openvino = plan(transformer(), get_target("openvino"), DEFAULT)
+    openvino = plan(transformer(), get_target("openvino-vnni"), DEFAULT)
     assert "scores" in openvino.int8_nodes
     for name in ("q", "k"):
         assert str(openvino.tensors[name].scheme) == "int8 [-127, 127] symmetric per tensor"
-    assert openvino.tensors["x"].scheme == get_target("openvino").activation
+    assert openvino.tensors["x"].scheme == get_target("openvino-vnni").activation
     assert (
         "others read an operand in another format" in openvino.float_nodes["mix"]
     )  # x, which the Add reads too
@@ -137,7 +137,7 @@ def test_openvino_leaves_a_product_in_float_whose_operand_others_read_in_another
         v=(4, 3, 1, 1),
         w=(4, 4, 1, 1),
     )
-    planned = plan(prepare(model), get_target("openvino"), DEFAULT)
+    planned = plan(prepare(model), get_target("openvino-vnni"), DEFAULT)
     assert "others read an operand in another format" in planned.float_nodes["both"]
     assert "both" in plan(prepare(model), X86, DEFAULT).int8_nodes
 
@@ -149,13 +149,13 @@ def test_openvino_averages_in_float_where_there_is_padding():
         v=(4, 3, 1, 1),
         w=(4, 4, 1, 1),
     )
-    planned = plan(prepare(model), get_target("openvino"), DEFAULT)
+    planned = plan(prepare(model), get_target("openvino-vnni"), DEFAULT)
     assert "zeros only under a zero-point of 0" in planned.float_nodes["pool"]
     assert "pool" in plan(prepare(model), X86, DEFAULT).int8_nodes
 
 
 def test_openvino_has_no_quantizer_behind_what_moves_values():
-    planned = plan(inception(), get_target("openvino"), DEFAULT)
+    planned = plan(inception(), get_target("openvino-vnni"), DEFAULT)
     assert set(planned.tensors) == {"x", "ar", "br"}
     assert planned.tensors["ar"].group == planned.tensors["br"].group
     assert {"join", "pool", "last"} <= set(planned.int8_nodes)
@@ -169,7 +169,7 @@ def test_openvino_computes_activations_in_the_convolution_before_them():
         w=(4, 4, 1, 1),
     )
     model = prepare(model)
-    openvino = plan(model, get_target("openvino"), DEFAULT)
+    openvino = plan(model, get_target("openvino-vnni"), DEFAULT)
     # the second convolution has two readers, so its result is a tensor of its own
     assert set(openvino.tensors) == {"x", "l", "d", "s", "y"}
     assert set(openvino.int8_nodes) == {"a", "leaky", "b", "gate", "mix"}

@@ -142,7 +142,7 @@ def test_what_the_recipe_says_holds(setting):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("target", ["openvino", "tensorrt"])
+@pytest.mark.parametrize("target", [OPENVINO_TARGET, "tensorrt"])
 def test_another_target_takes_over_what_was_trained_and_says_what_differs(network, target):
     module = trained(network())
     with pytest.warns(TinyintWarning, match=f"trained for x86-vnni and is exported for {target}: \\d+ of"):

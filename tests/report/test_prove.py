@@ -10,6 +10,7 @@ import pytest
 
 from tests.fake_runtime import FakeRuntime
 from tests.models import noise, residual
+from tests.processor import ORT_TARGET
 from tinyint.calibrate import calibrate
 from tinyint.data import open_data
 from tinyint.errors import ModelError
@@ -30,7 +31,7 @@ def quantized() -> Quantized:
     model = residual()
     data = open_data(noise(model, 4), get_runtime("onnxruntime").open(model).inputs)
     record = calibrate(model, data, fingerprint=model_fingerprint(model), threads=1)
-    return quantize(model, target=get_target("x86-vnni"), recipe=Recipe(), record=lambda: record)
+    return quantize(model, target=get_target(ORT_TARGET), recipe=Recipe(), record=lambda: record)
 
 
 def proof(quantized: Quantized, held_out: bool = True, **options: object) -> Report:

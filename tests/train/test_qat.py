@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.processor import ORT_TARGET
 from tests.train.build import config
 from tests.train.test_loop import Notes, Stop, assert_equal_state, state_of
 from tinyint.errors import DataError, ModelError, RecipeError
@@ -15,7 +16,7 @@ from tinyint.qat import QatSettings
 from tinyint.runtimes import get_runtime
 from tinyint.train import qat, train
 
-QAT = {"optimizer__learning_rate": 0.01, "quantization__target": "x86-vnni"}
+QAT = {"optimizer__learning_rate": 0.01, "quantization__target": ORT_TARGET}
 
 
 @pytest.fixture(scope="module")

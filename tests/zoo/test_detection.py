@@ -14,6 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 
 import tinyint
+from tests.processor import ORT_TARGET, OWN
 from tests.zoo.test_networks import millions_of_macs
 from tinyint import qat
 from tinyint.calibrate import calibrate
@@ -184,7 +185,7 @@ def test_a_training_step_reaches_every_parameter(case: Case) -> None:
     assert unmoved == []
 
 
-@pytest.mark.parametrize("target", ["x86-vnni", "openvino"])
+@pytest.mark.parametrize("target", OWN)
 def test_every_layer_with_weights_runs_in_int8(case: Case, target: str) -> None:
     runtime = get_runtime(get_target(target).runtime)
     if not runtime.available():
@@ -206,7 +207,7 @@ def test_every_layer_with_weights_runs_in_int8(case: Case, target: str) -> None:
 
 
 def test_a_step_of_qat_and_its_export(case: Case) -> None:
-    module = qat.prepare(case.path, case.record, target="x86-vnni")
+    module = qat.prepare(case.path, case.record, target=ORT_TARGET)
     assert isinstance(case.network.task, Detection)
     heads: tuple[Tensor, ...] = module.train()(torch.from_numpy(case.images))
     loss = yolo_loss(heads, objects(4), case.network.task, SIZE)

@@ -13,6 +13,7 @@ from tinyint.errors import ModelError, TinyintWarning
 from tinyint.evaluate.bench import Entry, Timing
 from tinyint.evaluate.bench import benchmark as run
 from tinyint.evaluate.saturation import saturation
+from tinyint.graph.io import load_model
 from tinyint.loading import onnx_source
 from tinyint.runtimes import Runtime, Session, get_runtime
 from tinyint.runtimes.base import Feeds, ModelSource, Precision, model_label
@@ -39,7 +40,7 @@ def open(  # noqa: A001  the verb, as in tinyint.open
     chosen = runtime_for(source, runtime)
     with _clearly(source):
         session = chosen.open(source, threads=threads, precision=precision)
-        warn_of_saturation(source, chosen.name)
+    warn_of_saturation(source, chosen.name)
     return session
 
 
@@ -47,7 +48,11 @@ def warn_of_saturation(model: ModelSource, runtime: str, label: str = "") -> Non
     """A TinyintWarning where this processor cannot add what the model multiplies."""
     if not host().pair_sums_saturate or (isinstance(model, str | Path) and Path(model).suffix != ".onnx"):
         return
-    told = saturation(whole(model), runtime)
+    try:
+        graph = load_model(model) if isinstance(model, str | Path) else whole(model)
+    except ModelError:
+        return  # it runs all the same, but cannot be looked into
+    told = saturation(graph, runtime)
     if told is not None:
         warnings.warn(f"{label or model_label(model)}: {told}", TinyintWarning, stacklevel=3)
 
@@ -92,9 +97,7 @@ def benchmark(
         for name in (runtimes or (None,))
     ]
     with _clearly(*sources):
-        for entry in entries:
-            warn_of_saturation(entry.model, entry.runtime.name, entry.label or "")
-        return run(
+        timings = run(
             entries,
             threads=threads or host().cores,
             batch_size=batch_size,
@@ -103,6 +106,9 @@ def benchmark(
             feeds=feeds,
             shapes=shapes,
         )
+    for entry in entries:
+        warn_of_saturation(entry.model, entry.runtime.name, entry.label or "")
+    return timings
 
 
 def _installed(runtime: Runtime) -> Runtime:

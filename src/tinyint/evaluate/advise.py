@@ -22,7 +22,7 @@ from tinyint.ptq import prepare_float
 from tinyint.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.runtimes.host import Host, expected_gain, host
-from tinyint.targets import Target, get_target
+from tinyint.targets import Target, get_target, limited_target
 
 __all__ = ["Advice", "Given", "ModelFacts", "Wants", "advise", "model_facts"]
 
@@ -281,17 +281,19 @@ def _machine(facts: ModelFacts, target: Target, method: str, machine: Host) -> I
     if target.cpu.family == "gpu" or not target.cpu.runs_on(machine):
         yield f"{target.name} cannot be measured on this machine: try the model on its own"
     elif target.cpu.saturates_on(machine):
+        limited = limited_target(target.runtime)
+        here = f"; here, take --target {limited.name}" if limited else ""
         yield (
             f"this processor has no VNNI, so that sums of 8-bit products saturate in what is made for {target.name}: "
-            "the model is for another one; here, take --target x86-avx2"
+            f"the model is for another one{here}"
         )
     else:
         yield f"on this machine: {expected_gain(machine)}"
     reachable = facts.dynamic_int8 if method == "dynamic" else facts.static_int8
     if 0 < reachable < _MOSTLY:
         yield f"only {reachable:.0%} of the multiply-accumulates get faster, so the whole gains little"
-    rival = target.runtime == "onnxruntime" and machine.is_x86
-    if method == "static" and rival and not is_foreign(target.name, machine) and _has_openvino():
+    rival = target.runtime == "onnxruntime" and machine.is_x86 and target.cpu.runs_on(machine)
+    if method == "static" and rival and _has_openvino():
         yield "OpenVINO is installed here: quantize with --target openvino too, and let `tinyint bench` decide"
 
 

@@ -11,7 +11,7 @@ from tinyint.graph.walk import constant_of
 from tinyint.numerics import Array
 from tinyint.ranges.pair_sums import pair_limit
 from tinyint.runtimes.host import Host, host
-from tinyint.targets import TARGETS, Target
+from tinyint.targets import Target, limited_target
 from tinyint.targets.packing import pairs_of
 
 __all__ = ["saturating_nodes", "saturation"]
@@ -29,7 +29,7 @@ _STANDS_FOR = {
 def saturation(model: ir.Model, runtime: str, machine: Host | None = None) -> str | None:
     """What to tell of an int8 model on `runtime` here, whoever made it; None where its sums are right."""
     machine = machine or host()
-    target = _limited_target(runtime)
+    target = limited_target(runtime)
     if target is None or not machine.pair_sums_saturate:
         return None
     found = saturating_nodes(model, target)
@@ -46,10 +46,6 @@ def saturation(model: ir.Model, runtime: str, machine: Host | None = None) -> st
 def saturating_nodes(model: ir.Model, target: Target) -> list[str]:
     """Names of the int8 operators with pairs of weights over the limit, in graph order; `target` has the packings."""
     return [node.name or node.op_type for node in model.graph if _saturates(node, target)]
-
-
-def _limited_target(runtime: str) -> Target | None:
-    return next((t for t in TARGETS.values() if t.runtime == runtime and t.cpu.pair_sums_saturate), None)
 
 
 def _saturates(node: ir.Node, target: Target) -> bool:

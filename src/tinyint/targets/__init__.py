@@ -25,6 +25,7 @@ __all__ = [
     "Weightless",
     "default_target",
     "get_target",
+    "limited_target",
 ]
 
 TARGETS: dict[str, Target] = {
@@ -58,3 +59,8 @@ def get_target(name: str | None = None, machine: Host | None = None) -> Target:
     if name not in TARGETS:
         raise TargetError(f"there is no target {name!r}; {nearest(name, [*TARGETS, *_FIXED])}")
     return TARGETS[name]
+
+
+def limited_target(runtime: str) -> Target | None:
+    """The target on `runtime` for processors whose pair sums saturate; None if there is none."""
+    return next((t for t in TARGETS.values() if t.runtime == runtime and t.cpu.pair_sums_saturate), None)

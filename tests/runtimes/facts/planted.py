@@ -21,7 +21,7 @@ from tests.runtimes.graphs import Graph
 from tinyint.graph.filters import weight_matrix
 from tinyint.numerics import INT8, QParams
 from tinyint.runtimes import get_runtime
-from tinyint.targets import TARGETS, Packing
+from tinyint.targets import Packing, limited_target
 from tinyint.targets.packing import ANY_TWO
 from tinyint.weight_pairs import LimitedWeight
 
@@ -165,8 +165,8 @@ def off_from_exact(runtime: str, kind: Kind, seed: int) -> float:
 
 def packings(runtime: str, op: str) -> tuple[Packing, ...]:
     """As the rule of the target without VNNI says; ANY_TWO for an operator without one."""
-    target = next(t for t in TARGETS.values() if t.runtime == runtime and t.cpu.pair_sums_saturate)
-    rule = target.operators.get(op)
+    target = limited_target(runtime)
+    rule = None if target is None else target.operators.get(op)
     return ANY_TWO if rule is None else rule.packings
 
 
