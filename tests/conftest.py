@@ -1,13 +1,18 @@
-"""Where the tests ran, in one line at the end: facts about a processor hold on it alone."""
+"""What holds for all tests: properties are tried on the same examples each time, and the last line says where."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Any
 
+import hypothesis
+
 from tinyint.runtimes import RUNTIMES, get_runtime
 from tinyint.runtimes.base import installed
 from tinyint.runtimes.host import host
+
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -16,7 +16,7 @@ from tinyint.evaluate import advise as module
 from tinyint.evaluate.advise import Given, advise, model_facts
 from tinyint.evaluate.effort import qat_effort
 from tinyint.graph.prepare import prepare
-from tinyint.runtimes.host import Host, default_target_name
+from tinyint.runtimes.host import Host
 from tinyint.targets import get_target
 
 # MACs: first 8·8·16·27 = 27648, depthwise 8·8·16·9 = 9216, fc 16·10 = 160.
@@ -168,7 +168,9 @@ def test_what_this_processor_does_badly_is_not_recommended(
 
 
 @pytest.mark.parametrize("features", [("avx2",), ("avx2", "avx512_vnni")])
-def test_openvino_is_proposed_beside_onnxruntime(features: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openvino_is_proposed_beside_onnxruntime(
+    features: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     be(monkeypatch, machine("x86_64", *features))
     assert "quantize with --target openvino too" in reasons(convolutions(), DATA)
     assert "quantize with --target openvino too" not in reasons(convolutions(), DATA, target="openvino")
