@@ -122,6 +122,15 @@ def test_of_data_that_shuffle_what_calibration_has_seen_proves_nothing(model, sa
     assert any("another order on each pass" in note for note in report.notes)
 
 
+def test_all_samples_calibrate_where_that_is_said(model, samples):
+    for options in ({"samples": "all"}, {"settings": ["samples=all"]}):
+        report = tinyint.quantize(model, samples, threads=1, batch_size=4, **options).report
+        assert report.calibration_samples == 12
+        assert report.verification is not None
+        assert not report.verification.held_out
+    assert api.calibrate(model, samples, samples="all").samples == 12
+
+
 def test_copies_of_the_calibration_samples_are_not_held_out(model, samples):
     report = tinyint.quantize(model, np.concatenate([samples[:6]] * 2), samples=6, threads=1).report
     assert report.verification is not None

@@ -37,6 +37,7 @@ def test_the_config_of_quant_aware():
         op_types=("Conv", "Gemm", "MatMul"),
         skip=("*skip_quant*",),
         unmatched="warn",
+        samples="all",
     )
     assert notes == ["`window_size: 10000` is not honoured: the largest value is taken over all samples."]
 
@@ -274,7 +275,8 @@ def test_a_config_becomes_a_recipe_or_a_recipe_error(config):
 def test_what_a_config_says_of_training(config, training):
     recipe, said, notes = training_from_paddleslim(config)
     assert (said, notes) == (training, [])
-    assert recipe == recipe_from_paddleslim(config)[0]
+    assert recipe.samples == 128  # training data are many; ranges move on from where they start
+    assert recipe.model_copy(update={"samples": "all"}) == recipe_from_paddleslim(config)[0]
 
 
 @pytest.mark.parametrize(
@@ -363,3 +365,15 @@ def test_a_python_file_without_a_config_is_refused(text, message, tmp_path):
         resolve_recipe(f"{path}:other")
     with pytest.raises(RecipeError, match=r"none\.py: cannot be read: No such file"):
         resolve_recipe(tmp_path / "none.py")
+
+
+@pytest.mark.parametrize(
+    ("config", "samples"),
+    [
+        ({"algo": "KL"}, "all"),  # as quant_post_static, which reads the whole generator
+        ({"algo": "KL", "batch_nums": 10, "batch_size": 4}, 40),
+        ({"algo": "KL", "batch_size": 4}, "all"),
+    ],
+)
+def test_without_a_number_of_batches_all_samples_calibrate(config, samples):
+    assert recipe_from_paddleslim(config)[0].samples == samples

@@ -46,8 +46,8 @@ def test_a_misspelt_preset_is_answered_with_the_nearest():
         ({"calibration": "kll"}, "calibration: got 'kll', expected 'minmax', .* or 'emd'"),
         ({"weights": {"bits": 9}}, "weights.bits: got 9, expected 7, 8 or 16"),
         ({"weights": 5}, "weights: got 5, expected a mapping with keys of bits, granularity, range"),
-        ({"samples": True}, "samples: got True, expected a valid integer"),
-        ({"samples": 0}, "samples: got 0, expected greater than or equal to 1"),
+        ({"samples": True}, "samples: got True, expected a whole number from 1, or 'all'"),
+        ({"samples": 0}, "samples: got 0, expected a whole number from 1"),
         ({"activations": {"symmetric": "yess"}}, "activations.symmetric: got 'yess'"),
         ({"op_types": 3}, "op_types: got 3, expected 'default', 'all' or a list of operator types"),
         ({"op_types": []}, r"op_types: got \[\], expected"),
@@ -133,6 +133,7 @@ def test_a_file_is_named_after_itself(tmp_path):
         ("op_types=all", "op_types", "all"),
         ("calibration=kl", "calibration", "kl"),
         ("samples=64", "samples", 64),
+        ("samples=all", "samples", "all"),
         ("norm=2.4", "norm", 2.4),
         ("weights.bits=7", "weights", Weights(bits=7)),
         ("weights.granularity=per_tensor", "weights", Weights(granularity="per_tensor")),
@@ -300,7 +301,7 @@ def recipes(draw):
     }
     keys["op_types"] = st.sampled_from(["default", "all"]) | st.lists(words, min_size=1, max_size=3)
     if method == "static":
-        keys["samples"] = st.integers(1, 10**6)
+        keys["samples"] = st.integers(1, 10**6) | st.just("all")
         keys["activations"] = st.builds(Activations, symmetric=st.sampled_from([None, True, False]))
         calibration = draw(st.sampled_from(["minmax", "kl", "mse", "percentile"]))
         keys["calibration"] = st.just(calibration)

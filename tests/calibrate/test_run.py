@@ -7,11 +7,11 @@ import onnx_ir as ir
 import pytest
 
 from tests.graph.build import build
-from tests.models import inception, noise, residual
+from tests.models import inception, noise, residual, transformer
 from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.calibrate.instrument import instrument
 from tinyint.data import Sample
-from tinyint.errors import DataError, RecordError
+from tinyint.errors import DataError, DependencyError, ModelError, RecordError
 from tinyint.graph.flow import observed
 from tinyint.graph.prepare import prepare
 from tinyint.runtimes import get_runtime
@@ -270,6 +270,95 @@ def test_axis_0_need_not_be_the_batch(name):
     assert found.keys() == wanted.keys()
     for tensor, (lo, hi) in wanted.items():
         assert found[tensor] == pytest.approx((lo, hi), rel=1e-6), tensor
+
+
+def test_a_batch_at_a_time_gives_what_one_by_one_gives(tmp_path):
+    model = residual()
+    samples = samples_of(model, count=7)
+    one = run(model, samples)
+    for size in (2, 3, 7, 20):
+        many = run(model, samples, batch_size=size)
+        assert many.seen == one.seen
+        for name, summary in one.summaries.items():
+            other = many.summaries[name]
+            assert other.mean_extrema() == pytest.approx(summary.mean_extrema(), rel=1e-5)
+            assert other.moving_average() == pytest.approx(summary.moving_average(), rel=1e-5)
+            assert (other.elements, other.histogram.total) == (summary.elements, summary.histogram.total)
+    # the samples' order and what stands beside them in a batch make no difference
+    files = [
+        saved(run(model, order, batch_size=3), tmp_path / str(i))
+        for i, order in enumerate((samples[:6], samples[5::-1]))
+    ]
+    assert files[0] == files[1]
+
+
+def test_batches_of_open_sizes_and_of_infinities():
+    model = prepare(
+        build(
+            """
+            net (float[N, R, 4] x) => (float[N, R, 3] y) {
+              k = Greater (x, t) m = Where (k, x, fill) a = Add (m, t) s = Sigmoid (a) y = MatMul (s, w)
+            }
+            """,
+            t=np.float32(-1.0),
+            fill=np.float32(-np.inf),
+            w=(4, 3),
+        )
+    )
+    rng = np.random.default_rng(0)
+    shapes = [(1, 6, 4), (1, 6, 4), (1, 3000, 4), (1, 3000, 4), (1, 6, 4)]
+    samples = [Sample({"x": rng.normal(size=shape).astype(np.float32)}) for shape in shapes]
+    one, many = run(model, samples), run(model, samples, batch_size=4)
+    assert one.summaries["a"] == many.summaries["a"]
+    assert one.summaries["a"].infinite > 0
+    assert many.summaries["y"].mean_extrema() == pytest.approx(one.summaries["y"].mean_extrema(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (inception, r"its input 'x' has the fixed shape \[1, 4, 8, 8\].*batch size of 1"),
+        (
+            lambda: prepare(
+                build(
+                    FOLDED["frames in the batch, joined again"][0],
+                    **FOLDED["frames in the batch, joined again"][1],
+                )
+            ),
+            "axis 0 of tensor '.' does not count the samples.*batch size of 1",
+        ),
+    ],
+)
+def test_what_mixes_samples_is_not_calibrated_in_batches(model, told):
+    with pytest.raises(ModelError, match=told):
+        run(model(), [], batch_size=2)
+
+
+def test_the_batch_is_known_through_reshapes():
+    run(transformer(), samples_of(transformer()), batch_size=3)
+
+
+def test_cuda_is_asked_for_by_name(monkeypatch):
+    """The provider is ONNX Runtime's; which one it got is seen where the session is made."""
+    import onnxruntime
+
+    made, plain = [], onnxruntime.InferenceSession
+
+    def session(data, options, providers):
+        made.append(providers)
+        return plain(data, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", session)
+    model = residual()
+    with pytest.raises(DependencyError, match="onnxruntime-gpu"):
+        run(model, samples_of(model), provider="cuda")
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
+    record = run(model, samples_of(model), provider="cuda")
+    assert record == run(model, samples_of(model))
+    assert made == [
+        [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"],
+        ["CPUExecutionProvider"],
+    ]
 
 
 MASKED = {

@@ -90,6 +90,18 @@ def test_calibrate_then_quantize_without_data(here, document):
         assert found == get_target(target).name
 
 
+def test_calibrate_on_all_samples_in_batches(here, document):
+    options = ("--data", "calib.npy", "--samples", "all", "--batch-size", "5", "-o", "record.npz")
+    assert document("calibrate", "float.onnx", *options)["samples"] == len(np.load("calib.npy"))
+
+
+@pytest.mark.parametrize("samples", ["0", "-1", "most", "1.5"])
+def test_samples_are_a_number_or_all(here, run, samples):
+    result = run("calibrate", "float.onnx", "--data", "calib.npy", "-o", "r.npz", f"--samples={samples}")
+    assert result.exit_code == 2
+    assert "nor 'all'" in result.stderr
+
+
 def test_evaluate_and_compare(here, document, run):
     samples = np.load("calib.npy")
     best = tinyint.open("float.onnx").run({"x": samples})["y"].argmax(axis=1)

@@ -127,6 +127,7 @@ CASES = [
     pytest.param(
         nothing, (*QUANTIZE, "--calibration", "float.onnx"), "not a calibration record", id="no record"
     ),
+    pytest.param(nothing, (*QUANTIZE, *DATA, "--provider", "cuda"), "onnxruntime-gpu", id="no GPU"),
     pytest.param(nothing, ("evaluate", "float.onnx", *DATA), "label", id="data without labels"),
     pytest.param(
         truncated, ("bench", "float.onnx", "--runtime", "openvino"), "truncated", id="truncated, to measure"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import onnx_ir as ir
 
@@ -15,17 +16,36 @@ from tinyint.calibrate import calibrate as run
 from tinyint.calibrate.cache import RecordCache, cache_key
 from tinyint.data import Dataset, Declaration, OnError, open_data
 from tinyint.ptq import prepare_float
+from tinyint.runtimes import Provider
 
-__all__ = ["SAMPLES", "cached_record", "calibrate"]
+__all__ = ["SAMPLES", "HowMany", "Way", "cached_record", "calibrate"]
 
 SAMPLES = 128
+HowMany: TypeAlias = int | Literal["all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How to calibrate: the first `samples`, so many at a time, on which provider, with how many threads."""
+
+    samples: HowMany
+    batch_size: int = 1
+    provider: Provider = "cpu"
+    threads: int | None = None
+
+    @property
+    def limit(self) -> int | None:
+        """The samples as `open_data` takes them."""
+        return None if self.samples == "all" else self.samples
 
 
 def calibrate(
     model: Model,
     data: str | Path | Iterable[Any],
     *,
-    samples: int = SAMPLES,
+    samples: HowMany = SAMPLES,
+    batch_size: int = 1,
+    provider: Provider = "cpu",
     preprocessing: Declaration | str | Path | None = None,
     on_error: OnError = "stop",
     notice: Callable[[str], object] = lambda _: None,
@@ -33,34 +53,30 @@ def calibrate(
     progress: Progress = silent,
     example_inputs: Any = None,
 ) -> CalibrationRecord:
-    """The calibration record of a float model over the first `samples` of `data`; save it with `.save(path)`.
+    """The calibration record of a float model over the first `samples` of `data`, or "all"; save it with `.save(path)`.
 
+    `batch_size` samples run at a time, where the model's batch is open, on the `provider` "cpu" or "cuda".
     An interrupted run goes on where it stopped, and one that is repeated comes from the cache, where the data are
     files. With `on_error="skip"`, samples that cannot be read are left out, and the record is not cached. `notice` is
-    told what the user should know about the data. Raises ModelError and DataError.
+    told what the user should know about the data. Raises ModelError, DataError and DependencyError.
     """
+    way = Way(samples=samples, batch_size=batch_size, provider=provider, threads=threads)
     source = Source.of(model, example_inputs)
     prepared, fingerprint = prepare_float(source.model, source.name)
     declared = resolve_preprocessing(preprocessing, source.model.metadata_props)
-    dataset = open_data(data, input_specs(source.model), declared, limit=samples, on_error=on_error)
-    record = cached_record(prepared, fingerprint, dataset, samples, threads=threads, progress=progress)
+    dataset = open_data(data, input_specs(source.model), declared, limit=way.limit, on_error=on_error)
+    record = cached_record(prepared, fingerprint, dataset, way, progress=progress)
     for message in dataset.notices:
         notice(message)
     return record
 
 
 def cached_record(
-    prepared: ir.Model,
-    fingerprint: str,
-    data: Dataset,
-    samples: int,
-    *,
-    threads: int | None,
-    progress: Progress,
+    prepared: ir.Model, fingerprint: str, data: Dataset, way: Way, *, progress: Progress
 ) -> CalibrationRecord:
     """The record from the cache, or from a calibration that is put there."""
     cache = RecordCache()
-    key = cache_key(fingerprint, data.fingerprint, samples) if data.fingerprint else None
+    key = cache_key(fingerprint, data.fingerprint, str(way.samples)) if data.fingerprint else None
     if key is not None and (found := cache.load(key)) is not None:
         progress("calibrate", found.samples, found.samples)
         return found
@@ -69,7 +85,9 @@ def cached_record(
         prepared,
         data,
         fingerprint=fingerprint,
-        threads=threads,
+        threads=way.threads,
+        batch_size=way.batch_size,
+        provider=way.provider,
         checkpoint=cache.checkpoint(key) if key else None,
         progress=lambda done: progress("calibrate", done, total),
     )

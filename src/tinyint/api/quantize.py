@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from tinyint.algorithms import Repaired
 from tinyint.api.beside import Beside
-from tinyint.api.calibrate import cached_record
+from tinyint.api.calibrate import HowMany, Way, cached_record
 from tinyint.api.progress import Progress, silent
 from tinyint.api.proving import PROOF_SAMPLES, ProofData
 from tinyint.api.source import Model, Source, input_specs, resolve_preprocessing
@@ -22,14 +22,14 @@ from tinyint.data.named import paths_in
 from tinyint.errors import DataError
 from tinyint.files import followed
 from tinyint.graph.io import save_model
-from tinyint.ptq import Stopwatch, prepare_float, repair_float
+from tinyint.ptq import Quantized, Stopwatch, prepare_float, repair_float
 from tinyint.ptq import quantize as run
 from tinyint.recipe import Recipe
 from tinyint.recipe_source import RecipeSource, resolve_recipe
 from tinyint.report import Report, Sizes, prove
 from tinyint.report.prove import Samples
-from tinyint.runtimes.base import TensorSpec
-from tinyint.targets import get_target
+from tinyint.runtimes.base import Provider, TensorSpec
+from tinyint.targets import Target, get_target
 
 __all__ = ["Result", "quantize"]
 
@@ -55,7 +55,9 @@ def quantize(
     settings: Iterable[str] = (),
     target: str | None = None,
     calibration: CalibrationRecord | str | Path | None = None,
-    samples: int | None = None,
+    samples: HowMany | None = None,
+    batch_size: int = 1,
+    provider: Provider = "cpu",
     preprocessing: Declaration | str | Path | None = None,
     on_error: OnError = "stop",
     verify: bool = True,
@@ -65,30 +67,25 @@ def quantize(
 ) -> Result:
     """Quantizes a float model for a target (this machine, if none is named) and proves the result on its runtime.
 
-    The first `samples` of `data` (or as many as the recipe says) calibrate; those behind them are held out for the
-    proof. `calibration` is a record to use instead, `settings` are KEY=VALUE changes to the recipe, `example_inputs`
-    are for an nn.Module. With `output`, the model, its record and its report are written there: all of them or none.
+    The first `samples` of `data` (or as many as the recipe says; "all") calibrate, `batch_size` at a time, on the
+    `provider` "cpu" or "cuda"; those behind them are held out for the proof. `calibration` is a record to use instead,
+    `settings` are KEY=VALUE changes to the recipe, `example_inputs` are for an nn.Module. With `output`, the model, its
+    record and its report are written there: all of them or none.
     With `on_error="skip"`, samples that cannot be read are left out and counted in the report's notes.
 
     Raises TinyintError: what is wrong with the model, the data, the recipe, the target, the record or the place.
     """
     chosen, notes = resolve_recipe(recipe, settings)
-    job = _Job(
-        recipe=chosen, samples=samples or chosen.samples, threads=threads, progress=progress, notes=notes
-    )
+    wanted = samples or chosen.samples
+    way = Way(samples=wanted, batch_size=batch_size, provider=provider, threads=threads)
+    job = _Job(recipe=chosen, way=way, progress=progress, notes=notes)
     path, goal, source = _path(output), get_target(target), Source.of(model, example_inputs)
     beside = Beside.of(path, calibration)
     read = (model, calibration, preprocessing, recipe, *source.files, *paths_in(data))
     with beside.staged(read, with_record=chosen.method == "static") as scratch:
         repaired = job.prepare(source)
         job.open(data, source.model, preprocessing, calibration, on_error)
-        quantized = run(
-            repaired.model,
-            target=goal,
-            recipe=chosen,
-            record=lambda: job.record(repaired),
-            stopwatch=job.watch,
-        )
+        quantized = job.quantize(repaired, goal)
         written = scratch / beside.model.name
         job.write(beside.marked(quantized), written)
         report = prove(
@@ -117,8 +114,7 @@ class _Job:
     """One call of `quantize`: the data, and who reads which part of them."""
 
     recipe: Recipe
-    samples: int
-    threads: int | None
+    way: Way
     progress: Progress
     watch: Stopwatch = field(default_factory=Stopwatch)
     notes: list[str] = field(default_factory=list)
@@ -164,9 +160,18 @@ class _Job:
             return
         self.specs = input_specs(model)
         self.calibrating = open_data(
-            data, self.specs, self.preprocessing, limit=self.samples, on_error=on_error
+            data, self.specs, self.preprocessing, limit=self.way.limit, on_error=on_error
         )
         self.preprocessing = self.calibrating.preprocessing or self.preprocessing
+
+    def quantize(self, repaired: Repaired, target: Target) -> Quantized:
+        return run(
+            repaired.model,
+            target=target,
+            recipe=self.recipe,
+            record=lambda: self.record(repaired),
+            stopwatch=self.watch,
+        )
 
     def record(self, repaired: Repaired) -> CalibrationRecord:
         if self.given is not None:
@@ -175,12 +180,7 @@ class _Job:
             return self.given
         assert self.calibrating is not None
         record = cached_record(
-            repaired.model,
-            repaired.fingerprint,
-            self.calibrating,
-            self.samples,
-            threads=self.threads,
-            progress=self.progress,
+            repaired.model, repaired.fingerprint, self.calibrating, self.way, progress=self.progress
         )
         # Those that were skipped count: the proof begins behind them.
         self.used, self.calibrated = record.samples + len(self.calibrating.skipped), record

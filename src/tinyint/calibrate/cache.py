@@ -46,9 +46,9 @@ def _at_home(path: str) -> Path | None:
     return None if found.startswith("~") else Path(found)
 
 
-def cache_key(model_fingerprint: str, data_fingerprint: str, samples: int) -> str:
+def cache_key(model_fingerprint: str, data_fingerprint: str, samples: str) -> str:
     """SHA-256 (hex) of what a record depends on."""
-    text = "\n".join((model_fingerprint, data_fingerprint, str(samples), str(_FORMAT)))
+    text = "\n".join((model_fingerprint, data_fingerprint, samples, str(_FORMAT)))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -23,13 +23,14 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.calibrate.builder import GraphBuilder
+from tinyint.errors import ModelError
 from tinyint.graph.flow import clamp_range, observed
 from tinyint.graph.passes.shapes import shapes_at
 from tinyint.numerics import Array
 
 Shape: TypeAlias = "tuple[int | None, ...]"
 
-__all__ = ["SUBSAMPLE", "Instrumented", "Observation", "instrument"]
+__all__ = ["SUBSAMPLE", "Instrumented", "Observation", "instrument", "require_batches"]
 
 SUBSAMPLE = 4096
 """Elements a tensor and sample that reach the histogram, give or take a factor of two."""
@@ -142,6 +143,25 @@ def instrument(
     probes = tuple(observer.observe(value, shape) for value, shape in tensors)
     names = observer.builder.finish()
     return Instrumented(model=model, probes=probes, names=names)
+
+
+def require_batches(model: ir.Model) -> None:
+    """Raises ModelError unless axis 0 of every input and every observed tensor counts the samples of a batch."""
+    refused = "the model cannot be calibrated in batches"
+    for value in model.graph.inputs:
+        if value.shape is not None and value.shape and isinstance(value.shape[0], int):
+            raise ModelError(
+                f"{refused}: its input {value.name!r} has the fixed shape {list(value.shape)}; use a batch size of 1, "
+                "or export it with an open batch"
+            )
+    few, many = shapes_at(model, 3), shapes_at(model, 5)
+    for value in observed(model.graph):
+        name = value.name or ""
+        if few.get(name, ())[:1] != (3,) or many.get(name, ())[:1] != (5,):
+            raise ModelError(
+                f"{refused}: axis 0 of tensor {name!r} does not count the samples, or it is not known that it does; "
+                "use a batch size of 1"
+            )
 
 
 def _is_image(value: ir.Value, shape: Shape | None) -> bool:

@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from tinyint.calibrate.instrument import Instrumented, Observation, instrument
+from tinyint.calibrate.instrument import Instrumented, Observation, instrument, require_batches
 from tinyint.calibrate.record import CalibrationRecord
 from tinyint.data import Dataset, Sample, content_key
+from tinyint.data.sample import batches, stack
 from tinyint.errors import DataError, OutputError, RecordError, TinyintWarning
 from tinyint.numerics import Array
 from tinyint.observers import Summary
-from tinyint.runtimes import get_runtime
+from tinyint.runtimes import Provider, get_runtime
 
 __all__ = ["calibrate"]
 
@@ -33,22 +34,28 @@ def calibrate(
     *,
     fingerprint: str,
     threads: int | None = None,
+    batch_size: int = 1,
+    provider: Provider = "cpu",
     checkpoint: Path | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> CalibrationRecord:
-    """The record of a prepared model over all of `data`, one sample at a time, in memory that does not grow.
+    """The record of a prepared model over all of `data`, in memory that does not grow.
 
+    Samples of one shape run together, `batch_size` at most; what each of them does to the tensors is kept apart.
     `fingerprint` is that of the model before preparation. With `checkpoint`, an interrupted run leaves its record
     there, and the next one over the same samples goes on from it; `progress` is told the samples done.
-    Raises DataError for no samples, or one that makes NaN, which it names.
+    Raises DataError for no samples, or one that makes NaN, which it names; ModelError where samples cannot be told
+    apart in a batch; DependencyError where ONNX Runtime has no such provider.
     """
-    observed = _ObservedModel(model, threads)
+    if batch_size > 1:
+        require_batches(model)
+    observed = _ObservedModel(model, threads, provider, by_sample=batch_size > 1)
     samples = iter(data)
     record = _resume(checkpoint, fingerprint, samples) if checkpoint else None
     if record is None:
         record, samples = CalibrationRecord(fingerprint), iter(data)
     try:
-        _observe_all(record, observed, samples, checkpoint, progress)
+        _observe_all(record, observed, batches(samples, batch_size), checkpoint, progress)
     except BaseException:
         if checkpoint and record.samples:
             _save(record, checkpoint)
@@ -72,55 +79,63 @@ def _save(record: CalibrationRecord, checkpoint: Path) -> None:
 class _ObservedModel:
     """The instrumented model in a session, made anew when a tensor turns out to hold infinities."""
 
-    def __init__(self, model: ir.Model, threads: int | None) -> None:
-        self._model, self._threads = model, threads
+    def __init__(self, model: ir.Model, threads: int | None, provider: Provider, *, by_sample: bool) -> None:
+        self._model, self._threads, self._provider, self._by_sample = model, threads, provider, by_sample
         self._infinite: set[str] = set()
         self._open()
 
     def _open(self) -> None:
-        self.instrumented = instrument(self._model, infinite=self._infinite)
-        self._session = get_runtime("onnxruntime").open(self.instrumented.model, threads=self._threads)
+        self.instrumented = instrument(self._model, infinite=self._infinite, by_sample=self._by_sample)
+        self._session = get_runtime("onnxruntime", self._provider).open(
+            self.instrumented.model, threads=self._threads
+        )
 
-    def run(self, sample: Sample) -> tuple[Instrumented, Mapping[str, Array]]:
-        """What the sample makes leave the graph, and how to read it."""
-        found = self._session.run(sample.inputs)
-        while overflowing := self.instrumented.overflowing(found):
+    def run(self, batch: list[Sample]) -> tuple[Instrumented, Mapping[str, Array]]:
+        """What the samples make leave the graph, and how to read it."""
+        inputs = stack(batch)
+        found = self._session.run(inputs)
+        while overflowing := self.instrumented.overflowing(found, len(batch)):
             self._infinite |= overflowing
             self._open()
-            found = self._session.run(sample.inputs)
+            found = self._session.run(inputs)
         return self.instrumented, found
 
 
 def _observe_all(
     record: CalibrationRecord,
     observed: _ObservedModel,
-    samples: Iterator[Sample],
+    samples: Iterator[list[Sample]],
     checkpoint: Path | None,
     progress: Callable[[int], None],
 ) -> None:
-    """Runs each sample while a thread adds the one before to the record, which Ctrl-C cannot leave half done."""
+    """Runs each batch while a thread adds the one before to the record, which Ctrl-C cannot leave half done."""
     saved = time.monotonic()
     with ThreadPoolExecutor(1, "tinyint-observe") as observer:
         before: Future[None] | None = None
-        for sample in samples:
-            instrumented, found = observed.run(sample)
+        for batch in samples:
+            instrumented, found = observed.run(batch)
             if before is not None:
                 before.result()
                 progress(record.samples)
             if checkpoint and time.monotonic() - saved > _CHECKPOINT_SECONDS:
                 _save(record, checkpoint)
                 saved = time.monotonic()
-            before = observer.submit(_observe, record, instrumented, found, sample)
+            before = observer.submit(_observe, record, instrumented, found, batch)
         if before is not None:
             before.result()
             progress(record.samples)
 
 
 def _observe(
-    record: CalibrationRecord, instrumented: Instrumented, found: Mapping[str, Array], sample: Sample
+    record: CalibrationRecord, instrumented: Instrumented, found: Mapping[str, Array], batch: list[Sample]
 ) -> None:
-    (observations,) = instrumented.read(found)
-    _require_defined(observations, sample)
+    seen = instrumented.read(found, len(batch))
+    for observations, sample in zip(seen, batch, strict=True):
+        _require_defined(observations, sample)
+        _add(record, observations, sample)
+
+
+def _add(record: CalibrationRecord, observations: list[Observation], sample: Sample) -> None:
     key = content_key(sample)
     for tensor, lo, hi, subsample, elements, infinite, _ in observations:
         if infinite:

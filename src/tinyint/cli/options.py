@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,6 +12,7 @@ from tinyint.targets import TARGETS
 
 __all__ = [
     "BatchSize",
+    "CalibrationOptions",
     "Data",
     "Json",
     "Model",
@@ -29,6 +31,50 @@ __all__ = [
     "Task",
     "Threads",
 ]
+
+
+def _counted(value: str | None) -> str | None:
+    if value is not None and value != "all" and not (value.isascii() and value.isdigit() and int(value) > 0):
+        raise typer.BadParameter(f"{value!r} is neither a whole number from 1 nor 'all'")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationOptions:
+    """How to calibrate; `samples` as it is written."""
+
+    samples: Annotated[
+        str | None,
+        typer.Option(
+            "--samples",
+            metavar="N|all",
+            help="Calibrate on the first N samples, or on all.",
+            callback=_counted,
+        ),
+    ] = None
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            "--batch-size",
+            min=1,
+            metavar="B",
+            help="Samples that calibrate at a time, where the batch is open.",
+        ),
+    ] = 1
+    provider: Annotated[
+        Literal["cpu", "cuda"],
+        typer.Option("--provider", help="What ONNX Runtime calibrates on; cuda needs onnxruntime-gpu."),
+    ] = "cpu"
+
+    def arguments(self, default: int | None = None) -> dict[str, Any]:
+        """As the verbs of the API take them."""
+        samples = default if self.samples is None else self.samples
+        return {
+            "samples": int(samples) if samples not in (None, "all") else samples,
+            "batch_size": self.batch_size,
+            "provider": self.provider,
+        }
+
 
 _DATA = (
     "Samples: a folder of class folders, a folder with a list file ('path label' lines), a COCO file (.json), a "

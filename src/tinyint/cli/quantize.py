@@ -10,6 +10,7 @@ import typer
 from tinyint import api
 from tinyint.cli.group import BAD
 from tinyint.cli.options import (
+    CalibrationOptions,
     Data,
     Json,
     Model,
@@ -19,13 +20,13 @@ from tinyint.cli.options import (
     PreprocessingFile,
     RecipeName,
     Record,
-    Samples,
     Settings,
     Strict,
     Target,
     Threads,
 )
 from tinyint.cli.screen import Screen
+from tinyint.cli.spread import spread
 from tinyint.data.named import paths_in
 from tinyint.files import require_writable
 from tinyint.report.terminal import render
@@ -34,8 +35,10 @@ from tinyint.report.words import counted
 __all__ = ["calibrate", "quantize"]
 
 
+@spread
 def quantize(
     model: Model,
+    calibrating: CalibrationOptions,
     output: Annotated[
         Path,
         typer.Option(
@@ -46,7 +49,6 @@ def quantize(
     recipe: RecipeName = "default",
     settings: Settings = None,
     target: Target = None,
-    samples: Samples = None,
     calibration: Record = None,
     preprocessing: PreprocessingFile = None,
     on_error: OnError = "stop",
@@ -81,7 +83,7 @@ def quantize(
             settings=settings or (),
             target=target,
             calibration=calibration,
-            samples=samples,
+            **calibrating.arguments(),
             preprocessing=preprocessing,
             on_error=on_error,
             verify=not no_verify,
@@ -96,13 +98,14 @@ def quantize(
         raise typer.Exit(BAD)
 
 
+@spread
 def calibrate(
     model: Model,
+    calibrating: CalibrationOptions,
     data: NeededData,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="RECORD", help="Where to write the record (.npz).")
     ],
-    samples: Samples = None,
     preprocessing: PreprocessingFile = None,
     on_error: OnError = "stop",
     threads: Threads = None,
@@ -122,7 +125,7 @@ def calibrate(
         record = api.calibrate(
             model,
             data,
-            samples=samples or api.SAMPLES,
+            **calibrating.arguments(api.SAMPLES),
             preprocessing=preprocessing,
             on_error=on_error,
             notice=notices.append,

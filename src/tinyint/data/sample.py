@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -118,6 +118,25 @@ def stack(samples: Sequence[Sample]) -> dict[str, Array]:
         name: np.concatenate([s.inputs[name] for s in samples]) if array.ndim else array
         for name, array in first.inputs.items()
     }
+
+
+def batches(data: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
+    """Up to `size` samples at a time, all of one shape."""
+    batch: list[Sample] = []
+    for sample in data:
+        if batch and _shapes(sample) != _shapes(batch[0]):
+            yield batch
+            batch = []
+        batch.append(sample)
+        if len(batch) == size:  # at once, so that nothing is read ahead
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _shapes(sample: Sample) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in sample.inputs.items()}
 
 
 def _check_same_shape(first: Sample, other: Sample) -> None:

@@ -303,7 +303,8 @@ def _has_openvino() -> bool:
 
 def _holds_out(given: Given, samples: int | None) -> bool:
     """Whether the data have samples behind those that calibrate."""
-    return given.samples is None or given.samples > (samples or Recipe.load("default").samples)
+    most = samples or Recipe.load("default").limit
+    return most is not None and (given.samples is None or given.samples > most)
 
 
 def _commands(

@@ -30,8 +30,8 @@ class Effort:
 
 def affordable_samples(macs: int, minutes: float | None) -> int | None:
     """Fewer calibration samples than the recipe's, if its own would take longer; half of the time is for the proof."""
-    usual = Recipe.load("default").samples
-    if minutes is None or not macs:
+    usual = Recipe.load("default").limit
+    if minutes is None or usual is None or not macs:
         return None
     affordable = int(minutes * 60 / 2 * _MACS_A_SECOND / macs)
     return None if affordable >= usual else max(affordable, _FEWEST_SAMPLES)

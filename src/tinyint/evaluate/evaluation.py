@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from tinyint.data import Sample, stack
 from tinyint.data.labels import Task
+from tinyint.data.sample import batches
 from tinyint.errors import DataError, ModelError
 from tinyint.evaluate.classification import ClassificationScorer
 from tinyint.evaluate.detection import DetectionScorer
@@ -29,7 +30,6 @@ from tinyint.task import Classification, Detection, Segmentation, TaskInfo, Task
 
 __all__ = [
     "Evaluation",
-    "batches",
     "decided",
     "infer_task",
     "outputs_for",
@@ -148,18 +148,6 @@ def undescribed_detector() -> ModelError:
     )
 
 
-def batches(data: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
-    """Up to `size` samples at a time, all of one shape."""
-    batch: list[Sample] = []
-    for sample in data:
-        if batch and (len(batch) == size or _shapes(sample) != _shapes(batch[0])):
-            yield batch
-            batch = []
-        batch.append(sample)
-    if batch:
-        yield batch
-
-
 def split(outputs: Mapping[str, Array], i: int, count: int) -> dict[str, Array]:
     """The outputs of sample `i` of a batch of `count`."""
     return {name: _part(name, array, i, count) for name, array in outputs.items()}
@@ -172,7 +160,3 @@ def _part(name: str, array: Array, i: int, count: int) -> Array:
         return array
     rows = len(array) // count
     return array[i * rows : (i + 1) * rows]
-
-
-def _shapes(sample: Sample) -> dict[str, tuple[int, ...]]:
-    return {name: array.shape for name, array in sample.inputs.items()}

@@ -212,12 +212,12 @@ class _Reader:
         ):
             raise self._wrong("moving_rate", rate, "a number from 0 to below 1")
 
-    def _samples(self) -> dict[str, int]:
+    def _samples(self) -> dict[str, int | str]:
         batches, size = (self._count(key) for key in ("batch_nums", "batch_size"))
         if batches is None:
             if size is not None:
-                self._note("batch_size", "without `batch_nums` it does not say how many samples to take")
-            return {}
+                self._note("batch_size", "it changes no result; --batch-size takes several samples at once")
+            return {} if self.training else {"samples": "all"}
         if size is None:
             self._note("batch_nums", "without `batch_size` it is taken as a number of samples")
         return {"samples": batches * (size or 1)}

@@ -131,8 +131,9 @@ def _record(
     specs = input_specs(repaired.model)
     data = open_data(source, specs, preprocessing)
     # A recipe that does not say how many has a default, which fewer are no reason to warn of.
-    if "samples" in recipe.model_fields_set or data.len_hint is None or data.len_hint > recipe.samples:
-        data = open_data(source, specs, preprocessing, limit=recipe.samples)
+    limit = recipe.limit
+    if limit and ("samples" in recipe.model_fields_set or data.len_hint is None or data.len_hint > limit):
+        data = open_data(source, specs, preprocessing, limit=limit)
     record = calibrate(repaired.model, data, fingerprint=repaired.fingerprint)
     for notice in data.notices:
         warnings.warn(notice, TinyintWarning, stacklevel=3)

@@ -117,6 +117,12 @@ def _as_op_types(value: Any) -> Any:
     return tuple(value)
 
 
+def _as_samples(value: Any) -> Any:
+    if value != "all" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ValueError("expected a whole number from 1, or 'all'")
+    return value
+
+
 class Recipe(_Part):
     """How to quantize a model.
 
@@ -128,7 +134,7 @@ class Recipe(_Part):
     * `unmatched`: whether a rule, skip or operator type that matches nothing in the model is an error; with "warn",
       for a recipe that serves many models, names draw a warning and operator types are passed over
     * `percentile`: with `calibration: percentile`; `norm`: the p of L_p with `calibration: mse`
-    * `samples`: of the calibration data; these four go with the method static alone
+    * `samples`: of the calibration data, or "all" of them; these four go with the method static alone
     """
 
     name: Annotated[str, Field(min_length=1)] = "custom"
@@ -136,7 +142,7 @@ class Recipe(_Part):
     calibration: Algorithm = "mse"
     percentile: Annotated[float, Field(strict=True, gt=50, le=100)] = 99.99
     norm: Annotated[float, Field(strict=True, ge=1, le=16)] = 2.0
-    samples: Annotated[int, Field(strict=True, ge=1)] = 128
+    samples: Annotated[int | Literal["all"], BeforeValidator(_as_samples)] = 128
     activations: Activations = Activations()
     weights: Weights = Weights()
     op_types: Annotated[tuple[str, ...] | Literal["default", "all"], BeforeValidator(_as_op_types)] = (
@@ -171,6 +177,11 @@ class Recipe(_Part):
             return handler(data)
         except ValidationError as error:
             raise RecipeError(f"recipe: {explain(error, _KNOWN)}") from None
+
+    @property
+    def limit(self) -> int | None:
+        """How many samples calibrate at most; None: all."""
+        return None if self.samples == "all" else self.samples
 
     @property
     def range_method(self) -> RangeMethod:

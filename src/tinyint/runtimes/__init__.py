@@ -6,13 +6,23 @@ from importlib import import_module
 from typing import cast
 
 from tinyint.errors import DependencyError, nearest
-from tinyint.runtimes.base import Executed, Feeds, Precision, Runtime, Session, TensorSpec, check_feeds
+from tinyint.runtimes.base import (
+    Executed,
+    Feeds,
+    Precision,
+    Provider,
+    Runtime,
+    Session,
+    TensorSpec,
+    check_feeds,
+)
 
 __all__ = [
     "RUNTIMES",
     "Executed",
     "Feeds",
     "Precision",
+    "Provider",
     "Runtime",
     "Session",
     "TensorSpec",
@@ -27,8 +37,12 @@ RUNTIMES = {
 }
 
 
-def get_runtime(name: str) -> Runtime:
-    """The runtime called `name`; whether it is installed shows when it is used. Raises DependencyError if unknown."""
+def get_runtime(name: str, provider: Provider = "cpu") -> Runtime:
+    """The runtime called `name`; whether it is installed shows when it is used. Raises DependencyError if unknown.
+
+    `provider`: what ONNX Runtime runs on; the others have no choice.
+    """
     if name not in RUNTIMES:
         raise DependencyError(f"unknown runtime {name!r}; {nearest(name, RUNTIMES)}")
-    return cast(Runtime, import_module(RUNTIMES[name]).RUNTIME)
+    runtimes = import_module(RUNTIMES[name])
+    return cast(Runtime, runtimes.RUNTIME if provider == "cpu" else runtimes.CUDA)

@@ -26,6 +26,7 @@ __all__ = [
     "Feeds",
     "ModelSource",
     "Precision",
+    "Provider",
     "Runtime",
     "Session",
     "TensorSpec",
@@ -39,6 +40,7 @@ __all__ = [
 Array: TypeAlias = NDArray[Any]
 Feeds: TypeAlias = Mapping[str, Array]
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
+Provider: TypeAlias = Literal["cpu", "cuda"]
 ModelSource: TypeAlias = "Path | str | bytes | ir.Model"
 
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU. The only file that imports it."""
+"""ONNX Runtime, on the CPU or on a GPU of NVIDIA's. The only file that imports it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tinyint.runtimes.base import (
 from tinyint.runtimes.ort_graph import describe
 from tinyint.runtimes.source import graph_of, loadable, metadata, weights_apart, whole
 
-__all__ = ["RUNTIME", "OrtRuntime", "OrtSession"]
+__all__ = ["CUDA", "RUNTIME", "OrtRuntime", "OrtSession"]
 
 # ONNX Runtime's exceptions have no common base; a run with bound buffers raises plain RuntimeError.
 _ERRORS: tuple[type[Exception], ...] = (
@@ -49,6 +49,7 @@ _DTYPES = {
     },
 }
 _FATAL = 4
+_CPU: list[Any] = ["CPUExecutionProvider"]
 
 
 class _Bound(threading.local):
@@ -131,9 +132,15 @@ class OrtSession:
 
 
 class OrtRuntime:
-    """See `runtimes.base.Runtime`. `optimize=False` is the op-by-op simulation of a Q/DQ graph."""
+    """See `runtimes.base.Runtime`. `optimize=False` is the op-by-op simulation of a Q/DQ graph.
+
+    `cuda`: whether what has a kernel there runs on the GPU, in float32 as on the CPU.
+    """
 
     name = "onnxruntime"
+
+    def __init__(self, *, cuda: bool = False) -> None:
+        self._cuda = cuda
 
     def available(self) -> str | None:
         return str(ort.__version__)
@@ -153,11 +160,11 @@ class OrtRuntime:
             raise TargetError(
                 f"onnxruntime computes in the types of the file; convert the file for {precision}"
             )
-        options = _options(model, threads, optimize)
+        options, providers = _options(model, threads, optimize), self._providers()
         try:
             if isinstance(model, ir.Model):
-                return _open_graph(model, options)
-            session = _load(model, options)
+                return _open_graph(model, options, providers)
+            session = _load(model, options, providers)
             if all(dim != 0 for value in session.get_inputs() for dim in value.shape):
                 return OrtSession(session, model_label(model))
             opened: ir.Model | None = whole(model)
@@ -167,7 +174,17 @@ class OrtRuntime:
                 raise
         assert opened is not None
         open_dimensions(opened)
-        return _open_graph(opened, _options(model, threads, optimize))
+        return _open_graph(opened, _options(model, threads, optimize), providers)
+
+    def _providers(self) -> list[Any]:
+        if not self._cuda:
+            return _CPU
+        if "CUDAExecutionProvider" not in ort.get_available_providers():
+            raise DependencyError(
+                "this ONNX Runtime cannot run on CUDA; run: pip install onnxruntime-gpu (in place of onnxruntime), "
+                "or leave out the provider"
+            )
+        return [("CUDAExecutionProvider", {"use_tf32": "0"}), *_CPU]  # tf32 has 10 bits of mantissa
 
     def executed(self, model: ModelSource) -> list[Executed]:
         with tempfile.TemporaryDirectory(prefix="tinyint-", ignore_cleanup_errors=True) as directory:
@@ -176,12 +193,13 @@ class OrtRuntime:
             # The weights are not wanted: in a file of their own, they need not be read back.
             entry = "session.optimized_model_external_initializers_file_name"
             options.add_session_config_entry(entry, "optimized.data")
-            _load(model, options)
+            _load(model, options, _CPU)
             executed = load(options.optimized_model_filepath).graph
             return describe(executed, graph_of(model))
 
 
 RUNTIME = OrtRuntime()
+CUDA = OrtRuntime(cuda=True)
 
 
 def _in_float32(model: ModelSource) -> ir.Model | None:
@@ -214,20 +232,21 @@ def _options(model: ModelSource, threads: int | None, optimize: bool) -> Any:
     return options
 
 
-def _open_graph(model: ir.Model, options: Any) -> OrtSession:
+def _open_graph(model: ir.Model, options: Any, providers: list[Any]) -> OrtSession:
     """A session on the weights that are in memory already: serializing them would hold them three times over."""
     message, weights = weights_apart(model)
     values = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
     options.add_external_initializers(list(weights), values)
-    return OrtSession(_load(message, options, model_label(model)), model_label(model), kept=(weights, values))
+    session = _load(message, options, providers, model_label(model))
+    return OrtSession(session, model_label(model), kept=(weights, values))
 
 
-def _load(model: ModelSource, options: Any, label: str | None = None) -> Any:
+def _load(model: ModelSource, options: Any, providers: list[Any], label: str | None = None) -> Any:
     label = label or model_label(model)
     try:
         with loadable(model) as source:
             data = source if isinstance(source, bytes) else str(source)
-            return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            return ort.InferenceSession(data, options, providers=providers)
     except _ERRORS as error:
         raise ModelError(f"{label}: onnxruntime cannot load it: {_reason(error)}") from error
 

@@ -121,7 +121,7 @@ def _calibrate(job: _Job, path: str, record: Path) -> None:
         job.config.data.train,
         input_specs(repaired.model),
         declared,
-        limit=recipe.samples,
+        limit=recipe.limit,
         on_error=job.config.data.on_error,
     )
     info = task_of(model.metadata_props)
