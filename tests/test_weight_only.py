@@ -1,9 +1,10 @@
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from tests.graph.build import build
 from tests.models import noise
-from tinyint.errors import RecipeError
+from tinyint.errors import ModelError, RecipeError
 from tinyint.graph.io import weight_bytes
 from tinyint.graph.prepare import prepare
 from tinyint.numerics import sqnr_db
@@ -86,3 +87,53 @@ def test_skip_holds_for_weights_too():
 def test_a_skip_that_matches_nothing_is_an_error():
     with pytest.raises(RecipeError, match="Gemn"):
         stored(network(), "skip=[Gemn]")
+
+
+BRANCHES = """net (float[N,16] x, bool c) => (float[N,32] y) {
+  y = If (c) <
+    then_branch = left () => (float[N,32] t) { h = MatMul (x, shared)  t = Relu (h) },
+    else_branch = right () => (float[N,32] e) { h = MatMul (x, shared)  e = Neg (h) }
+  >
+}"""
+
+
+def test_weights_that_bodies_read_are_stored_in_integers():
+    model = prepare(build(BRANCHES, shared=(16, 32)))
+    for body in model.graph.subgraphs():
+        if body is not model.graph and body.name == "right":  # one branch has a weight of its own
+            weight = ir.Value(name="own", const_value=ir.tensor(np.ones((16, 32), np.float32), name="own"))
+            weight.dtype, weight.shape = ir.DataType.FLOAT, ir.Shape([16, 32])
+            body.register_initializer(weight)
+            body[0].replace_input_with(1, weight)
+    recipe = Recipe.load("weight_only")
+    quantized = quantize(model, target=get_target("generic"), recipe=recipe, record=pytest.fail)
+    held = [v for graph in quantized.model.graphs() for v in graph.initializers.values()]
+    large = [v.dtype for v in held if v.shape == (16, 32)]
+    assert large == [ir.DataType.INT8] * 2
+    for condition in (True, False):
+        feeds = {"x": np.ones((2, 16), np.float32), "c": np.array(condition)}
+        expected, found = (
+            get_runtime("onnxruntime").open(m).run(feeds)["y"] for m in (model, quantized.model)
+        )
+        assert sqnr_db(expected, found) > 30
+    assert quantized.float_nodes == {
+        "If_0": "its weights are integers, its arithmetic is float (weight-only)"
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "weights", "why"),
+    [
+        ("y = MatMul (x, w)", {"w": (4, 4)}, "has 16 elements; from 256 on"),
+        ("y = Relu (x)", {}, "no constant of two or more dimensions"),
+    ],
+)
+def test_a_file_without_integers_is_refused(text, weights, why):
+    with pytest.raises(ModelError, match=f"no weight .* stored in integers: .*{why}"):
+        stored(prepare(build(f"net (float[N,4] x) => (float[N,4] y) {{ {text} }}", **weights)))
+
+
+def test_weights_in_double_are_named():
+    model = build("net (double[N,16] x) => (double[N,16] y) { y = MatMul (x, w) }", w=np.ones((16, 16)))
+    with pytest.raises(ModelError, match="its weights are float64; export it in float32"):
+        stored(prepare(model))

@@ -58,7 +58,10 @@ def _refusal(node: ir.Node, target: Target, rules: dict[str, Rule]) -> str | Non
     if constant_of(weight) is None or not is_float32(weight) or len(static_shape(weight) or ()) != 2:
         return "its weights are not a constant float32 matrix"
     if not is_float32(node.inputs[0]) or node.attributes.get_int("transA", 0) == 1:
-        return "its input is transposed or not float32"
+        known = node.inputs[0] is None or node.inputs[0].dtype is not None
+        return (
+            "its input is transposed or not float32" if known else "the type of its input cannot be inferred"
+        )
     return None
 
 

@@ -19,13 +19,14 @@ from tinyint.dynamic import quantize_dynamic
 from tinyint.graph.ops import op_names
 from tinyint.graph.passes.unused import drop_unused_constants
 from tinyint.graph.prepare import prepare_float
+from tinyint.graph.walk import inner_nodes
 from tinyint.plan import ConstantPlan, Plan, Use, plan
 from tinyint.qdq import insert
 from tinyint.qparams import assign_qparams
 from tinyint.recipe import Recipe, match_rules
 from tinyint.signature import sign
 from tinyint.targets import Target
-from tinyint.weight_only import quantize_weights
+from tinyint.weight_only import quantize_weights, require_integers
 
 __all__ = ["Quantized", "Stopwatch", "prepare_float", "quantize", "repair_float"]
 
@@ -135,9 +136,12 @@ def _static(
 def _dynamic(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stopwatch) -> Quantized:
     """integer products with weights → the other weights as integers"""
     with watch.time("quantize"):
-        rules = match_rules(recipe, [(node.name or "", op_names(node)) for node in prepared.graph])
+        rules = match_rules(
+            recipe, [(node.name or "", op_names(node)) for node in prepared.graph.all_nodes()]
+        )
         model, products, reasons = quantize_dynamic(prepared, target, recipe, rules)
         model, others = quantize_weights(model, recipe, rules)
+        require_integers(prepared, {**products, **others}, rules)
     return Quantized(
         model=model,
         prepared=prepared,
@@ -153,10 +157,14 @@ def _dynamic(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stopwatc
 def _weight_only(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stopwatch) -> Quantized:
     """weights as integers, restored to float before they are used"""
     with watch.time("quantize"):
-        rules = match_rules(recipe, [(node.name or "", op_names(node)) for node in prepared.graph])
+        rules = match_rules(
+            recipe, [(node.name or "", op_names(node)) for node in prepared.graph.all_nodes()]
+        )
         model, constants = quantize_weights(prepared, recipe, rules)
+        require_integers(prepared, constants, rules)
     why = "its weights are integers, its arithmetic is float (weight-only)"
     stored = {name for name, _ in constants}
+    stored |= {n.name or "" for n in prepared.graph if any(inner.name in stored for inner in inner_nodes(n))}
     return Quantized(
         model=model,
         prepared=prepared,

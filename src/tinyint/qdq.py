@@ -43,8 +43,8 @@ def insert(model: ir.Model, plan: Plan, assignment: Assignment) -> ir.Model:
 
 
 def quantize_constants(graph: ir.Graph, constants: Mapping[Use, Constant]) -> None:
-    """Stores the constants at these places as integers behind a DequantizeLinear each."""
-    nodes, editor = {node.name or "": node for node in graph}, GraphEditor(graph)
+    """Stores the constants at these places, in bodies too, as integers behind a DequantizeLinear each."""
+    nodes, editor = {node.name or "": node for node in graph.all_nodes()}, GraphEditor(graph)
     for (name, position), constant in constants.items():
         node = nodes[name]
         value = node.inputs[position]
@@ -56,8 +56,7 @@ def quantize_constants(graph: ir.Graph, constants: Mapping[Use, Constant]) -> No
         dequantized = _dequantize(editor, codes, constant.params, base, before=node)
         dequantized.shape = value.shape
         node.replace_input_with(position, dequantized)
-        if not value.uses() and not value.is_graph_output():
-            graph.initializers.pop(value.name or "", None)
+        _drop_unread(value)
 
 
 def _quantize_tensor(editor: GraphEditor, value: ir.Value, plan: TensorPlan, params: QParams) -> None:
@@ -89,8 +88,19 @@ def _dequantize(
     inputs = [codes, *_parameters(editor, base, params)]
     node = ir.node("DequantizeLinear", inputs, attributes=axis, name=f"{base}/DQ")
     _describe(node.outputs[0], f"{base}_dq", ir.DataType.FLOAT, codes.shape)
-    editor.graph.insert_before(before, node)
+    assert isinstance(before.graph, ir.Graph)
+    before.graph.insert_before(before, node)
     return node.outputs[0]
+
+
+def _drop_unread(constant: ir.Value) -> None:
+    if constant.uses() or constant.is_graph_output():
+        return
+    producer, graph = constant.producer(), constant.graph
+    if producer is not None and isinstance(producer.graph, ir.Graph):
+        producer.graph.remove(producer, safe=True)
+    elif isinstance(graph, ir.Graph):
+        graph.initializers.pop(constant.name or "", None)
 
 
 def _parameters(editor: GraphEditor, base: str, params: QParams) -> list[ir.Value]:
@@ -155,7 +165,7 @@ def _made_by(value: ir.Value, kinds: tuple[str, ...]) -> bool:
 def read(model: ir.Model) -> list[QuantizedTensor]:
     """Every quantizer of a Q/DQ graph, whoever wrote it: computed tensors first to last, and constants."""
     found = []
-    for node in model.graph:
+    for node in model.graph.all_nodes():
         if node.op_type == "QuantizeLinear":
             params = read_params(node)
             source = node.inputs[0]

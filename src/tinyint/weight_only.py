@@ -1,17 +1,21 @@
 """Store the weights as integers and compute in float: a quarter (int8) or half (int16) of the size, without any data.
 
-Every float32 constant of two or more dimensions is a weight here, embeddings and the classifier included: a
-DequantizeLinear restores it for whichever operator reads it, and the runtimes fold it once, at load.
+Every float32 constant of two or more dimensions is a weight here, embeddings, the classifier and those in the bodies of
+If and Loop included: a DequantizeLinear restores it for whichever operator reads it, and the runtimes fold it once, at
+load.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
 import onnx_ir as ir
 
 from tinyint.errors import ModelError
 from tinyint.graph.ops import weight_axis
 from tinyint.graph.passes.opset import upgrade_opset
-from tinyint.graph.walk import constant_of, is_float32
+from tinyint.graph.walk import constant_of
 from tinyint.numerics import INT8
 from tinyint.plan import ConstantPlan, Role, Use
 from tinyint.plan.tensors import WEIGHT_FORMATS
@@ -20,7 +24,7 @@ from tinyint.qparams import assign_constants
 from tinyint.recipe import Recipe, Rule
 from tinyint.scheme import Scheme
 
-__all__ = ["quantize_weights"]
+__all__ = ["quantize_weights", "require_integers", "storable_bytes"]
 
 _SMALLEST = 256
 """Fewer elements than this are not worth a node."""
@@ -44,21 +48,48 @@ def quantize_weights(
         )
     plans = {
         (node.name or "", i): _plan(node, i, recipe, rules.get(node.name or ""))
-        for node in model.graph
+        for node in model.graph.all_nodes()
         if not (node.name in rules and rules[node.name or ""].float)
         for i, value in enumerate(node.inputs)
         if _is_weight(value)
     }
-    nodes = {node.name or "": node for node in model.graph}
+    nodes = {node.name or "": node for node in model.graph.all_nodes()}
     quantize_constants(model.graph, assign_constants(nodes, plans))
     return model, plans
 
 
+def storable_bytes(model: ir.Model) -> int:
+    """Bytes of the weights that are stored in integers, where no rule keeps one in float."""
+    weights = {value for node in model.graph.all_nodes() for value in node.inputs if _is_weight(value)}
+    return sum(value.const_value.nbytes for value in weights if value is not None and value.const_value)
+
+
+def require_integers(model: ir.Model, stored: Mapping[Use, ConstantPlan], rules: Mapping[str, Rule]) -> None:
+    """Raises ModelError, with the reason, where nothing of the prepared `model` is stored in integers."""
+    if stored:
+        return
+    held = [
+        (node, array)
+        for node in model.graph.all_nodes()
+        for value in node.inputs
+        if (array := constant_of(value)) is not None and array.ndim >= 2 and array.dtype.kind == "f"
+    ]
+    wide = sorted({str(array.dtype) for _, array in held} - {"float32"})
+    if not held:
+        why = "it has no constant of two or more dimensions"
+    elif wide:
+        why = f"its weights are {' and '.join(wide)}; export it in float32"
+    elif all(node.name in rules and rules[node.name or ""].float for node, _ in held):
+        why = "the recipe keeps every node with weights in float; loosen its rules"
+    else:
+        largest = max(array.size for _, array in held)
+        why = f"the largest of its weights has {largest} elements; from {_SMALLEST} on they are worth a node"
+    raise ModelError(f"no weight of the model would be stored in integers: {why}")
+
+
 def _is_weight(value: ir.Value | None) -> bool:
-    if not is_float32(value):
-        return False
     array = constant_of(value)
-    return array is not None and array.ndim >= 2 and array.size >= _SMALLEST
+    return array is not None and array.dtype == np.float32 and array.ndim >= 2 and array.size >= _SMALLEST
 
 
 def _plan(node: ir.Node, position: int, recipe: Recipe, rule: Rule | None) -> ConstantPlan:

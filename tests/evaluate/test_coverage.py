@@ -180,5 +180,21 @@ def test_shape_arithmetic_is_no_float_node_and_unknown_costs_are_told() -> None:
         if node.name == "conv":
             node.outputs[0].shape = None
     blind = read_coverage(quantized, get_runtime("onnxruntime"))
-    assert (blind.macs_int8, blind.macs_planned) == (0.0, 0.0)
+    assert (blind.macs_int8, blind.macs_planned) == (None, None)
     assert "'conv' is the first" in blind.notes[0]
+
+
+def test_products_in_bodies_make_the_share_unknown() -> None:
+    text = """net (float[2,16] x, bool c) => (float[2,16] y, float[2,16] z) {
+        [main] z = MatMul (x, w)
+        y = If (c) <
+          then_branch = left () => (float[2,16] t) { [inner] t = MatMul (x, w) },
+          else_branch = right () => (float[2,16] e) { e = Neg (x) }
+        >
+    }"""
+    prepared = prepare(build(text, w=(16, 16)))
+    chosen = Recipe.load("weight_only")
+    quantized = quantize(prepared, target=get_target("generic"), recipe=chosen, record=pytest.fail)
+    found = read_coverage(quantized, get_runtime("onnxruntime"))
+    assert (found.macs_int8, found.macs_planned) == (None, None)
+    assert any("1 products have shapes" in note and "'inner'" in note for note in found.notes)

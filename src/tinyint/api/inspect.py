@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from tinyint.evaluate.saturation import saturation
 from tinyint.graph.io import is_quantized
 from tinyint.graph.ops import Kind, kind_of
 from tinyint.graph.prepare import prepare
-from tinyint.graph.walk import macs
+from tinyint.graph.walk import macs, uncounted
 from tinyint.plan import plan
 from tinyint.postprocess import Postprocessing, Suppression, postprocessing_of, suppression_of
 from tinyint.qdq import declares_int8
@@ -36,7 +37,7 @@ class Planned:
     """What quantizing a float model would do on one target; `problem` says why it would not be done at all."""
 
     target: str
-    macs_int8: float
+    macs_int8: float | None
     nodes_int8: int
     float_nodes: tuple[FloatNode, ...]
     problem: str | None = None
@@ -179,10 +180,14 @@ def _reasons(source: Source) -> dict[str, str]:
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
+def _share(cost: Mapping[str, int], nodes: Iterable[str]) -> float:
+    return sum(cost.get(node, 0) for node in nodes) / max(sum(cost.values()), 1)
+
+
 def _plans(source: Source, target: str | None, recipe: RecipeSource) -> tuple[Planned, ...]:
     chosen, _ = resolve_recipe(recipe)
     prepared = prepare(source.model)
-    cost = macs(prepared)
+    cost, counted = macs(prepared), not uncounted(prepared)
     kinds = {node.name or "": node.op_type for node in prepared.graph}
     clamps = {node.name for node in prepared.graph if kind_of(node) is Kind.CLAMP}
     found = []
@@ -197,7 +202,7 @@ def _plans(source: Source, target: str | None, recipe: RecipeSource) -> tuple[Pl
         found.append(
             Planned(
                 target=name,
-                macs_int8=sum(cost.get(n, 0) for n in planned.int8_nodes) / max(sum(cost.values()), 1),
+                macs_int8=_share(cost, planned.int8_nodes) if counted else None,
                 nodes_int8=len(set(planned.int8_nodes) - clamps),  # they go with the operator before them
                 float_nodes=tuple(
                     FloatNode(name=n, op=kinds[n], reason=reason) for n, reason in planned.float_nodes.items()

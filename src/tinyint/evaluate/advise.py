@@ -23,6 +23,7 @@ from tinyint.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.runtimes.host import Host, expected_gain, host
 from tinyint.targets import Target, get_target, limited_target
+from tinyint.weight_only import storable_bytes
 
 __all__ = ["Advice", "Given", "ModelFacts", "Wants", "advise", "model_facts"]
 
@@ -43,6 +44,7 @@ class ModelFacts:
       Gemm and MatMul
     * `static_int8`, `dynamic_int8`: the share that either method would run in int8 on the target
     * `left_float`: operators that static quantization would leave in float, and how many of each
+    * `storable_bytes`: of the weights, what weight-only quantization stores in integers
     """
 
     macs: int
@@ -53,6 +55,7 @@ class ModelFacts:
     dynamic_int8: float
     left_float: tuple[tuple[str, int], ...]
     weight_bytes: int
+    storable_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +140,7 @@ def model_facts(prepared: ir.Model, target: Target) -> ModelFacts:
         dynamic_int8=share({n.name or "" for n in nodes if _runs_dynamic(n, target)}),
         left_float=left_float,
         weight_bytes=weight_bytes(prepared),
+        storable_bytes=storable_bytes(prepared),
     )
 
 
@@ -217,8 +221,8 @@ def _why(
             yield f"the weights, {size:.1f} MB, shrink to about {size / 4:.1f} MB"
         case _:
             yield (
-                f"all weights, {size:.1f} MB, shrink to about {size / 4:.1f} MB; computing stays in float, so that "
-                "accuracy suffers least and speed does not change"
+                f"the weights, {size:.1f} MB, shrink to about {size - facts.storable_bytes * 0.75e-6:.1f} MB; "
+                "computing stays in float, so that accuracy suffers least and speed does not change"
             )
             lacks = target.cpu.lacks(host())
             if wants != "size" and lacks is not None:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from tinyint.errors import DependencyError
 from tinyint.graph.edit import unnumbered
 from tinyint.graph.ops import Kind, facts, kind_of
-from tinyint.graph.walk import macs
+from tinyint.graph.walk import macs, uncounted
 from tinyint.ptq import Quantized
 from tinyint.runtimes import Executed, Runtime
 from tinyint.runtimes.host import host
@@ -23,7 +23,6 @@ _PLUMBING = {
     "Cast", "CastLike", "Constant", "ConstantOfShape", "Flatten", "Identity", "NonZero", "Range", "Reshape", "Shape",
     "Size", "Squeeze", "Unsqueeze",
 }  # fmt: skip
-_WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 # What the dynamic method makes of a product `name`.
 _DYNAMIC_PARTS = ("integer", "cast", "scale", "scaled", "biased")
 
@@ -42,15 +41,16 @@ class Coverage:
     """How much of a quantized model runs in int8.
 
     * `measured`: read back from the runtime; otherwise the plan stands in for it
-    * `macs_int8`, `macs_planned`: shares, 0 to 1, of the float model's multiply-accumulates
+    * `macs_int8`, `macs_planned`: shares, 0 to 1, of the float model's multiply-accumulates; None where some are not
+      counted, of products whose shapes are unknown or which lie in bodies
     * `nodes_int8`, `nodes_float`: nodes of the float graph; clamps in int8, and what was merged, count in neither
     * `float_nodes`: in graph order
     * `notes`: what else there is to know; `warnings`: what the user should look at
     """
 
     measured: bool
-    macs_int8: float
-    macs_planned: float
+    macs_int8: float | None
+    macs_planned: float | None
     nodes_int8: int
     nodes_float: int
     float_nodes: tuple[FloatNode, ...]
@@ -86,15 +86,17 @@ def _coverage(
     float_nodes = tuple(_float_nodes(quantized, ran, runtime))
     cost = macs(quantized.prepared)
     macs_int8, macs_planned = _share(cost, set(int8)), _share(cost, set(quantized.planned_int8))
+    shortfall = _shortfall(macs_int8, macs_planned, runtime)
+    counted = not uncounted(quantized.prepared)
     return Coverage(
         measured=unmeasured is None,
-        macs_int8=macs_int8,
-        macs_planned=macs_planned,
+        macs_int8=macs_int8 if counted else None,
+        macs_planned=macs_planned if counted else None,
         nodes_int8=len(int8),
         nodes_float=len(float_nodes),
         float_nodes=float_nodes,
-        notes=tuple(_notes(quantized, runtime, cost, unmeasured)),
-        warnings=_shortfall(macs_int8, macs_planned, runtime),
+        notes=tuple(_notes(quantized, runtime, unmeasured)),
+        warnings=shortfall,
     )
 
 
@@ -192,18 +194,16 @@ def _share(cost: Mapping[str, int], names: set[str]) -> float:
     return sum(count for name, count in cost.items() if name in names) / total if total else 0.0
 
 
-def _notes(
-    quantized: Quantized, runtime: str, cost: Mapping[str, int], unmeasured: str | None
-) -> Iterator[str]:
+def _notes(quantized: Quantized, runtime: str, unmeasured: str | None) -> Iterator[str]:
     if quantized.model.metadata_props.get("tinyint.method") == "weight_only":
         yield "weight-only: the weights are stored in integers and the arithmetic is float, by design"
     if unmeasured is not None:
         yield unmeasured
-    unknown = [n for n in quantized.prepared.graph if n.op_type in _WEIGHTED and n.name not in cost]
+    unknown = uncounted(quantized.prepared)
     if unknown:
         yield (
-            f"{len(unknown)} nodes have shapes that cannot be inferred ({unknown[0].name!r} is the first); "
-            "their multiply-accumulates are not counted"
+            f"{len(unknown)} products have shapes that cannot be inferred, or lie in bodies of If, Loop or Scan "
+            f"({unknown[0].name!r} is the first); what share of the multiply-accumulates runs in int8 is unknown"
         )
     if runtime == "tensorrt":
         yield from map(str, check(quantized.model))

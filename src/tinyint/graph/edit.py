@@ -79,7 +79,7 @@ class GraphEditor:
     def node(
         self,
         op_type: str,
-        inputs: Sequence[ir.Value],
+        inputs: Sequence[ir.Value | None],
         name: str,
         attributes: dict[str, Any] | None = None,
         *,
@@ -94,10 +94,12 @@ class GraphEditor:
             self.graph.insert_before(before, node)
         return node.outputs[0]
 
-    def supplant(self, output: ir.Value, tensor: NDArray[np.generic] | ir.TensorProtocol) -> None:
+    def supplant(
+        self, output: ir.Value, tensor: NDArray[np.generic] | ir.TensorProtocol, body: ir.Graph | None = None
+    ) -> None:
         """Let an initializer stand for a node's output, under its name."""
         name, output.name = output.name or "", None
-        constant = self.constant(name, tensor, reserved=True)
+        constant = self.constant(name, tensor, reserved=True, body=body)
         output.replace_all_uses_with(constant, replace_graph_outputs=True)
 
     def adopt(self, value: ir.Value) -> None:

@@ -20,6 +20,7 @@ from tinyint.graph.passes.constants import fold_constants
 from tinyint.graph.passes.deform_conv import unroll_deform_conv
 from tinyint.graph.passes.gemm import normalize_gemm
 from tinyint.graph.passes.global_pool import recognize_global_pool
+from tinyint.graph.passes.inline_if import inline_constant_if
 from tinyint.graph.passes.names import name_nodes
 from tinyint.graph.passes.no_ops import drop_no_ops
 from tinyint.graph.passes.opset import upgrade_opset
@@ -27,14 +28,17 @@ from tinyint.graph.passes.padding import fold_padding
 from tinyint.graph.passes.relu import recognize_relu
 from tinyint.graph.passes.shapes import infer_shapes
 from tinyint.graph.passes.shared import clone_shared_constants
+from tinyint.graph.passes.unfuse import unfuse
 from tinyint.graph.passes.widen import widen_floats
 
 __all__ = ["PASSES", "prepare", "prepare_float"]
 
 PASSES: tuple[Callable[[ir.Model], None], ...] = (
     widen_floats,
+    unfuse,
     infer_shapes,
     fold_constants,
+    inline_constant_if,
     drop_no_ops,
     unroll_deform_conv,
     drop_ceil_mode,

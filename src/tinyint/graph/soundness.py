@@ -13,6 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from tinyint.errors import ModelError
+from tinyint.graph.walk import inner_nodes
 
 __all__ = ["in_order", "require_sound", "sort_nodes"]
 
@@ -138,22 +139,13 @@ def in_order(model: ir.Model) -> bool:
 def _is_sorted(graph: ir.Graph | ir.Function) -> bool:
     seen: set[ir.Node] = set()
     for node in graph:
-        for inner in (node, *_inside(node)):
+        for inner in (node, *inner_nodes(node)):
             for value in inner.inputs:
                 producer = None if value is None else value.producer()
                 if producer is not None and producer.graph is graph and producer not in seen:
                     return False
         seen.add(node)
     return True
-
-
-def _inside(node: ir.Node) -> Iterator[ir.Node]:
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
-            yield from attribute.as_graph().all_nodes()
-        elif attribute.type == ir.AttributeType.GRAPHS and not attribute.is_ref():
-            for body in attribute.as_graphs():
-                yield from body.all_nodes()
 
 
 def sort_nodes(model: ir.Model, label: str) -> None:
@@ -174,7 +166,7 @@ def _on_cycle(graph: ir.Graph) -> str:
     waiting = list(graph)
     while True:
         stuck = {value for node in waiting for value in node.outputs}
-        left = [n for n in waiting if any(v in stuck for inner in (n, *_inside(n)) for v in inner.inputs)]
+        left = [n for n in waiting if any(v in stuck for inner in (n, *inner_nodes(n)) for v in inner.inputs)]
         if len(left) == len(waiting):
             return (left[0].name or left[0].outputs[0].name or "") if left else ""
         waiting = left

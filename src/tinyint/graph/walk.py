@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-__all__ = ["constant_of", "consumers", "is_float32", "macs", "sole_consumer", "static_shape"]
+__all__ = [
+    "constant_of",
+    "consumers",
+    "inner_nodes",
+    "is_float32",
+    "macs",
+    "sole_consumer",
+    "static_shape",
+    "uncounted",
+]
 
 
 def constant_of(value: ir.Value | None) -> NDArray[np.generic] | None:
@@ -45,6 +55,16 @@ def sole_consumer(value: ir.Value) -> ir.Node | None:
     return uses[0][0] if len(uses) == 1 and not value.is_graph_output() else None
 
 
+def inner_nodes(node: ir.Node) -> Iterator[ir.Node]:
+    """The nodes in the bodies of a node, however deep."""
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
+            yield from attribute.as_graph().all_nodes()
+        elif attribute.type == ir.AttributeType.GRAPHS and not attribute.is_ref():
+            for body in attribute.as_graphs():
+                yield from body.all_nodes()
+
+
 def macs(model: ir.Model) -> dict[str, int]:
     """Multiply-accumulates of each Conv, ConvTranspose, Gemm and MatMul of the main graph, by node name.
 
@@ -55,8 +75,18 @@ def macs(model: ir.Model) -> dict[str, int]:
     return {name: cost for name, cost in count.items() if name and cost is not None}
 
 
+def uncounted(model: ir.Model) -> list[ir.Node]:
+    """The products that `macs` leaves out: their shapes are unknown, or they lie in bodies."""
+    cost = macs(model)
+    products = (node for node in model.graph.all_nodes() if node.op_type in _PRODUCTS and node.domain == "")
+    return [node for node in products if node.graph is not model.graph or node.name not in cost]
+
+
+_PRODUCTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+
+
 def _node_macs(node: ir.Node) -> int | None:
-    if node.domain != "" or node.op_type not in {"Conv", "ConvTranspose", "Gemm", "MatMul"}:
+    if node.domain != "" or node.op_type not in _PRODUCTS:
         return None
     left, right, out = (_size(node.inputs[0]), _size(node.inputs[1]), _size(node.outputs[0]))
     match node.op_type:

@@ -46,6 +46,13 @@ def plan(model: ir.Model, target: Target, recipe: Recipe, record: CalibrationRec
         seen = ", ".join(sorted({node.op_type for node in graph}))
         weighted = (node.name or "" for node in graph if kind_of(node) is Kind.COMPUTE)
         first = next((f" ({name}: {decisions[name]})" for name in weighted), "")
+        inside = [n for n in graph.all_nodes() if n.graph is not graph and kind_of(n) is Kind.COMPUTE]
+        if inside:
+            raise ModelError(
+                f"nothing in the model would run in int8 on {target.name}: {len(inside)} products lie in the bodies of "
+                f"If, Loop or Scan ({inside[0].name!r} is the first), into which static and dynamic quantization do "
+                "not go; the recipe weight_only stores their weights in integers"
+            )
         raise ModelError(
             f"nothing in the model would run in int8 on {target.name}: its operators are {seen}{first}; "
             "quantize Conv, Gemm or MatMul, or loosen the recipe's rules"

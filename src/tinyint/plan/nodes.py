@@ -72,7 +72,8 @@ def _refusal(
     if not _requested(node, operator, recipe):
         return f"{node.op_type} is not among the operator types of the recipe"
     if not all(is_float32(value) for _, value in data_inputs(node)):
-        return "its inputs are not float32"
+        unknown = any(value.dtype is None for _, value in data_inputs(node))
+        return "the type of its inputs cannot be inferred" if unknown else "its inputs are not float32"
     if not operator.padded and _pads(node):
         return f"{target.name} pads with bytes of 0 there, which are zeros only under a zero-point of 0"
     return _compute_refusal(node, operator, target, recipe) if kind is Kind.COMPUTE else None

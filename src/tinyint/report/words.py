@@ -174,7 +174,7 @@ def figures(report: Report) -> Iterator[Figure]:
     coverage = report.coverage
     yield Figure(
         name="multiply-adds in int8" + ("" if coverage.measured else " (planned)"),
-        int8=percent(coverage.macs_int8),
+        int8="unknown" if coverage.macs_int8 is None else percent(coverage.macs_int8),
         change=f"{counted(coverage.nodes_int8, 'node')} in int8, {coverage.nodes_float} in float",
     )
     if report.verification:
@@ -239,7 +239,7 @@ def next_steps(report: Report) -> Iterator[str]:
     if verdict.speed == "slower":
         yield f"tinyint bench {report.source} {model}    measure again on a quiet machine, before you ship it"
         yield "tinyint doctor    what this machine gains from int8"
-    elif report.method == "static" and report.coverage.macs_int8 < _MUCH:
+    elif report.method == "static" and (report.coverage.macs_int8 or 0.0) < _MUCH:
         yield f"tinyint inspect {model}    which nodes stay in float, and why"
     if poor or not report.output:
         return

@@ -33,7 +33,10 @@ _GROWING = {"ConstantOfShape", "Expand", "Tile", "Range", "Pad", "Resize", "Upsa
 
 
 def fold_constants(model: ir.Model) -> None:
-    """Replace, in place, each main-graph node whose inputs are all constant by initializers of the same names."""
+    """Replace, in place, each main-graph node whose inputs are all constant by initializers of the same names.
+
+    In bodies, Constant nodes alone become initializers.
+    """
     editor = GraphEditor(model.graph)
     for node in list(model.graph):
         if any(output.is_graph_output() for output in node.outputs) or not _foldable(node):
@@ -41,6 +44,18 @@ def fold_constants(model: ir.Model) -> None:
         tensors = _evaluate(node, model.opset_imports[""])
         if tensors is not None:
             _replace(editor, node, tensors)
+    _fold_in_bodies(editor)
+
+
+def _fold_in_bodies(editor: GraphEditor) -> None:
+    for node in list(editor.graph.all_nodes()):
+        graph = node.graph
+        if graph is editor.graph or not isinstance(graph, ir.Graph) or node.op_type != "Constant":
+            continue
+        tensor = ir.convenience.get_const_tensor(node.outputs[0])
+        if tensor is not None and not node.outputs[0].is_graph_output():
+            editor.supplant(node.outputs[0], tensor, body=graph)
+            graph.remove(node, safe=True)
 
 
 def _foldable(node: ir.Node) -> bool:

@@ -1,4 +1,4 @@
-"""Every node of the main graph gets a name of its own, as recipes, reports and plans speak of nodes by name."""
+"""Every node, in bodies too, gets a name of its own, as recipes, reports and plans speak of nodes by name."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ __all__ = ["name_nodes"]
 
 
 def name_nodes(model: ir.Model) -> None:
-    """Keep, in place, the first bearer of each name; unnamed nodes become Op_0, Op_1, …, repeats name_1, …."""
-    taken = {node.name for node in model.graph if node.name}
+    """Keep, in place, the first bearer of each name; unnamed nodes become Op_0, Op_1, …, repeats name_1, ….
+
+    The main graph's come before those in bodies.
+    """
+    nodes = [*model.graph, *(node for node in model.graph.all_nodes() if node.graph is not model.graph)]
+    taken = {node.name for node in nodes if node.name}
     seen: set[str] = set()
     next_number: dict[str, int] = {}
-    for node in model.graph:
+    for node in nodes:
         if not node.name or node.name in seen:
             stem = node.name or node.op_type
             number = next_number.get(stem, 1 if node.name else 0)

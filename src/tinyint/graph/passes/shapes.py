@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx
 import onnx_ir as ir
 
+from tinyint.graph.passes.stand_in import with_stand_ins
 from tinyint.graph.passes.weightless import weightless_proto
 from tinyint.graph.walk import static_shape
 
@@ -12,12 +13,13 @@ __all__ = ["infer_shapes", "shapes_at"]
 
 
 def infer_shapes(model: ir.Model) -> None:
-    """Fill in, in place, what can be inferred; what cannot (operators of other domains) stays unknown."""
+    """Fill in, in place, what can be inferred; what cannot (unknown operators of other domains) stays unknown."""
     proto, _ = weightless_proto(model)
+    with_stand_ins(proto)
     try:
         graph = onnx.shape_inference.infer_shapes(proto, data_prop=True).graph
-    except onnx.shape_inference.InferenceError:  # contradictory shapes: the runtime will say it better
-        return
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+        return  # contradictory shapes: the runtime will say it better
     values = {value.name: value for node in model.graph for value in node.outputs}
     for info in (*graph.value_info, *graph.output):
         value = values.get(info.name)

@@ -1,0 +1,44 @@
+"""Operators of ONNX Runtime's own domain, by operators of ONNX that have results of the same type and shape.
+
+Inference of shapes ends at an operator that it does not know, and all behind it stays without a type. So it is asked
+about a graph in which each that is known here has a stand-in.
+"""
+
+from __future__ import annotations
+
+import onnx
+
+__all__ = ["with_stand_ins"]
+
+_MICROSOFT = "com.microsoft"
+_LIKE_FIRST = {
+    "Gelu", "FastGelu", "QuickGelu", "BiasGelu", "BiasAdd", "BiasDropout", "BiasSoftmax", "SkipLayerNormalization",
+    "SkipSimplifiedLayerNormalization", "SimplifiedLayerNormalization", "LayerNormalization", "GroupNorm",
+    "SkipGroupNorm", "MultiHeadAttention", "DecoderMaskedMultiHeadAttention", "RotaryEmbedding", "Trilu", "Inverse",
+}  # fmt: skip
+"""Their first result is like their first operand (contrib operator documentation of ONNX Runtime)."""
+_TYPED_LIKE_FIRST = {
+    "Attention", "PackedAttention", "GroupQueryAttention", "FusedMatMul", "FusedConv", "FusedGemm",
+}  # fmt: skip
+_PLACE = "tinyint/any_shape"
+
+
+def with_stand_ins(proto: onnx.ModelProto) -> None:
+    """Replace, in place, the nodes of the main graph that inference does not know, under their outputs' names."""
+    version = next((entry.version for entry in proto.opset_import if entry.domain == ""), 1)
+    unknown = False
+    for node in proto.graph.node:
+        if node.domain == "" and onnx.defs.has(node.op_type, version, ""):
+            continue
+        if node.domain not in ("", _MICROSOFT) or not node.input or not node.output:
+            continue
+        first, made = node.input[0], node.output[0]
+        if node.op_type in _LIKE_FIRST:
+            node.CopyFrom(onnx.helper.make_node("Identity", [first], [made]))
+        elif node.op_type == "EmbedLayerNormalization" and len(node.input) > 2:
+            node.CopyFrom(onnx.helper.make_node("Gather", [node.input[2], first], [made]))
+        elif node.op_type in _TYPED_LIKE_FIRST:
+            node.CopyFrom(onnx.helper.make_node("Reshape", [first, _PLACE], [made]))
+            unknown = True
+    if unknown:
+        proto.graph.input.append(onnx.helper.make_tensor_value_info(_PLACE, onnx.TensorProto.INT64, None))
