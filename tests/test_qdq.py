@@ -6,6 +6,7 @@ from tests.graph.build import build
 from tests.models import residual
 from tests.runtimes.graphs import Graph
 from tinyint import qdq
+from tinyint.errors import ModelError
 from tinyint.numerics import INT8, UINT8, Constant, QParams
 from tinyint.plan import Plan, TensorPlan
 from tinyint.qparams import Assignment
@@ -66,3 +67,14 @@ def test_reads_graphs_of_other_writers(dtype):
     (found,) = qdq.read(ir.from_proto(__import__("onnx").load_from_string(model)))
     assert (float(found.params.scale), int(found.params.zero_point)) == (0.25, 7)
     assert found.params.qtype.storage == dtype
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, np.nan])
+def test_parameters_that_are_none_are_named(scale):
+    text = "net (float[2] x) => (float[2] y) { q = QuantizeLinear (x, s, z)  [back] y = DequantizeLinear (q, s, z) }"
+    model = build(text, s=np.float32(scale), z=np.uint8(3))
+    with pytest.raises(ModelError, match=r"QuantizeLinear 'q' has no valid parameters"):
+        qdq.read(model)
+    empty = build(text, s=np.float32(1), z=np.zeros(0, np.uint8))
+    with pytest.raises(ModelError, match=r"'q' has no valid parameters"):
+        qdq.read(empty)

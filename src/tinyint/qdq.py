@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from tinyint.errors import ModelError
 from tinyint.graph.edit import GraphEditor
 from tinyint.graph.walk import constant_of, consumers
 from tinyint.numerics import INT32, Array, Constant, QParams, QType
@@ -195,6 +196,13 @@ def read_params(node: ir.Node) -> QParams | None:
     limits = np.iinfo(storage)
     qtype = QType(storage=storage, qmin=int(limits.min), qmax=int(limits.max))
     scale = scale.reshape(()) if scale.size == 1 and scale.ndim == 1 else scale
-    zero_point = zero_point.reshape(scale.shape)
     axis = node.attributes.get_int("axis", 1) if scale.ndim else None
-    return QParams(scale=scale.astype(np.float32), zero_point=zero_point, qtype=qtype, axis=axis)
+    try:
+        return QParams(
+            scale=scale.astype(np.float32), zero_point=zero_point.reshape(scale.shape), qtype=qtype, axis=axis
+        )
+    except ValueError as error:
+        name = node.name or node.outputs[0].name
+        raise ModelError(
+            f"{node.op_type} {name!r} has no valid parameters: {error}; make the model anew"
+        ) from error

@@ -11,6 +11,7 @@ import pytest
 
 from tests.graph.build import build, feeds_of, operators, run
 from tests.graph.prepared import KERNEL, check
+from tinyint.errors import ModelError
 from tinyint.graph.prepare import prepare
 
 
@@ -74,3 +75,16 @@ def test_control_flow_of_the_standard_gives_the_same(case: Any) -> None:
     outputs = run(prepare(model), feeds)
     for got, want in zip(outputs, expected, strict=True):
         np.testing.assert_equal(got, want)
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("y = DeformConv (x, w)", {"w": (4, 4, 1, 1)}),
+        ("c = Conv (x, w) y = BatchNormalization (c, s, s, s, s)", {"w": (4, 4, 1, 1), "s": (3,)}),
+    ],
+)
+def test_operators_that_are_given_what_they_cannot_take_are_a_model_error(text, weights):
+    model = build(f"g (float[1,4,6,6] x) => (y) {{ {text} }}", **weights)
+    with pytest.raises(ModelError, match="the model 'g' cannot be brought into the form that is quantized"):
+        prepare(model)

@@ -84,6 +84,19 @@ BROKEN: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
         lambda p: setattr(body(p).node[0].attribute.add(name="alpha", type=1), "f", 1.0),
         "'neg'.*alpha",
     ),
+    "a choice without a condition": (lambda p: p.graph.node[3].input.pop(), "'branch' .*has 0 inputs; expected 1"),
+    "a graph in another operator": (
+        lambda p: p.graph.node[0].attribute.add().CopyFrom(p.graph.node[3].attribute[0]),
+        "'fc' .*has a graph in an attribute",
+    ),
+    "an attribute that is no text": (
+        lambda p: p.graph.node[2].attribute.add(name="mode", type=3, s=b"\xff"),
+        "attribute 'mode' of node 'act' .*is no text",
+    ),
+    "a constant without a type": (
+        lambda p: setattr(p.graph.initializer[0], "data_type", 0),
+        "initializer 'w' is a tensor without a type",
+    ),
     "a constant without a value": (lambda p: p.graph.node[1].attribute.pop(), "the Constant that makes 'k'"),
 }  # fmt: skip
 

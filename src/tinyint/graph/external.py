@@ -38,9 +38,10 @@ _AGAIN = "copy or export the model again"
 
 def _decoded(tensor: ir.TensorProtocol, path: Path) -> ir.TensorProtocol:
     """The tensor as an array, so that the message it came in is freed and a wrong size is seen now."""
-    if tensor.dtype == ir.DataType.STRING:
-        return tensor
     try:
+        if tensor.dtype == ir.DataType.STRING:
+            tensor.numpy()
+            return tensor
         return ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
     except (ValueError, TypeError) as error:
         raise ModelError(f"tensor '{tensor.name}' of '{path}' is damaged ({error}); {_AGAIN}") from error

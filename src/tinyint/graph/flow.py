@@ -88,7 +88,7 @@ def clamp_range(node: ir.Node) -> tuple[float, float] | None:
         if value is None:
             continue
         constant = constant_of(value)
-        if constant is None:
+        if constant is None or constant.size != 1:
             return None
         bounds[i - 1] = float(constant.reshape(()))
     lo, hi = bounds

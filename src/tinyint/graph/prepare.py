@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import onnx_ir as ir
+from onnx_ir.passes import InvariantError
 from onnx_ir.passes.common import (
     InlinePass,
     RemoveInitializersFromInputsPass,
@@ -30,6 +31,7 @@ from tinyint.graph.passes.shapes import infer_shapes
 from tinyint.graph.passes.shared import clone_shared_constants
 from tinyint.graph.passes.unfuse import unfuse
 from tinyint.graph.passes.widen import widen_floats
+from tinyint.runtimes.base import model_label
 
 __all__ = ["PASSES", "prepare", "prepare_float"]
 
@@ -62,8 +64,25 @@ def prepare(model: ir.Model, *, keep_batch_norms: bool = False) -> ir.Model:
     Inputs and outputs keep names, order and types; initializers that were listed as inputs become constants.
     What was computed in half precision is computed in float32, in the bodies of If and Loop too, which stay as they are
     else. Weights are shared with the caller's model, which is unchanged.
-    Raises ModelError if the operator set cannot be raised to 13.
+    Raises ModelError if the operator set cannot be raised to 13, or an operator is given what it cannot take.
     """
+    try:
+        return _prepared(model, keep_batch_norms)
+    except _BROKEN as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"{model_label(model)} cannot be brought into the form that is quantized: {reason}; see whether "
+            "onnx.checker accepts it, and export it again"
+        ) from error
+
+
+_BROKEN = (
+    InvariantError, RuntimeError, ValueError, IndexError, KeyError, TypeError, AttributeError, ir.serde.SerdeError,
+)  # fmt: skip
+"""What rewriting raises on operators whose inputs and attributes do not go together."""
+
+
+def _prepared(model: ir.Model, keep_batch_norms: bool) -> ir.Model:
     model = model.clone()
     RemoveInitializersFromInputsPass()(model)
     if model.functions:

@@ -42,6 +42,8 @@ def _check_graph(graph: onnx.GraphProto, outer: Names, rules: object, label: str
     constants += [tensor.values.name for tensor in graph.sparse_initializer]
     _require_once(inputs, "input", label)
     _require_once([_text(name, label) for name in constants], "initializer", label)
+    for tensor in graph.initializer:
+        _require_type(tensor, f"initializer {tensor.name!r}", label)
     known = outer | _defined(dict.fromkeys([*inputs, *constants]), graph.node, label)
     _check_nodes(graph.node, known, rules, label)
     _check_made([value.name for value in graph.output], known - outer, label)
@@ -70,7 +72,9 @@ def _check_nodes(nodes: Iterable[onnx.NodeProto], known: Names, rules: object, l
         bodies = list(_bodies(node, label))
         for body in bodies:
             _check_graph(body, known, rules, f"the body {body.name!r} of {_called(node)} in {label}")
-        if not bodies:
+        if bodies:
+            _check_inputs(node, label)
+        else:
             _check_rules(node, rules, label)
 
 
@@ -82,6 +86,21 @@ def _bodies(node: onnx.NodeProto, label: str) -> Iterator[onnx.GraphProto]:
         if attribute.type == onnx.AttributeProto.GRAPH and not attribute.ref_attr_name:
             yield attribute.g
         yield from attribute.graphs
+        if attribute.type == onnx.AttributeProto.TENSOR and not attribute.ref_attr_name:
+            _require_type(attribute.t, f"attribute {name!r} of {_called(node)}", label)
+        if attribute.type == onnx.AttributeProto.STRING:
+            _utf8(attribute.s, node, name, label)
+
+
+def _check_inputs(node: onnx.NodeProto, label: str) -> None:
+    """Of a node with bodies, which the checker would look for names in."""
+    if node.domain not in ("", "ai.onnx"):
+        return
+    least = {"If": 1, "Loop": 2, "Scan": 1, "SequenceMap": 1}.get(node.op_type)
+    if least is None:
+        raise _broken(label, f"{_called(node)} has a graph in an attribute")
+    if len(node.input) < least:
+        raise _broken(label, f"{_called(node)} has {len(node.input)} inputs; expected {least} or more")
 
 
 def _check_rules(node: onnx.NodeProto, rules: object, label: str) -> None:
@@ -98,6 +117,23 @@ def _check_rules(node: onnx.NodeProto, rules: object, label: str) -> None:
         onnx.checker.check_node(node, rules)  # type: ignore[arg-type]
     except onnx.checker.ValidationError as error:
         raise _broken(label, f"{_called(node)}: {str(error).strip().splitlines()[0]}") from error
+
+
+def _require_type(tensor: onnx.TensorProto, what: str, label: str) -> None:
+    if tensor.data_type == onnx.TensorProto.UNDEFINED:
+        raise _broken(label, f"{what} is a tensor without a type")
+
+
+def _utf8(content: bytes, node: onnx.NodeProto, name: str, label: str) -> None:
+    if node.domain not in ("", "ai.onnx"):
+        return  # whose strings may be anything
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        if node.op_type != "Constant":
+            raise _broken(
+                label, f"attribute {name!r} of {_called(node)} is no text: {content[:40]!r}"
+            ) from None
 
 
 def _check_made(outputs: Iterable[str], known: Names, label: str) -> None:

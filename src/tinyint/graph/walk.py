@@ -28,6 +28,9 @@ def constant_of(value: ir.Value | None) -> NDArray[np.generic] | None:
     """
     if value is None or value.is_graph_input():
         return None
+    producer = value.producer()
+    if producer is not None and (producer.domain != "" or len(producer.attributes) != 1):
+        return None
     tensor = ir.convenience.get_const_tensor(value)
     return None if tensor is None else tensor.numpy()
 

@@ -25,7 +25,9 @@ def infer_shapes(model: ir.Model) -> None:
         value = values.get(info.name)
         if value is not None and info.type.HasField("tensor_type"):
             value.type = ir.serde.deserialize_type_proto_for_type(info.type)
-            value.shape = ir.serde.deserialize_type_proto_for_shape(info.type)
+            shape = ir.serde.deserialize_type_proto_for_shape(info.type)
+            impossible = shape is not None and any(isinstance(dim, int) and dim < 0 for dim in shape)
+            value.shape = None if impossible else shape
 
 
 def shapes_at(model: ir.Model, rows: int) -> dict[str, tuple[int | None, ...]]:
