@@ -111,6 +111,8 @@ def whole(model: ModelSource) -> ir.Model:
     """`model` as a graph in memory, weights in files left there. Raises ModelError for what cannot be read."""
     if isinstance(model, ir.Model):
         return model
+    if not isinstance(model, bytes):
+        require_model_file(Path(model))
     try:
         return from_proto(onnx.load_model_from_string(model)) if isinstance(model, bytes) else load(model)
     except (DecodeError, ir.serde.SerdeError, OSError, ValueError, TypeError, KeyError) as error:
