@@ -246,7 +246,9 @@ class Recipe(_Part):
 
         What the recipe says itself and a setting makes pointless (a percentile, after calibration=kl) is dropped.
         """
-        mapping, given = self._mapping(), set()
+        # what has a default stays unsaid, so that it is known what the user asked for
+        mapping = {key: value for key, value in self._mapping().items() if key in self.model_fields_set}
+        given = set()
         for setting in settings:
             key, equals, text = setting.partition("=")
             key = key.strip()

@@ -34,11 +34,11 @@ def test_onnx_runtime_has_nothing_to_warn_of(
     recipe: str, target: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     rng = np.random.default_rng(0)
-    kernels = {name: rng.normal(size=(4, 4, 3, 3)).astype(np.float32) for name in ("w", "v", "u", "left")}
+    kernels = {name: rng.normal(size=(8, 8, 3, 3)).astype(np.float32) for name in ("w", "v", "u", "left")}
     bounds = {name: np.float32(value) for name, value in {"lo": 0, "hi": 6, "zero": 0}.items()}
     model = build(
         """
-        g (float[N,4,8,8] x) => (float[N,4,2,2] y) {
+        g (float[N,8,8,8] x) => (float[N,8,2,2] y) {
           a = Conv (x, w)  b = Clip (a, lo, hi)  c = Conv (b, v)  d = Clip (c, zero)  y = Conv (d, u)
         }
         """,
@@ -46,7 +46,7 @@ def test_onnx_runtime_has_nothing_to_warn_of(
         **bounds,
     )
     save_model(model, tmp_path / "m.onnx")
-    data = rng.normal(size=(4, 4, 8, 8)).astype(np.float32)
+    data = rng.normal(size=(4, 8, 8, 8)).astype(np.float32)
     output = tmp_path / "int8.onnx"
     tinyint.quantize(tmp_path / "m.onnx", data, output=output, recipe=recipe, target=target, verify=False)
     graph = onnx.load(output).graph
