@@ -69,8 +69,13 @@ def test_a_product_with_the_reciprocal_would_not_do():
 
 @pytest.mark.parametrize("layout", ["contiguous", "channels last", "strided"])
 @pytest.mark.parametrize("in_place", [False, True])
-def test_blocks_layouts_and_places_agree(layout, in_place, monkeypatch):
+@pytest.mark.parametrize("threads", [1, 5])
+def test_blocks_layouts_and_places_agree(layout, in_place, threads, monkeypatch):
     monkeypatch.setattr(fq, "_BLOCK", 100)
+    monkeypatch.setattr(fq, "_LEAST", 7)
+    monkeypatch.setattr(
+        torch, "get_num_threads", lambda: threads
+    )  # 768 elements: 5 spans of 153, and 3 left over
     params = qparams_from_range(-1.0, 2.0, qtype=UINT8, symmetric=False)
     x = torch.tensor(values_for(params, (2, 6, 8, 8), 1))
     given = {
@@ -149,6 +154,7 @@ def test_lsq_gradients_are_the_same_block_by_block(monkeypatch):
     x = torch.tensor(np.random.default_rng(0).normal(size=(2, 3, 5, 7)).astype(np.float32))
     weight = torch.rand(x.shape)
     found = []
+    monkeypatch.setattr(fq, "_LEAST", 1)
     for block in (10, 1000):
         monkeypatch.setattr(fq, "_BLOCK", block)
         s, beta = torch.tensor(0.01, requires_grad=True), torch.tensor(-1.0, requires_grad=True)

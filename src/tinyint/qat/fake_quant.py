@@ -15,6 +15,7 @@ Sources of the learned ranges: LSQ (arXiv 1902.08153), LSQ+ (arXiv 2004.09576), 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -22,7 +23,8 @@ from torch import Tensor
 
 __all__ = ["fake_quantize", "fake_quantize_clipped", "fake_quantize_learned", "replaced"]
 
-_BLOCK = 1 << 18  # elements: with its scratch they stay in the cache, and are enough for eight threads
+_BLOCK = 1 << 18  # elements: with their scratch they stay in the caches
+_LEAST = 1 << 15  # elements: torch gives a thread no fewer
 
 
 def fake_quantize(
@@ -105,9 +107,8 @@ def _where_inside(grad: Tensor, inside: Tensor) -> Tensor:
     if not _is_dense(grad) or grad.stride() != inside.stride():
         return grad * inside
     result = torch.empty_like(grad)
-    for start in range(0, grad.numel(), _BLOCK):  # torch converts the mask; a block of it stays in the cache
-        count = min(_BLOCK, grad.numel() - start)
-        _block(result, start, count).copy_(_block(inside, start, count)).mul_(_block(grad, start, count))
+    for made, mask, given in _blocks(result, inside, grad):
+        made.copy_(mask).mul_(given)  # torch would convert the whole mask
     return result
 
 
@@ -132,11 +133,8 @@ def _quantize(
             mask = None if inside is None else inside[rows]
             _quantize_block(x[rows], ours[0], ours[1], ours[2], out[rows], mask)
     else:
-        for start in range(0, x.numel(), _BLOCK):
-            count = min(_BLOCK, x.numel() - start)
-            source, target = _block(x, start, count), _block(out, start, count)
-            mask = None if inside is None else _block(inside, start, count)
-            _quantize_block(source, scale, lower, upper, target, mask)
+        for source, target, mask in _blocks(x, out, out if inside is None else inside):
+            _quantize_block(source, scale, lower, upper, target, None if inside is None else mask)
 
 
 def _quantize_block(
@@ -160,8 +158,25 @@ def _ends(lower: Tensor, upper: Tensor) -> tuple[Any, Any]:
     return float(lower), float(upper)
 
 
-def _block(x: Tensor, start: int, count: int) -> Tensor:
-    return x.as_strided((count,), (1,), x.storage_offset() + start)
+def _blocks(*tensors: Tensor) -> Iterator[list[Tensor]]:
+    """Views of dense tensors of the same layout, that together pass over them once.
+
+    Each has as many rows as there are threads, which are parts of as many spans of the whole tensor, so that a thread
+    stays in its own span. Convolutions share out the samples of a batch in the same way, and what another core has
+    written is slow to read.
+    """
+    numel, threads = tensors[0].numel(), torch.get_num_threads()
+    if numel <= _BLOCK:
+        threads = 1
+    span, count = numel // threads, max(_BLOCK // threads, _LEAST)
+    for start in range(0, span, count):
+        yield [_rows(t, threads, span, start, min(count, span - start)) for t in tensors]
+    if numel % threads:
+        yield [_rows(t, 1, numel, span * threads, numel % threads) for t in tensors]
+
+
+def _rows(x: Tensor, rows: int, stride: int, start: int, count: int) -> Tensor:
+    return x.as_strided((rows, count), (stride, 1), x.storage_offset() + start)
 
 
 class _LearnedScale(torch.autograd.Function):
@@ -211,11 +226,9 @@ def _learned_blockwise(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """As `_learned_slopes`, summed, block by block."""
     grad_x, sums = torch.empty_like(x), []
-    for start in range(0, x.numel(), _BLOCK):
-        count = min(_BLOCK, x.numel() - start)
-        source, grads = _block(x, start, count), _block(grad, start, count)
+    for source, grads, target in _blocks(x, grad, grad_x):
         part, slopes, clipped = _learned_slopes(source, scale, lower, upper, grads)
-        _block(grad_x, start, count).copy_(part)
+        target.copy_(part)
         sums.append(torch.stack([slopes.sum(), clipped.sum()]))
     grad_scale, grad_offset = torch.stack(sums).sum(dim=0)
     return grad_x, grad_scale, grad_offset
