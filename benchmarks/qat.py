@@ -30,17 +30,26 @@ from torch import Tensor, nn
 
 import tinyint
 from tinyint import qat, zoo
+from tinyint.targets import default_target
 
 SIZE, WARMUP, THREADS = 224, 2, 2
 ISA = {
-    "AVX2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
-    "AVX512": {"ATEN_CPU_CAPABILITY": "avx512", "ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},  # without VNNI
+    "AVX2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "TINYINT_CPU_FEATURES": "avx2 fma",
+    },
+    "AVX512": {  # without VNNI
+        "ATEN_CPU_CAPABILITY": "avx512",
+        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
+        "TINYINT_CPU_FEATURES": "avx2 fma avx512f avx512bw avx512vl avx512dq avx512cd",
+    },
 }
 
 
 def trained_by_tinyint(module: nn.Module, images: Tensor) -> nn.Module:
     graph = tinyint.load(module, images[:1])
-    return qat.prepare(graph, images[:4].numpy(), target="x86-vnni").train()
+    return qat.prepare(graph, images[:4].numpy(), target=default_target()).train()
 
 
 def trained_by_torch_ao(module: nn.Module, images: Tensor) -> nn.Module:
@@ -144,6 +153,7 @@ def measure(name: str, batch: int, makers: list[str], rounds: int) -> list[dict[
             "batch": batch,
             "threads": THREADS,
             "instructions": torch.backends.cpu.get_cpu_capability(),
+            "target": default_target().name,
             "median_seconds": round(statistics.median(taken), 3),
             "ratio_to_float": round(
                 statistics.median(a / b for a, b in zip(taken, seconds["float"], strict=True)), 3
