@@ -128,7 +128,7 @@ def hold_to(isa: str | None) -> None:
     """Starts this script anew where the libraries look up what instructions they may use before it can say so."""
     wanted = ISA[isa] if isa else {}
     if any(os.environ.get(key) != value for key, value in wanted.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | wanted)
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | wanted)  # noqa: S606
 
 
 def measure(name: str, batch: int, makers: list[str], rounds: int) -> list[dict[str, Any]]:

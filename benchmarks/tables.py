@@ -102,12 +102,28 @@ def calibration(samples: int = 100) -> str:
 
 
 def training() -> str:
-    rows = result("qat")["rows"]
+    rows = sorted(result("qat")["rows"], key=lambda r: (r["model"], r["instructions"], r["batch"]))
     lines = ["| | step, s | against float | memory | against float |", "|---|---|---|---|---|"]
     for row in rows:
         times = f"{row['median_seconds']:.2f} | {row['ratio_to_float']:.2f}×"
         memory = f"{row['peak_mib']:,} MiB | {row['memory_ratio_to_float']:.2f}×"
-        lines.append(f"| {row['model']}, {row['made_by']} | {times} | {memory} |")
+        what = f"{row['model']}, {row['made_by']}, {row['batch']} images, {row['instructions']}"
+        lines.append(f"| {what} | {times} | {memory} |")
+    return "\n".join(lines)
+
+
+def processors() -> str:
+    lines = [
+        "| EfficientNet-Lite0 | runs on | samples | SQNR, dB | top-1 as float |",
+        "|---|---|---|---|---|",
+    ]
+    for row in result("processors")["rows"]:
+        if "sqnr_db" in row:
+            where = (
+                "simulated" if row["runtime"] == "simulated" else f"{row['runtime']}, {row['instructions']}"
+            )
+            figures = f"{row['sqnr_db']:.1f} | {row['same_top1']:.1%}"
+            lines.append(f"| {row['model']} | {where} | {row['samples']} | {figures} |")
     return "\n".join(lines)
 
 
@@ -273,6 +289,7 @@ def main() -> None:
     fill(chapter, "calibration", calibration())
     fill(chapter, "memory", calibration(1000))
     fill(chapter, "training", training())
+    fill(chapter, "processors", processors())
     fill(chapter, "accuracy", accuracy())
     fill(chapter, "references", references())
     fill(chapter, "rivals", rivals())

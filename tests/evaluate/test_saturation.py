@@ -1,0 +1,79 @@
+"""What a processor without VNNI is said to do to an int8 model, by the weights of the model."""
+
+import numpy as np
+import pytest
+
+from tests.models import noise, residual
+from tests.runtimes.graphs import Graph
+from tinyint.calibrate import calibrate
+from tinyint.data import Sample
+from tinyint.evaluate.saturation import saturating_nodes, saturation
+from tinyint.graph.passes.exact_products import exact_products
+from tinyint.ptq import quantize
+from tinyint.recipe import Recipe
+from tinyint.runtimes import get_runtime
+from tinyint.runtimes.host import Host
+from tinyint.runtimes.source import whole
+from tinyint.targets import TARGETS
+
+AVX2 = Host(machine="x86_64", model="", cores=1, features=frozenset({"avx2"}))
+VNNI = Host(machine="x86_64", model="", cores=1, features=frozenset({"avx2", "avx512_vnni"}))
+
+
+def made(target, recipe="default"):
+    model = residual()
+    samples = [Sample(inputs, name=str(i)) for i, inputs in enumerate(noise(model, 2))]
+    record = calibrate(model, samples, fingerprint="f", threads=1)
+    return quantize(model, target=TARGETS[target], recipe=Recipe.load(recipe), record=lambda: record).model
+
+
+@pytest.mark.parametrize(
+    ("made_for", "runtime", "instead"),
+    [
+        ("x86-vnni", "onnxruntime", "x86-avx2"),
+        ("openvino", "openvino", "openvino-avx2"),
+        ("generic", "onnxruntime", "x86-avx2"),
+    ],
+)
+def test_a_model_made_for_vnni_is_said_to_saturate_with_the_way_out(made_for, runtime, instead):
+    told = saturation(made(made_for), runtime, AVX2)
+    assert told is not None
+    assert "no VNNI" in told
+    assert f"quantize with --target {instead}" in told
+    assert saturation(made(made_for), runtime, VNNI) is None
+
+
+@pytest.mark.parametrize(
+    ("made_for", "runtime"), [("x86-avx2", "onnxruntime"), ("openvino-avx2", "openvino")]
+)
+@pytest.mark.parametrize("recipe", ["default", "dynamic"])
+def test_a_model_made_for_it_is_not(made_for, runtime, recipe):
+    assert saturation(made(made_for, recipe), runtime, AVX2) is None
+
+
+def test_weights_that_are_restored_to_float_multiply_no_bytes():
+    assert saturation(made("x86-vnni", "weight_only"), "onnxruntime", AVX2) is None
+
+
+@pytest.mark.parametrize(
+    ("codes", "saturates"), [([127, 1], False), ([127, 2], True), ([127, -127], False), ([-65, -64], True)]
+)
+def test_the_weights_decide_whoever_wrote_the_file(codes, saturates):
+    g = Graph(1, 2)
+    w = g._dequantized("w", np.array(codes, np.int8)[:, None], 1.0, 1, 0)
+    model = whole(g.model(g.add("MatMul", [g.quantized("x"), w], "product")))
+    assert saturating_nodes(model, TARGETS["x86-avx2"]) == (["product"] if saturates else [])
+
+
+def test_products_of_the_simulation_are_exact_on_any_processor():
+    model = made("x86-vnni", "dynamic")
+    simulated = exact_products(model)
+    assert "MatMulInteger" not in [node.op_type for node in simulated.graph]
+    assert "MatMulInteger" in [node.op_type for node in model.graph]
+    ort = get_runtime("onnxruntime")
+    own = made("x86-avx2", "dynamic")  # which every processor adds exactly
+    for feeds in noise(residual(), 3, seed=5):
+        exact, real = (
+            next(iter(ort.open(m, optimize=False).run(feeds).values())) for m in (exact_products(own), own)
+        )
+        np.testing.assert_allclose(exact, real, rtol=1e-6, atol=1e-6)
