@@ -3,7 +3,7 @@
     python benchmarks/processors.py --folder /tmp/processors [--samples 300] [--emulated 30]
 
 OpenVINO is held to older processors by ONEDNN_MAX_CPU_ISA. ONNX Runtime, which has no such switch, runs the first
-`--emulated` samples, and the facts about pairs of weights, under `qemu-x86_64 -cpu Haswell` (Debian's qemu-user).
+`--emulated` samples under `qemu-x86_64 -cpu Haswell` (Debian's qemu-user).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import ROOT, store
+from machine import store
 from pretrained.efficientnet_lite0 import INPUT, crops, export
 
 import tinyint
@@ -89,29 +89,6 @@ def row(
     }
 
 
-def facts() -> dict[str, Any]:
-    """The test of pairs on ONNX Runtime, under the emulator."""
-    command = [
-        *QEMU,
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "tests/runtimes/facts/test_pair_sums.py",
-        "-k",
-        "onnxruntime",
-    ]
-    done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | AVX2, capture_output=True, text=True, check=False
-    )
-    return {
-        "model": "tests/runtimes/facts/test_pair_sums.py",
-        "runtime": "onnxruntime",
-        "instructions": "AVX2 (qemu, Haswell)",
-        "passed": done.returncode == 0,
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True)
@@ -138,8 +115,6 @@ def main() -> None:
             place = "AVX2 (qemu, Haswell)"
             rows.append(row(folder, name, "onnxruntime", options.emulated, place, QEMU, **AVX2))
         print(*rows[-2:], sep="\n", flush=True)
-    if shutil.which(QEMU[0]):
-        rows.append(facts())
     store("processors", rows, ("model", "runtime", "instructions"))
 
 
