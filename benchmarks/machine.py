@@ -10,12 +10,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tinyint.runtimes.host import host
+from tinyint.runtimes.host import host, parse_cpuinfo
 
 PACKAGES = ("tinyint", "onnxruntime", "openvino", "nncf", "onnx", "numpy", "torch")
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 SCRIPT = Path(sys.argv[0]).resolve()  # now, as a script may change the directory
+
+
+def processor() -> str:
+    """The processor itself, also where this process takes it for a lesser one."""
+    known = Path("/proc/cpuinfo")
+    return (parse_cpuinfo(known.read_text())[0] if known.exists() else "") or host().model
 
 
 def circumstances() -> dict[str, Any]:
@@ -28,7 +34,7 @@ def circumstances() -> dict[str, Any]:
     return {
         "command": shlex.join(["python", str(SCRIPT.relative_to(ROOT)), *sys.argv[1:]]),
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
-        "machine": {"cpu": host().model, "cores": host().cores, "amx_int8": host().has_amx_int8},
+        "machine": {"cpu": processor(), "cores": host().cores, "amx_int8": host().has_amx_int8},
         "versions": versions,
     }
 

@@ -181,7 +181,7 @@ def main() -> None:
             rows = measure(name, batch, options.makers, options.rounds)
             for row in rows:
                 print(row, flush=True)
-            store("qat", rows, ("model", "made_by", "batch", "instructions"))
+            store("qat", rows, ("model", "made_by", "batch", "instructions", "target"))
 
 
 if __name__ == "__main__":

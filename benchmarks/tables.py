@@ -102,13 +102,17 @@ def calibration(samples: int = 100) -> str:
 
 
 def training() -> str:
-    rows = sorted(result("qat")["rows"], key=lambda r: (r["model"], r["instructions"], r["batch"]))
-    lines = ["| | step, s | against float | memory | against float |", "|---|---|---|---|---|"]
-    for row in rows:
+    rows = result("qat")["rows"]
+    lines = [
+        "| | images | instructions, target | step, s | against float | memory | against float |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in sorted(rows, key=lambda row: (row["model"], row["batch"], row["instructions"], row["target"])):
+        target = f", {row['target']}" if row["made_by"] == "tinyint" else ""
+        where = f"{row['batch']} | {row['instructions']}{target}"
         times = f"{row['median_seconds']:.2f} | {row['ratio_to_float']:.2f}×"
         memory = f"{row['peak_mib']:,} MiB | {row['memory_ratio_to_float']:.2f}×"
-        what = f"{row['model']}, {row['made_by']}, {row['batch']} images, {row['instructions']}"
-        lines.append(f"| {what} | {times} | {memory} |")
+        lines.append(f"| {row['model']}, {row['made_by']} | {where} | {times} | {memory} |")
     return "\n".join(lines)
 
 

@@ -69,12 +69,14 @@ def test_under_torchrun_losses_weights_and_ranges_are_those_of_one_process(here)
                 (here / kind).rename(here / f"{kind}-two")
     for kind, (first, second) in alone.items():
         one = torch.load(here / f"{kind}.0.pt", weights_only=True)
-        assert first["losses"] == pytest.approx(one["losses"], abs=1e-4), kind
+        # Half a batch goes through other float kernels than a whole one, which sum in another order, and a code that
+        # this moves moves the loss: by 4e-5 of it on a processor with AVX2 alone.
+        assert first["losses"] == pytest.approx(one["losses"], rel=2e-4), kind
         assert len(first["losses"]) == 10
         for name, value in first["module"].items():
             if isinstance(value, torch.Tensor):
                 assert torch.equal(value, second["module"][name]), name
-                assert torch.allclose(value.float(), one["module"][name].float(), atol=1e-4), name
+                assert torch.allclose(value.float(), one["module"][name].float(), rtol=2e-4, atol=1e-4), name
 
 
 def test_devices_starts_the_processes_and_reports_from_the_first(here):

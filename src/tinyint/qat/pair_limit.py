@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +15,7 @@ __all__ = ["PairLimiter"]
 class PairLimiter(nn.Module):
     """Moves codes to the nearest ones whose pairs keep to the limit, as `pair_sums.limit_codes` does.
 
-    Of an even number of inputs, neighbours along their axis are the pairs, in views of the weight; else the positions
+    Of an even number of inputs, neighbours along their axis are the pairs; else their positions in the flattened weight
     are listed, in the buffers `pairs_0`, `pairs_1`, …
     """
 
@@ -29,20 +31,32 @@ class PairLimiter(nn.Module):
     @torch.no_grad()
     def forward(self, exact: Tensor) -> Tensor:
         """The codes for a weight in units of its scale; whole numbers in float32."""
+        exact = exact.contiguous()
         codes = exact.round().clamp_(-self.largest, self.largest)
         if self.axis is not None:
-            a, b, x, y = (t.movedim(self.axis, 0)[start::2] for t in (codes, exact) for start in (0, 1))
-            over = ((a + b).abs() > self.limit).nonzero(as_tuple=True)
-            a[over], b[over] = self._settled(a[over], x[over], y[over])
+            self._settle(codes, exact, *self._over(codes))
             return codes
         flat, exact = codes.view(-1), exact.reshape(-1).clone()
         for i in range(self.count):
             pairs: Tensor = self.get_buffer(f"pairs_{i}")
-            over = (flat[pairs].sum(dim=1).abs() > self.limit).nonzero(as_tuple=True)
+            over = flat[pairs].sum(dim=1).abs_().gt_(self.limit).nonzero().squeeze(1)
             first, second = pairs[over].unbind(dim=1)
-            flat[first], flat[second] = self._settled(flat[first], exact[first], exact[second])
+            self._settle(codes, exact, first, second)
             exact[first], exact[second] = flat[first], flat[second]
         return codes
+
+    def _over(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the neighbours lie whose sums are over the limit, as positions in the flattened weight."""
+        assert self.axis is not None
+        length = math.prod(codes.shape[self.axis + 1 :])  # from one neighbour to the other
+        first, second = codes.view(-1, 2, length).unbind(dim=1)
+        over = torch.add(first, second).abs_().gt_(self.limit).view(-1).nonzero().squeeze(1)
+        place = over + over.div(length, rounding_mode="floor") * length
+        return place, place + length
+
+    def _settle(self, codes: Tensor, exact: Tensor, first: Tensor, second: Tensor) -> None:
+        flat, exact = codes.view(-1), exact.view(-1)
+        flat[first], flat[second] = self._settled(flat[first], exact[first], exact[second])
 
     def _settled(self, a: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The codes of pairs over the limit: `a`, the first code, tells the sign; x and y are exact."""

@@ -39,7 +39,7 @@ class WeightQuantizer(nn.Module):
         self.limiter: PairLimiter | None = None
         self.scheme = scheme
         self.frozen = False
-        self.clips = learned or bool((share < 1.0).any())
+        self.clips = learned or bool((share < 1.0 - 1e-6).any())  # as 1 may come out of a division
         self.register_buffer("share", share)
         self.ratio: nn.Parameter | None = None
         if learned:
@@ -52,7 +52,8 @@ class WeightQuantizer(nn.Module):
         assert weight is not None
         bias, input_scale = rest if rest else (None, None)
         scale, zero_point = self.current(weight, bias, input_scale)
-        quantized = self._quantize(weight, scale, zero_point)
+        limited = self.limiter is not None and self.freezer is None and not self.clips
+        quantized = weight.float() if limited else self._quantize(weight, scale, zero_point)
         step = along(scale.detach(), self.scheme.axis, weight.dim())
         if self.freezer is not None:
             if self.training and not self.frozen:
