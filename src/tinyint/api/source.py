@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from tinyint.data import Declaration, input_specs, load_preprocessing, saved_preprocessing
 from tinyint.graph.io import data_files, load_model, model_bytes, weight_bytes
-from tinyint.loading import onnx_source
+from tinyint.loading import PaddleFiles, onnx_source
 from tinyint.runtimes.base import ModelSource, model_label
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "Source", "input_specs", "resolve_preprocessing"]
 
-Model: TypeAlias = "str | Path | ir.Model | nn.Module"
+Model: TypeAlias = "str | Path | PaddleFiles | ir.Model | nn.Module"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,8 @@ class Source:
     def of(cls, model: Model, example_inputs: Any = None) -> Source:
         """Whatever `tinyint.load` takes. Raises ModelError and DependencyError as that does."""
         given = Path(model) if isinstance(model, str | Path) else None
+        if isinstance(model, PaddleFiles):
+            given = model.program.parent
         found = onnx_source(model, example_inputs)
         if isinstance(found, ir.Model):
             return cls(model=found, path=None, given=given)

@@ -12,10 +12,10 @@ import onnx_ir as ir
 from tinyint.errors import ModelError
 from tinyint.graph.io import load_model
 from tinyint.graph.message import settled
-from tinyint.loading.paddle import find_paddle, load_paddle
+from tinyint.loading.paddle import PaddleFiles, find_paddle, load_paddle
 from tinyint.runtimes.base import model_label
 
-__all__ = ["MODEL_FILE", "DynamicShapes", "is_module", "load", "onnx_source"]
+__all__ = ["MODEL_FILE", "DynamicShapes", "PaddleFiles", "is_module", "load", "onnx_source"]
 
 MODEL_FILE = "model.onnx"
 """What the model is called in the directory that a training leaves."""
@@ -29,8 +29,9 @@ def load(x: Any, example_inputs: Any = None, *, dynamic_shapes: DynamicShapes | 
 
     `x` is the path of an ONNX file or of the best_model/ of a training, an `onnx_ir.Model` (returned as it is, unless
     its nodes are out of order or dimensions of its inputs are 0 or less: then a copy in which they are not), a Paddle
-    inference directory or the `.json` or `.pdmodel` file in it, or an `nn.Module`, which needs `example_inputs`: a
-    tensor, a tuple of the arguments of `forward`, or a mapping of its keyword arguments. Arrays will do for tensors.
+    inference directory, the `.json` or `.pdmodel` file in it or `PaddleFiles`, or an `nn.Module`, which needs
+    `example_inputs`: a tensor, a tuple of the arguments of `forward`, or a mapping of its keyword arguments. Arrays will
+    do for tensors.
 
     A module is exported in eval mode and is as it was afterwards. Its inputs keep the names that they have in
     `forward`, its outputs their keys or attribute names, its weights those of `state_dict`. The first axis of the
@@ -53,6 +54,8 @@ def onnx_source(x: Any, example_inputs: Any = None) -> str | Path | ir.Model:
     """
     if isinstance(x, ir.Model):
         return settled(x, model_label(x))
+    if isinstance(x, PaddleFiles):
+        return load_paddle(x)
     if isinstance(x, str | Path):
         inside = Path(x) / MODEL_FILE
         if os.path.isfile(inside):

@@ -7,11 +7,13 @@ elementwise_add for add, hence the likeness.)
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-__all__ = ["OPSET", "UNKNOWN", "unlike"]
+__all__ = ["OPSET", "UNKNOWN", "single_precision", "unlike"]
 
 OPSET = 17
 UNKNOWN = "tinyint: not among the converter's operators: "
@@ -36,35 +38,72 @@ def _names(block: Any) -> Iterator[str]:
             yield from _names(inner)
 
 
-def _operators(model: str) -> set[str]:
-    """The names of the operators in a program. What holds it must live as long as it is looked at."""
+def single_precision(program: Any) -> None:
+    """Lets the factors of interpolation be float32, in place; `program` is what a .json file holds.
+
+    paddlepaddle 3.3 writes them as float64, and paddle2onnx 2.0 reads float32 only.
+    """
+    if isinstance(program, list):
+        for part in program:
+            single_precision(part)
+    elif isinstance(program, dict):
+        if str(program.get("#", "")).endswith("_interp"):
+            for attribute in program.get("A", ()):
+                held = attribute.get("AT", {}).get("D")
+                if attribute.get("N") == "scale" and isinstance(held, list):
+                    attribute["AT"]["D"] = [
+                        each | {"#": each["#"].replace("a_f64", "a_f32")} for each in held
+                    ]
+        for part in program.values():
+            single_precision(part)
+
+
+def _translated(model: Path, parameters: Path, directory: Path) -> tuple[Path, Path]:
+    """A program of Paddle 2 and before in Paddle 3's form; `parameters` is one file, or a directory of one a weight."""
     import paddle
+    from paddle2onnx.convert import load_parameter, save_program
 
-    stem, _, suffix = model.rpartition(".")
-    if suffix == "json":
-        layer = paddle.jit.load(stem)
-        program = layer.program()
-        return set(_names(program.global_block()))
-    paddle.enable_static()
+    executor = paddle.static.Executor(paddle.CPUPlace())
+    names = {
+        "model_filename": model.name,
+        "params_filename": None if parameters.is_dir() else parameters.name,
+    }
     with paddle.pir_utils.OldIrGuard():
-        old, *_ = paddle.static.load_inference_model(stem, paddle.static.Executor(paddle.CPUPlace()))
-        program = paddle.pir.translate_to_pir(old.desc)
-        names = set(_names(program.global_block()))
-    paddle.disable_static()
-    return names
+        old, *_ = paddle.static.load_inference_model(str(model.parent), executor, **names)
+    program = paddle.pir.translate_to_pir(old.desc)
+    _say_unknown(program)
+    load_parameter(program)
+    save_program(program, str(directory / "translated"))
+    return directory / "translated.json", directory / "translated.pdiparams"
 
 
-def _convert(model: str, parameters: str, output: str) -> None:
-    import paddle2onnx
+def _say_unknown(program: Any) -> None:
+    """Prints the operators that the converter does not know."""
     from paddle2onnx import paddle2onnx_cpp2py_export as converter
 
-    names = {name.removeprefix("pd_op.") for name in _operators(model) if "pd_op." in name}
+    names = {name.removeprefix("pd_op.") for name in _names(program.global_block()) if "pd_op." in name}
     unknown = unlike(names - _NOT_CONVERTED, converter.get_all_supported_operators_pir())
     sys.stdout.write(f"{UNKNOWN}{', '.join(unknown)}\n")
     sys.stdout.flush()
+
+
+def _convert(model: Path, parameters: Path, output: Path) -> None:
+    import paddle
+    import paddle2onnx
+
+    if model.suffix == ".json":
+        layer = paddle.jit.load(str(model.with_suffix("")))
+        held = layer.program()  # must live as long as it is looked at
+        _say_unknown(held)
+    else:
+        model, parameters = _translated(model, parameters, output.parent)
+    program = json.loads(model.read_text(encoding="utf-8"))
+    single_precision(program)
+    readable = output.with_name("readable.json")
+    readable.write_text(json.dumps(program), encoding="utf-8")
     # Its default optimizer, polygraphy, installs packages from the network.
-    paddle2onnx.export(model, parameters, output, opset_version=OPSET, optimize_tool="none")
+    paddle2onnx.export(str(readable), str(parameters), str(output), opset_version=OPSET, optimize_tool="none")
 
 
 if __name__ == "__main__":
-    _convert(*sys.argv[1:])
+    _convert(*map(Path, sys.argv[1:]))

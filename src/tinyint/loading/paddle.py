@@ -21,15 +21,44 @@ from tinyint.loading.convert_paddle import UNKNOWN
 __all__ = ["PaddleFiles", "find_paddle", "load_paddle"]
 
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
-_SUFFIXES = (".json", ".pdmodel")  # of Paddle 3, and of those before
+_SUFFIXES = (".json", ".pdmodel")  # of Paddle 3, and of Paddle 2
+_OLD = "__model__"  # of those before
+_LISTED = 5
 
 
 @dataclass(frozen=True)
 class PaddleFiles:
-    """The program (`.json` or `.pdmodel`) and the weights (`.pdiparams`) of an inference model."""
+    """The program of an inference model, and its weights: a file, or a directory with one for each.
+
+    The program is NAME.json of Paddle 3, NAME.pdmodel of Paddle 2, or a file of any name, such as __model__, of those
+    before.
+    """
 
     program: Path
     parameters: Path
+
+    @classmethod
+    def named(cls, directory: Path, model_filename: str | None, params_filename: str | None) -> PaddleFiles:
+        """Files of these names in a directory, as Paddle's own tools take them. Raises ModelError.
+
+        The program is __model__ if it is not named. Weights that are not named are NAME.pdiparams beside NAME.pdmodel
+        or NAME.json, else one file each.
+        """
+        if not directory.is_dir():
+            raise ModelError(
+                f"'{directory}' is no directory; --model-filename and --params-filename name files in one"
+            )
+        program = directory / (model_filename or _OLD)
+        beside = program.with_suffix(".pdiparams")
+        own = beside if program.suffix in _SUFFIXES and beside.is_file() else directory
+        parameters = own if params_filename is None else directory / params_filename
+        for option, path in (("--model-filename", program), ("--params-filename", parameters)):
+            if not path.is_file() and path != directory:
+                there = ", ".join(sorted(file.name for file in directory.iterdir())[:_LISTED])
+                raise ModelError(
+                    f"no such model file: '{path}'; give {option}. In '{directory}' there are: {there}"
+                )
+        return cls(program, parameters)
 
 
 def find_paddle(path: Path) -> PaddleFiles | None:
@@ -50,7 +79,12 @@ def find_paddle(path: Path) -> PaddleFiles | None:
                 "of one"
             )
         else:
-            raise ModelError(_nothing_in(path))
+            path = path / _OLD
+            if not path.is_file():
+                raise ModelError(_nothing_in(path.parent))
+    if path.name == _OLD and path.is_file():
+        together = path.with_name("__params__")
+        return PaddleFiles(path, together if together.is_file() else path.parent)
     if path.suffix not in _SUFFIXES:
         return None
     if not os.path.isfile(path):
@@ -58,7 +92,7 @@ def find_paddle(path: Path) -> PaddleFiles | None:
     if not _has_weights(path):
         raise ModelError(
             f"'{path}' has no weights beside it: expected '{path.with_suffix('.pdiparams')}'; save the model with "
-            "paddle.jit.save"
+            "paddle.jit.save, or say by --params-filename what they are called"
         )
     return PaddleFiles(path, path.with_suffix(".pdiparams"))
 
@@ -70,10 +104,11 @@ def _has_weights(program: Path) -> bool:
 def _nothing_in(directory: Path) -> str:
     models = sorted(file.name for file in directory.glob("*.onnx"))
     if models:
-        return f"'{directory}' is a directory; give the .onnx file in it: {', '.join(models[:5])}"
+        return f"'{directory}' is a directory; give the .onnx file in it: {', '.join(models[:_LISTED])}"
     return (
         f"'{directory}' is a directory without a model; expected that of a Paddle inference model, with NAME.json or "
-        "NAME.pdmodel and NAME.pdiparams, or the path of an ONNX file"
+        "NAME.pdmodel and NAME.pdiparams, or __model__ (say by --model-filename and --params-filename what else its "
+        "files are called), or the path of an ONNX file"
     )
 
 
@@ -115,7 +150,7 @@ def _why_refused(program: Path, said: str) -> str:
     marks = ("Failed to convert PaddlePaddle model: ", "Error: ")
     reasons = (line.split(mark, 1)[1] for mark in marks for line in lines if mark in line)
     reason = next((reason for reason in reasons if reason != "In user code:"), "it gives no reason")
-    return f"'{program}' cannot be converted by paddle2onnx: {reason.rstrip('.')}; is it complete?"
+    return f"'{program}' cannot be converted by paddle2onnx: {reason.rstrip('.')}"
 
 
 def _require_weights(model: ir.Model, files: PaddleFiles) -> None:
