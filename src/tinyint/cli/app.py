@@ -16,6 +16,7 @@ from tinyint.cli.export import export
 from tinyint.cli.group import Commands
 from tinyint.cli.inspect import inspect
 from tinyint.cli.machine import cache, doctor
+from tinyint.cli.paddle_options import names_paddle_files
 from tinyint.cli.predict import predict
 from tinyint.cli.qat import qat
 from tinyint.cli.quantize import calibrate, quantize
@@ -67,7 +68,7 @@ for _command in (
     advise,
     cache,
 ):
-    app.command()(_command)
+    app.command()(names_paddle_files(_command))
 for _command in (train, qat):
     app.command(cls=RunCommand)(_command)
 app.add_typer(recipe, name="recipe")

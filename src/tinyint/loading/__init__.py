@@ -30,8 +30,8 @@ def load(x: Any, example_inputs: Any = None, *, dynamic_shapes: DynamicShapes | 
     `x` is the path of an ONNX file or of the best_model/ of a training, an `onnx_ir.Model` (returned as it is, unless
     its nodes are out of order or dimensions of its inputs are 0 or less: then a copy in which they are not), a Paddle
     inference directory, the `.json` or `.pdmodel` file in it or `PaddleFiles`, or an `nn.Module`, which needs
-    `example_inputs`: a tensor, a tuple of the arguments of `forward`, or a mapping of its keyword arguments. Arrays will
-    do for tensors.
+    `example_inputs`: a tensor, a tuple of the arguments of `forward`, or a mapping of its keyword arguments. Arrays
+    will do for tensors.
 
     A module is exported in eval mode and is as it was afterwards. Its inputs keep the names that they have in
     `forward`, its outputs their keys or attribute names, its weights those of `state_dict`. The first axis of the

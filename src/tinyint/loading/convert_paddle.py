@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["OPSET", "UNKNOWN", "single_precision", "unlike"]
+import numpy as np
+
+from tinyint.loading.paddle_quantizers import to_float
+
+__all__ = ["OPSET", "SCALES", "UNKNOWN", "single_precision", "unlike"]
 
 OPSET = 17
+SCALES = "scales.json"
 UNKNOWN = "tinyint: not among the converter's operators: "
 
 _NOT_CONVERTED = {"data", "feed", "fetch"}
@@ -70,11 +75,29 @@ def _translated(model: Path, parameters: Path, directory: Path) -> tuple[Path, P
     }
     with paddle.pir_utils.OldIrGuard():
         old, *_ = paddle.static.load_inference_model(str(model.parent), executor, **names)
+        scales = to_float(old, *_variables(old))
+    (directory / SCALES).write_text(json.dumps(scales), encoding="utf-8")
     program = paddle.pir.translate_to_pir(old.desc)
     _say_unknown(program)
     load_parameter(program)
     save_program(program, str(directory / "translated"))
     return directory / "translated.json", directory / "translated.pdiparams"
+
+
+def _variables(program: Any) -> tuple[Callable[[str], Any], Callable[[str, Any], None]]:
+    """What reads a variable of the program, and what replaces one by float32."""
+    import paddle
+
+    scope, block = paddle.static.global_scope(), program.global_block()
+
+    def read(name: str) -> Any:
+        return np.array(scope.find_var(name).get_tensor()).astype(np.float32)
+
+    def write(name: str, value: Any) -> None:
+        scope.find_var(name).get_tensor().set(value.astype(np.float32), paddle.CPUPlace())
+        block.var(name).desc.set_dtype(paddle.base.core.VarDesc.VarType.FP32)
+
+    return read, write
 
 
 def _say_unknown(program: Any) -> None:
@@ -95,6 +118,10 @@ def _convert(model: Path, parameters: Path, output: Path) -> None:
         layer = paddle.jit.load(str(model.with_suffix("")))
         held = layer.program()  # must live as long as it is looked at
         _say_unknown(held)
+        if any("quantize" in name for name in _names(held.global_block())):
+            raise ValueError(
+                "it is quantized, which is read of NAME.pdmodel and __model__ only; give the float model"
+            )
     else:
         model, parameters = _translated(model, parameters, output.parent)
     program = json.loads(model.read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -16,7 +17,8 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
 from tinyint.errors import DependencyError, ModelError
 from tinyint.graph.io import load_model
-from tinyint.loading.convert_paddle import UNKNOWN
+from tinyint.loading.convert_paddle import SCALES, UNKNOWN
+from tinyint.loading.paddle_scales import quantize_again
 
 __all__ = ["PaddleFiles", "find_paddle", "load_paddle"]
 
@@ -36,6 +38,11 @@ class PaddleFiles:
 
     program: Path
     parameters: Path
+
+    def __fspath__(self) -> str:
+        return str(self.program)
+
+    __str__ = __fspath__
 
     @classmethod
     def named(cls, directory: Path, model_filename: str | None, params_filename: str | None) -> PaddleFiles:
@@ -134,8 +141,12 @@ def load_paddle(files: PaddleFiles) -> ir.Model:
         if not os.path.isfile(output):
             raise ModelError(_why_refused(files.program, done.stdout + done.stderr))
         model = load_model(output)
+        told = output.with_name(SCALES)
+        scales = json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     _require_weights(model, files)
+    if scales:
+        quantize_again(model, scales)
     return model
 
 

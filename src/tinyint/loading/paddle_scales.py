@@ -1,0 +1,89 @@
+"""The scales of a quantized Paddle model, put back as QuantizeLinear and DequantizeLinear after its conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from tinyint.errors import ModelError
+from tinyint.graph.edit import GraphEditor, bypass
+from tinyint.graph.walk import constant_of
+from tinyint.loading.paddle_quantizers import LEVELS
+from tinyint.numerics import INT8, Array, QParams, quantize
+
+__all__ = ["quantize_again"]
+
+
+def quantize_again(model: ir.Model, weights: Mapping[str, Any]) -> None:
+    """Rewrites the converted float `model`, in place: `weights` are {name: (scales, axis or None)}.
+
+    Each Clip from -128·s to 127·s, which the rewriting of the program has left, becomes a quantizer of scale s. Raises
+    ModelError where the conversion has changed a weight.
+    """
+    editor = GraphEditor(model.graph)
+    for node in list(model.graph):
+        if node.op_type == "Clip" and (step := _step(node)) is not None:
+            source = node.inputs[0]
+            assert source is not None
+            name = source.name or ""
+            pair = [editor.constant(f"{name}/scale", np.array(step, np.float32))]
+            pair.append(editor.constant(f"{name}/zero_point", np.zeros((), np.int8)))
+            codes = editor.node("QuantizeLinear", [source, *pair], f"{name}/Q", before=node)
+            read = editor.node("DequantizeLinear", [codes, *pair], f"{name}/DQ", before=node)
+            read.shape, read.type = node.outputs[0].shape, node.outputs[0].type
+            bypass(node, read)
+    for name, (scales, axis) in weights.items():
+        value = model.graph.initializers.get(name)
+        if value is None or value.const_value is None:
+            raise ModelError(
+                f"the weight {name!r} of the quantized Paddle model is not in what it was converted to"
+            )
+        _store(editor, value, np.asarray(scales, np.float32), axis)
+    RemoveUnusedNodesPass()(model)
+
+
+def _step(node: ir.Node) -> float | None:
+    bounds = [_constant(value) for value in node.inputs[1:3]]
+    if len(bounds) < 2 or bounds[0] is None or bounds[1] is None:
+        return None
+    low, high = (float(bound.reshape(-1)[0]) for bound in bounds if bound is not None)
+    is_ours = high > 0 and abs(low / (LEVELS + 1) + high / LEVELS) <= 1e-5 * high / LEVELS
+    return high / LEVELS if is_ours else None
+
+
+def _constant(value: ir.Value | None) -> Array | None:
+    """Its array, also behind the operators that the converter puts between a bound and its clip."""
+    node = None if value is None else value.producer()
+    if node is not None and node.op_type in ("Identity", "Squeeze"):
+        return _constant(node.inputs[0])
+    return constant_of(value)
+
+
+def _store(editor: GraphEditor, value: ir.Value, scales: Any, axis: int | None) -> None:
+    """The weight as integers, with a DequantizeLinear that its readers read."""
+    array, name = constant_of(value), value.name or ""
+    assert array is not None
+    if axis is not None and array.shape[axis] != scales.size:
+        raise ModelError(
+            f"the weight {name!r} of the quantized Paddle model has {scales.size} scales along axis {axis}, but the "
+            f"shape {array.shape} after its conversion"
+        )
+    params = QParams(scale=scales, zero_point=np.int8(0), qtype=INT8, axis=axis)  # type: ignore[arg-type]
+    readers = [(use.node, use.idx) for use in value.uses()]
+    codes = editor.constant(f"{name}_q", quantize(array.astype(np.float32), params))
+    constants = [
+        editor.constant(f"{name}/scale", params.scale),
+        editor.constant(f"{name}/zero_point", params.zero_point),
+    ]
+    first = min(readers, key=lambda reader: list(editor.graph).index(reader[0]))[0]
+    attributes = {} if axis is None else {"axis": axis}
+    read = editor.node("DequantizeLinear", [codes, *constants], f"{name}/DQ", attributes, before=first)
+    read.shape, read.type = value.shape, value.type
+    for node, position in readers:
+        node.replace_input_with(position, read)
+    if not value.is_graph_output():
+        del editor.graph.initializers[name]
