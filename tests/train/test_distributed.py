@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -104,7 +105,11 @@ def test_a_signal_to_the_parent_alone_ends_all_processes(here, number, code):
     # What starts the tests may have them ignore signals, as shells do with jobs in the background.
     heed = partial(signal.signal, number, signal.SIG_DFL)
     command = [sys.executable, "-m", "tinyint.cli", "train", "-c", here / "run.yaml"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed, cwd=here)
+    # The network's module is `tests.train.build`, which is not beside the config.
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=heed, cwd=here, env=environment
+    )
     while not (here / "run/checkpoint.pt").exists():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
