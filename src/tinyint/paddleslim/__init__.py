@@ -131,7 +131,7 @@ class _Reader:
             else:
                 self._note("weight_bits", "weights have 8 or 16 bits")
             return recipe | {"method": "weight_only"}
-        # 8 bits are left to the target, which uses 7 of them where the processor would saturate
+        # 8 bits are left to the target, whose weights have them on every processor
         for key in ("weight_bits", "activation_bits"):
             if self._bits(key, 16) != 8:
                 self._note(key, "static quantization has 8 bits")

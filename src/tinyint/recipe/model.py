@@ -46,7 +46,7 @@ class Activations(_Part):
 
 
 class Weights(_Part):
-    """`bits`: None leaves 7 or 8 to the target; 16 goes with the method weight_only."""
+    """`bits`: None leaves them to the target; 16 goes with the method weight_only."""
 
     bits: Literal[7, 8, 16] | None = None
     granularity: Literal["per_channel", "per_tensor"] = "per_channel"
