@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.models import transformer
+from tinyint import api
 from tinyint.errors import TargetError
 from tinyint.runtimes.host import Host
 from tinyint.targets import TARGETS, default_target, get_target
@@ -78,3 +80,12 @@ def test_what_is_not_made_for_avx2_saturates_there(target):
     cpu = TARGETS[target].cpu
     assert cpu.saturates_on(AVX2) == cpu.saturates_on(AVX512) == saturates
     assert not any(cpu.saturates_on(seen) for seen in (VNNI, AVX_VNNI, AMX, ARM))
+
+
+def test_inspect_plans_for_the_target_that_is_named_whatever_the_machine(monkeypatch):
+    monkeypatch.setattr("tinyint.targets.host", lambda: AVX2)
+    for name, planned in (("openvino-vnni", "openvino"), ("openvino", "openvino-avx2")):
+        (found,) = api.inspect(transformer(), target=name).plans
+        in_float = "MatMul of two activations" in TARGETS[planned].left_float
+        assert found.target == planned
+        assert any("saturates without VNNI" in node.reason for node in found.float_nodes) == in_float

@@ -191,17 +191,17 @@ def _plans(source: Source, target: str | None, recipe: RecipeSource) -> tuple[Pl
     kinds = {node.name or "": node.op_type for node in prepared.graph}
     clamps = {node.name for node in prepared.graph if kind_of(node) is Kind.CLAMP}
     found = []
-    for name in [get_target(target).name] if target else TARGETS:
+    for goal in [get_target(target)] if target else TARGETS.values():
         try:
-            planned = plan(prepared, get_target(name), chosen)
+            planned = plan(prepared, goal, chosen)
         except ModelError as error:
             found.append(
-                Planned(target=name, macs_int8=0.0, nodes_int8=0, float_nodes=(), problem=str(error))
+                Planned(target=goal.name, macs_int8=0.0, nodes_int8=0, float_nodes=(), problem=str(error))
             )
             continue
         found.append(
             Planned(
-                target=name,
+                target=goal.name,
                 macs_int8=_share(cost, planned.int8_nodes) if counted else None,
                 nodes_int8=len(set(planned.int8_nodes) - clamps),  # they go with the operator before them
                 float_nodes=tuple(
