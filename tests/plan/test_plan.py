@@ -277,3 +277,18 @@ def test_a_clip_that_does_not_hold_zero_is_no_quantizer():
     planned = plan(model, X86, DEFAULT)
     assert planned.absorbed == frozenset()
     assert "clip" in planned.float_nodes
+
+
+@pytest.mark.parametrize(("bits", "limited"), [(8, True), (7, False)])
+def test_weights_of_seven_bits_need_no_limit_on_pairs(bits, limited):
+    recipe = DEFAULT.with_settings([f"weights.bits={bits}"])
+    for target in ("x86-avx2", "openvino-avx2"):
+        weights = [
+            c
+            for c in plan(residual(), get_target(target), recipe).constants.values()
+            if c.role is Role.WEIGHT
+        ]
+        assert all((c.packings is not None) == limited for c in weights)
+    assert all(
+        c.packings is None for c in plan(residual(), get_target("x86-vnni"), recipe).constants.values()
+    )

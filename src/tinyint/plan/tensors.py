@@ -15,6 +15,7 @@ from tinyint.numerics import INT7, INT8, INT16
 from tinyint.plan.nodes import Decisions, residual_input
 from tinyint.plan.plan import ConstantPlan, Role, Stretch, Use
 from tinyint.plan.products import holders, is_product, moves
+from tinyint.ranges.pair_sums import pair_limit
 from tinyint.recipe import Recipe, Rule
 from tinyint.scheme import Scheme
 from tinyint.targets import Inputs, Output, Target
@@ -159,11 +160,12 @@ def weight_scheme(node: ir.Node, target: Target, recipe: Recipe, rule: Rule | No
 
 def weight_plan(node: ir.Node, target: Target, recipe: Recipe, rule: Rule | None) -> ConstantPlan:
     """How the weight of an integer product is stored on `target`."""
-    operator = target.operators.get(node.op_type)
-    packings = operator.packings if operator is not None and target.cpu.pair_sums_saturate else None
+    operator, scheme = target.operators.get(node.op_type), weight_scheme(node, target, recipe, rule)
+    limited = target.cpu.pair_sums_saturate and 2 * scheme.qtype.qmax > pair_limit()
+    packings = operator.packings if operator is not None and limited else None
     return ConstantPlan(
         role=Role.WEIGHT,
-        scheme=weight_scheme(node, target, recipe, rule),
+        scheme=scheme,
         range=recipe.weights_for(rule).range,
         packings=packings,
     )

@@ -29,9 +29,8 @@ __all__ = ["PairLimit", "fit_ratio", "limit_codes", "pair_limit"]
 _LARGEST_SUM = 2**15 - 1
 # At twice the scale no code is above 64, and no pair over the limit.
 _RATIOS = np.linspace(1.0, 2.0, 129)
-_EXACT = (
-    2**13
-)  # elements a row that are rounded to find its ratio: all candidates of a short one, a few of a long one
+# Elements a row that are rounded to find its ratio: all candidates of a short one, a few of a long one.
+_EXACT = 2**13
 _BLOCK = 2**17  # elements: with their scratch they stay in the cache of a core
 
 
@@ -52,6 +51,11 @@ class PairLimit:
     pairs: tuple[NDArray[np.int64], ...]
     limit: int
     largest: int
+
+    @property
+    def is_met_by_any_two(self) -> bool:
+        """Whether the largest code sees to the limit, whatever the pairs."""
+        return 2 * self.largest <= self.limit
 
 
 def limit_codes(x: FloatArray, bound: PairLimit) -> FloatArray:
@@ -90,9 +94,10 @@ def fit_ratio(rows: FloatArray, scale: FloatArray, bound: PairLimit) -> FloatArr
 def _fit_block(rows: FloatArray, scale: FloatArray, bound: PairLimit) -> FloatArray:
     x = rows / scale[:, None]
     excess = [_sums_over(x, pairs, bound.limit) for pairs in bound.pairs]
-    over = np.unique(np.concatenate([row for row, _ in excess])) if excess else np.empty(0, int)
-    if bound.largest < 127:  # any two may meet
-        over = np.flatnonzero(np.abs(x).max(axis=1, initial=0.0) > bound.largest)
+    if bound.is_met_by_any_two:
+        over = np.flatnonzero(np.rint(np.abs(x).max(axis=1, initial=0.0)) > bound.largest)
+    else:
+        over = np.unique(np.concatenate([row for row, _ in excess])) if excess else np.empty(0, int)
     ratio = np.ones_like(scale)
     if not over.size:
         return ratio
@@ -129,7 +134,7 @@ def _best_of_model(
     x: FloatArray, excess: Sequence[tuple[NDArray[np.intp], FloatArray]], bound: PairLimit
 ) -> FloatArray:
     """The ratio of least error by the model, (C,), for weights in units of the scale."""
-    if bound.largest < 127:
+    if bound.is_met_by_any_two:
         needed = np.abs(x).max(axis=1, initial=0.0) / bound.largest
         return np.asarray(np.clip(needed, 1.0, _RATIOS[-1]), np.float32)
     best, least = np.ones(len(x), np.float32), np.full(len(x), np.inf)
