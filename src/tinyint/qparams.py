@@ -27,7 +27,14 @@ from tinyint.ranges import RangeMethod, find_range, weight_range
 from tinyint.scheme import Scheme
 from tinyint.weight_pairs import LimitedWeight
 
-__all__ = ["Assignment", "assign_constants", "assign_qparams", "constant_params", "with_codes"]
+__all__ = [
+    "Assignment",
+    "assign_constants",
+    "assign_qparams",
+    "constant_params",
+    "largest_code",
+    "with_codes",
+]
 
 
 @dataclass(frozen=True, kw_only=True)

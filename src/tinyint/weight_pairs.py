@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from tinyint.graph.filters import input_axis, kernel_shape, weight_matrix
+from tinyint.graph.filters import input_axis, is_one_to_one, kernel_shape, weight_matrix
 from tinyint.numerics import Array, FloatArray, QParams
 from tinyint.ranges.pair_sums import PairLimit, fit_ratio, limit_codes, pair_limit
 from tinyint.targets import Packing
@@ -37,6 +37,7 @@ class LimitedWeight:
         self._shape, self._dtype = weight.shape, params.qtype.dtype
         places = weight_matrix(node, np.arange(weight.size).reshape(weight.shape))
         groups, outputs, inputs, _ = places.shape
+        one_to_one = is_one_to_one(places)
         self.pair_axis = input_axis(node, weight) if inputs % 2 == 0 and packings else None
         if params.scale.size == outputs < groups * outputs:  # the groups share the scales of their filters
             places = places.swapaxes(0, 1)
@@ -44,7 +45,7 @@ class LimitedWeight:
         self._rows = np.ascontiguousarray(weight, np.float32).reshape(-1)[self._places]
         self._params = params
         limit = pair_limit(largest_code)
-        if inputs == outputs == 1 < groups:  # a depthwise kernel adds no pairs
+        if one_to_one:
             self.bound, self.pair_axis = PairLimit(pairs=(), limit=limit, largest=params.qtype.qmax), None
             return
         largest = params.qtype.qmax if packings else min(params.qtype.qmax, limit // 2)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from tinyint.graph.filters import kernel_shape, weight_matrix
+from tinyint.graph.filters import is_one_to_one, kernel_shape, weight_matrix
 from tinyint.graph.flow import range_source
 from tinyint.graph.walk import constant_of
 from tinyint.numerics import Array
+from tinyint.qdq import read_params
+from tinyint.qparams import largest_code
 from tinyint.ranges.pair_sums import pair_limit
 from tinyint.runtimes.host import Host, host
 from tinyint.targets import Target, limited_target
@@ -16,6 +18,7 @@ from tinyint.targets.packing import pairs_of
 
 __all__ = ["saturating_nodes", "saturation"]
 
+_LARGEST = 255
 # Operators on integers, and which input holds the weight.
 _INTEGER = {"MatMulInteger": 1, "ConvInteger": 1, "QLinearMatMul": 3, "QLinearConv": 3}
 _STANDS_FOR = {
@@ -55,10 +58,10 @@ def _saturates(node: ir.Node, target: Target) -> bool:
         return False
     matrix = weight_matrix(node, np.ascontiguousarray(codes)).astype(np.int32)
     groups, outputs, inputs, _ = matrix.shape
-    if inputs == outputs == 1 < groups:  # depthwise
+    if is_one_to_one(matrix):
         return False
     filters = matrix.reshape(groups * outputs, -1)
-    limit = pair_limit()
+    limit = pair_limit(_largest_code(node))
     if not rule.packings:
         return bool(np.abs(filters).max(initial=0) > limit // 2)
     return any(
@@ -72,7 +75,10 @@ def _int8_weight(node: ir.Node) -> Array | None:
     position = _INTEGER.get(node.op_type)
     if position is not None:
         codes = constant_of(node.inputs[position])
-    elif node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul") and _is_dequantized(node.inputs[0]):
+    elif (
+        node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")
+        and _dequantize(node.inputs[0]) is not None
+    ):
         producer = None if node.inputs[1] is None else node.inputs[1].producer()
         is_stored = producer is not None and producer.op_type == "DequantizeLinear"
         codes = constant_of(producer.inputs[0]) if producer is not None and is_stored else None
@@ -81,6 +87,17 @@ def _int8_weight(node: ir.Node) -> Array | None:
     return codes if codes is not None and codes.dtype == np.int8 and codes.ndim else None
 
 
-def _is_dequantized(value: ir.Value | None) -> bool:
+def _largest_code(node: ir.Node) -> int:
+    """The highest code that the activations of the node can have, as it was when its weights were made."""
+    dequantize = _dequantize(node.inputs[0])
+    params = None if dequantize is None else read_params(dequantize)
+    codes = None if dequantize is None or dequantize.inputs[0] is None else dequantize.inputs[0]
+    quantize = None if codes is None else codes.producer()
+    if params is None or quantize is None or quantize.op_type != "QuantizeLinear":
+        return _LARGEST
+    return largest_code(quantize.inputs[0], params)
+
+
+def _dequantize(value: ir.Value | None) -> ir.Node | None:
     producer = None if value is None else range_source(value).producer()
-    return producer is not None and producer.op_type == "DequantizeLinear"
+    return producer if producer is not None and producer.op_type == "DequantizeLinear" else None

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-__all__ = ["input_axis", "kernel_shape", "weight_matrix"]
+__all__ = ["input_axis", "is_one_to_one", "kernel_shape", "weight_matrix"]
 
 Element = TypeVar("Element", bound=np.generic)
 
@@ -28,6 +28,12 @@ def weight_matrix(node: ir.Node, array: NDArray[Element]) -> NDArray[Element]:
             return array[None, :, :, None]
     matrices = array.reshape(-1, 1) if array.ndim == 1 else array
     return matrices.reshape(-1, *matrices.shape[-2:]).swapaxes(1, 2)[..., None]
+
+
+def is_one_to_one(matrix: NDArray[Any]) -> bool:
+    """Whether each group of a `weight_matrix` has one input and one output: a depthwise kernel, which adds no pairs."""
+    groups, outputs, inputs, _ = matrix.shape
+    return bool(inputs == outputs == 1 < groups)
 
 
 def input_axis(node: ir.Node, array: NDArray[Any]) -> int:
