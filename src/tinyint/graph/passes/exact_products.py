@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from tinyint.graph.edit import GraphEditor
+
 __all__ = ["exact_products"]
 
 
@@ -16,9 +18,10 @@ def exact_products(model: ir.Model) -> ir.Model:
     if not any(_is_replaced(node) for node in model.graph):
         return model
     copy = model.clone()
+    editor = GraphEditor(copy.graph)
     for node in list(copy.graph):
         if _is_replaced(node):
-            _replace(copy.graph, node)
+            _replace(editor, node)
     return copy
 
 
@@ -38,12 +41,9 @@ def _is_dynamic(value: ir.Value) -> bool:
     return producer is not None and producer.op_type == "DynamicQuantizeLinear"
 
 
-def _replace(graph: ir.Graph, node: ir.Node) -> None:
+def _replace(editor: GraphEditor, node: ir.Node) -> None:
     def add(op_type: str, inputs: list[ir.Value], part: str, **attributes: int) -> ir.Value:
-        made = ir.node(op_type, inputs, attributes=attributes, name=f"{node.name}/exact/{part}")
-        made.outputs[0].name = f"{node.outputs[0].name}/exact/{part}"
-        graph.insert_before(node, made)
-        return made.outputs[0]
+        return editor.node(op_type, inputs, f"{node.name}/{part}", attributes, before=node)
 
     operands = []
     for i, side in enumerate(("left", "right")):
@@ -55,7 +55,6 @@ def _replace(graph: ir.Graph, node: ir.Node) -> None:
             shift = add("Cast", [zero_point], f"{side}_zero_point", to=int(ir.DataType.DOUBLE))
             operand = add("Sub", [operand, shift], f"{side}_shifted")
         operands.append(operand)
-    product = add("MatMul", operands, "product")
-    result = add("Cast", [product], "sum", to=int(ir.DataType.INT32))
-    ir.convenience.replace_all_uses_with(node.outputs[0], result, replace_graph_outputs=True)
-    graph.remove(node, safe=True)
+    result = add("Cast", [add("MatMul", operands, "product")], "sum", to=int(ir.DataType.INT32))
+    node.outputs[0].replace_all_uses_with(result, replace_graph_outputs=True)
+    editor.graph.remove(node, safe=True)
