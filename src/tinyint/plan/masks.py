@@ -39,14 +39,14 @@ def masking(graph: ir.Graph, record: CalibrationRecord) -> dict[str, str]:
             else:
                 told = masks.get(range_source(settled(value)).name or "")
             if told:
-                found.setdefault(node.name or "", f"{value.name!r} holds a mask: {told}")
+                found.setdefault(node.name or "", f"{value.name!r} {told}")
     return found
 
 
 def _mask(summary: Summary) -> str | None:
     """What makes the tensor a mask, if it is one."""
     if summary.infinite:
-        return "infinite values"
+        return "holds a mask: infinite values"
     edges, counts = summary.histogram.trimmed()
     used = np.flatnonzero(counts)
     left, right = edges[used], edges[used + 1]
@@ -56,7 +56,7 @@ def _mask(summary: Summary) -> str | None:
 def _mask_constant(array: np.ndarray) -> str | None:
     values = array.astype(np.float64).ravel()
     if not np.isfinite(values).all():
-        return "infinite values"
+        return "holds a mask: infinite values"
     sizes = np.abs(values)
     return _told(sizes, sizes, np.ones(sizes.size, np.int64), values.min(initial=0.0))
 
@@ -72,7 +72,7 @@ def _told(least: np.ndarray, most: np.ndarray, counts: np.ndarray, lo: float) ->
     if counts[first:].sum() < _SHARE * counts.sum():
         return None
     size = -least[first] if lo < 0 else least[first]
-    return f"values around {size:.0e} beside others under {most[first - 1]:.2g}"
+    return f"holds a mask: values around {size:.0e} beside others under {most[first - 1]:.2g}"
 
 
 def _scores(graph: ir.Graph, record: CalibrationRecord) -> dict[str, str]:
@@ -85,9 +85,10 @@ def _scores(graph: ir.Graph, record: CalibrationRecord) -> dict[str, str]:
         source = range_source(settled(value))
         summary = record.summaries.get(source.name or "")
         if summary is not None and summary.samples and summary.hi - summary.lo > _SPAN:
-            found[source.name or ""] = f"Softmax reads values {summary.hi - summary.lo:.0f} apart"
+            span = summary.hi - summary.lo
+            found[source.name or ""] = f"is read by Softmax and spans {span:.0f}, too much for 8 bits, masked or not"
         elif _adds_integers(source.producer()):
-            found[source.name or ""] = "it is computed from integers and added to what Softmax reads"
+            found[source.name or ""] = "holds a mask: it is computed from integers and added to what Softmax reads"
     return found
 
 
