@@ -25,8 +25,8 @@ _SPAN = 64.0  # of what Softmax reads: a step of a quarter is off by a quarter i
 
 def masking(graph: ir.Graph, record: CalibrationRecord) -> dict[str, str]:
     """The nodes that stay in float since they touch a mask, by name, each with the reason."""
-    masks = {name: told for name, summary in record.summaries.items() if (told := _mask(summary))}
-    masks |= _scores(graph, record)
+    masks = _scores(graph, record)
+    masks |= {name: told for name, summary in record.summaries.items() if (told := _mask(summary))}
     found: dict[str, str] = {}
     for node in graph:
         row = facts(node)
@@ -86,9 +86,13 @@ def _scores(graph: ir.Graph, record: CalibrationRecord) -> dict[str, str]:
         summary = record.summaries.get(source.name or "")
         if summary is not None and summary.samples and summary.hi - summary.lo > _SPAN:
             span = summary.hi - summary.lo
-            found[source.name or ""] = f"is read by Softmax and spans {span:.0f}, too much for 8 bits, masked or not"
+            found[source.name or ""] = (
+                f"is read by Softmax and spans {span:.0f}, too much for 8 bits, masked or not"
+            )
         elif _adds_integers(source.producer()):
-            found[source.name or ""] = "holds a mask: it is computed from integers and added to what Softmax reads"
+            found[source.name or ""] = (
+                "holds a mask: it is computed from integers and added to what Softmax reads"
+            )
     return found
 
 
