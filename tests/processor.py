@@ -9,6 +9,7 @@ VNNI = pytest.mark.skipif(not host().has_vnni, reason="a fact about x86 processo
 NO_VNNI = pytest.mark.skipif(
     not host().pair_sums_saturate, reason="a fact about ONNX Runtime on x86 without VNNI"
 )
+AVX512 = pytest.mark.skipif(not host().has_avx512, reason="a fact about processors with AVX-512")
 X86 = pytest.mark.skipif(not host().is_x86, reason="a fact about x86 processors")
 
 ORT_TARGET, OPENVINO_TARGET = default_target().name, get_target("openvino").name

@@ -115,7 +115,7 @@ def test_a_softmax_that_onnxruntime_takes_into_int8_is_as_simulated(length):
         model, [Sample(s, name=str(i)) for i, s in enumerate(samples)], fingerprint="f", threads=1
     )
     recipe = Recipe.load("default")
-    quantized = quantize(model, target=get_target("x86-vnni"), recipe=recipe, record=lambda: record).model
+    quantized = quantize(model, target=get_target(ORT_TARGET), recipe=recipe, record=lambda: record).model
     assert any(row.op == "QLinearSoftmax" for row in ORT.executed(quantized))
     reference = outputs(ORT, model, samples)
     simulated, real = (outputs(ORT, quantized, samples, optimize=optimize) for optimize in (False, True))

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import tinyint
+from tests.processor import ORT_TARGET
 from tinyint.calibrate import CalibrationRecord
 from tinyint.graph.io import is_quantized, load_model
 from tinyint.targets import get_target
@@ -61,7 +62,7 @@ def test_strict_ends_with_a_code_of_its_own_where_the_verdict_is_bad(
         "--threads",
         "1",
         "--target",
-        "generic",
+        ORT_TARGET,
     )
     found = document(*common, "-o", "strict.onnx", "--strict", code=code)
     assert (found["verdict"]["accuracy"] == "good") == (code == 0)
