@@ -22,7 +22,7 @@ LINES = {
     "GlobalAveragePool": "y = GlobalAveragePool (a)",
     "Add": "y = Add (a, b)",
     "Sub": "y = Sub (a, b)",
-    "Concat": "y = Concat <axis = 2> (a, b)",
+    "Concat": "y = Concat <axis = 1> (a, b)",
     "Softmax": "y = Softmax <axis = 1> (a)",
     "Transpose": "y = Transpose <perm = [0, 1, 3, 2]> (a)",
     "Gather": "y = Gather <axis = 2> (a, rows)",
@@ -59,7 +59,8 @@ INT8 = {
 
 
 def around(name):
-    behind = "" if name in COMPARED else "[behind] z = Conv (y, v)"
+    last = "wide" if name == "Concat" else "v"
+    behind = "" if name in COMPARED else f"[behind] z = Conv (y, {last})"
     result = "y" if name in COMPARED else "z"
     kind = {"ArgMax": "int64"}.get(name, "bool") if name in COMPARED else "float"
     shape = "[A, B, C]" if name == "Squeeze" else "[A, B, C, D]"
@@ -83,6 +84,7 @@ def around(name):
             w3=(4, 4, 1, 1),
             w4=(4, 4, 1, 1),
             v=(4, 4, 1) if name == "Squeeze" else (4, 4, 1, 1),
+            wide=(4, 8, 1, 1),
             depth=(4, 1, 1, 1),
             square=(8, 8),
             rows=np.array([0, 3, 5]),

@@ -11,6 +11,7 @@ from tinyint.graph.flow import range_source, settled
 from tinyint.graph.ops import Kind, facts, kind_of, op_names
 from tinyint.graph.walk import constant_of, consumers
 from tinyint.numerics import qparams_from_range
+from tinyint.plan.joined import unjoinable
 from tinyint.plan.joins import refused
 from tinyint.plan.masks import masking
 from tinyint.plan.nodes import Decisions, decide
@@ -38,7 +39,7 @@ def plan(model: ir.Model, target: Target, recipe: Recipe, record: CalibrationRec
     while True:  # what is refused changes what is around it; each turn refuses more
         decisions = decide(graph, target, recipe, rules, held)
         ties = tie(graph, target, decisions, step_of)
-        more = refused(graph, decisions, ties)
+        more = refused(graph, decisions, ties) | unjoinable(graph, target, decisions)
         if not more:
             break
         held.update(more)

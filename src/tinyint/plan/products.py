@@ -11,7 +11,7 @@ from tinyint.graph.ops import Kind, data_inputs, facts, kind_of
 from tinyint.graph.walk import constant_of, consumers
 from tinyint.targets import Output, Target
 
-__all__ = ["held_apart", "holders", "is_product", "moves"]
+__all__ = ["held_apart", "holders", "is_product", "moves", "read_by_products", "sources", "starts_at_zero"]
 
 
 def is_product(node: ir.Node) -> bool:
@@ -31,27 +31,31 @@ def holders(product: ir.Node, passes: Callable[[ir.Node], bool]) -> Iterator[ir.
 
     A first operand that cannot be negative is left out: its zero-point is 0 in any case.
     """
-    first, second = (list(_sources(value, passes)) for value in product.inputs if value is not None)
-    if not all(_starts_at_zero(value) for value in first):
+    first, second = (list(sources(value, passes)) for value in product.inputs if value is not None)
+    if not all(starts_at_zero(value) for value in first):
         yield from first
     yield from second
 
 
 def held_apart(product: ir.Node, target: Target) -> bool:
     """Whether nothing but matrix products reads, in int8, what the operands are held in."""
-    return all(_products_alone(value, target) for value in holders(product, lambda node: moves(node, target)))
+    return all(
+        read_by_products(value, target) for value in holders(product, lambda node: moves(node, target))
+    )
 
 
-def _sources(value: ir.Value, passes: Callable[[ir.Node], bool]) -> Iterator[ir.Value]:
+def sources(value: ir.Value, passes: Callable[[ir.Node], bool]) -> Iterator[ir.Value]:
+    """The tensors that hold `value`, seen through the operators that `passes`."""
     producer = value.producer()
     if producer is None or not passes(producer):
         yield value
         return
     for _, source in data_inputs(producer):
-        yield from _sources(source, passes)
+        yield from sources(source, passes)
 
 
-def _starts_at_zero(value: ir.Value) -> bool:
+def starts_at_zero(value: ir.Value) -> bool:
+    """Whether the operator that made the tensor leaves nothing below zero in it."""
     producer = value.producer()
     if producer is None:
         return False
@@ -60,11 +64,12 @@ def _starts_at_zero(value: ir.Value) -> bool:
     return bounds is not None and bounds[0] >= 0
 
 
-def _products_alone(value: ir.Value, target: Target) -> bool:
+def read_by_products(value: ir.Value, target: Target) -> bool:
+    """Whether of int8 operators only matrix products read the tensor, also behind operators that move it."""
     for reader, _ in consumers(value):
         if moves(reader, target):
-            if not all(_products_alone(out, target) for out in reader.outputs):
+            if not all(read_by_products(out, target) for out in reader.outputs):
                 return False
-        elif reader.op_type in target.operators and reader.op_type != "MatMul":
+        elif reader.op_type in target.operators and reader.op_type not in ("Gemm", "MatMul"):
             return False
     return True

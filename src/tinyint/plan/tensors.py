@@ -12,9 +12,10 @@ from tinyint.graph.flow import bias_position, is_epilogue, range_source, settled
 from tinyint.graph.ops import Kind, data_inputs, facts, kind_of, weight_axis
 from tinyint.graph.walk import constant_of, sole_consumer, static_shape
 from tinyint.numerics import INT7, INT8, INT16
+from tinyint.plan.joined import joined_in
 from tinyint.plan.nodes import Decisions, residual_input
 from tinyint.plan.plan import ConstantPlan, Role, Stretch, Use
-from tinyint.plan.products import holders, is_product, moves
+from tinyint.plan.products import holders, is_product, moves, sources
 from tinyint.ranges.pair_sums import pair_limit
 from tinyint.recipe import Recipe, Rule
 from tinyint.scheme import Scheme
@@ -117,16 +118,19 @@ def _reads_codes(node: ir.Node, placement: Placement) -> bool:
 def _hold_operands(
     placement: Placement, graph: ir.Graph, target: Target, decisions: Decisions, apart: Collection[ir.Node]
 ) -> None:
-    """The operands of products take the target's format for them, wherever their quantizers stand."""
+    """The operands of products take the target's formats for them, wherever their quantizers stand."""
 
     def passes(node: ir.Node) -> bool:
         return decisions[node.name or ""] is None and moves(node, target) and node not in apart
 
     for node in graph:
         rule = target.operators.get(node.op_type)
-        if rule is None or rule.operands is None or decisions[node.name or ""] is not None:
+        if rule is None or decisions[node.name or ""] is not None:
             continue
-        if is_product(node):
+        if rule.joined is not None and joined_in(node, target, decisions) and node.inputs[0] is not None:
+            held = sources(node.inputs[0], passes)
+            placement.schemes.update({value.name or "": rule.joined for value in held})
+        if rule.operands is not None and is_product(node):
             placement.schemes.update({value.name or "": rule.operands for value in holders(node, passes)})
 
 

@@ -24,16 +24,21 @@ _MOVERS = (
 # gemm_x8s8s32x_convolution.cpp, jit_brgemm_conv_utils.cpp).
 _CONVOLVED = (Packing.BY_POSITION, Packing.FLAT, Packing.COLUMNS)
 
+_SYMMETRIC = Scheme(qtype=INT8.narrow(), symmetric=True)
+
 _gemm = OperatorRule(
     output=Output.OPTIONAL,
+    joined_along=-1,
+    joined=_SYMMETRIC,
     packings=(Packing.FLAT,),
     kernel=Kernel.RESCALED,
-    source=f"{_MEASURED}: with weights in int8, whatever stands behind",
+    source=f"{_MEASURED}: with weights in int8, whatever stands behind; it does not load behind a Concat along another "
+    "axis than the last, unless zero-points are 0",
 )
 _product = replace(
     _gemm,
     weightless=Weightless.PRESET,
-    operands=Scheme(qtype=INT8.narrow(), symmetric=True),
+    operands=_SYMMETRIC,
     source=f"{_MEASURED}: of two activations in int8 only under zero-points of 0; "
     "attention over 1024 positions then 7.7 ms, 18 in float, and 21 with other zero-points",
 )
@@ -58,9 +63,11 @@ OPENVINO = replace(
     operators={
         "Conv": OperatorRule(
             output=Output.ON_DEMAND,
+            joined_along=1,
             packings=_CONVOLVED,
             kernel=Kernel.RESCALED,
-            source=f"{_MEASURED}: runs in int8 with or without a quantizer behind it, depthwise as well",
+            source=f"{_MEASURED}: runs in int8 with or without a quantizer behind it, depthwise as well, but in float "
+            "behind a Concat along another axis than the channels",
         ),
         "ConvTranspose": OperatorRule(
             weight_axis=(1,), packings=_CONVOLVED, source=f"{_MEASURED}: axis 0 runs in float"

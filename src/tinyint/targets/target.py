@@ -69,6 +69,8 @@ class OperatorRule:
     * `weightless`: for Gemm and MatMul
     * `operands`: the format of what a product of two computed tensors reads, where not any will do; a first operand
       that cannot be negative may have the usual one
+    * `joined_along`: the axis along which a Concat may have joined what it reads, where not any will do; what was
+      joined along others, and can be negative, must have the format `joined`, or it runs in float where that is None
     * `weight_axis`: overrides the axis of per-channel weights, where the operator has one; None within a one-tuple
       means per tensor
     * `overflow`: of Softmax, how many times the mean of its output, 1 / length, the range of the quantizer behind it
@@ -88,6 +90,8 @@ class OperatorRule:
     padded: bool = True
     weightless: Weightless = Weightless.NEVER
     operands: Scheme | None = None
+    joined_along: int | None = None
+    joined: Scheme | None = None
     weight_axis: tuple[int | None] | None = None
     overflow: float | None = None
     packings: tuple[Packing, ...] = ANY_TWO

@@ -12,6 +12,7 @@ import pytest
 from tests.processor import X86
 from tests.runtimes.facts.probes import BOTH, OPENVINO, ORT, error_in_lsb, in_int8
 from tests.runtimes.graphs import SCALE, Graph
+from tinyint.errors import ModelError
 from tinyint.runtimes.base import Runtime
 
 pytestmark = X86
@@ -36,6 +37,21 @@ def concat(*, scales: tuple[float, float] | None, dtype: str = "uint8", zero_poi
         sides = [g.quantized(side, scale, **how) for side, scale in zip(sides, scales, strict=True)]
     joined = g.quantized(g.add("Concat", sides, "concat", axis=1), **how)
     return g.model(g.quantized(g.conv(joined, "c", 32, 16, 3), **how))
+
+
+def joined(op: str, axis: int, zero_point: int, between: str = "") -> bytes:
+    """x and its sigmoid joined along `axis`, then quantized, then the product `op`."""
+    g = Graph(1, 8, 8, 8)
+    y = g.add("Concat", ["x", g.add("Sigmoid", ["x"], "other")], "concat", axis=axis)
+    y = (
+        g.add(between, [y], "between", **({"kernel_shape": [1, 1]} if between == "MaxPool" else {}))
+        if between
+        else y
+    )
+    y = g.quantized(y, zero_point=zero_point, dtype="int8" if zero_point == 0 else "uint8")
+    if op == "Conv":
+        return g.model(g.conv(y, "op", 16 if axis == 1 else 8, 16))
+    return g.model(g.add("MatMul", [y, g.weight("w", (16 if axis == 3 else 8, 12), axis=1)], "op"))
 
 
 def error_without_amx(dtype: str, zero_point: int) -> float:
@@ -82,3 +98,21 @@ class TestAddAndConcat:
     def test_openvino_gets_unsigned_values_through_a_concat_without_amx(self) -> None:
         """Signed ones come out wrong on processors without AMX (2026.4.1): hence unsigned activations for OpenVINO."""
         assert error_without_amx("uint8", 128) <= 1.01
+
+    @pytest.mark.parametrize("axis", [1, 2])
+    def test_openvino_loads_no_product_behind_a_concat_along_rows(self, axis: int) -> None:
+        """Unless zero-points are 0, or something stands between the Concat and its quantizer (2026.4.1)."""
+        with pytest.raises(ModelError, match="cannot be broadcasted"):
+            OPENVINO.open(joined("MatMul", axis, 128))
+        for fine in (
+            joined("MatMul", axis, 0),
+            joined("MatMul", axis, 128, "MaxPool"),
+            joined("MatMul", 3, 128),
+        ):
+            assert [row.int8 for row in OPENVINO.executed(fine) if row.op == "FullyConnected"] == [True]
+            assert error_in_lsb(OPENVINO, fine) <= 1.01
+
+    def test_openvino_convolves_in_float_behind_a_concat_along_rows(self) -> None:
+        for axis, runs in ((1, True), (2, False), (3, False)):
+            rows = OPENVINO.executed(joined("Conv", axis, 128))
+            assert [row.int8 for row in rows if row.op == "Convolution"] == [runs]
