@@ -72,6 +72,11 @@ BROKEN: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
         "initializer 'w' is defined twice",
     ),
     "an input twice": (lambda p: p.graph.input.append(p.graph.input[0]), "input 'x' is defined twice"),
+    "an output twice": (lambda p: p.graph.output.append(p.graph.output[0]), "output '.' is defined twice"),
+    "a version of 41 bits": (
+        lambda p: setattr(p.opset_import[0], "version", 1 << 40),
+        "version 1099511627776 of the operators",
+    ),
     "a circle": (lambda p: p.graph.node[0].input.__setitem__(0, "r"), "in a circle, node 'fc' among them"),
     "no outputs": (lambda p: p.graph.output.pop(), "it has no outputs"),
     "too few inputs": (lambda p: p.graph.node[0].input.pop(), "node 'fc' .*MatMul"),

@@ -117,6 +117,15 @@ def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
     assert "ONNXRuntimeError" not in str(caught.value)
 
 
+def test_a_file_that_reads_what_nothing_makes_is_refused_in_the_runtimes_words(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Relu", ["nowhere"], ["y"])]
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    path = tmp_path / "damaged.onnx"
+    onnx.save(helper.make_model(helper.make_graph(nodes, "net", [], [y])), path)
+    with pytest.raises(ModelError, match="'nowhere' is not a graph input"):
+        RUNTIME.open(path)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"none\.onnx"):
         RUNTIME.open(tmp_path / "none.onnx")

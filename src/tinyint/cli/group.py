@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -121,4 +122,7 @@ def _warnings_to(screen: Screen) -> Iterator[None]:
         warnings.filterwarnings("ignore", "Image size .* exceeds limit")  # Pillow's; such images are refused
         warnings.simplefilter("always", TinyintWarning)
         warnings.showwarning = show
+        logging.getLogger("onnx_ir").setLevel(
+            logging.ERROR
+        )  # of broken graphs; ours are refused with their place
         yield

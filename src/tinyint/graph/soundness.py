@@ -18,13 +18,17 @@ from tinyint.graph.walk import inner_nodes
 __all__ = ["in_order", "require_sound", "sort_nodes"]
 
 Names: TypeAlias = frozenset[str]
+_NO_VERSION = 1 << 31  # operators' versions are 32 bits wide to the checker
 
 
 def require_sound(proto: onnx.ModelProto, label: str) -> None:
     """Raises ModelError, with the node or tensor, for a name that is missing, defined twice or no text, for an output
     that nothing makes, and for a node that breaks the rules of its operator."""
+    for entry in proto.opset_import:
+        if not 0 < entry.version < _NO_VERSION:
+            raise _broken(label, f"it asks for version {entry.version} of the operators of {entry.domain!r}")
     rules = onnx.checker.C.CheckerContext()
-    rules.ir_version = max(proto.ir_version, 3)
+    rules.ir_version = min(max(proto.ir_version, 3), _NO_VERSION - 1)
     rules.opset_imports = {_text(entry.domain, label): entry.version for entry in proto.opset_import}
     if not proto.graph.output:
         raise _broken(label, "it has no outputs")
@@ -44,6 +48,7 @@ def _check_graph(graph: onnx.GraphProto, outer: Names, rules: object, label: str
     _require_once([_text(name, label) for name in constants], "initializer", label)
     for tensor in graph.initializer:
         _require_type(tensor, f"initializer {tensor.name!r}", label)
+    _require_once([_text(value.name, label) for value in graph.output], "output", label)
     known = outer | _defined(dict.fromkeys([*inputs, *constants]), graph.node, label)
     _check_nodes(graph.node, known, rules, label)
     _check_made([value.name for value in graph.output], known - outer, label)

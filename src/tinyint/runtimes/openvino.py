@@ -188,7 +188,7 @@ def _mended(model: ModelSource) -> ir.Model | None:
         return None
     try:
         copy = whole(model).clone()
-    except (ModelError, ValueError):
+    except (ModelError, ValueError, RuntimeError):
         return None  # OpenVINO's own answer stands
     spelt_out = copy.opset_imports.pop(_OWN_DOMAIN, None)  # the nodes have lost it in reading
     inlined = bool(copy.functions)

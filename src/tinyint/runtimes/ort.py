@@ -205,11 +205,12 @@ CUDA = OrtRuntime(cuda=True)
 def _in_float32(model: ModelSource) -> ir.Model | None:
     """A copy without bfloat16, which has neither kernels here nor a type in NumPy; None where there is none of it."""
     try:
-        copy = whole(model).clone()
-    except (ModelError, ValueError):
+        found = whole(model)
+        if not holds(found, ir.DataType.BFLOAT16):
+            return None
+        copy = found.clone()
+    except (ModelError, ValueError, RuntimeError):
         return None  # ONNX Runtime's own answer stands
-    if not holds(copy, ir.DataType.BFLOAT16):
-        return None
     widen_floats(copy, keep=[ir.DataType.FLOAT16])
     return copy
 
