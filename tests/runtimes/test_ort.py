@@ -121,7 +121,7 @@ def test_a_file_that_reads_what_nothing_makes_is_refused_in_the_runtimes_words(t
     nodes = [helper.make_node("Relu", ["nowhere"], ["y"])]
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
     path = tmp_path / "damaged.onnx"
-    onnx.save(helper.make_model(helper.make_graph(nodes, "net", [], [y])), path)
+    onnx.save(helper.make_model(helper.make_graph(nodes, "net", [], [y]), ir_version=10), path)
     with pytest.raises(ModelError, match="'nowhere' is not a graph input"):
         RUNTIME.open(path)
 
