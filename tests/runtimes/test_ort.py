@@ -103,9 +103,13 @@ def test_wrong_feeds_are_refused(method: str) -> None:
         getattr(session, method)({})
 
 
-def test_a_reason_starts_with_the_reason() -> None:
+def test_a_reason_starts_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="the model: onnxruntime cannot load it: ONNX Runtime only"):
         RUNTIME.open(Graph(1, 3).model("x", opset=200))
+    path = tmp_path / "new.onnx"
+    path.write_bytes(Graph(1, 3).model("x", opset=200))
+    with pytest.raises(ModelError, match="new.onnx: onnxruntime cannot load it: ONNX Runtime only"):
+        RUNTIME.open(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no model at all", double_and_relu(2, 3)[:60]])
@@ -121,7 +125,10 @@ def test_a_file_that_reads_what_nothing_makes_is_refused_in_the_runtimes_words(t
     nodes = [helper.make_node("Relu", ["nowhere"], ["y"])]
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
     path = tmp_path / "damaged.onnx"
-    onnx.save(helper.make_model(helper.make_graph(nodes, "net", [], [y]), ir_version=10), path)
+    imports = [helper.make_opsetid("", 17)]
+    onnx.save(
+        helper.make_model(helper.make_graph(nodes, "net", [], [y]), opset_imports=imports, ir_version=9), path
+    )
     with pytest.raises(ModelError, match="'nowhere' is not a graph input"):
         RUNTIME.open(path)
 
