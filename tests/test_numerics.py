@@ -14,6 +14,7 @@ from tinyint.numerics import (
     UINT8,
     QParams,
     bias_params,
+    dead_channels,
     dequantize,
     fake_quantize,
     fit_bias,
@@ -106,6 +107,16 @@ def test_a_bias_that_overflows_raises_the_weight_scale():
     codes = quantize(np.float32([1e6, 1.0]), bias_params(1e-3, scales))
     assert 2**31 * 0.999 < codes[0] < 2**31 - 1
     assert codes[1] == 10000
+
+
+def test_a_channel_without_weights_takes_the_scale_that_its_bias_needs():
+    # at a scale of 1, the biases of both would be multiples of the input's scale, 50: that is, 0
+    weight = np.float32([[0, 0], [1, -127], [0, 0]])
+    assert dead_channels(weight, 0).tolist() == [True, False, True]
+    scales = fit_bias([0.7, 0.7, 0.0], 50.0, np.float32([1, 1, 1]), dead_channels(weight, 0))
+    assert scales[1:].tolist() == [1.0, 1.0]
+    bias = fake_quantize(np.float32([0.7]), bias_params(50.0, scales[:1]))
+    assert bias == pytest.approx([0.7], rel=1e-6)
 
 
 def test_bias_scale_is_the_float32_product():

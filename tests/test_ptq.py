@@ -14,6 +14,7 @@ from tinyint.data import Sample
 from tinyint.errors import ModelError
 from tinyint.evaluate.saturation import saturating_nodes
 from tinyint.graph.io import is_quantized
+from tinyint.graph.prepare import prepare
 from tinyint.numerics import sqnr_db
 from tinyint.ptq import Quantized, prepare_float, quantize
 from tinyint.recipe import Recipe
@@ -107,7 +108,41 @@ def test_parts_of_an_output_with_unlike_ranges_are_each_as_good(target, runtime)
     assert "head" in quantized.float_nodes
 
 
-@pytest.mark.parametrize("length", [16, 64])
+MOVED = """
+net (float[1, 4, 3, 3] x, bool c) => (float[a, b] y) {{
+  [conv] a = Conv (x, w)
+  [move] b = {move}
+  [branch] d = If (c) <
+    then_branch = left () => (float{shape} t) {{ t = Neg (b) }},
+    else_branch = right () => (float{shape} e) {{ e = Abs (b) }}
+  >
+  [flat] y = Flatten (d)
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("move", "shape"), [("Reshape (a, shape)", [1, 8, 9]), ("Transpose (a)", [3, 3, 8, 1])]
+)
+def test_a_body_that_reads_moved_codes_reads_them_behind_a_quantizer(move, shape):
+    # without one, ONNX Runtime's optimizer ends the process
+    model = prepare(build(MOVED.format(move=move, shape=shape), w=(8, 4, 1, 1), shape=np.array([1, 8, 9])))
+    samples = [{"c": np.array(i % 2 == 0)} | sample for i, sample in enumerate(conv_samples(4))]
+    record = calibrate(model, [Sample(s, name="s") for s in samples], fingerprint="f", threads=1)
+    recipe = Recipe.load("default")
+    quantized = quantize(model, target=get_target("x86-vnni"), recipe=recipe, record=lambda: record).model
+    body = next(node for node in quantized.graph.all_nodes() if node.op_type == "Neg")
+    assert body.inputs[0].producer().op_type == "DequantizeLinear"
+    simulated, real = (outputs(ORT, quantized, samples, optimize=optimize) for optimize in (False, True))
+    assert sqnr_db(simulated, real) > 40
+
+
+def conv_samples(count):
+    generator = np.random.default_rng(0)
+    return [{"x": generator.normal(size=(1, 4, 3, 3)).astype(np.float32)} for _ in range(count)]
+
+
+@pytest.mark.parametrize("length", [1, 16, 64])
 def test_a_softmax_that_onnxruntime_takes_into_int8_is_as_simulated(length):
     model = softmax_behind_a_mover(length)  # noise of a hundredth: nearly equal probabilities
     samples = [{name: x / 100 for name, x in sample.items()} for sample in noise(model, 8)]

@@ -79,7 +79,14 @@ def softmax_behind_a_mover(length: int, size: int | str = 8, axis: int = 1):
 
 @pytest.mark.parametrize(
     ("length", "seen", "inverse"),
-    [(16, 0.1, 256), (32, 0.1, 256), (64, 0.01, 255 * 16), (64, 0.9, 255 / 0.9), (64, 1.0, 256)],
+    [
+        (1, 1.0, 128),
+        (16, 0.1, 256),
+        (32, 0.1, 256),
+        (64, 0.01, 255 * 16),
+        (64, 0.9, 255 / 0.9),
+        (64, 1.0, 256),
+    ],
 )
 def test_a_quantizer_behind_softmax_is_never_so_fine_that_its_kernel_overflows(length, seen, inverse):
     model = softmax_behind_a_mover(length)

@@ -10,7 +10,8 @@ The convention, with x real, q the stored integer, s the scale and z the zero-po
 * symmetric signed: s = max(|lo|, |hi|) / qmax, z = 0, with [qmin, qmax] = [-qmax, qmax] for weights.
 * symmetric unsigned: z = 0 where lo >= 0, so that no code is lost; else z = (qmax + 1) / 2.
 * per channel: s and z have shape (C,), and apply along `axis`.
-* bias: int32 with s_b = s_x · s_w, z = 0; a channel whose bias would overflow gets a larger s_w.
+* bias: int32 with s_b = s_x · s_w, z = 0; a channel whose bias would overflow gets a larger s_w, and a dead one the s_w
+  that its bias needs.
 
 x / s is computed in float32, as QuantizeLinear does (ONNX operator specification, opset 21), so that what is
 simulated is what runs, ties included.
@@ -31,6 +32,8 @@ FloatArray = NDArray[np.float32]
 SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 # A bias of 2³¹ - 1 exactly is not representable in float32; ORT's own margin is 1.0001.
 BIAS_LIMIT = 2.0**31 / 1.0001
+BIAS_STEPS = 2.0**24
+"""Of the bias of a dead channel: as many as float32, in which kernels multiply it, tells apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,17 +187,29 @@ def fake_quantize(x: ArrayLike, params: QParams) -> FloatArray:
     return dequantize(quantize(x, params), params)
 
 
-def fit_bias(bias: ArrayLike, input_scale: ArrayLike, weight_scale: ArrayLike) -> FloatArray:
-    """The weight scales, raised where the int32 bias would overflow.
+def dead_channels(weight: ArrayLike, axis: int | None) -> NDArray[np.bool_]:
+    """Which channels along `axis` hold zeros alone, (C,); () without an axis."""
+    weight = np.asarray(weight)
+    others = tuple(i for i in range(weight.ndim) if axis is None or i != axis % weight.ndim)
+    return np.asarray(~weight.any(axis=others))
+
+
+def fit_bias(
+    bias: ArrayLike, input_scale: ArrayLike, weight_scale: ArrayLike, dead: ArrayLike = False
+) -> FloatArray:
+    """The weight scales, raised where the int32 bias would overflow, and lowered in `dead` channels for its sake.
 
     `bias` has shape (C,), `input_scale` (), `weight_scale` () or (C,); the result has the shape of the last.
-    A channel with tiny weights and a large bias gives up weight resolution, not its bias (onnxruntime PR 22020).
+    A channel with tiny weights and a large bias gives up weight resolution, not its bias (onnxruntime PR 22020). One
+    without weights, of which the bias is all that is left, has any scale that suits that.
     """
     weight_scale = np.asarray(weight_scale, np.float32)
-    needed = np.abs(np.asarray(bias, np.float64)) / (float(np.asarray(input_scale)) * BIAS_LIMIT)
+    steps = np.abs(np.asarray(bias, np.float64)) / float(np.asarray(input_scale))
     if weight_scale.ndim == 0:
-        needed = needed.max(initial=0.0)
-    return np.asarray(np.maximum(weight_scale, needed), np.float32)
+        steps = steps.max(initial=0.0)
+    fine = np.maximum(steps / BIAS_STEPS, SMALLEST_SCALE)
+    fitting = np.where(np.asarray(dead) & (steps > 0), np.minimum(weight_scale, fine), weight_scale)
+    return np.asarray(np.maximum(fitting, steps / BIAS_LIMIT), np.float32)
 
 
 def bias_params(input_scale: ArrayLike, weight_scale: ArrayLike) -> QParams:

@@ -15,6 +15,8 @@ import onnx_ir as ir
 
 from tinyint.errors import ModelError
 from tinyint.graph.edit import GraphEditor
+from tinyint.graph.flow import range_source
+from tinyint.graph.ops import Kind, kind_of
 from tinyint.graph.walk import constant_of, consumers
 from tinyint.numerics import INT32, Array, Constant, QParams, QType
 from tinyint.plan import Plan, TensorPlan, Use
@@ -39,6 +41,7 @@ def insert(model: ir.Model, plan: Plan, assignment: Assignment) -> ir.Model:
     for name, tensor in plan.tensors.items():
         _quantize_tensor(editor, values[name], tensor, assignment.tensors[name])
     _drop(graph, plan.absorbed)
+    _requantize_for_bodies(editor)
     graph.sort()
     return model
 
@@ -80,6 +83,31 @@ def _quantize_tensor(editor: GraphEditor, value: ir.Value, plan: TensorPlan, par
         for i, output in enumerate(graph.outputs):
             if output is value:
                 graph.outputs[i] = dq.outputs[0]
+
+
+def _requantize_for_bodies(editor: GraphEditor) -> None:
+    """A pair behind operators that move dequantized values to where a body of an If or a loop reads them.
+
+    ONNX Runtime 1.31 moves a DequantizeLinear past such operators, and ends the process where it comes upon a body. The
+    values are codes already, so that the pair changes none.
+    """
+    graph = editor.graph
+    for value in [out for node in graph for out in node.outputs if kind_of(node) is Kind.PRESERVING]:
+        inside = [(node, i) for node, i in consumers(value) if node.graph is not graph]
+        source = range_source(value).producer()
+        if not inside or source is None or source.op_type != "DequantizeLinear":
+            continue
+        stem = editor.stem(value.name or "", values=_VALUES, nodes=_NODES)
+        codes = source.inputs[0]
+        assert codes is not None
+        assert codes.dtype is not None
+        q = ir.node("QuantizeLinear", [value, *source.inputs[1:]], name=f"{stem}/Q")
+        _describe(q.outputs[0], f"{stem}_q", codes.dtype, value.shape)
+        dq = ir.node("DequantizeLinear", [q.outputs[0], *source.inputs[1:]], name=f"{stem}/DQ")
+        _describe(dq.outputs[0], f"{stem}_dq", ir.DataType.FLOAT, value.shape)
+        graph.extend([q, dq])
+        for node, i in inside:
+            node.replace_input_with(i, dq.outputs[0])
 
 
 def _dequantize(

@@ -18,6 +18,7 @@ from tinyint.numerics import (
     FloatArray,
     QParams,
     bias_params,
+    dead_channels,
     fit_bias,
     qparams_from_range,
     quantize,
@@ -182,13 +183,14 @@ def _fit_bias(
     tensors: Mapping[str, QParams],
     constants: dict[Use, QParams],
 ) -> None:
-    """Sets the bias's scale to s_x · s_w, after raising s_w in the channels where the bias would overflow."""
+    """Sets the bias's scale to s_x · s_w, after fitting s_w to biases that would overflow or have no weights."""
     _, bias = _constant(nodes, use)
     if not np.isfinite(bias).all():
         raise ModelError(f"the bias of node {use[0]!r} holds NaN or Inf; repair the float model")
     input_scale = _input_params(nodes[weight_use[0]], tensors).scale
     weight = constants[weight_use]
-    constants[weight_use] = replace(weight, scale=fit_bias(bias, input_scale, weight.scale))
+    dead = dead_channels(_constant(nodes, weight_use)[1], weight.axis)
+    constants[weight_use] = replace(weight, scale=fit_bias(bias, input_scale, weight.scale, dead))
     constants[use] = bias_params(input_scale, constants[weight_use].scale)
 
 

@@ -292,3 +292,16 @@ def test_weights_of_seven_bits_need_no_limit_on_pairs(bits, limited):
     assert all(
         c.packings is None for c in plan(residual(), get_target("x86-vnni"), recipe).constants.values()
     )
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_product_of_a_vector_stays_in_float(target):
+    # OpenVINO's int8 one gives a matrix
+    model = prepare(
+        build(
+            "net (float[4] x) => (float[3] y) { [turn] y = MatMul (x, w) [other] z = MatMul (x, w) }",
+            w=(4, 3),
+        )
+    )
+    with pytest.raises(ModelError, match="is a vector"):
+        plan(model, get_target(target), DEFAULT)

@@ -230,3 +230,14 @@ def test_distributed_data_parallel_finds_every_parameter_used(model, module, tmp
     finally:
         torch.distributed.destroy_process_group()
     assert all(p.grad is not None for p in module.parameters())
+
+
+def test_constants_that_are_listed_as_inputs_are_parameters():
+    model = build("net (float[2, 3] x, float[3, 4] w) => (float[2, 4] y) { y = MatMul (x, w) }")
+    weight = np.ones((3, 4), np.float32)
+    model.graph.inputs[1].const_value = ir.tensor(weight, name="w")
+    model.graph.register_initializer(model.graph.inputs[1])
+    module = to_torch(model)
+    assert module.input_names == ("x",)
+    assert [name for name, _ in module.named_parameters()] == ["w"]
+    assert module(torch.ones(2, 3)).tolist() == [[3.0] * 4] * 2

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tinyint.errors import RecipeError
-from tinyint.numerics import INT8, UINT8, bias_params, fake_quantize, fit_bias, qparams_from_range
+from tinyint.numerics import (
+    INT8,
+    UINT8,
+    bias_params,
+    dead_channels,
+    fake_quantize,
+    fit_bias,
+    qparams_from_range,
+)
 from tinyint.qat.freezing import OscillationFreezer
 from tinyint.qat.quantizers import ClippingQuantizer, LearnedQuantizer, ObservedQuantizer
 from tinyint.qat.settings import QatSettings
@@ -161,7 +169,7 @@ def test_weights_and_biases_equal_numerics(weight, input_scale):
     start = qparams_from_range(*weight_range(weight, 0, "absmax", S8), qtype=S8.qtype, symmetric=True, axis=0)
     quantizer = WeightQuantizer(S8, start, torch.ones((), dtype=torch.float64), learned=False)
     found = quantizer([torch.tensor(weight), torch.tensor(bias), torch.tensor(input_scale)])
-    scale = fit_bias(bias, np.float32(input_scale), start.scale)
+    scale = fit_bias(bias, np.float32(input_scale), start.scale, dead_channels(weight, 0))
     expected = qparams_from_range(0 * scale, scale * 127, qtype=S8.qtype, symmetric=True, axis=0)
     object.__setattr__(expected, "scale", scale)
     np.testing.assert_array_equal(found[0].numpy(), fake_quantize(weight, expected))

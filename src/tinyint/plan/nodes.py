@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from tinyint.graph.flow import bias_position, clamp_range, is_epilogue, settled
 from tinyint.graph.ops import Kind, data_inputs, facts, kind_of, op_names
-from tinyint.graph.walk import constant_of, consumers, is_float32, sole_consumer
+from tinyint.graph.walk import constant_of, consumers, is_float32, sole_consumer, static_shape
 from tinyint.plan.products import held_apart
 from tinyint.recipe import Recipe, Rule
 from tinyint.targets import Inputs, OperatorRule, Output, Target, Weightless
@@ -109,6 +109,8 @@ def _compute_refusal(node: ir.Node, operator: OperatorRule, target: Target, reci
     weight = constant_of(node.inputs[row.weight])
     if constant_of(node.inputs[0]) is not None:
         return "its first input is constant"
+    if node.op_type == "MatMul" and any(len(static_shape(v) or (0, 0)) == 1 for v in node.inputs):
+        return "one of its operands is a vector, of which runtimes in int8 make a matrix"
     if weight is not None:
         return None if weight.size else "its weights are empty"
     match operator.weightless:

@@ -91,7 +91,9 @@ def _hold_softmax(placement: Placement, graph: ir.Graph, target: Target) -> None
         )  # the kernel multiplies by 1 / scale without its fraction, and 256 has none
         shape = static_shape(source)
         length = None if shape is None else shape[softmax.attributes.get_int("axis", -1)]
-        if length is not None and length <= _SHORT:
+        if length == 1:  # the kernel makes 0 of a 1 that is the last code
+            placement.fixed_ranges[name] = 0.0, 2 * most
+        elif length is not None and length <= _SHORT:
             placement.fixed_ranges[name] = 0.0, most
         elif length is not None:
             placement.fixed_ranges.pop(name, None)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tinyint.numerics import BIAS_LIMIT, SMALLEST_SCALE, QParams, QType
+from tinyint.numerics import BIAS_LIMIT, BIAS_STEPS, SMALLEST_SCALE, QParams, QType
 
 __all__ = ["absmax_scale", "along", "bias_scale", "fit_bias", "read_qparams", "scale_and_zero_point"]
 
@@ -39,12 +39,16 @@ def _safe(scale: Tensor) -> Tensor:
     return torch.where(scale > 0, scale.clamp_min(SMALLEST_SCALE), 1.0).float()
 
 
-def fit_bias(bias: Tensor, input_scale: Tensor, weight_scale: Tensor) -> Tensor:
-    """`numerics.fit_bias`: the weight scales, () or (C,), raised where the int32 bias (C,) would overflow."""
-    needed = bias.double().abs() / (input_scale.double() * BIAS_LIMIT)
+def fit_bias(bias: Tensor, input_scale: Tensor, weight_scale: Tensor, dead: Tensor | None = None) -> Tensor:
+    """`numerics.fit_bias`: the weight scales, () or (C,), as the int32 bias (C,) needs them."""
+    steps = bias.double().abs() / input_scale.double()
     if weight_scale.dim() == 0:
-        needed = needed.amax() if needed.numel() else weight_scale.double()
-    return torch.maximum(weight_scale.double(), needed).float()
+        steps = steps.amax() if steps.numel() else steps.new_zeros(())
+    scale = weight_scale.double()
+    if dead is not None:
+        fine = (steps / BIAS_STEPS).clamp_min(SMALLEST_SCALE)
+        scale = torch.where(dead & (steps > 0), torch.minimum(scale, fine), scale)
+    return torch.maximum(scale, steps / BIAS_LIMIT).float()
 
 
 def bias_scale(input_scale: Tensor, weight_scale: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import nn
 from tinyint.errors import DivergedError, TinyintWarning
 from tinyint.graph.passes.unused import drop_unused_constants
 from tinyint.graph.walk import constant_of
-from tinyint.numerics import Constant, QParams, bias_params, fit_bias, qparams_from_range
+from tinyint.numerics import Constant, QParams, bias_params, dead_channels, fit_bias, qparams_from_range
 from tinyint.plan import Plan, Use, plan
 from tinyint.qat.qat_module import QatModule
 from tinyint.qat.rewrite import input_tensor
@@ -170,9 +170,10 @@ def _constants(
         if constant.weight is not None:
             scale = tensors[input_tensor(nodes[constant.weight[0]], planned)].scale
             weight = params[constant.weight]
-            raised = fit_bias(_tensor(nodes, use).numpy(), scale, weight.scale)
-            params[constant.weight] = replace(weight, scale=raised)
-            params[use] = bias_params(scale, raised)
+            dead = dead_channels(_tensor(nodes, constant.weight).numpy(), weight.axis)
+            fitted = fit_bias(_tensor(nodes, use).numpy(), scale, weight.scale, dead)
+            params[constant.weight] = replace(weight, scale=fitted)
+            params[use] = bias_params(scale, fitted)
     constants = with_codes(nodes, planned.constants, params, tensors)
     for use, trained_constant in own.constants.items():
         if _stored_alike(module, planned, use) and constants[use].params == trained_constant.params:

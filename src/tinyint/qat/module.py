@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import onnx_ir as ir
+from onnx_ir.passes.common import RemoveInitializersFromInputsPass
 from torch import Tensor, nn
 
 from tinyint.errors import DataError
@@ -38,6 +39,9 @@ def to_torch(model: ir.Model) -> GraphModule:
     Raises:
         ModelError: an operator cannot be trained; all such are named.
     """
+    if any(value.is_initializer() for value in model.graph.inputs):  # as before IR version 4
+        model = model.clone()
+        RemoveInitializersFromInputsPass()(model)
     return GraphModule(model)
 
 

@@ -107,24 +107,28 @@ class WeightQuantizer(nn.Module):
     def current(
         self, weight: Tensor, bias: Tensor | None = None, input_scale: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Scale and zero-point in effect for this constant; the scale is raised where the bias would overflow."""
+        """Scale and zero-point in effect for this constant; the scale is one that the bias allows for."""
+        dead = None
         if self.ratio is None:
-            scale, zero_point = self._following(weight.detach())
+            lo, hi = self._ends(weight.detach())
+            qtype, symmetric = self.scheme.qtype, self.scheme.symmetric
+            scale, zero_point = scale_and_zero_point(lo, hi, qtype=qtype, symmetric=symmetric)
+            dead = (lo == 0) & (hi == 0)
         elif self.frozen:
             scale, zero_point = self.scale, torch.zeros_like(self.scale)
         else:
             scale = relative(self.ratio, self.unit, SMALLEST_RATIO)
             zero_point = torch.zeros_like(self.unit)
         if bias is not None and input_scale is not None:
-            scale = fit_bias(bias.detach(), input_scale, scale)
+            scale = fit_bias(bias.detach(), input_scale, scale, dead)
         return scale, zero_point
 
-    def _following(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+    def _ends(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the range that is covered, () or (C,)."""
         axis = self.scheme.axis
         others = [i for i in range(weight.dim()) if axis is None or i != axis % weight.dim()]
         lo, hi = (weight, weight) if not others else (weight.amin(others), weight.amax(others))
-        lo, hi = lo.double() * self.share, hi.double() * self.share
-        return scale_and_zero_point(lo, hi, qtype=self.scheme.qtype, symmetric=self.scheme.symmetric)
+        return lo.double() * self.share, hi.double() * self.share
 
     @torch.no_grad()
     def freeze(self) -> None:

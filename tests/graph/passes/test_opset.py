@@ -50,6 +50,7 @@ OLD = {
     "hardmax": (9, "y = Hardmax <axis = 2> (x)", {}),
     "hardmax, default": (12, "y = Hardmax (x)", {}),
     "pad": (9, "y = Pad <pads = [0, 0, 1, 1, 0, 0, 2, 2], value = 0.5> (x)", {}),
+    "pad, reflected": (9, 'y = Pad <mode = "reflect", pads = [0, 0, 1, 1, 0, 0, 2, 2], value = 0.0> (x)', {}),
     "slice": (9, "y = Slice <axes = [1, 2], starts = [0, 1], ends = [3, -1]> (x)", {}),
     "top k": (9, "y, z = TopK <k = 2, axis = 1> (x)", {}),
     "squeeze": (9, "a = Unsqueeze <axes = [0, 3]> (x)  y = Squeeze <axes = [0]> (a)", {}),

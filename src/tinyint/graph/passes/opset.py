@@ -40,6 +40,7 @@ def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
             break
         try:
             converted = version_converter.convert_version(proto, target)
+            _drop_leftovers(converted.graph)
             _check(converted)
         except (
             Exception
@@ -56,6 +57,15 @@ def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
             f"export it again with opset {wanted}"
         )
     return model
+
+
+def _drop_leftovers(graph: onnx.GraphProto) -> None:
+    """A Pad that repeats values has no use for one to fill with, and the converter keeps the attribute."""
+    for node in graph.node:
+        if node.op_type == "Pad":
+            kept = [attribute for attribute in node.attribute if attribute.name != "value"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
 
 
 def _check(converted: onnx.ModelProto) -> None:
