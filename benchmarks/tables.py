@@ -144,6 +144,15 @@ def pair_sums() -> str:
     return "\n".join(lines)
 
 
+def bad_input() -> str:
+    lines = ["| | tried | refused | faults |", "|---|---|---|---|"]
+    lines += [
+        f"| {row['class']} | {row['tried']:,} | {row['refused']:,} | {row['faults']:,} |"
+        for row in result("bad_input")["rows"]
+    ]
+    return "\n".join(lines)
+
+
 def accuracy() -> str:
     rows = result("accuracy")["rows"]
     sets = list(dict.fromkeys(row["data"] for row in rows))
@@ -308,6 +317,7 @@ def main() -> None:
     fill(chapter, "training", training())
     fill(chapter, "processors", processors())
     fill(chapter, "pair sums", pair_sums())
+    fill(chapter, "bad input", bad_input())
     fill(chapter, "accuracy", accuracy())
     fill(chapter, "references", references())
     fill(chapter, "rivals", rivals())

@@ -108,7 +108,7 @@ def test_a_reason_starts_with_the_reason(tmp_path: Path) -> None:
         RUNTIME.open(Graph(1, 3).model("x", opset=200))
     path = tmp_path / "new.onnx"
     path.write_bytes(Graph(1, 3).model("x", opset=200))
-    with pytest.raises(ModelError, match="new.onnx: onnxruntime cannot load it: ONNX Runtime only"):
+    with pytest.raises(ModelError, match=r"new\.onnx: onnxruntime cannot load it: ONNX Runtime only"):
         RUNTIME.open(path)
 
 

@@ -253,7 +253,7 @@ def _load(model: ModelSource, options: Any, providers: list[Any], label: str | N
 
 
 def _reason(error: Exception) -> str:
-    """The message without `[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : `, the file again and the place in its sources."""
+    """The message without `[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : `, the path and the place in its sources."""
     told = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed: ?)?", "", str(error))
     return re.sub(r"^/\S+:\d+ .*?\) (?=[A-Z])", "", told)
 
