@@ -143,3 +143,9 @@ def test_boxes_that_leave_their_image_or_have_no_area_are_counted() -> None:
 def test_boxes_that_are_none_are_refused(box: list[float]) -> None:
     change_boxes(box)
     assert f"{COCO}, annotation id 1: bbox is" in refused("train", "-c", "scenes.yaml", *ONE)
+
+
+def test_a_run_that_is_refused_leaves_no_directory_behind() -> None:
+    mean = "data.preprocessing={resize: [32, 32], mean: [[]]}"
+    assert "mean" in refused("train", "-c", "glyphs.yaml", "--save-dir", "other", *ONE, "-o", mean)
+    assert not Path("other").exists()

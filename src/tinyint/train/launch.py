@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -131,10 +131,22 @@ def _calibrate(job: _Job, path: str, record: Path) -> None:
 
 
 def _launch(job: _Job) -> Outcome | None:
-    config = job.config
-    if config.tensorboard:
+    directory = Path(job.config.save_dir)
+    if job.config.tensorboard:
         require_tensorboard()
-    _check_directory(Path(config.save_dir), job.resume)
+    existed = directory.exists()
+    _check_directory(directory, job.resume)
+    try:
+        return _launched(job)
+    except TinyintError:
+        if not existed:
+            with suppress(OSError):  # it holds something
+                directory.rmdir()
+        raise
+
+
+def _launched(job: _Job) -> Outcome | None:
+    config = job.config
     external = TorchElasticEnvironment.detect()
     if not external and config.devices == 1:
         fabric = _fabric(config, 1, "auto")

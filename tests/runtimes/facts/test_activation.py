@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from tests.processor import X86
@@ -53,9 +54,10 @@ class TestActivation:
     def test_softmax_overflows_under_fine_scales_on_onnxruntime(
         self, length: int, moved: bool, dtype: str
     ) -> None:
-        """Even where only what moves its output is quantized: the quantizer is moved before that."""
+        """Even where only what moves its output is quantized: the quantizer is moved before that. Mended in 1.32."""
         fine, wide = 1.6 / length, 2 / length
-        assert softmax_error(length, fine, moved, dtype) > 0.5
+        mended = tuple(map(int, ort.__version__.split(".")[:2])) >= (1, 32)
+        assert (softmax_error(length, fine, moved, dtype) > 0.5) != mended
         assert softmax_error(length, wide, moved, dtype) < 0.05
 
     def test_the_inner_tensors_of_silu_are_quantized_for_onnxruntime(self) -> None:
