@@ -48,7 +48,7 @@ def test_batch_norm_in_training_mode_stays() -> None:
 @pytest.mark.parametrize("op", ["Conv", "ConvTranspose"])
 def test_constant_arithmetic_after_a_convolution_is_folded(op: str) -> None:
     model = build(
-        f"{IMAGE} {{ c = {op}<{KERNEL},group=2>(x,w) d = Mul(m,c) e = Add(d,a) f = Sub(e,s) h = Div(f,v) "
+        f"{IMAGE} {{ c = {op}<{KERNEL},group=2>(x,w) n = Neg(c) d = Mul(m,n) e = Add(d,a) f = Sub(e,s) h = Div(f,v) "
         f"i = BatchNormalization(h,scale,shift,mean,var) y = Relu(i) }}",
         w=(4, 2, 3, 3), m=(4, 1, 1), a=(1, 4, 1, 1), s=F(0.5), v=F([2.0]), **BN,
     )  # fmt: skip

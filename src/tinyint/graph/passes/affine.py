@@ -3,7 +3,7 @@
     a[c]·(W[c]·x + b[c]) + d[c]  →  (a[c]·W[c])·x + (a[c]·b[c] + d[c])
 
 The linear operator is a Conv, ConvTranspose or Gemm with constant weights that nothing else reads; the map is a
-BatchNormalization in inference mode, or Mul, Div, Add or Sub by a constant scalar or per-channel tensor.
+BatchNormalization in inference mode, Neg, or Mul, Div, Add or Sub by a constant scalar or per-channel tensor.
 Computed in float64, so the change is one rounding a weight.
 """
 
@@ -110,10 +110,13 @@ def _batch_norm(node: ir.Node) -> tuple[Vector, Vector] | None:
 
 
 def _arithmetic(node: ir.Node, index: int, linear: ir.Node) -> tuple[Vector, Vector] | None:
-    """(a, d) of Mul, Div, Add or Sub by a constant, None for other operators and other shapes."""
+    """(a, d) of Neg, and of Mul, Div, Add or Sub by a constant; None for other operators and other shapes."""
+    weight = constant_of(linear.inputs[1])
+    if node.op_type == "Neg" and weight is not None:
+        return np.full(_channels(linear, weight), -1.0), np.zeros(_channels(linear, weight))
     if node.op_type not in {"Mul", "Add", "Div", "Sub"} or (node.op_type in {"Div", "Sub"} and index == 1):
         return None
-    weight, constant = constant_of(linear.inputs[1]), constant_of(node.inputs[1 - index])
+    constant = constant_of(node.inputs[1 - index])
     if weight is None or constant is None or constant.dtype != weight.dtype:
         return None
     vector = _per_channel(constant.astype(np.float64), _channels(linear, weight), weight.ndim)

@@ -1,4 +1,6 @@
-"""Operators of ONNX Runtime's own domain, by operators of ONNX that have results of the same type and shape.
+"""Operators that inference of shapes does not know, by operators that have results of the same type and shape.
+
+Those are ONNX Runtime's own, and the ones of ONNX that its library (1.23) has no inference for.
 
 Inference of shapes ends at an operator that it does not know, and all behind it stays without a type. So it is asked
 about a graph in which each that is known here has a stand-in.
@@ -14,9 +16,11 @@ _MICROSOFT = "com.microsoft"
 _LIKE_FIRST = {
     "Gelu", "FastGelu", "QuickGelu", "BiasGelu", "BiasAdd", "BiasDropout", "BiasSoftmax", "SkipLayerNormalization",
     "SkipSimplifiedLayerNormalization", "SimplifiedLayerNormalization", "LayerNormalization", "GroupNorm",
-    "SkipGroupNorm", "MultiHeadAttention", "DecoderMaskedMultiHeadAttention", "RotaryEmbedding", "Trilu", "Inverse",
+    "SkipGroupNorm", "GroupNormalization", "MultiHeadAttention", "DecoderMaskedMultiHeadAttention", "RotaryEmbedding",
+    "Trilu", "Inverse",
 }  # fmt: skip
 """Their first result is like their first operand (contrib operator documentation of ONNX Runtime)."""
+_NOT_INFERRED = {"GroupNormalization"}
 _TYPED_LIKE_FIRST = {
     "Attention", "PackedAttention", "GroupQueryAttention", "FusedMatMul", "FusedConv", "FusedGemm",
 }  # fmt: skip
@@ -28,7 +32,8 @@ def with_stand_ins(proto: onnx.ModelProto) -> None:
     version = next((entry.version for entry in proto.opset_import if entry.domain == ""), 1)
     unknown = False
     for node in proto.graph.node:
-        if node.domain == "" and onnx.defs.has(node.op_type, version, ""):
+        known = node.domain == "" and onnx.defs.has(node.op_type, version, "")
+        if known and node.op_type not in _NOT_INFERRED:
             continue
         if node.domain not in ("", _MICROSOFT) or not node.input or not node.output:
             continue
