@@ -9,7 +9,7 @@ import onnx_ir as ir
 from tinyint.graph.flow import bias_position, clamp_range, is_epilogue, settled
 from tinyint.graph.ops import Kind, data_inputs, facts, kind_of, op_names
 from tinyint.graph.walk import constant_of, consumers, is_float32, sole_consumer, static_shape
-from tinyint.plan.products import held_apart
+from tinyint.plan.products import held_apart, is_particular
 from tinyint.recipe import Recipe, Rule
 from tinyint.targets import Inputs, OperatorRule, Output, Target, Weightless
 
@@ -76,6 +76,8 @@ def _refusal(
         return "the type of its inputs cannot be inferred" if unknown else "its inputs are not float32"
     if not operator.padded and _pads(node):
         return f"{target.name} pads with bytes of 0 there, which are zeros only under a zero-point of 0"
+    if not operator.grouped and node.attributes.get_int("group", 1) != 1:
+        return f"{target.name} has no int8 {node.op_type} in groups"
     return _compute_refusal(node, operator, target, recipe) if kind is Kind.COMPUTE else None
 
 
@@ -111,16 +113,16 @@ def _compute_refusal(node: ir.Node, operator: OperatorRule, target: Target, reci
         return "its first input is constant"
     if node.op_type == "MatMul" and any(len(static_shape(v) or (0, 0)) == 1 for v in node.inputs):
         return "one of its operands is a vector, of which runtimes in int8 make a matrix"
-    if weight is not None:
-        return None if weight.size else "its weights are empty"
-    match operator.weightless:
+    if weight is not None and not weight.size:
+        return "its weights are empty"
+    match operator.weightless if weight is None else None:
         case Weightless.NEVER:
             return target.left_float.get(f"{node.op_type} of two activations", "its weights are not constant")
         case Weightless.ON_REQUEST if recipe.op_types != "all":
             return "a product of two computed tensors, which does not pay in int8 here (op_types: all has it)"
-    if operator.operands is not None and not held_apart(node, target):
+    if is_particular(node, operator) and not held_apart(node, target):
         return (
-            f"{target.name} multiplies {operator.operands} only, and others read an operand in another format"
+            f"{target.name} has it for {operator.operands} only, and others read an operand in another format"
         )
     return None
 

@@ -1,4 +1,4 @@
-"""Products of two computed tensors, as in attention: which quantizers hold their operands, where formats matter."""
+"""Products that read one format only, of two computed tensors above all: which quantizers hold their operands."""
 
 from __future__ import annotations
 
@@ -9,14 +9,31 @@ import onnx_ir as ir
 from tinyint.graph.flow import clamp_range
 from tinyint.graph.ops import Kind, data_inputs, facts, kind_of
 from tinyint.graph.walk import constant_of, consumers
-from tinyint.targets import Output, Target
+from tinyint.targets import OperatorRule, Output, Target, Weightless
 
-__all__ = ["held_apart", "holders", "is_product", "moves", "read_by_products", "sources", "starts_at_zero"]
+__all__ = [
+    "held_apart",
+    "holders",
+    "is_particular",
+    "is_product",
+    "moves",
+    "read_by_products",
+    "sources",
+    "starts_at_zero",
+]
+
+_ANY_FORMAT = ("ConvTranspose", "Gemm", "MatMul")
+"""Operators that take every format of activations which an operator asks for."""
 
 
 def is_product(node: ir.Node) -> bool:
     """Whether the node multiplies two computed matrices."""
     return node.op_type == "MatMul" and all(constant_of(value) is None for value in node.inputs)
+
+
+def is_particular(node: ir.Node, rule: OperatorRule) -> bool:
+    """Whether the node reads operands of the one format that the rule names only."""
+    return rule.operands is not None and (rule.weightless is Weightless.NEVER or is_product(node))
 
 
 def moves(node: ir.Node, target: Target) -> bool:
@@ -26,15 +43,17 @@ def moves(node: ir.Node, target: Target) -> bool:
     return transparent and kind_of(node) in (Kind.PRESERVING, Kind.JOIN)
 
 
-def holders(product: ir.Node, passes: Callable[[ir.Node], bool]) -> Iterator[ir.Value]:
-    """The tensors that hold the operands, seen through the operators that `passes`.
+def holders(node: ir.Node, passes: Callable[[ir.Node], bool]) -> Iterator[ir.Value]:
+    """The tensors that hold the node's computed operands, seen through the operators that `passes`.
 
     A first operand that cannot be negative is left out: its zero-point is 0 in any case.
     """
-    first, second = (list(sources(value, passes)) for value in product.inputs if value is not None)
-    if not all(starts_at_zero(value) for value in first):
-        yield from first
-    yield from second
+    for position, value in enumerate(node.inputs[:2]):
+        if value is None or constant_of(value) is not None:
+            continue
+        held = list(sources(value, passes))
+        if position > 0 or not all(starts_at_zero(value) for value in held):
+            yield from held
 
 
 def held_apart(product: ir.Node, target: Target) -> bool:
@@ -65,11 +84,11 @@ def starts_at_zero(value: ir.Value) -> bool:
 
 
 def read_by_products(value: ir.Value, target: Target) -> bool:
-    """Whether of int8 operators only matrix products read the tensor, also behind operators that move it."""
+    """Whether of int8 operators only products read the tensor, also behind operators that move it."""
     for reader, _ in consumers(value):
         if moves(reader, target):
             if not all(read_by_products(out, target) for out in reader.outputs):
                 return False
-        elif reader.op_type in target.operators and reader.op_type not in ("Gemm", "MatMul"):
+        elif reader.op_type in target.operators and reader.op_type not in _ANY_FORMAT:
             return False
     return True

@@ -15,7 +15,7 @@ from tinyint.numerics import INT7, INT8, INT16
 from tinyint.plan.joined import joined_in
 from tinyint.plan.nodes import Decisions, residual_input
 from tinyint.plan.plan import ConstantPlan, Role, Stretch, Use
-from tinyint.plan.products import holders, is_product, moves, sources
+from tinyint.plan.products import holders, is_particular, moves, sources
 from tinyint.ranges.pair_sums import pair_limit
 from tinyint.recipe import Recipe, Rule
 from tinyint.scheme import Scheme
@@ -132,7 +132,7 @@ def _hold_operands(
         if rule.joined is not None and joined_in(node, target, decisions) and node.inputs[0] is not None:
             held = sources(node.inputs[0], passes)
             placement.schemes.update({value.name or "": rule.joined for value in held})
-        if rule.operands is not None and is_product(node):
+        if rule.operands is not None and is_particular(node, rule):
             placement.schemes.update({value.name or "": rule.operands for value in holders(node, passes)})
 
 

@@ -70,7 +70,11 @@ OPENVINO = replace(
             "behind a Concat along another axis than the channels",
         ),
         "ConvTranspose": OperatorRule(
-            weight_axis=(1,), packings=_CONVOLVED, source=f"{_MEASURED}: axis 0 runs in float"
+            grouped=False,
+            operands=_SYMMETRIC,
+            weight_axis=(1,),
+            packings=_CONVOLVED,
+            source=f"{_MEASURED}: in int8 only under a zero-point of 0, with scales along axis 1, and not in groups",
         ),
         "Gemm": _gemm,
         "MatMul": _product,

@@ -66,9 +66,10 @@ class OperatorRule:
     * `tied`: all inputs and outputs share one scale and zero-point
     * `preset`: quantized under `op_types: default`; the others only when asked for
     * `padded`: for pools, whether padding counts as zeros; where it does not, a pool with padding runs in float
+    * `grouped`: for convolutions, whether it runs in int8 in groups too
     * `weightless`: for Gemm and MatMul
-    * `operands`: the format of what a product of two computed tensors reads, where not any will do; a first operand
-      that cannot be negative may have the usual one
+    * `operands`: the format of what it reads, where not any will do; of Gemm and MatMul, if both sides are computed. A
+      first operand that cannot be negative may have the usual one
     * `joined_along`: the axis along which a Concat may have joined what it reads, where not any will do; what was
       joined along others, and can be negative, must have the format `joined`, or it runs in float where that is None
     * `weight_axis`: overrides the axis of per-channel weights, where the operator has one; None within a one-tuple
@@ -88,6 +89,7 @@ class OperatorRule:
     tied: bool = False
     preset: bool = True
     padded: bool = True
+    grouped: bool = True
     weightless: Weightless = Weightless.NEVER
     operands: Scheme | None = None
     joined_along: int | None = None

@@ -70,3 +70,16 @@ class TestConvolution:
         inputs = [g.quantized("x", zero_point=zero_point), g.weight("w", (16, 16, 4, 4), axis)]
         model = g.model(g.quantized(g.add("ConvTranspose", inputs, "a", strides=[2, 2])))
         assert in_int8(OPENVINO, model, ["a"]) == expected
+
+    @pytest.mark.parametrize(("group", "expected"), [(1, ["a"]), (2, []), (16, [])])
+    def test_openvino_transposes_signed_values_and_no_groups(self, group: int, expected: list[str]) -> None:
+        g = Graph(1, 16, 8, 8)
+        codes = g.rng.integers(-64, 65, (16, 16 // group, 2, 2)).astype("int8")
+        constants = [codes, np.float32(0.004), np.int8(0)]
+        weight = g.add(
+            "DequantizeLinear", [g.constant(f"w{i}", value) for i, value in enumerate(constants)], "w"
+        )
+        x = g.quantized("x", zero_point=0, dtype="int8")
+        model = g.model(g.quantized(g.add("ConvTranspose", [x, weight], "a", strides=[2, 2], group=group)))
+        assert in_int8(OPENVINO, model, ["a"]) == expected
+        assert error_in_lsb(OPENVINO, model) <= 1.01
