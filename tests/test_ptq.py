@@ -137,6 +137,21 @@ def test_a_body_that_reads_moved_codes_reads_them_behind_a_quantizer(move, shape
     assert sqnr_db(simulated, real) > 40
 
 
+def test_what_a_pad_fills_with_is_in_the_range_of_the_quantizer_behind_it():
+    model = prepare(
+        build(
+            "net (float[1, 4, 3, 3] x) => (float[1, 4, 3, 3] y) { [first] a = Conv (x, w) "
+            "[pad] p = Pad (a, pads, nine) [second] y = Conv (p, v) }",
+            w=(4, 4, 1, 1), v=(4, 4, 3, 3), pads=np.array([0, 0, 1, 1, 0, 0, 1, 1]), nine=np.float32(30.0),
+        )
+    )  # fmt: skip
+    samples = conv_samples(4)
+    record = calibrate(model, [Sample(s, name="s") for s in samples], fingerprint="f", threads=1)
+    recipe = Recipe.load("default")
+    quantized = quantize(model, target=get_target("x86-vnni"), recipe=recipe, record=lambda: record).model
+    assert sqnr_db(outputs(ORT, model, samples), outputs(ORT, quantized, samples)) > 25
+
+
 def conv_samples(count):
     generator = np.random.default_rng(0)
     return [{"x": generator.normal(size=(1, 4, 3, 3)).astype(np.float32)} for _ in range(count)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -82,13 +83,15 @@ def conv_transpose(g: Growing, x: Tensor) -> None:
     g.add("ConvTranspose", [x, g.constant(w), *bias], **given)
 
 
-def _window(g: Growing, space: tuple[int, ...], pool: bool = False) -> dict[str, object]:
-    kernel = [int(g.rng.integers(1, min(4, s + 1) + 1 - (s == 1))) for s in space]
-    found: dict[str, object] = {"kernel_shape": kernel}
+def _window(g: Growing, space: tuple[int, ...], pool: bool = False) -> dict[str, Any]:
+    kernel = [int(g.rng.integers(1, min(3, s) + 1)) for s in space]
+    found: dict[str, Any] = {"kernel_shape": kernel}
     if g.chance(0.5):
         found["strides"] = [int(g.rng.integers(1, 4)) for _ in space]
     if not pool and g.chance(0.3):
-        found["dilations"] = [int(g.rng.integers(1, 3)) for _ in space]
+        found["dilations"] = [
+            g.pick((1, 2)) if (k - 1) * 2 < s else 1 for k, s in zip(kernel, space, strict=True)
+        ]
     if g.chance(0.4):
         most = [min(k - 1, 2) if pool else 2 for k in kernel]
         found["pads"] = [int(g.rng.integers(0, m + 1)) for m in (*most, *most)]
@@ -106,7 +109,8 @@ def pool(g: Growing, x: Tensor) -> None:
     if op_type == "AveragePool" and g.chance(0.4):
         given["count_include_pad"] = 1
     if g.opset >= (10 if op_type == "MaxPool" else 19) and g.chance(0.1) and "auto_pad" not in given:
-        given["dilations"] = [int(g.rng.integers(1, 3)) for _ in x.shape[2:]]
+        sizes = zip(given["kernel_shape"], x.shape[2:], strict=True)
+        given["dilations"] = [g.pick((1, 2)) if (k - 1) * 2 < s else 1 for k, s in sizes]
     g.add(op_type, [x], **given)
 
 

@@ -316,3 +316,10 @@ def test_the_fingerprint_reads_branches() -> None:
 def test_quantized_models_are_recognised(body: str, expected: bool) -> None:
     constants = {"s": np.float32(1)} if "s)" in body else {}
     assert is_quantized(build(f"g (float[2,2] x) => (float[2,2] y) {{ {body} }}", **constants)) is expected
+
+
+def test_an_output_that_is_an_input_does_not_open_its_shape(tmp_path: Path) -> None:
+    header = '<ir_version: 8, opset_import: ["": 17]>'
+    text = "g (float[2,8] x) => (float[N,M] x, float[2,8] y) { y = Relu(x) }"
+    (tmp_path / "m.onnx").write_bytes(onnx.parser.parse_model(header + text).SerializeToString())
+    assert load_model(tmp_path / "m.onnx").graph.inputs[0].shape == ir.Shape([2, 8])

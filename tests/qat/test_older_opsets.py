@@ -99,6 +99,10 @@ MODELS = {
     ),
     "transposed, uneven": (11, "y = ConvTranspose <strides = [3, 2], pads = [0, 1, 2, 0]> (x, kernel, v3)"),
     "transposed, shape": (11, "y = ConvTranspose <strides = [2, 2], output_shape = [9, 12]> (x, kernel)"),
+    "transposed, same, with gaps": (
+        11,
+        "y = ConvTranspose <strides = [5, 4], auto_pad = 'SAME_LOWER'> (x, kernel)",
+    ),
     "transposed, same": (11, "y = ConvTranspose <strides = [2, 2], auto_pad = 'SAME_LOWER'> (x, kernel)"),
     "flatten": (11, "y = Flatten <axis = -2> (x)"),
     "one hot": (
@@ -107,6 +111,10 @@ MODELS = {
         "y = OneHot (i, d, v) z = Relu (x)",
     ),
     "instance norm": (13, "y = InstanceNormalization (x, v3, v3)"),
+    "instance norm of one position": (
+        13,
+        "m = GlobalMaxPool (x)  y = InstanceNormalization (m, v3, v3)",
+    ),
     "group norm by group": (18, "y = GroupNormalization <num_groups = 1> (x, v1, v1)"),
     "layer norm": (17, "y, z = LayerNormalization <axis = 3> (x, v5, v5)"),
     "shape chain": (

@@ -7,6 +7,7 @@ import onnx_ir as ir
 import pytest
 import torch
 
+from tests.graph.build import build
 from tests.qat.cases import Case, all_cases, array, by_operator
 from tinyint.qat import to_torch
 from tinyint.qat.operators import OPERATORS, to_tensor
@@ -51,3 +52,10 @@ def test_no_case_goes_missing():
     run = [case for case in all_cases() if not case.excluded]
     assert len(run) >= 1399
     assert len(all_cases()) - len(run) <= 172
+
+
+def test_the_gradient_of_celu_is_finite_where_its_exponential_is_not():
+    celu = to_torch(build("net (float[2] x) => (float[2] y) { y = Celu <alpha = 2.0> (x) }"))
+    x = torch.tensor([200.0, -2.0], requires_grad=True)
+    celu(x).sum().backward()
+    assert x.grad.tolist() == pytest.approx([1.0, np.exp(-1.0)])

@@ -26,6 +26,7 @@ def read_message(proto: onnx.ModelProto, label: str) -> ir.Model:
     Raises ModelError for what breaks a rule of ONNX or is older than opset 7, with the place.
     """
     _plain_domain(proto)
+    _declare_as_inputs(proto.graph)
     opset = next((entry.version for entry in proto.opset_import if entry.domain == ""), None)
     if opset is not None and opset < OLDEST_OPSET:
         raise ModelError(
@@ -60,6 +61,14 @@ def _plain_domain(proto: onnx.ModelProto) -> None:
         for node in body.node:
             if node.domain == "ai.onnx":
                 node.domain = ""
+
+
+def _declare_as_inputs(graph: onnx.GraphProto) -> None:
+    """An output that is an input has the shape that is declared there: in the graph, they are one value."""
+    inputs = {value.name: value for value in graph.input}
+    for output in graph.output:
+        if output.name in inputs:
+            output.type.CopyFrom(inputs[output.name].type)
 
 
 def _is_made(value: ir.Value, graph: ir.Graph) -> bool:

@@ -83,7 +83,8 @@ def facts(node: ir.Node) -> OpFacts | None:
 def kind_of(node: ir.Node | None) -> Kind | None:
     """The kind of the node's operator; None for no node, or an operator without a row.
 
-    Resize is preserving only in its nearest mode, and averaging in the others.
+    Resize is preserving only in its nearest mode, and averaging in the others; Pad only where it fills with zeros or with
+    values of its input, as another number may be outside their range.
     """
     row = None if node is None else facts(node)
     if row is None or node is None:
@@ -91,7 +92,18 @@ def kind_of(node: ir.Node | None) -> Kind | None:
     if node.op_type == "Resize":
         mode = node.attributes.get_string("mode", "nearest")
         return Kind.PRESERVING if mode == "nearest" else Kind.AVERAGE
+    if node.op_type == "Pad" and _fills(node):
+        return Kind.ELEMENTWISE
     return row.kind
+
+
+def _fills(pad: ir.Node) -> bool:
+    """Whether a Pad puts anything but zeros and values of its input around that."""
+    value = pad.inputs[2] if len(pad.inputs) > 2 else None
+    if value is None or pad.attributes.get_string("mode", "constant") != "constant":
+        return False
+    constant = ir.convenience.get_const_tensor(value)
+    return constant is None or bool(constant.numpy().any())
 
 
 def op_names(node: ir.Node) -> tuple[str, ...]:

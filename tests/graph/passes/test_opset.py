@@ -71,6 +71,15 @@ OLD = {
         "a = Reshape (x, s)  y, h, c = LSTM <hidden_size = 3> (a, w, r, b)",
         {"s": ints(4, 2, 36), "w": (1, 12, 36), "r": (1, 12, 3), "b": (1, 24)},
     ),
+    "body that reads what is converted": (
+        9,
+        """l = LogSoftmax <axis = 2> (x)  m = ReduceMax <keepdims = 0> (x)  c = Greater (m, zero)
+        y = If (c) <
+          then_branch = left () => (float[2, 4, 6, 6] t) { t = Neg (l) },
+          else_branch = right () => (float[2, 4, 6, 6] e) { e = Abs (l) }
+        >""",
+        {"zero": F(0)},
+    ),
     "body": (
         9,
         """m = ReduceMax <keepdims = 0> (x)  c = Greater (m, zero)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -34,6 +36,7 @@ def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
             f"the model has opset {opset}; opset {OLDEST_OPSET} or later is needed: export it again"
         )
     proto, weights = weightless_proto(model)
+    _copy_for_bodies(proto.graph)
     reason = ""
     for target in (wanted, LEAST):
         if opset >= target:
@@ -57,6 +60,35 @@ def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
             f"export it again with opset {wanted}"
         )
     return model
+
+
+def _copy_for_bodies(graph: onnx.GraphProto) -> None:
+    """Lets bodies read copies of what nodes outside make: the converter fails to replace a node that a body reads."""
+    inner = [node for node in graph.node for body in _bodies(node) for node in _nodes(body)]
+    read = {name for node in inner for name in node.input}
+    taken = read | {name for node in (*graph.node, *inner) for name in node.output}
+    taken |= {value.name for value in (*graph.input, *graph.initializer)}
+    nodes = list(graph.node)
+    del graph.node[:]
+    for node in nodes:
+        graph.node.append(node)
+        for name in [name for name in node.output if name in read]:
+            copy = next(c for i in range(len(taken) + 1) if (c := f"{name}_outside_{i}") not in taken)
+            taken.add(copy)
+            graph.node.append(onnx.helper.make_node("Identity", [name], [copy]))
+            for reader in inner:
+                reader.input[:] = [copy if given == name else given for given in reader.input]
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for body in _bodies(node):
+            yield from _nodes(body)
+
+
+def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    return [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
 
 
 def _drop_leftovers(graph: onnx.GraphProto) -> None:
