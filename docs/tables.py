@@ -49,8 +49,12 @@ def _notes(rule: OperatorRule) -> str:
         )
     if rule.operands is not None:
         notes.append(f"the operands of those as {rule.operands}")
-    if not rule.padded:
-        notes.append("not with padding")
+    if rule.windows:
+        notes.append("not with " + ", ".join(rule.windows))
+    if rule.least > 1:
+        notes.append(f"not where the result may have fewer than {rule.least} elements")
+    if rule.needs_bias:
+        notes.append("a bias of 1e-30 where there is none and several read the result")
     if rule.tied:
         notes.append("all its tensors share one scale")
     if not rule.preset:

@@ -19,7 +19,14 @@ def insert(model: ir.Model, **reads) -> ir.Model:
     scheme = Scheme(qtype=UINT8, symmetric=False)
     tensors = {name: TensorPlan(scheme=scheme, group=name, reads=r) for name, r in reads.items()}
     planned = Plan(
-        target="x86-vnni", tensors=tensors, constants={}, absorbed=frozenset(), int8_nodes=(), float_nodes={}
+        target="x86-vnni",
+        tensors=tensors,
+        constants={},
+        absorbed=frozenset(),
+        fenced=frozenset(),
+        biases=frozenset(),
+        int8_nodes=(),
+        float_nodes={},
     )
     return qdq.insert(model, planned, Assignment(tensors=dict.fromkeys(tensors, PARAMS), constants={}))
 

@@ -28,6 +28,7 @@ _VALUES, _NODES = ("_q", "_dq", "/scale", "/zero_point"), ("/Q", "/DQ")
 """What the names of the values and nodes around a quantized tensor end in."""
 _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_NEXT_TO_NOTHING = 1e-30  # beside the sums of a convolution, whose steps are above 1e-12
 _STORAGES = ("int8", "uint8", "int16", "uint16", "int32")
 
 
@@ -41,6 +42,11 @@ def insert(model: ir.Model, plan: Plan, assignment: Assignment) -> ir.Model:
     for name, tensor in plan.tensors.items():
         _quantize_tensor(editor, values[name], tensor, assignment.tensors[name])
     _drop(graph, plan.absorbed)
+    nodes = {node.name or "": node for node in graph}
+    for name in sorted(plan.fenced):
+        _fence(editor, nodes[name])
+    for name, position in sorted(plan.biases):
+        _bias(editor, nodes[name], position)
     _requantize_for_bodies(editor)
     graph.sort()
     return model
@@ -154,6 +160,33 @@ def _drop(graph: ir.Graph, absorbed: frozenset[str]) -> None:
         assert source is not None
         ir.convenience.replace_all_uses_with(node.outputs[0], source)
         graph.remove(node, safe=True)
+
+
+def _fence(editor: GraphEditor, node: ir.Node) -> None:
+    """Keeps quantizers away from the node: both runtimes fuse them with a pool, and through Identity, Sum and Clip, but
+    compute the larger of a tensor and itself."""
+    value = node.inputs[0]
+    assert value is not None
+    copy = editor.node("Max", [value, value], f"{node.name}/fence", before=node)
+    copy.dtype, copy.shape = ir.DataType.FLOAT, value.shape
+    node.replace_input_with(0, copy)
+
+
+def _bias(editor: GraphEditor, node: ir.Node, position: int) -> None:
+    """Adds a bias that is lost in rounding, but not taken for zeros."""
+    weight = node.inputs[1]
+    assert weight is not None
+    assert weight.shape is not None
+    transposed = node.op_type == "ConvTranspose"
+    channels = weight.shape[1 if transposed else 0]
+    assert isinstance(channels, int)
+    count = channels * (node.attributes.get_int("group", 1) if transposed else 1)
+    bias = editor.constant(f"{node.name}/bias", np.full(count, _NEXT_TO_NOTHING, np.float32))
+    node.resize_inputs(max(len(node.inputs), position + 1))
+    zeros = node.inputs[position]
+    node.replace_input_with(position, bias)
+    if zeros is not None:
+        _drop_unread(zeros)
 
 
 def _values(graph: ir.Graph) -> Iterator[ir.Value]:

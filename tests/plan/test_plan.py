@@ -142,18 +142,6 @@ def test_openvino_leaves_a_product_in_float_whose_operand_others_read_in_another
     assert "both" in plan(prepare(model), X86, DEFAULT).int8_nodes
 
 
-def test_openvino_averages_in_float_where_there_is_padding():
-    model = build(
-        "g (float[1,3,8,8] x) => (float[1,4,8,8] y) { [a] c = Conv(x,v) "
-        "[pool] p = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>(c) [b] y = Conv(p,w) }",
-        v=(4, 3, 1, 1),
-        w=(4, 4, 1, 1),
-    )
-    planned = plan(prepare(model), get_target("openvino-vnni"), DEFAULT)
-    assert "zeros only under a zero-point of 0" in planned.float_nodes["pool"]
-    assert "pool" in plan(prepare(model), X86, DEFAULT).int8_nodes
-
-
 def test_openvino_has_no_quantizer_behind_what_moves_values():
     planned = plan(inception(), get_target("openvino-vnni"), DEFAULT)
     assert set(planned.tensors) == {"x", "ar", "br"}

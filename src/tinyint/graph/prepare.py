@@ -16,7 +16,6 @@ from onnx_ir.passes.common import (
 from tinyint.errors import ModelError
 from tinyint.graph.io import is_quantized, model_fingerprint
 from tinyint.graph.passes.affine import fold_affine
-from tinyint.graph.passes.ceil_mode import drop_ceil_mode
 from tinyint.graph.passes.constants import fold_constants
 from tinyint.graph.passes.deform_conv import unroll_deform_conv
 from tinyint.graph.passes.gemm import normalize_gemm
@@ -26,6 +25,7 @@ from tinyint.graph.passes.names import name_nodes
 from tinyint.graph.passes.no_ops import drop_no_ops
 from tinyint.graph.passes.opset import upgrade_opset
 from tinyint.graph.passes.padding import fold_padding
+from tinyint.graph.passes.pooling import drop_pool_attributes
 from tinyint.graph.passes.relu import recognize_relu
 from tinyint.graph.passes.shapes import infer_shapes
 from tinyint.graph.passes.shared import clone_shared_constants
@@ -43,7 +43,7 @@ PASSES: tuple[Callable[[ir.Model], None], ...] = (
     inline_constant_if,
     drop_no_ops,
     unroll_deform_conv,
-    drop_ceil_mode,
+    drop_pool_attributes,
     clone_shared_constants,
     normalize_gemm,
     fold_affine,

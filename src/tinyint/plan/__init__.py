@@ -65,6 +65,8 @@ def plan(model: ir.Model, target: Target, recipe: Recipe, record: CalibrationRec
         tensors={name: _tensor(name, placement, group_of[name]) for name in placement.reads},
         constants=placement.constants,
         absorbed=_absorbed(graph, target, decisions, placement, group_of),
+        fenced=frozenset(placement.fenced),
+        biases=frozenset(placement.biases),
         int8_nodes=tuple(name for name, reason in decisions.items() if reason is None),
         float_nodes={name: reason for name, reason in decisions.items() if reason is not None},
     )

@@ -10,6 +10,7 @@ from tinyint.graph.flow import bias_position, clamp_range, is_epilogue, settled
 from tinyint.graph.ops import Kind, data_inputs, facts, kind_of, op_names
 from tinyint.graph.walk import constant_of, consumers, is_float32, sole_consumer, static_shape
 from tinyint.plan.products import held_apart, is_particular
+from tinyint.plan.windows import window_refusal
 from tinyint.recipe import Recipe, Rule
 from tinyint.targets import Inputs, OperatorRule, Output, Target, Weightless
 
@@ -74,16 +75,11 @@ def _refusal(
     if not all(is_float32(value) for _, value in data_inputs(node)):
         unknown = any(value.dtype is None for _, value in data_inputs(node))
         return "the type of its inputs cannot be inferred" if unknown else "its inputs are not float32"
-    if not operator.padded and _pads(node):
-        return f"{target.name} pads with bytes of 0 there, which are zeros only under a zero-point of 0"
+    if (told := window_refusal(node, operator)) is not None:
+        return f"the int8 kernel of {target.name} {told}"
     if not operator.grouped and node.attributes.get_int("group", 1) != 1:
         return f"{target.name} has no int8 {node.op_type} in groups"
     return _compute_refusal(node, operator, target, recipe) if kind is Kind.COMPUTE else None
-
-
-def _pads(node: ir.Node) -> bool:
-    automatic = node.attributes.get_string("auto_pad", "NOTSET")
-    return automatic not in ("NOTSET", "VALID") or any(node.attributes.get_ints("pads", []))
 
 
 def _interpolates(node: ir.Node) -> bool:

@@ -10,12 +10,13 @@ import onnx_ir as ir
 from tinyint.errors import TargetError
 from tinyint.graph.flow import bias_position, is_epilogue, range_source, settled
 from tinyint.graph.ops import Kind, data_inputs, facts, kind_of, weight_axis
-from tinyint.graph.walk import constant_of, sole_consumer, static_shape
+from tinyint.graph.walk import constant_of, consumers, sole_consumer, static_shape
 from tinyint.numerics import INT7, INT8, INT16
 from tinyint.plan.joined import joined_in
 from tinyint.plan.nodes import Decisions, residual_input
 from tinyint.plan.plan import ConstantPlan, Role, Stretch, Use
 from tinyint.plan.products import holders, is_particular, moves, sources
+from tinyint.plan.windows import window_refusal
 from tinyint.ranges.pair_sums import pair_limit
 from tinyint.recipe import Recipe, Rule
 from tinyint.scheme import Scheme
@@ -37,6 +38,8 @@ class Placement:
     fixed_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     stretches: dict[str, Stretch] = field(default_factory=dict)
     constants: dict[Use, ConstantPlan] = field(default_factory=dict)
+    fenced: set[str] = field(default_factory=set)
+    biases: set[Use] = field(default_factory=set)
 
     def read_by(self, value: ir.Value, use: Use, scheme: Scheme) -> None:
         """A quantizer on `value` for one reader."""
@@ -73,7 +76,34 @@ def place(
         placement.constants.update(_constants(node, target, recipe, rules.get(node.name or "")))
     _hold_operands(placement, graph, target, decisions, apart)
     _hold_softmax(placement, graph, target)
+    placement.fenced = {node.name or "" for node in graph if _must_be_fenced(node, target, placement)}
+    for node in graph:
+        if decisions[node.name or ""] is None and (bias := _bias_to_be(node, target)) is not None:
+            placement.biases.add((node.name or "", bias))
+            placement.constants.pop((node.name or "", bias), None)
     return placement
+
+
+def _must_be_fenced(node: ir.Node, target: Target, placement: Placement) -> bool:
+    """Whether the runtime, seeing quantizers, would run the node by a kernel that is wrong for it."""
+    rule = target.operators.get(node.op_type) if facts(node) is not None else None
+    return rule is not None and window_refusal(node, rule) is not None and _reads_codes(node, placement)
+
+
+def _bias_to_be(node: ir.Node, target: Target) -> int | None:
+    """Where the node needs a bias: several read what it gives without one, or with one of zeros, and the target is
+    wrong then."""
+    row = facts(node)
+    if row is None or row.bias is None or not target.operators[node.op_type].needs_bias:
+        return None
+    bias = node.inputs[row.bias] if len(node.inputs) > row.bias else None
+    known = constant_of(bias)
+    if bias is not None and (known is None or known.any()):
+        return None
+    value = node.outputs[0]
+    while (reader := sole_consumer(value)) is not None and kind_of(reader) is Kind.PRESERVING:
+        value = reader.outputs[0]
+    return row.bias if reader is None and consumers(value) else None
 
 
 def _hold_softmax(placement: Placement, graph: ir.Graph, target: Target) -> None:
@@ -112,7 +142,7 @@ def _reads_codes(node: ir.Node, placement: Placement) -> bool:
         if reads is None or (reader.name, 0) in reads:
             return True
         reader = value.producer()
-        if kind_of(reader) is not Kind.PRESERVING:
+        if kind_of(reader) not in (Kind.PRESERVING, Kind.JOIN, Kind.CLAMP):
             break
     return False
 

@@ -11,6 +11,7 @@ from tinyint.targets.openvino import OPENVINO, OPENVINO_AVX2
 from tinyint.targets.packing import Packing
 from tinyint.targets.target import Inputs, Kernel, OperatorRule, Output, Target, Weightless
 from tinyint.targets.tensorrt import TENSORRT
+from tinyint.targets.window import Window
 from tinyint.targets.x86 import X86_AVX2, X86_VNNI
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Packing",
     "Target",
     "Weightless",
+    "Window",
     "default_target",
     "get_target",
     "limited_target",

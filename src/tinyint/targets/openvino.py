@@ -9,6 +9,7 @@ from tinyint.scheme import Scheme
 from tinyint.targets.cpu import AVX2, VNNI
 from tinyint.targets.packing import Packing
 from tinyint.targets.target import Kernel, OperatorRule, Output, Weightless
+from tinyint.targets.window import Window
 from tinyint.targets.x86 import COMPARISONS, X86_VNNI
 
 _MEASURED = "measured with OpenVINO 2026.4.1: tests/runtimes/facts"
@@ -66,8 +67,10 @@ OPENVINO = replace(
             joined_along=1,
             packings=_CONVOLVED,
             kernel=Kernel.RESCALED,
+            needs_bias=True,
             source=f"{_MEASURED}: runs in int8 with or without a quantizer behind it, depthwise as well, but in float "
-            "behind a Concat along another axis than the channels",
+            "behind a Concat along another axis than the channels; the quantizer gives zeros where others read the "
+            "result too, a size is open, and there is no bias",
         ),
         "ConvTranspose": OperatorRule(
             grouped=False,
@@ -84,8 +87,14 @@ OPENVINO = replace(
         "Mul": OperatorRule(source=f"{_MEASURED}: reads and writes bytes, but floats from two convolutions"),
         "AveragePool": replace(
             _averaged,
-            padded=False,
-            source=f"{_MEASURED}: in int8, but with padding it takes bytes of 0 for zeros, whatever the zero-point",
+            windows={
+                Window.DILATED: "has no dilations",
+                Window.PADDING_COUNTED_UP: "has no ceil_mode",
+                Window.PADDING_COUNTED: "takes bytes of 0 for the zeros of padding, whatever the zero-point",
+                Window.ROUNDED_UP: "has no ceil_mode",
+            },
+            least=16,
+            source=f"{_MEASURED}/test_pools.py: in int8, but for what the notes say",
         ),
         **dict.fromkeys(("GlobalAveragePool", "ReduceMean"), _averaged),
         **dict.fromkeys(_MOVERS, _moved),

@@ -12,6 +12,7 @@ from enum import StrEnum
 from tinyint.scheme import Scheme
 from tinyint.targets.cpu import Cpu
 from tinyint.targets.packing import ANY_TWO, Packing
+from tinyint.targets.window import Window
 
 __all__ = ["Inputs", "Kernel", "OperatorRule", "Output", "Target", "Weightless"]
 
@@ -65,7 +66,9 @@ class OperatorRule:
     * `fused`: a step of the operator with weights before it, if it alone reads that: no quantizer between them
     * `tied`: all inputs and outputs share one scale and zero-point
     * `preset`: quantized under `op_types: default`; the others only when asked for
-    * `padded`: for pools, whether padding counts as zeros; where it does not, a pool with padding runs in float
+    * `windows`: for pools, those with which it runs in float, each with what its int8 kernel does about them
+    * `least`: the fewest elements of a result that its kernel computes as it should; it runs in float where there may
+      be fewer, since a size is open
     * `grouped`: for convolutions, whether it runs in int8 in groups too
     * `weightless`: for Gemm and MatMul
     * `operands`: the format of what it reads, where not any will do; of Gemm and MatMul, if both sides are computed. A
@@ -76,6 +79,7 @@ class OperatorRule:
       means per tensor
     * `overflow`: of Softmax, how many times the mean of its output, 1 / length, the range of the quantizer behind it
       must be, since its kernel overflows under finer scales; it is used even where the plan leaves Softmax in float
+    * `needs_bias`: where several read its result, it is wrong without a bias that is no zero
     * `packings`: the orders in which its kernels may lay out the weights of a filter, where those are added in pairs
       that saturate (`Cpu`)
     * `kernel`: what its int8 kernel computes, to the bit; None: the same as the float operator between
@@ -88,7 +92,8 @@ class OperatorRule:
     fused: bool = False
     tied: bool = False
     preset: bool = True
-    padded: bool = True
+    windows: Mapping[Window, str] = field(default_factory=dict)
+    least: int = 1
     grouped: bool = True
     weightless: Weightless = Weightless.NEVER
     operands: Scheme | None = None
@@ -96,6 +101,7 @@ class OperatorRule:
     joined: Scheme | None = None
     weight_axis: tuple[int | None] | None = None
     overflow: float | None = None
+    needs_bias: bool = False
     packings: tuple[Packing, ...] = ANY_TWO
     kernel: Kernel | None = None
     source: str

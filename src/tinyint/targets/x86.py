@@ -9,6 +9,7 @@ from tinyint.scheme import Scheme
 from tinyint.targets.cpu import AVX2, VNNI
 from tinyint.targets.packing import Packing
 from tinyint.targets.target import Kernel, OperatorRule, Output, Target, Weightless
+from tinyint.targets.window import Window
 
 _SELECTORS = "onnxruntime, optimizer/qdq_transformer/selectors_actions"
 _MEASURED = "measured with onnxruntime 1.31.1: tests/runtimes/facts"
@@ -60,7 +61,15 @@ CPU_OPERATORS = {
         source=f"{_SELECTORS}: UnaryNodeGroupSelector; {_MEASURED}: overflows where the range behind it is below 1.7 "
         "times the mean",
     ),
-    "AveragePool": replace(_unary, kernel=Kernel.SHIFTED),
+    "AveragePool": replace(
+        _unary,
+        kernel=Kernel.SHIFTED,
+        windows={
+            Window.DILATED: "has no dilations",
+            Window.PADDING_COUNTED_UP: "divides windows that stand out of the padding by the whole kernel",
+        },
+        source=f"{_SELECTORS}: UnaryNodeGroupSelector; {_MEASURED}/test_pools.py",
+    ),
     "GlobalAveragePool": replace(_unary, kernel=Kernel.SCALED_MEAN),
     "Concat": OperatorRule(tied=True, source="onnxruntime, QLinearConcat; with equal scales it copies bytes"),
     **dict.fromkeys(MOVERS, _moved),

@@ -1,0 +1,16 @@
+"""Windows of pools that an int8 kernel does not take, or averages otherwise than its float form."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["Window"]
+
+
+class Window(StrEnum):
+    """What its attributes make of a window; of a pool that has several of these, the first counts."""
+
+    DILATED = "dilations"
+    PADDING_COUNTED_UP = "ceil_mode with padding under count_include_pad"
+    PADDING_COUNTED = "padding under count_include_pad"
+    ROUNDED_UP = "ceil_mode"  # where the windows do not fit, or may not, since sizes are open
