@@ -298,5 +298,7 @@ def _require_good(case: _Case, simulated: Outputs) -> None:
             sqnr([o[name] for o in case.expected], [o[name] for o in outputs])
             for outputs in (simulated, reference)
         )
-        if ours < min(plain - 12, 20):  # of a few elements, either may be off by luck
+        if any(o[name].any() for o in case.expected) and ours < min(
+            plain - 12, 20
+        ):  # of a few elements, either may be off by luck
             raise _FaultError("simulated", f"{name}: {ours:.1f} dB, {plain:.1f} with a quantizer per tensor")

@@ -1,4 +1,4 @@
-"""Pools that stay in float for their windows, and what keeps the runtime from taking them all the same."""
+"""Pools and convolutions that stay in float for their windows, and what keeps the runtime from taking them anyway."""
 
 from __future__ import annotations
 
@@ -106,3 +106,43 @@ def test_a_fence_stands_where_bytes_reach_such_a_pool(between: str, on_openvino:
 
 def test_no_fence_before_a_pool_whose_kernel_is_right() -> None:
     assert planned(ORT, pool(SAME)).fenced == set()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "attributes", "bias", "runs"),
+    [
+        ((1, 1), "strides=[2,2]", ", b", False),
+        ((1, 3), "strides=[2,2]", ", b", False),
+        ((2, 2), "strides=[2,2],dilations=[2,1]", ", b", False),  # only every second row
+        ((2, 2), "strides=[2,2]", ", b", True),
+        ((2, 3), "strides=[2,2],dilations=[1,3]", ", b", True),
+        ((1, 1), "strides=[2,2]", "", True),
+    ],
+)
+def test_openvino_transposes_in_float_where_the_bias_would_miss_places(
+    kernel: tuple[int, int], attributes: str, bias: str, runs: bool
+) -> None:
+    text = (
+        "g (float[1,4,8,8] x) => (float[a,b,c,d] y) { [before] m = Conv(x, v) "
+        f"[turn] y = ConvTranspose<{attributes}>(m, w{bias}) }}"
+    )
+    weights = {"w": (4, 4, *kernel), "v": (4, 4, 1, 1)} | ({"b": (4,)} if bias else {})
+    model = prepare(build(text, 17, **weights))
+    reason = planned(OPENVINO, model).float_nodes.get("turn")
+    assert reason is None if runs else "leaves out the bias" in (reason or "")
+
+
+@pytest.mark.parametrize(
+    ("width", "outputs", "strides", "runs"),
+    [(3, 8, "[1,2]", False), (5, 8, "[1,2]", True), (3, 4, "[1,2]", True), (2, 8, "[1,1]", True)],
+)
+def test_openvino_makes_a_column_of_groups_in_float(
+    width: int, outputs: int, strides: str, runs: bool
+) -> None:
+    text = (
+        f"g (float[1,4,5,{width}] x) => (float[a,b,c,d] y, float[a,b,c,d] z) {{ "
+        f"[column] y = Conv<group=4,strides={strides}>(x, w, b) [other] z = Conv(x, v) }}"
+    )
+    model = prepare(build(text, 17, w=(outputs, 1, 2, 2), b=(outputs,), v=(4, 4, 1, 1)))
+    reason = planned(OPENVINO, model).float_nodes.get("column")
+    assert reason is None if runs else "one column" in (reason or "")

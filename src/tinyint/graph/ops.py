@@ -83,8 +83,8 @@ def facts(node: ir.Node) -> OpFacts | None:
 def kind_of(node: ir.Node | None) -> Kind | None:
     """The kind of the node's operator; None for no node, or an operator without a row.
 
-    Resize is preserving only in its nearest mode, and averaging in the others; Pad only where it fills with zeros or with
-    values of its input, as another number may be outside their range.
+    Resize is preserving only in its nearest mode, and averaging in the others; Pad only where it fills with zeros or
+    with values of its input, as another number may be outside their range.
     """
     row = None if node is None else facts(node)
     if row is None or node is None:

@@ -1,4 +1,4 @@
-"""Pools whose windows a target's int8 kernel does not take, as `targets.window` has it."""
+"""Pools and convolutions whose windows a target's int8 kernel does not take, as `targets.window` has it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import math
 
 import onnx_ir as ir
 
+from tinyint.graph.walk import static_shape
 from tinyint.targets import OperatorRule, Window
 
 __all__ = ["window_refusal"]
 
 
 def window_refusal(node: ir.Node, operator: OperatorRule) -> str | None:
-    """What the int8 kernel does wrong with such a pool; None if nothing."""
+    """What the int8 kernel does wrong with such windows; None if nothing."""
     for window in Window:
         if window in operator.windows and _has(node, window):
             return operator.windows[window]
@@ -34,6 +35,29 @@ def _has(node: ir.Node, window: Window) -> bool:
             return counted
         case Window.ROUNDED_UP:
             return rounded_up
+        case Window.GAPS:
+            return len(node.inputs) > 2 and node.inputs[2] is not None and _leaves_gaps(node)
+        case Window.COLUMN:
+            return _makes_a_column(node)
+
+
+def _leaves_gaps(transposed: ir.Node) -> bool:
+    """Whether the windows of a transposed convolution, laid down at every stride, miss places."""
+    kernel = (static_shape(transposed.inputs[1]) or ())[2:]
+    strides = transposed.attributes.get_ints("strides", [1] * len(kernel))
+    dilations = transposed.attributes.get_ints("dilations", [1] * len(kernel))
+    return any(
+        size is not None and len({dilation * i % stride for i in range(size)}) < stride
+        for size, stride, dilation in zip(kernel, strides, dilations, strict=True)
+    )
+
+
+def _makes_a_column(conv: ir.Node) -> bool:
+    weight, result = static_shape(conv.inputs[1]) or (), static_shape(conv.outputs[0]) or ()
+    if len(weight) != 4 or len(result) != 4 or weight[0] is None:
+        return False
+    several = weight[1] == 1 and weight[0] > conv.attributes.get_int("group", 1) > 1
+    return several and result[3] == 1 != result[2] and conv.attributes.get_ints("strides", [1, 1])[1] > 1
 
 
 def _least_elements(value: ir.Value) -> int:

@@ -68,12 +68,16 @@ OPENVINO = replace(
             packings=_CONVOLVED,
             kernel=Kernel.RESCALED,
             needs_bias=True,
+            windows={
+                Window.COLUMN: "is wrong for a result of one column, in groups of one channel in and several out"
+            },
             source=f"{_MEASURED}: runs in int8 with or without a quantizer behind it, depthwise as well, but in float "
             "behind a Concat along another axis than the channels; the quantizer gives zeros where others read the "
             "result too, a size is open, and there is no bias",
         ),
         "ConvTranspose": OperatorRule(
             grouped=False,
+            windows={Window.GAPS: "leaves out the bias where its strides leave places to no window"},
             operands=_SYMMETRIC,
             weight_axis=(1,),
             packings=_CONVOLVED,

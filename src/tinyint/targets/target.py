@@ -66,7 +66,8 @@ class OperatorRule:
     * `fused`: a step of the operator with weights before it, if it alone reads that: no quantizer between them
     * `tied`: all inputs and outputs share one scale and zero-point
     * `preset`: quantized under `op_types: default`; the others only when asked for
-    * `windows`: for pools, those with which it runs in float, each with what its int8 kernel does about them
+    * `windows`: for pools and convolutions, those with which it runs in float, each with what its int8 kernel does
+      about them
     * `least`: the fewest elements of a result that its kernel computes as it should; it runs in float where there may
       be fewer, since a size is open
     * `grouped`: for convolutions, whether it runs in int8 in groups too

@@ -13,4 +13,6 @@ class Window(StrEnum):
     DILATED = "dilations"
     PADDING_COUNTED_UP = "ceil_mode with padding under count_include_pad"
     PADDING_COUNTED = "padding under count_include_pad"
+    GAPS = "strides that leave places to no window, of a transposed convolution with a bias"
+    COLUMN = "groups of one channel in and several out, with strides to a result of one column"
     ROUNDED_UP = "ceil_mode"  # where the windows do not fit, or may not, since sizes are open

@@ -83,3 +83,31 @@ class TestConvolution:
         model = g.model(g.quantized(g.add("ConvTranspose", [x, weight], "a", strides=[2, 2], group=group)))
         assert in_int8(OPENVINO, model, ["a"]) == expected
         assert error_in_lsb(OPENVINO, model) <= 1.01
+
+    @pytest.mark.parametrize(
+        ("kernel", "stride", "right"), [(2, 2, True), (3, 2, True), (1, 2, False), (2, 3, False)]
+    )
+    def test_openvino_transposes_with_a_bias_only_without_gaps(
+        self, kernel: int, stride: int, right: bool
+    ) -> None:
+        g = Graph(1, 16, 8, 8)
+        x = g.quantized("x", zero_point=0, dtype="int8")
+        codes = g.rng.integers(-64, 65, (16, 16, kernel, kernel)).astype("int8")
+        scales = np.linspace(0.002, 0.006, 16, dtype=np.float32)  # equal ones would hide it
+        constants = {"codes": codes, "scales": scales, "zeros": np.zeros(16, np.int8)}
+        weight = g.add("DequantizeLinear", [g.constant(n, c) for n, c in constants.items()], "w", axis=1)
+        inputs = [x, weight, g.constant("b", np.linspace(-1, 1, 16, dtype=np.float32))]
+        model = g.model(g.quantized(g.add("ConvTranspose", inputs, "a", strides=[stride, stride])))
+        assert (error_in_lsb(OPENVINO, model) <= 1.01) == right
+
+    @pytest.mark.parametrize(
+        ("width", "outputs", "strides", "right"),
+        [(3, 8, [1, 2], False), (5, 8, [1, 2], True), (3, 4, [1, 2], True), (2, 8, [1, 1], True)],
+    )
+    def test_openvino_is_wrong_for_a_column_in_groups_of_several_outputs(
+        self, width: int, outputs: int, strides: list[int], right: bool
+    ) -> None:
+        g = Graph(1, 4, 5, width)
+        inputs = [g.quantized("x"), g.weight("w", (outputs, 1, 2, 2)), g.bias("b", outputs)]
+        model = g.model(g.quantized(g.add("Conv", inputs, "a", strides=strides, group=4)))
+        assert (error_in_lsb(OPENVINO, model) <= 1.01) == right
