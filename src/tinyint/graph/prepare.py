@@ -16,6 +16,7 @@ from onnx_ir.passes.common import (
 from tinyint.errors import ModelError
 from tinyint.graph.io import is_quantized, model_fingerprint
 from tinyint.graph.passes.affine import fold_affine
+from tinyint.graph.passes.biases import split_biases
 from tinyint.graph.passes.constants import fold_constants
 from tinyint.graph.passes.deform_conv import unroll_deform_conv
 from tinyint.graph.passes.gemm import normalize_gemm
@@ -46,6 +47,7 @@ PASSES: tuple[Callable[[ir.Model], None], ...] = (
     drop_pool_attributes,
     clone_shared_constants,
     normalize_gemm,
+    split_biases,
     fold_affine,
     fold_padding,
     recognize_global_pool,

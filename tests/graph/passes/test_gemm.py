@@ -23,4 +23,4 @@ def test_gemm_with_transposed_input_and_matrix_bias_keeps_its_batch_norm() -> No
         "g (float[3,2] x) => (float[2,4] y) { c = Gemm<transA=1,beta=3.0>(x,w,b) y = "
         "BatchNormalization(c,scale,shift,mean,var) }"
     )
-    check(build(text, w=(3, 4), b=(2, 4), **BN), ["Gemm", "BatchNormalization"])
+    check(build(text, w=(3, 4), b=(2, 4), **BN), ["Gemm", "Add", "BatchNormalization"])
