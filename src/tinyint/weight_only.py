@@ -1,13 +1,13 @@
 """Store the weights as integers and compute in float: a quarter (int8) or half (int16) of the size, without any data.
 
 Every float32 constant of two or more dimensions is a weight here, embeddings, the classifier and those in the bodies of
-If and Loop included: a DequantizeLinear restores it for whichever operator reads it, and the runtimes fold it once, at
-load.
+If and Loop included, but not the biases of an LSTM: a DequantizeLinear restores it for whichever operator reads it, and
+the runtimes fold it once, at load.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import onnx_ir as ir
@@ -29,6 +29,7 @@ __all__ = ["quantize_weights", "require_integers", "storable_bytes"]
 _SMALLEST = 256
 """Fewer elements than this are not worth a node."""
 _INT16_OPSET = 21
+_RECURRENT = ("LSTM", "GRU", "RNN")
 
 
 def quantize_weights(
@@ -50,8 +51,7 @@ def quantize_weights(
         (node.name or "", i): _plan(node, i, recipe, rules.get(node.name or ""))
         for node in model.graph.all_nodes()
         if not (node.name in rules and rules[node.name or ""].float)
-        for i, value in enumerate(node.inputs)
-        if _is_weight(value)
+        for i in _weights(node)
     }
     nodes = {node.name or "": node for node in model.graph.all_nodes()}
     quantize_constants(model.graph, assign_constants(nodes, plans))
@@ -60,7 +60,7 @@ def quantize_weights(
 
 def storable_bytes(model: ir.Model) -> int:
     """Bytes of the weights that are stored in integers, where no rule keeps one in float."""
-    weights = {value for node in model.graph.all_nodes() for value in node.inputs if _is_weight(value)}
+    weights = {node.inputs[i] for node in model.graph.all_nodes() for i in _weights(node)}
     return sum(value.const_value.nbytes for value in weights if value is not None and value.const_value)
 
 
@@ -87,6 +87,12 @@ def require_integers(model: ir.Model, stored: Mapping[Use, ConstantPlan], rules:
     raise ModelError(f"no weight of the model would be stored in integers: {why}")
 
 
+def _weights(node: ir.Node) -> Iterator[int]:
+    """The inputs that are weights; what an LSTM reads behind its two matrices are biases and states."""
+    inputs = node.inputs[:3] if node.op_type in _RECURRENT else node.inputs
+    yield from (i for i, value in enumerate(inputs) if _is_weight(value))
+
+
 def _is_weight(value: ir.Value | None) -> bool:
     array = constant_of(value)
     return array is not None and array.dtype == np.float32 and array.ndim >= 2 and array.size >= _SMALLEST
@@ -104,4 +110,6 @@ def _axis(node: ir.Node, position: int) -> int | None:
     """The operator's own axis; for a table that rows are taken from, the rows."""
     if node.op_type == "Gather" and position == 0:
         return 0
+    if node.op_type in _RECURRENT:
+        return 1  # (directions, gates · hidden, inputs): the rows of the gates
     return weight_axis(node) if position == 1 else None
