@@ -9,6 +9,7 @@ from tests.processor import X86
 from tests.runtimes.facts.probes import BOTH, OPENVINO, ORT
 from tests.runtimes.graphs import Graph
 from tinyint.runtimes.base import Runtime
+from tinyint.runtimes.host import host
 
 pytestmark = X86
 
@@ -62,8 +63,9 @@ def test_the_quantizer_gives_zeros_without_a_bias(
     op: str, rank: int, group: int, sizes: str, beside: str
 ) -> None:
     how = {"rank": rank, "group": group, "sizes": sizes, "beside": beside}
+    right = op == "ConvTranspose" and not host().has_avx512  # whose kernel of AVX2 is another one
     for bias in ORDINARY:
-        assert off(OPENVINO, forked(op, bias, **how)) > 0.5
+        assert (off(OPENVINO, forked(op, bias, **how)) > 0.5) is not right
     assert off(OPENVINO, forked(op, NEXT_TO_NOTHING, **how)) <= 0.001
 
 
