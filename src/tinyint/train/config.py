@@ -21,7 +21,7 @@ __all__ = [
     "TrainingConfig",
 ]
 
-Count = Annotated[int, Field(strict=True, ge=1)]
+Count = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 Interval = Annotated[int, Field(strict=True, ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Span = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
