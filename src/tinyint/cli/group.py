@@ -122,7 +122,6 @@ def _warnings_to(screen: Screen) -> Iterator[None]:
         warnings.filterwarnings("ignore", "Image size .* exceeds limit")  # Pillow's; such images are refused
         warnings.simplefilter("always", TinyintWarning)
         warnings.showwarning = show
-        logging.getLogger("onnx_ir").setLevel(
-            logging.ERROR
-        )  # of broken graphs; ours are refused with their place
+        # It warns of broken graphs, which are refused with their place.
+        logging.getLogger("onnx_ir").setLevel(logging.ERROR)
         yield

@@ -17,10 +17,8 @@ from tinyint.targets import Target
 
 __all__ = ["joined_in", "unjoinable"]
 
-_KEEP_AXES = (
-    "MaxPool",
-    "Transpose",
-)  # of the operators that move values, those that are moved past themselves
+_KEEP_AXES = ("MaxPool", "Transpose")
+"""Of the operators that move values, those that are moved past themselves."""
 
 
 def unjoinable(graph: ir.Graph, target: Target, decisions: Decisions) -> dict[str, str]:

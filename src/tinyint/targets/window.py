@@ -1,4 +1,4 @@
-"""Windows of pools that an int8 kernel does not take, or averages otherwise than its float form."""
+"""Windows of pools and convolutions that an int8 kernel does not take, or computes otherwise than its float form."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Window"]
 
 
 class Window(StrEnum):
-    """What its attributes make of a window; of a pool that has several of these, the first counts."""
+    """What its attributes make of a window; of a node that has several of these, the first counts."""
 
     DILATED = "dilations"
     PADDING_COUNTED_UP = "ceil_mode with padding under count_include_pad"

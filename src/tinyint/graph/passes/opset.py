@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx import version_converter
 
 from tinyint.errors import ModelError
+from tinyint.graph.dense import graphs
 from tinyint.graph.edit import GraphEditor, replace_node
 from tinyint.graph.message import OLDEST_OPSET
 from tinyint.graph.passes.weightless import restore_weights, weightless_proto
@@ -64,7 +63,7 @@ def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
 
 def _copy_for_bodies(graph: onnx.GraphProto) -> None:
     """Lets bodies read copies of what nodes outside make: the converter fails to replace a node that a body reads."""
-    inner = [node for node in graph.node for body in _bodies(node) for node in _nodes(body)]
+    inner = [node for body in list(graphs(graph))[1:] for node in body.node]
     read = {name for node in inner for name in node.input}
     taken = read | {name for node in (*graph.node, *inner) for name in node.output}
     taken |= {value.name for value in (*graph.input, *graph.initializer)}
@@ -78,17 +77,6 @@ def _copy_for_bodies(graph: onnx.GraphProto) -> None:
             graph.node.append(onnx.helper.make_node("Identity", [name], [copy]))
             for reader in inner:
                 reader.input[:] = [copy if given == name else given for given in reader.input]
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        yield node
-        for body in _bodies(node):
-            yield from _nodes(body)
-
-
-def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
-    return [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
 
 
 def _drop_leftovers(graph: onnx.GraphProto) -> None:

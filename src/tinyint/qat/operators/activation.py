@@ -30,8 +30,8 @@ def _gelu(node: Node) -> Function:
 
 def _celu(x: Tensor, alpha: float) -> Tensor:
     # Cut before exp: the gradient of what is cut behind it would be 0 · inf.
-    low, high = (x.clamp(max=0), x.clamp(min=0)) if alpha > 0 else (x, x.clamp(min=0))
-    return high + (alpha * torch.expm1(low / alpha)).clamp(max=0)
+    low = x.clamp(max=0) if alpha > 0 else x
+    return x.clamp(min=0) + (alpha * torch.expm1(low / alpha)).clamp(max=0)
 
 
 def _elu(x: Tensor, alpha: float) -> Tensor:

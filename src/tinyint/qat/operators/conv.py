@@ -58,9 +58,8 @@ def _conv_transpose(node: Node) -> Function:
             if shape or same:
                 wanted = shape[i - len(sizes)] if shape else size * stride
                 total = (size - 1) * stride + added[i] + window.extents[i] - wanted
-                total = (
-                    max(total, 0) if same else total
-                )  # as ONNX Runtime has it, whose result is smaller then
+                if same:  # as ONNX Runtime has it, whose result is smaller then
+                    total = max(total, 0)
                 less, more = total // 2, total - total // 2
                 begin, end = (less, more) if window.auto == "SAME_UPPER" else (more, less)
             cuts.append((-begin, added[i] - end))
