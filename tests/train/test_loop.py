@@ -531,3 +531,14 @@ def test_a_best_model_that_is_a_file_is_told(here):
     with pytest.raises(OutputError, match="best_model"):
         train(run)
     assert (Path(run.save_dir) / "best_model").read_text() == "mine"
+
+
+def test_a_state_that_no_optimizer_leaves_is_told(here):
+    train(config(here, iters=1, data__val="null"))
+    path = here / "out" / CHECKPOINT
+    state = torch.load(path, weights_only=True)
+    kept = next(iter(state["optimizer"]["state"].values()))
+    kept[next(iter(kept))] = [[]]
+    torch.save(state, path)
+    with pytest.raises(ModelError, match=r"does not fit this run: the optimizer's .* is list"):
+        train(config(here, iters=2, data__val="null"), resume=True)

@@ -261,6 +261,7 @@ class _Run:
         try:
             self.module.load_state_dict(checkpoint.module)
             self.optimizer_of_torch.load_state_dict(dict(checkpoint.optimizer))
+            _require_state(self.optimizer_of_torch)
             self.fabric.strategy.precision.load_state_dict(dict(checkpoint.precision))
             if not self.given.elsewhere:
                 self.best = Evaluation(**checkpoint.best) if checkpoint.best else None
@@ -321,3 +322,23 @@ def _random_numbers_kept() -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002
+
+
+def _require_state(optimizer: torch.optim.Optimizer) -> None:
+    """Raises ValueError for what no step of an optimizer leaves, which torch takes as it stands."""
+    for parameter, state in optimizer.state.items():
+        for key, value in state.items():
+            fits = (
+                value.dim() == 0 or value.shape == parameter.shape
+                if isinstance(value, Tensor)
+                else value is None
+            )
+            if not fits:
+                kind = (
+                    f"a tensor of shape {tuple(value.shape)}"
+                    if isinstance(value, Tensor)
+                    else type(value).__name__
+                )
+                raise ValueError(
+                    f"the optimizer's {key!r} of a parameter of shape {tuple(parameter.shape)} is {kind}"
+                )
