@@ -58,8 +58,8 @@ CPU_OPERATORS = {
     "Softmax": replace(
         _on_request,
         overflow=2.0,
-        source=f"{_SELECTORS}: UnaryNodeGroupSelector; {_MEASURED}: overflows where the range behind it is below 1.7 "
-        "times the mean",
+        source=f"{_SELECTORS}: UnaryNodeGroupSelector; {_MEASURED}: overflows up to 1.31 where the range behind "
+        "it is below 1.7 times the mean",
     ),
     "AveragePool": replace(
         _unary,
