@@ -540,5 +540,5 @@ def test_a_state_that_no_optimizer_leaves_is_told(here):
     kept = next(iter(state["optimizer"]["state"].values()))
     kept[next(iter(kept))] = [[]]
     torch.save(state, path)
-    with pytest.raises(ModelError, match=r"does not fit this run: the optimizer's .* is list"):
+    with pytest.raises(ModelError, match=r"does not fit this run: the optimizer's .* is a list"):
         train(config(here, iters=2, data__val="null"), resume=True)

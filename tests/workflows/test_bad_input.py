@@ -149,3 +149,8 @@ def test_a_run_that_is_refused_leaves_no_directory_behind() -> None:
     mean = "data.preprocessing={resize: [32, 32], mean: [[]]}"
     assert "mean" in refused("train", "-c", "glyphs.yaml", "--save-dir", "other", *ONE, "-o", mean)
     assert not Path("other").exists()
+
+
+def test_a_width_without_an_end_is_refused() -> None:
+    arguments = "model.arguments={num_classes: 36, width: .inf}"
+    assert "model.arguments" in refused("train", "-c", "glyphs.yaml", *ONE, "-o", arguments)

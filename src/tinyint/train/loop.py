@@ -328,17 +328,13 @@ def _require_state(optimizer: torch.optim.Optimizer) -> None:
     """Raises ValueError for what no step of an optimizer leaves, which torch takes as it stands."""
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
-            fits = (
-                value.dim() == 0 or value.shape == parameter.shape
-                if isinstance(value, Tensor)
-                else value is None
-            )
+            if isinstance(value, Tensor):
+                fits, kind = (
+                    value.dim() == 0 or value.shape == parameter.shape,
+                    f"of shape {tuple(value.shape)}",
+                )
+            else:  # SGD without momentum has no buffer
+                fits, kind = value is None and key == "momentum_buffer", f"a {type(value).__name__}"
             if not fits:
-                kind = (
-                    f"a tensor of shape {tuple(value.shape)}"
-                    if isinstance(value, Tensor)
-                    else type(value).__name__
-                )
-                raise ValueError(
-                    f"the optimizer's {key!r} of a parameter of shape {tuple(parameter.shape)} is {kind}"
-                )
+                shape = tuple(parameter.shape)
+                raise ValueError(f"the optimizer's {key!r} of a parameter of shape {shape} is {kind}")

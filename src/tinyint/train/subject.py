@@ -260,7 +260,7 @@ def _seeded(function: Callable[..., Any], arguments: Mapping[str, Any], what: st
         torch.manual_seed(seed)
         try:
             module = function(**arguments)
-        except TypeError as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise RecipeError(f"model.arguments {dict(arguments)} do not go with {what}: {error}") from error
     if not isinstance(module, nn.Module):
         raise ModelError(f"{what} returned a {type(module).__name__}; expected an nn.Module")
