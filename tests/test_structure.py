@@ -12,7 +12,7 @@ LAYERS = [
     "errors",
     "files documents",
     "synthetic",
-    "numerics observers graph.ops graph.serde runtimes.base",
+    "numerics observers graph.names graph.ops graph.serde runtimes.base",
     "scheme runtimes.source runtimes.host runtimes.ort_graph data graph.walk graph.filters",
     "graph.dense graph.soundness graph.external",
     "graph.message",
@@ -137,6 +137,12 @@ def test_initializers_are_registered_in_one_place(module):
     assert module == "graph.edit" or ".register_initializer(" not in source, (
         "use GraphEditor, which finds a free name"
     )
+
+
+@pytest.mark.parametrize("module", list(FILES))
+def test_names_are_asked_for_in_one_place(module):
+    source = FILES[module].read_text(encoding="utf-8")
+    assert module == "graph.names" or '.name or ""' not in source, "use name_of"
 
 
 def test_no_layer_names_a_module_that_is_gone():

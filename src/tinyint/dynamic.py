@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.graph.edit import GraphEditor
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import facts
 from tinyint.graph.walk import constant_of, is_float32, static_shape
 from tinyint.plan import ConstantPlan, Use
@@ -30,17 +31,17 @@ def quantize_dynamic(
     """A copy of the prepared `model` with integer products, their weights, and the reason for each other node."""
     model = model.clone()
     graph = model.graph
-    reasons = {node.name or "": _refusal(node, target, rules) for node in graph}
-    chosen = [node for node in graph if reasons[node.name or ""] is None]
+    reasons = {name_of(node): _refusal(node, target, rules) for node in graph}
+    chosen = [node for node in graph if reasons[name_of(node)] is None]
     plans = {
-        (node.name or "", 1): weight_plan(node, target, recipe, rules.get(node.name or "")) for node in chosen
+        (name_of(node), 1): weight_plan(node, target, recipe, rules.get(name_of(node))) for node in chosen
     }
-    constants = assign_constants({node.name or "": node for node in chosen}, plans)
+    constants = assign_constants({name_of(node): node for node in chosen}, plans)
     rewriter = _Rewriter(graph)
     for node in chosen:
         weight = constant_of(node.inputs[1])
         assert weight is not None
-        constant = constants[node.name or "", 1]
+        constant = constants[name_of(node), 1]
         codes = constant.quantize(weight)
         if node.op_type == "Gemm" and node.attributes.get_int("transB", 0) == 1:
             codes = codes.T
@@ -49,7 +50,7 @@ def quantize_dynamic(
 
 
 def _refusal(node: ir.Node, target: Target, rules: dict[str, Rule]) -> str | None:
-    name = node.name or ""
+    name = name_of(node)
     if name in rules and rules[name].float:
         return "kept in float, as the recipe asks"
     if facts(node) is None or node.op_type not in target.dynamic:
@@ -80,7 +81,7 @@ class _Rewriter:
         """`codes` has shape (K, N), `weight_scale` () or (N,)."""
         source = node.inputs[0]
         assert source is not None
-        name = self._editor.stem(node.name or "", values=_CONSTANTS, nodes=_PARTS)
+        name = self._editor.stem(name_of(node), values=_CONSTANTS, nodes=_PARTS)
         if source not in self._quantized:
             quantizer = self._editor.node_name(f"{source.name}/dynamic")
             outputs = self._before(node, "DynamicQuantizeLinear", [source], quantizer, 3)
@@ -122,4 +123,4 @@ class _Rewriter:
         ir.convenience.replace_all_uses_with(old, result, replace_graph_outputs=True)
         self._graph.remove(node, safe=True)
         if weight is not None and not weight.uses():
-            self._graph.initializers.pop(weight.name or "", None)
+            self._graph.initializers.pop(name_of(weight), None)

@@ -16,6 +16,7 @@ import onnx_ir as ir
 from tinyint.algorithms import repair_float
 from tinyint.calibrate import CalibrationRecord
 from tinyint.dynamic import quantize_dynamic
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import op_names
 from tinyint.graph.passes.unused import drop_unused_constants
 from tinyint.graph.prepare import prepare_float
@@ -136,9 +137,7 @@ def _static(
 def _dynamic(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stopwatch) -> Quantized:
     """integer products with weights → the other weights as integers"""
     with watch.time("quantize"):
-        rules = match_rules(
-            recipe, [(node.name or "", op_names(node)) for node in prepared.graph.all_nodes()]
-        )
+        rules = match_rules(recipe, [(name_of(node), op_names(node)) for node in prepared.graph.all_nodes()])
         model, products, reasons = quantize_dynamic(prepared, target, recipe, rules)
         model, others = quantize_weights(model, recipe, rules)
         require_integers(prepared, {**products, **others}, rules)
@@ -157,14 +156,12 @@ def _dynamic(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stopwatc
 def _weight_only(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stopwatch) -> Quantized:
     """weights as integers, restored to float before they are used"""
     with watch.time("quantize"):
-        rules = match_rules(
-            recipe, [(node.name or "", op_names(node)) for node in prepared.graph.all_nodes()]
-        )
+        rules = match_rules(recipe, [(name_of(node), op_names(node)) for node in prepared.graph.all_nodes()])
         model, constants = quantize_weights(prepared, recipe, rules)
         require_integers(prepared, constants, rules)
     why = "its weights are integers, its arithmetic is float (weight-only)"
     stored = {name for name, _ in constants}
-    stored |= {n.name or "" for n in prepared.graph if any(inner.name in stored for inner in inner_nodes(n))}
+    stored |= {name_of(n) for n in prepared.graph if any(inner.name in stored for inner in inner_nodes(n))}
     return Quantized(
         model=model,
         prepared=prepared,
@@ -172,6 +169,6 @@ def _weight_only(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stop
         recipe=recipe,
         constants=constants,
         planned_int8=(),
-        float_nodes={n.name or "": why if n.name in stored else "it has no weights" for n in prepared.graph},
+        float_nodes={name_of(n): why if n.name in stored else "it has no weights" for n in prepared.graph},
         stopwatch=watch,
     )

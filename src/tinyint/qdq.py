@@ -16,6 +16,7 @@ import onnx_ir as ir
 from tinyint.errors import ModelError
 from tinyint.graph.edit import GraphEditor
 from tinyint.graph.flow import range_source
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, kind_of
 from tinyint.graph.walk import constant_of, consumers
 from tinyint.numerics import INT32, Array, Constant, QParams, QType
@@ -37,12 +38,12 @@ def insert(model: ir.Model, plan: Plan, assignment: Assignment) -> ir.Model:
     model = model.clone()
     graph = model.graph
     quantize_constants(graph, assignment.constants)
-    values = {value.name or "": value for value in _values(graph)}
+    values = {name_of(value): value for value in _values(graph)}
     editor = GraphEditor(graph)
     for name, tensor in plan.tensors.items():
         _quantize_tensor(editor, values[name], tensor, assignment.tensors[name])
     _drop(graph, plan.absorbed)
-    nodes = {node.name or "": node for node in graph}
+    nodes = {name_of(node): node for node in graph}
     for name in sorted(plan.fenced):
         _fence(editor, nodes[name])
     for name, position in sorted(plan.biases):
@@ -54,7 +55,7 @@ def insert(model: ir.Model, plan: Plan, assignment: Assignment) -> ir.Model:
 
 def quantize_constants(graph: ir.Graph, constants: Mapping[Use, Constant]) -> None:
     """Stores the constants at these places, in bodies too, as integers behind a DequantizeLinear each."""
-    nodes, editor = {node.name or "": node for node in graph.all_nodes()}, GraphEditor(graph)
+    nodes, editor = {name_of(node): node for node in graph.all_nodes()}, GraphEditor(graph)
     for (name, position), constant in constants.items():
         node = nodes[name]
         value = node.inputs[position]
@@ -72,7 +73,7 @@ def quantize_constants(graph: ir.Graph, constants: Mapping[Use, Constant]) -> No
 def _quantize_tensor(editor: GraphEditor, value: ir.Value, plan: TensorPlan, params: QParams) -> None:
     uses = [(node, i) for node, i in consumers(value) if plan.reads is None or (node.name, i) in plan.reads]
     is_output = plan.reads is None and value.is_graph_output()
-    name, graph = value.name or "", editor.graph
+    name, graph = name_of(value), editor.graph
     stem = editor.stem(name, values=_VALUES, nodes=_NODES)
     if is_output:
         editor.rename(value, f"{name}_float")
@@ -103,7 +104,7 @@ def _requantize_for_bodies(editor: GraphEditor) -> None:
         source = range_source(value).producer()
         if not inside or source is None or source.op_type != "DequantizeLinear":
             continue
-        stem = editor.stem(value.name or "", values=_VALUES, nodes=_NODES)
+        stem = editor.stem(name_of(value), values=_VALUES, nodes=_NODES)
         codes = source.inputs[0]
         assert codes is not None
         assert codes.dtype is not None
@@ -135,7 +136,7 @@ def _drop_unread(constant: ir.Value) -> None:
     if producer is not None and isinstance(producer.graph, ir.Graph):
         producer.graph.remove(producer, safe=True)
     elif isinstance(graph, ir.Graph):
-        graph.initializers.pop(constant.name or "", None)
+        graph.initializers.pop(name_of(constant), None)
 
 
 def _parameters(editor: GraphEditor, base: str, params: QParams) -> list[ir.Value]:
@@ -232,11 +233,11 @@ def read(model: ir.Model) -> list[QuantizedTensor]:
             params = read_params(node)
             source = node.inputs[0]
             if params is not None and source is not None:
-                found.append(QuantizedTensor(name=source.name or "", constant=False, params=params))
+                found.append(QuantizedTensor(name=name_of(source), constant=False, params=params))
         elif node.op_type == "DequantizeLinear" and constant_of(node.inputs[0]) is not None:
             params = read_params(node)
             if params is not None:
-                name = (node.inputs[0].name or "").removesuffix("_q") if node.inputs[0] else ""
+                name = name_of(node.inputs[0]).removesuffix("_q") if node.inputs[0] else ""
                 found.append(QuantizedTensor(name=name, constant=True, params=params))
     return found
 

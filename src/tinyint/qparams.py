@@ -11,6 +11,7 @@ import onnx_ir as ir
 from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import ModelError, RecordError
 from tinyint.graph.flow import clamp_range, range_source
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import facts
 from tinyint.graph.walk import constant_of
 from tinyint.numerics import (
@@ -51,7 +52,7 @@ def assign_qparams(model: ir.Model, plan: Plan, record: CalibrationRecord, metho
 
     Raises RecordError if the record lacks a tensor of the plan, ModelError for weights that are not finite.
     """
-    nodes = {node.name or "": node for node in model.graph}
+    nodes = {name_of(node): node for node in model.graph}
     tensors = _tensor_params(model, plan, record, method)
     params = constant_params(nodes, plan.constants, tensors)
     for use, constant in plan.constants.items():
@@ -137,10 +138,10 @@ def _tensor_params(
     ranges: dict[str, tuple[float, float]] = {}
     found: dict[tuple[str, Scheme], tuple[float, float]] = {}
     for value in _values(model.graph):
-        tensor = plan.tensors.get(value.name or "")
+        tensor = plan.tensors.get(name_of(value))
         if tensor is None:
             continue
-        key = (range_source(value).name or "", tensor.scheme)
+        key = (name_of(range_source(value)), tensor.scheme)
         if tensor.fixed_range is not None:
             lo, hi = tensor.fixed_range
         else:
@@ -201,7 +202,7 @@ def _input_params(node: ir.Node, tensors: Mapping[str, QParams]) -> QParams:
         producer = value.producer()
         value = None if producer is None else producer.inputs[0]
     assert value is not None
-    return tensors[value.name or ""]
+    return tensors[name_of(value)]
 
 
 def _constant(nodes: Mapping[str, ir.Node], use: Use) -> tuple[str, FloatArray]:
@@ -209,4 +210,4 @@ def _constant(nodes: Mapping[str, ir.Node], use: Use) -> tuple[str, FloatArray]:
     array = constant_of(value)
     assert value is not None
     assert array is not None
-    return value.name or "", array.astype(np.float32, copy=False)
+    return name_of(value), array.astype(np.float32, copy=False)

@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.errors import ModelError
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import weight_axis
 from tinyint.graph.passes.opset import upgrade_opset
 from tinyint.graph.walk import constant_of
@@ -48,12 +49,12 @@ def quantize_weights(
             f"opset {model.opset_imports['']}; export it again, or use 8 bits"
         )
     plans = {
-        (node.name or "", i): _plan(node, i, recipe, rules.get(node.name or ""))
+        (name_of(node), i): _plan(node, i, recipe, rules.get(name_of(node)))
         for node in model.graph.all_nodes()
-        if not (node.name in rules and rules[node.name or ""].float)
+        if not (node.name in rules and rules[name_of(node)].float)
         for i in _weights(node)
     }
-    nodes = {node.name or "": node for node in model.graph.all_nodes()}
+    nodes = {name_of(node): node for node in model.graph.all_nodes()}
     quantize_constants(model.graph, assign_constants(nodes, plans))
     return model, plans
 
@@ -79,7 +80,7 @@ def require_integers(model: ir.Model, stored: Mapping[Use, ConstantPlan], rules:
         why = "it has no constant of two or more dimensions"
     elif wide:
         why = f"its weights are {' and '.join(wide)}; export it in float32"
-    elif all(node.name in rules and rules[node.name or ""].float for node, _ in held):
+    elif all(node.name in rules and rules[name_of(node)].float for node, _ in held):
         why = "the recipe keeps every node with weights in float; loosen its rules"
     else:
         largest = max(array.size for _, array in held)

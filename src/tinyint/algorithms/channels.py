@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from tinyint.algorithms.equalize import FREE, Layer, Numbers
 from tinyint.graph.filters import weight_matrix
+from tinyint.graph.names import name_of
 from tinyint.graph.walk import constant_of
 
 __all__ = ["Bias", "ChannelGraph", "ChannelTracer", "Channels", "Linear"]
@@ -80,7 +81,7 @@ class ChannelTracer:
 
     def of(self, value: ir.Value | None) -> Channels | None:
         """The channels of a tensor, None for one that no factor can reach."""
-        return None if value is None else self.known.get(value.name or "")
+        return None if value is None else self.known.get(name_of(value))
 
     def pin(self, value: ir.Value | None, why: str | None) -> None:
         """The tensor keeps its scale, since an operator of type `why` reads or makes it."""
@@ -99,7 +100,7 @@ class ChannelTracer:
         """New channels for the tensor."""
         channels = Channels(axis, np.arange(self.count, self.count + size))
         self.count += size
-        self.known[value.name or ""] = channels
+        self.known[name_of(value)] = channels
         return channels
 
     def result(self) -> ChannelGraph:

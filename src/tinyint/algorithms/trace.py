@@ -15,6 +15,7 @@ import onnx_ir as ir
 from tinyint.algorithms.channels import Bias, ChannelGraph, Channels, ChannelTracer, Linear
 from tinyint.algorithms.equalize import FREE, Numbers
 from tinyint.graph.filters import weight_matrix
+from tinyint.graph.names import name_of
 from tinyint.graph.walk import constant_of, static_shape
 
 __all__ = ["trace"]
@@ -88,7 +89,7 @@ def _same(tracer: ChannelTracer, node: ir.Node) -> bool:
     """One tensor in, one out, and the channels lie where they were."""
     channels = tracer.of(node.inputs[0])
     if channels is not None:
-        tracer.known[node.outputs[0].name or ""] = channels
+        tracer.known[name_of(node.outputs[0])] = channels
     return True
 
 
@@ -101,7 +102,7 @@ def _scaled(tracer: ChannelTracer, node: ir.Node) -> bool:
         return False
     channels = tracer.of(data)
     if channels is not None:
-        tracer.known[node.outputs[0].name or ""] = channels
+        tracer.known[name_of(node.outputs[0])] = channels
     return True
 
 
@@ -148,7 +149,7 @@ def _sum(tracer: ChannelTracer, node: ir.Node) -> bool:
         axis = first.axis - rank + len(static_shape(value) or ())
         if value is None or not _add_bias(tracer, value, axis, first.numbers):
             return False
-    tracer.known[node.outputs[0].name or ""] = first
+    tracer.known[name_of(node.outputs[0])] = first
     return True
 
 
@@ -173,7 +174,7 @@ def _concat(tracer: ChannelTracer, node: ir.Node) -> bool:
         elif channels.axis != first.axis:
             return False
         parts.append(channels.numbers)
-    tracer.known[node.outputs[0].name or ""] = Channels(first.axis, np.concatenate(parts))
+    tracer.known[name_of(node.outputs[0])] = Channels(first.axis, np.concatenate(parts))
     return True
 
 
@@ -189,7 +190,7 @@ def _flattened(tracer: ChannelTracer, node: ir.Node) -> bool:
     each = math.prod(places)
     if len(places) != len(before) - 2 or after[1] != channels.numbers.size * each:
         return False
-    tracer.known[node.outputs[0].name or ""] = Channels(1, np.repeat(channels.numbers, each))
+    tracer.known[name_of(node.outputs[0])] = Channels(1, np.repeat(channels.numbers, each))
     return True
 
 
@@ -198,7 +199,7 @@ def _transposed(tracer: ChannelTracer, node: ir.Node) -> bool:
     if channels is not None:
         rank = len(static_shape(node.outputs[0]) or ())
         order = list(node.attributes.get_ints("perm", range(rank - 1, -1, -1)))
-        tracer.known[node.outputs[0].name or ""] = Channels(order.index(channels.axis), channels.numbers)
+        tracer.known[name_of(node.outputs[0])] = Channels(order.index(channels.axis), channels.numbers)
     return True
 
 

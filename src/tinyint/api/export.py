@@ -14,6 +14,7 @@ from tinyint.api.subject import resolve_task
 from tinyint.errors import DataError, ModelError
 from tinyint.files import require_writable
 from tinyint.graph.io import is_quantized, save_model
+from tinyint.graph.names import name_of
 from tinyint.postprocess import (
     Postprocessing,
     Suppression,
@@ -98,7 +99,7 @@ def export(
         path=Path(output),
         task=info.task,
         postprocessing=None if found is None else found[1],
-        outputs=tuple(value.name or "" for value in joined.graph.outputs),
+        outputs=tuple(name_of(value) for value in joined.graph.outputs),
         runtime=runtime.name,
         int8_nodes=count,
     )
@@ -107,7 +108,7 @@ def export(
 def _tail(
     graph: ir.Graph, info: TaskInfo, with_softmax: bool, without_argmax: bool, nms: Suppression | None
 ) -> tuple[ir.Model, Postprocessing] | None:
-    names = [value.name or "" for value in graph.outputs]
+    names = [name_of(value) for value in graph.outputs]
     match info:
         case Detection() if nms is not None:
             return detections_tail(info, names, nms), "detections"
@@ -126,7 +127,7 @@ def _logits(graph: ir.Graph, task: str) -> str:
     """The first output of as many axes as the task's logits have, or of unknown shape."""
     for value in graph.outputs:
         if value.shape is None or len(value.shape) == _RANKS[task]:
-            return value.name or ""
+            return name_of(value)
     seen = ", ".join(f"{value.name!r} {value.shape}" for value in graph.outputs)
     raise ModelError(f"the model is for {task}, but none of its outputs has {_RANKS[task]} axes: {seen}")
 

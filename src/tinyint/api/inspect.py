@@ -13,6 +13,7 @@ from tinyint.errors import ModelError
 from tinyint.evaluate.coverage import FloatNode
 from tinyint.evaluate.saturation import saturation
 from tinyint.graph.io import is_quantized
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, kind_of
 from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import macs, uncounted
@@ -160,7 +161,7 @@ def _declared(source: Source) -> tuple[Executed, ...]:
     left = _reasons(source)
     rows: dict[str, Executed] = {}
     for node in source.model.graph:
-        name = node.name or ""
+        name = name_of(node)
         before = node.inputs[0].producer() if node.inputs and node.inputs[0] is not None else None
         if kind_of(node) is Kind.CLAMP and before is not None and before.name in rows:
             row = rows[before.name]
@@ -188,7 +189,7 @@ def _plans(source: Source, target: str | None, recipe: RecipeSource) -> tuple[Pl
     chosen, _ = resolve_recipe(recipe)
     prepared = prepare(source.model)
     cost, counted = macs(prepared), not uncounted(prepared)
-    kinds = {node.name or "": node.op_type for node in prepared.graph}
+    kinds = {name_of(node): node.op_type for node in prepared.graph}
     clamps = {node.name for node in prepared.graph if kind_of(node) is Kind.CLAMP}
     found = []
     for goal in [get_target(target)] if target else TARGETS.values():

@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.graph.edit import GraphEditor
+from tinyint.graph.names import name_of
 
 __all__ = ["GraphBuilder"]
 
@@ -42,8 +43,8 @@ class GraphBuilder:
 
     def output(self, value: ir.Value) -> str:
         """The name of the value, which leaves the graph."""
-        self._outputs[value.name or ""] = value
-        return value.name or ""
+        self._outputs[name_of(value)] = value
+        return name_of(value)
 
     def joined(self, output: str, value: ir.Value, columns: int = 1) -> int:
         """The first of the columns (axis 1) that the value takes in the output of that name."""

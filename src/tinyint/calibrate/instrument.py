@@ -25,6 +25,7 @@ import onnx_ir as ir
 from tinyint.calibrate.builder import GraphBuilder
 from tinyint.errors import ModelError
 from tinyint.graph.flow import clamp_range, observed
+from tinyint.graph.names import name_of
 from tinyint.graph.passes.shapes import shapes_at
 from tinyint.numerics import Array
 
@@ -137,7 +138,7 @@ def instrument(
     """
     shapes = shapes_at(model, 1)
     model = model.clone()
-    tensors = [(value, shapes.get(value.name or "")) for value in observed(model.graph)]
+    tensors = [(value, shapes.get(name_of(value))) for value in observed(model.graph)]
     images = next((shape[0] for value, shape in tensors if _is_image(value, shape) and shape), None)
     observer = _Observer(GraphBuilder(model), infinite, by_sample, images)
     probes = tuple(observer.observe(value, shape) for value, shape in tensors)
@@ -156,7 +157,7 @@ def require_batches(model: ir.Model) -> None:
             )
     few, many = shapes_at(model, 3), shapes_at(model, 5)
     for value in observed(model.graph):
-        name = value.name or ""
+        name = name_of(value)
         if few.get(name, ())[:1] != (3,) or many.get(name, ())[:1] != (5,):
             raise ModelError(
                 f"{refused}: axis 0 of tensor {name!r} does not count the samples, or it is not known that it does; "
@@ -186,7 +187,7 @@ class _Observer:
         return self._observe_any(value, size)
 
     def _observe_image(self, value: ir.Value, shape: list[int], size: int) -> Probe:
-        builder, name = self.builder, value.name or ""
+        builder, name = self.builder, name_of(value)
         stride = max(1, round(math.sqrt(size / SUBSAMPLE)))
         if name in self.infinite:  # MaxPool would make the least number of -inf
             ends = builder.integers(0, 0), builder.integers(2**62, 2**62), builder.integers(2, 3)
@@ -224,7 +225,7 @@ class _Observer:
             size, step = builder.output(count), _computed_stride(builder, count)
         ends = builder.integers(0), builder.integers(2**62), builder.integers(1)
         subsample = builder.output(builder.node("Slice", [rows, *ends, step]))
-        return self._probe(value.name or "", whole, subsample, size)
+        return self._probe(name_of(value), whole, subsample, size)
 
     def _probe(self, name: str, rows: ir.Value, subsample: str, size: int | str) -> Probe:
         """The extrema of each row; of its finite values where the tensor is known to hold others."""

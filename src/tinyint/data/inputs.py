@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from tinyint.errors import ModelError
+from tinyint.graph.names import name_of
 from tinyint.runtimes.base import TensorSpec
 
 __all__ = ["input_specs"]
@@ -24,5 +25,5 @@ def input_specs(model: ir.Model) -> tuple[TensorSpec, ...]:
         shape = tuple(dim if isinstance(dim, int) else None for dim in value.shape)
         # NumPy has no bfloat16; runtimes are fed the float32 that it is a part of.
         dtype = ir.DataType.FLOAT if value.dtype == ir.DataType.BFLOAT16 else value.dtype
-        specs.append(TensorSpec(name=value.name or "", dtype=dtype.numpy(), shape=shape))
+        specs.append(TensorSpec(name=name_of(value), dtype=dtype.numpy(), shape=shape))
     return tuple(specs)

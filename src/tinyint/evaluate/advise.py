@@ -15,6 +15,7 @@ import onnx_ir as ir
 from tinyint.errors import ModelError, RecipeError
 from tinyint.evaluate.effort import FEWEST_LABELLED, Effort, affordable_samples, qat_effort
 from tinyint.graph.io import weight_bytes
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, is_depthwise, kind_of
 from tinyint.graph.walk import constant_of, macs, static_shape
 from tinyint.plan import plan
@@ -133,11 +134,11 @@ def model_facts(prepared: ir.Model, target: Target) -> ModelFacts:
 
     return ModelFacts(
         macs=total,
-        convolution=share({n.name or "" for n in nodes if n.op_type.startswith("Conv")}),
-        depthwise=share({n.name or "" for n in nodes if is_depthwise(n)}),
-        product=share({n.name or "" for n in nodes if n.op_type in ("Gemm", "MatMul")}),
+        convolution=share({name_of(n) for n in nodes if n.op_type.startswith("Conv")}),
+        depthwise=share({name_of(n) for n in nodes if is_depthwise(n)}),
+        product=share({name_of(n) for n in nodes if n.op_type in ("Gemm", "MatMul")}),
         static_int8=share(static),
-        dynamic_int8=share({n.name or "" for n in nodes if _runs_dynamic(n, target)}),
+        dynamic_int8=share({name_of(n) for n in nodes if _runs_dynamic(n, target)}),
         left_float=left_float,
         weight_bytes=weight_bytes(prepared),
         storable_bytes=storable_bytes(prepared),

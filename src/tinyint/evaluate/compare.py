@@ -23,6 +23,7 @@ from tinyint.evaluate.outputs import NOTHING, tensors_of
 from tinyint.evaluate.pairs import Activation, Constant, Pairs, pair
 from tinyint.evaluate.rows import shape_depends_on_values
 from tinyint.graph.io import is_quantized
+from tinyint.graph.names import name_of
 from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import static_shape
 from tinyint.numerics import Array
@@ -195,7 +196,7 @@ def _plain_outputs(graph: ir.Graph, pairs: Pairs) -> Iterator[_Tensor]:
     quantized = {activation.name for activation in pairs.activations}
     for value in graph.outputs:
         if value.name not in quantized and value.type == ir.TensorType(ir.DataType.FLOAT):
-            yield _output(value.name or "", value)
+            yield _output(name_of(value), value)
 
 
 def _output(name: str, value: ir.Value) -> _Tensor:
@@ -294,8 +295,8 @@ def _constant_row(constant: Constant, constants: Sequence[Constant]) -> TensorCo
 
 def _check_inputs(float_graph: ir.Graph, int8_graph: ir.Graph) -> None:
     initialized = int8_graph.initializers
-    ours = sorted(value.name or "" for value in float_graph.inputs)
-    theirs = sorted(value.name or "" for value in int8_graph.inputs if value.name not in initialized)
+    ours = sorted(name_of(value) for value in float_graph.inputs)
+    theirs = sorted(name_of(value) for value in int8_graph.inputs if value.name not in initialized)
     if ours != theirs:
         raise ModelError(f"the int8 model has the inputs {theirs}, the float model has {ours}: {_ANOTHER}")
 

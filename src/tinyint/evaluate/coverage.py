@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from tinyint.errors import DependencyError
 from tinyint.graph.edit import unnumbered
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, facts, kind_of
 from tinyint.graph.walk import macs, uncounted
 from tinyint.ptq import Quantized
@@ -82,7 +83,7 @@ def _coverage(
     quantized: Quantized, ran: _Planned | _Measured, runtime: str, unmeasured: str | None = None
 ) -> Coverage:
     """`unmeasured`: why no runtime was asked."""
-    int8 = [node.name or "" for node in quantized.prepared.graph if ran.in_int8(node)]
+    int8 = [name_of(node) for node in quantized.prepared.graph if ran.in_int8(node)]
     float_nodes = tuple(_float_nodes(quantized, ran, runtime))
     cost = macs(quantized.prepared)
     macs_int8, macs_planned = _share(cost, set(int8)), _share(cost, set(quantized.planned_int8))
@@ -127,7 +128,7 @@ class _Measured:
     """What the runtime's own graph says of each node of the float graph."""
 
     def __init__(self, graph: ir.Graph, rows: Sequence[Executed]) -> None:
-        names = {node.name or "" for node in graph}
+        names = {name_of(node) for node in graph}
         self._int8: set[str] = set()
         self._float: dict[str, str] = {}  # operator that ran it
         self._merged: set[str] = set()  # into the operator that gave the row its name
@@ -148,7 +149,7 @@ class _Measured:
 
     def in_float(self, node: ir.Node) -> str | None:
         """The operator that ran the node in float; "" if none is known, None if there is nothing to tell."""
-        name, kind = node.name or "", kind_of(node)
+        name, kind = name_of(node), kind_of(node)
         if name in self._int8:
             return None
         if kind is Kind.CLAMP and (name in self._merged or name not in self._float):
@@ -167,7 +168,7 @@ def _product(source: str, names: set[str]) -> str:
 
 def _float_nodes(quantized: Quantized, ran: _Planned | _Measured, runtime: str) -> Iterator[FloatNode]:
     for node in quantized.prepared.graph:
-        name, op = node.name or "", ran.in_float(node)
+        name, op = name_of(node), ran.in_float(node)
         if op is None or not _computes(node):
             continue
         reason = quantized.float_nodes.get(name)

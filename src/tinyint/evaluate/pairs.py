@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from tinyint.graph.edit import unnumbered
 from tinyint.graph.flow import settled
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, kind_of, weight_axis
 from tinyint.graph.walk import constant_of, consumers
 from tinyint.numerics import INT32, Array, FloatArray, QParams, QType, dequantize, quantize
@@ -77,17 +78,17 @@ def pair(float_graph: ir.Graph, int8_graph: ir.Graph) -> Pairs:
         params, is_constant = _params(node), constant_of(node.inputs[0]) is not None
         if params is None:
             if is_constant or node.op_type == "QuantizeLinear":
-                unmatched.append(node.inputs[0].name or "")
+                unmatched.append(name_of(node.inputs[0]))
         elif is_constant:
             constant = _constant(node, params, nodes, float_graph)
             if constant is None:
-                unmatched.append(node.inputs[0].name or "")
+                unmatched.append(name_of(node.inputs[0]))
             else:
                 constants.append(constant)
         elif node.op_type == "QuantizeLinear":
             value = _counterpart(node, values, names_in_int8)
             if value is None:
-                unmatched.append(node.inputs[0].name or "")
+                unmatched.append(name_of(node.inputs[0]))
                 continue
             activation = _activation(value, node, params)
             activations.setdefault((activation.name, float(params.scale.flat[0])), activation)
@@ -119,9 +120,9 @@ def _already_seen(node: ir.Node) -> bool:
 
 def _activation(value: ir.Value, quantizer: ir.Node, params: QParams) -> Activation:
     producer = value.producer()
-    codes = quantizer.outputs[0].name or ""
+    codes = name_of(quantizer.outputs[0])
     return Activation(
-        name=value.name or "", op=producer.op_type if producer else "Input", codes=codes, params=params
+        name=name_of(value), op=producer.op_type if producer else "Input", codes=codes, params=params
     )
 
 
@@ -134,13 +135,13 @@ def _counterpart(
     clamp behind T is gone from their graph, the quantizer does its work, and stands for the clamp's output.
     """
     for reader, _ in consumers(quantizer.outputs[0]):
-        name = reader.outputs[0].name or ""
+        name = name_of(reader.outputs[0])
         ours = unnumbered(name.removesuffix("_dq"), values) if name.endswith("_dq") else name
         for candidate in (ours, name):
             if candidate in values:
                 return values[candidate]
     source = quantizer.inputs[0]
-    value = values.get(source.name or "") if source is not None else None
+    value = values.get(name_of(source)) if source is not None else None
     if value is None:
         return None
     behind = settled(value)
@@ -155,7 +156,7 @@ def _constant(
     stored = constant_of(node.inputs[0])
     assert stored is not None
     reader, position = _reader(node)
-    twin = nodes.get(reader.name or "") if reader is not None else None
+    twin = nodes.get(name_of(reader)) if reader is not None else None
     values = _float_values(node, twin, position, stored.shape, float_graph)
     if values is None:
         return None
@@ -170,7 +171,7 @@ def _constant(
         codes=codes,
         params=params,
         axis=params.axis if params.axis is not None or twin is None else _axis(twin, position),
-        reader=read_by.name or "" if read_by else "",
+        reader=name_of(read_by) if read_by else "",
     )
 
 
@@ -179,7 +180,7 @@ def _product_weight(
 ) -> Iterator[Constant]:
     """The weight of an integer product, if it is constant: T_q or T_quantized, whose scale is called T_scale."""
     value = node.inputs[1]
-    codes, name = constant_of(value), (value.name or "" if value is not None else "")
+    codes, name = constant_of(value), (name_of(value) if value is not None else "")
     base = name.removesuffix("_q").removesuffix("_quantized")
     scale = constant_of(int8_graph.initializers.get(f"{base}_scale"))
     if codes is None or scale is None or codes.dtype.name not in _FORMATS:
@@ -207,7 +208,7 @@ def _product_weight(
         codes=codes,
         params=params,
         axis=1,
-        reader=twin.name or "" if twin is not None else "",
+        reader=name_of(twin) if twin is not None else "",
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from tinyint.graph.names import name_of
 from tinyint.graph.walk import constant_of, static_shape
 from tinyint.numerics import Array
 
@@ -69,7 +70,7 @@ def selections(graph: ir.Graph) -> frozenset[str]:
             and str((output.shape or ("",))[0]) not in known
         )
         if kinds & _SUPPRESSION or (kinds & _RANKING and boxes) or (kinds & _PICKING and open_rows):
-            found.add(output.name or "")
+            found.add(name_of(output))
     return frozenset(found)
 
 

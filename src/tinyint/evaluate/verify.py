@@ -15,6 +15,7 @@ from tinyint.evaluate.metrics import NoiseSum
 from tinyint.evaluate.outputs import NOTHING, OutputSums, tensors_of
 from tinyint.evaluate.rows import selections
 from tinyint.graph.flow import range_source
+from tinyint.graph.names import name_of
 from tinyint.graph.passes.exact_products import exact_products
 from tinyint.graph.walk import constant_of, static_shape
 from tinyint.numerics import Array
@@ -124,7 +125,7 @@ def verify(
     _check_names(reference, simulation)
     int8_graph = graph_of(int8_model)
     steps, selected = _steps(int8_graph), selections(int8_graph)
-    declared = {value.name or "": static_shape(value) for value in graph_of(float_model).outputs}
+    declared = {name_of(value): static_shape(value) for value in graph_of(float_model).outputs}
     compared: dict[str, OutputSums] = {}
     count = 0
     for sample in samples:
@@ -159,7 +160,7 @@ def _steps(graph: ir.Graph) -> dict[str, float]:
         if producer is not None and producer.op_type == "DequantizeLinear":
             scale = constant_of(producer.inputs[1])
             if scale is not None and scale.size == 1:
-                steps[output.name or ""] = float(scale.reshape(()))
+                steps[name_of(output)] = float(scale.reshape(()))
     return steps
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from tinyint.graph.names import name_of
+
 __all__ = ["GraphEditor", "bypass", "replace_constant", "replace_node", "unnumbered"]
 
 
@@ -98,7 +100,7 @@ class GraphEditor:
         self, output: ir.Value, tensor: NDArray[np.generic] | ir.TensorProtocol, body: ir.Graph | None = None
     ) -> None:
         """Let an initializer stand for a node's output, under its name."""
-        name, output.name = output.name or "", None
+        name, output.name = name_of(output), None
         constant = self.constant(name, tensor, reserved=True, body=body)
         output.replace_all_uses_with(constant, replace_graph_outputs=True)
 

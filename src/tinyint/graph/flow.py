@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, data_inputs, facts, kind_of
 from tinyint.graph.walk import constant_of, is_float32, sole_consumer, static_shape
 
@@ -24,7 +25,7 @@ def observed(graph: ir.Graph) -> list[ir.Value]:
         for value in (*(value for _, value in data_inputs(node)), *node.outputs):
             source = range_source(settled(value))
             if is_float32(source) and constant_of(source) is None:
-                found[source.name or ""] = source
+                found[name_of(source)] = source
     return list(found.values())
 
 

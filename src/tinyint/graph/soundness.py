@@ -13,6 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from tinyint.errors import ModelError
+from tinyint.graph.names import name_of
 from tinyint.graph.walk import inner_nodes
 
 __all__ = ["in_order", "require_sound", "sort_nodes"]
@@ -209,5 +210,5 @@ def _on_cycle(graph: ir.Graph) -> str:
         stuck = {value for node in waiting for value in node.outputs}
         left = [n for n in waiting if any(v in stuck for inner in (n, *inner_nodes(n)) for v in inner.inputs)]
         if len(left) == len(waiting):
-            return (left[0].name or left[0].outputs[0].name or "") if left else ""
+            return (left[0].name or name_of(left[0].outputs[0])) if left else ""
         waiting = left

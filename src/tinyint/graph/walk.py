@@ -9,6 +9,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from tinyint.graph.names import name_of
+
 __all__ = [
     "constant_of",
     "consumers",
@@ -74,7 +76,7 @@ def macs(model: ir.Model) -> dict[str, int]:
     Dimensions that are not known count as 1, so a model with a symbolic batch gives the cost of one sample.
     Nodes whose shapes were not inferred are left out; prepare() infers them.
     """
-    count = {node.name or "": _node_macs(node) for node in model.graph}
+    count = {name_of(node): _node_macs(node) for node in model.graph}
     return {name: cost for name, cost in count.items() if name and cost is not None}
 
 

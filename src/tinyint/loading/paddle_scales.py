@@ -11,6 +11,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from tinyint.errors import ModelError
 from tinyint.graph.edit import GraphEditor, bypass
+from tinyint.graph.names import name_of
 from tinyint.graph.walk import constant_of
 from tinyint.loading.paddle_quantizers import LEVELS
 from tinyint.numerics import INT8, Array, QParams, quantize
@@ -29,7 +30,7 @@ def quantize_again(model: ir.Model, weights: Mapping[str, Any]) -> None:
         if node.op_type == "Clip" and (step := _step(node)) is not None:
             source = node.inputs[0]
             assert source is not None
-            name = source.name or ""
+            name = name_of(source)
             pair = [editor.constant(f"{name}/scale", np.array(step, np.float32))]
             pair.append(editor.constant(f"{name}/zero_point", np.zeros((), np.int8)))
             codes = editor.node("QuantizeLinear", [source, *pair], f"{name}/Q", before=node)
@@ -65,7 +66,7 @@ def _constant(value: ir.Value | None) -> Array | None:
 
 def _store(editor: GraphEditor, value: ir.Value, scales: Any, axis: int | None) -> None:
     """The weight as integers, with a DequantizeLinear that its readers read."""
-    array, name = constant_of(value), value.name or ""
+    array, name = constant_of(value), name_of(value)
     assert array is not None
     if axis is not None and array.shape[axis] != scales.size:
         raise ModelError(

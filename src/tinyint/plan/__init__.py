@@ -8,6 +8,7 @@ import onnx_ir as ir
 from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import ModelError
 from tinyint.graph.flow import range_source, settled
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, facts, kind_of, op_names
 from tinyint.graph.walk import constant_of, consumers
 from tinyint.numerics import qparams_from_range
@@ -33,7 +34,7 @@ def plan(model: ir.Model, target: Target, recipe: Recipe, record: CalibrationRec
     Raises RecipeError for a rule or pattern that matches nothing, ModelError where nothing could run in int8.
     """
     graph = model.graph
-    rules = match_rules(recipe, [(node.name or "", op_names(node)) for node in graph])
+    rules = match_rules(recipe, [(name_of(node), op_names(node)) for node in graph])
     step_of = None if record is None else _steps(target, recipe, record)
     held = norms(graph) | ({} if record is None else masking(graph, record))
     while True:  # what is refused changes what is around it; each turn refuses more
@@ -43,9 +44,9 @@ def plan(model: ir.Model, target: Target, recipe: Recipe, record: CalibrationRec
         if not more:
             break
         held.update(more)
-    if all(decisions[node.name or ""] is not None for node in graph):
+    if all(decisions[name_of(node)] is not None for node in graph):
         seen = ", ".join(sorted({node.op_type for node in graph}))
-        weighted = (node.name or "" for node in graph if kind_of(node) is Kind.COMPUTE)
+        weighted = (name_of(node) for node in graph if kind_of(node) is Kind.COMPUTE)
         first = next((f" ({name}: {decisions[name]})" for name in weighted), "")
         inside = [n for n in graph.all_nodes() if n.graph is not graph and kind_of(n) is Kind.COMPUTE]
         if inside:
@@ -79,7 +80,7 @@ def _steps(target: Target, recipe: Recipe, record: CalibrationRecord) -> StepOf:
     def found(source: ir.Value) -> float | None:
         array, producer = constant_of(source), source.producer()
         row = None if producer is None else facts(producer)
-        summary = record.summaries.get(source.name or "")
+        summary = record.summaries.get(name_of(source))
         if array is not None and array.size and np.isfinite(array).all():
             lo, hi = float(array.min(initial=0.0)), float(array.max(initial=0.0))
         elif row is not None and row.output_range is not None:
@@ -93,7 +94,7 @@ def _steps(target: Target, recipe: Recipe, record: CalibrationRecord) -> StepOf:
 
     def step(value: ir.Value) -> float | None:
         source = range_source(value)
-        name = source.name or ""
+        name = name_of(source)
         if name not in known:
             known[name] = found(source)
         return known[name]
@@ -123,21 +124,21 @@ def _absorbed(
     if not target.clamps_absorbed:
         return frozenset()
     cuts: dict[str, set[tuple[float, float] | None]] = {}
-    values = {v.name or "": v for v in (*graph.inputs, *(v for node in graph for v in node.outputs))}
+    values = {name_of(v): v for v in (*graph.inputs, *(v for node in graph for v in node.outputs))}
     for name, group in group_of.items():
         if kind_of(values[name].producer()) not in (Kind.PRESERVING, Kind.JOIN):
             cuts.setdefault(group, set()).add(cut_of(values[name]))
     absorbed: set[str] = set()
     for node in graph:
-        if kind_of(node) is not Kind.CLAMP or decisions[node.name or ""] is not None:
+        if kind_of(node) is not Kind.CLAMP or decisions[name_of(node)] is not None:
             continue
         value = settled(node.outputs[0])
-        name = value.name or ""
+        name = name_of(value)
         scheme = placement.schemes.get(name)
         if scheme is None or (scheme.symmetric and scheme.qtype.signed):
             continue
         if len(cuts[group_of[name]]) == 1 and _all_read_quantized(value, placement.reads[name]):
-            absorbed.add(node.name or "")
+            absorbed.add(name_of(node))
     return frozenset(absorbed)
 
 

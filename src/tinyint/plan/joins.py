@@ -9,6 +9,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from tinyint.graph.flow import is_epilogue
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, data_inputs, kind_of
 from tinyint.graph.walk import constant_of, consumers
 from tinyint.plan.nodes import Decisions
@@ -32,17 +33,17 @@ def refused(graph: ir.Graph, decisions: Decisions, ties: Ties) -> dict[str, str]
     found: dict[str, str] = {}
     serves: dict[ir.Node, bool] = {}
     for node in reversed(graph):
-        if decisions[node.name or ""] is not None:
+        if decisions[name_of(node)] is not None:
             continue
         readers = [reader for out in node.outputs for reader, _ in consumers(out)]
         serves[node] = kind_of(node) in (Kind.COMPUTE, Kind.COMPARE) or any(
             serves.get(r, False) for r in readers
         )
         if not serves[node] and _gains_by_readers_alone(node):
-            found[node.name or ""] = _UNREAD
+            found[name_of(node)] = _UNREAD
     for node, factor in ties.apart.items():
         if not read_as_one(node, decisions):
-            found.setdefault(node.name or "", _UNLIKE.format(factor))
+            found.setdefault(name_of(node), _UNLIKE.format(factor))
     return found
 
 

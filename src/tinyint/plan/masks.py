@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from tinyint.calibrate import CalibrationRecord
 from tinyint.graph.flow import is_epilogue, range_source, settled
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, data_inputs, facts, kind_of
 from tinyint.graph.walk import constant_of
 from tinyint.observers import Summary
@@ -37,9 +38,9 @@ def masking(graph: ir.Graph, record: CalibrationRecord) -> dict[str, str]:
             if array is not None:
                 told = None if i == row.weight else _mask_constant(array)
             else:
-                told = masks.get(range_source(settled(value)).name or "")
+                told = masks.get(name_of(range_source(settled(value))))
             if told:
-                found.setdefault(node.name or "", f"{value.name!r} {told}")
+                found.setdefault(name_of(node), f"{value.name!r} {told}")
     return found
 
 
@@ -83,14 +84,14 @@ def _scores(graph: ir.Graph, record: CalibrationRecord) -> dict[str, str]:
         if value is None or facts(node) is None:
             continue
         source = range_source(settled(value))
-        summary = record.summaries.get(source.name or "")
+        summary = record.summaries.get(name_of(source))
         if summary is not None and summary.samples and summary.hi - summary.lo > _SPAN:
             span = summary.hi - summary.lo
-            found[source.name or ""] = (
+            found[name_of(source)] = (
                 f"is read by Softmax and spans {span:.0f}, too much for 8 bits, masked or not"
             )
         elif _adds_integers(source.producer()):
-            found[source.name or ""] = (
+            found[name_of(source)] = (
                 "holds a mask: it is computed from integers and added to what Softmax reads"
             )
     return found
@@ -105,9 +106,9 @@ def _from_integers(value: ir.Value | None) -> bool:
     inputs, open_, seen = 0, [value], set[str]()
     while open_:
         value = open_.pop()
-        if value is None or constant_of(value) is not None or (value.name or "") in seen:
+        if value is None or constant_of(value) is not None or name_of(value) in seen:
             continue
-        seen.add(value.name or "")
+        seen.add(name_of(value))
         producer = value.producer()
         if producer is None:
             if value.dtype is None or value.dtype.is_floating_point():

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import onnx_ir as ir
 
 from tinyint.graph.flow import bias_position, clamp_range, is_epilogue, settled
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, data_inputs, facts, kind_of, op_names
 from tinyint.graph.walk import constant_of, consumers, is_float32, sole_consumer, static_shape
 from tinyint.plan.products import held_apart, is_particular
@@ -34,13 +35,13 @@ def decide(
     """
     decisions: Decisions = {}
     for node in graph:
-        decisions[node.name or ""] = _refusal(node, target, recipe, rules, held)
+        decisions[name_of(node)] = _refusal(node, target, recipe, rules, held)
     for node in graph:  # topological order, so that every producer is settled before its readers
-        if decisions[node.name or ""] is None and kind_of(node) is not Kind.COMPUTE:
-            decisions[node.name or ""] = _follow(node, target, recipe, decisions)
+        if decisions[name_of(node)] is None and kind_of(node) is not Kind.COMPUTE:
+            decisions[name_of(node)] = _follow(node, target, recipe, decisions)
     for node in reversed(graph):
         if kind_of(node) is Kind.PRESERVING and not _feeds_int8(node, decisions):
-            decisions[node.name or ""] = decisions[node.name or ""] or "no int8 operator reads its output"
+            decisions[name_of(node)] = decisions[name_of(node)] or "no int8 operator reads its output"
     return decisions
 
 
@@ -48,7 +49,7 @@ def _refusal(
     node: ir.Node, target: Target, recipe: Recipe, rules: Mapping[str, Rule], held: Mapping[str, str]
 ) -> str | None:
     """Why the node cannot or shall not be quantized, whatever stands around it."""
-    row, name = facts(node), node.name or ""
+    row, name = facts(node), name_of(node)
     kind = kind_of(node)
     if name in rules and rules[name].float:
         rule = rules[name]
@@ -169,11 +170,11 @@ def _output_rule(value: ir.Value, target: Target, decisions: Decisions) -> Outpu
     """The rule of the int8 operator that the tensor is from, behind its epilogues; None if it is from no such one."""
     producer = value.producer()
     while (
-        producer is not None and decisions.get(producer.name or "", "float") is None and is_epilogue(producer)
+        producer is not None and decisions.get(name_of(producer), "float") is None and is_epilogue(producer)
     ):
         source = producer.inputs[1 if bias_position(producer) == 0 else 0]
         producer = None if source is None else source.producer()
-    if producer is None or decisions.get(producer.name or "", "float") is not None:
+    if producer is None or decisions.get(name_of(producer), "float") is not None:
         return None
     return target.operators[producer.op_type].output
 
@@ -198,7 +199,7 @@ def _made_by_int8_weights(value: ir.Value, decisions: Decisions) -> bool:
     return (
         producer is not None
         and kind_of(producer) is Kind.COMPUTE
-        and decisions.get(producer.name or "", "float") is None
+        and decisions.get(name_of(producer), "float") is None
         and sole_consumer(value) is not None
     )
 
@@ -218,12 +219,12 @@ def _depth(value: ir.Value) -> int:
 def _quantized_for_weights(value: ir.Value, decisions: Decisions) -> bool:
     """Whether an int8 operator with weights reads the tensor, so that a quantizer stands on it already."""
     readers = [node for node, _ in consumers(value) if kind_of(node) is Kind.COMPUTE]
-    return any(decisions.get(node.name or "", "float") is None for node in readers)
+    return any(decisions.get(name_of(node), "float") is None for node in readers)
 
 
 def _feeds_int8(node: ir.Node, decisions: Decisions) -> bool:
     readers = [reader for out in node.outputs for reader, _ in consumers(settled(out))]
-    return any(decisions.get(reader.name or "", "float") is None for reader in readers)
+    return any(decisions.get(name_of(reader), "float") is None for reader in readers)
 
 
 def _belongs_to_int8(epilogue: ir.Node, decisions: Decisions) -> bool:
@@ -235,5 +236,5 @@ def _belongs_to_int8(epilogue: ir.Node, decisions: Decisions) -> bool:
         and producer is not None
         and sole_consumer(source) is epilogue
         and kind_of(producer) in (Kind.COMPUTE, Kind.ELEMENTWISE, Kind.AVERAGE)
-        and decisions.get(producer.name or "", "float") is None
+        and decisions.get(name_of(producer), "float") is None
     )

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import onnx_ir as ir
 
+from tinyint.graph.names import name_of
 from tinyint.graph.walk import constant_of, consumers, sole_consumer
 
 __all__ = ["norms"]
@@ -42,8 +43,8 @@ def norms(graph: ir.Graph) -> dict[str, str]:
         if start is None:
             continue
         if node.op_type == "Mul":
-            found.setdefault(node.name or "", _SQUARE)
-        found.update(dict.fromkeys((part.name or "" for part in _norm(node, start)), _PART))
+            found.setdefault(name_of(node), _SQUARE)
+        found.update(dict.fromkeys((name_of(part) for part in _norm(node, start)), _PART))
     return found
 
 

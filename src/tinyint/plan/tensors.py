@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from tinyint.errors import TargetError
 from tinyint.graph.flow import bias_position, is_epilogue, range_source, settled
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, data_inputs, facts, kind_of, weight_axis
 from tinyint.graph.walk import constant_of, consumers, sole_consumer, static_shape
 from tinyint.numerics import INT7, INT8, INT16
@@ -67,20 +68,20 @@ def place(
     """The quantizers that the int8 nodes of `decisions` need on `target`; those before `apart` serve no others."""
     placement = Placement()
     for node in graph:
-        if decisions[node.name or ""] is not None or is_epilogue(node):
+        if decisions[name_of(node)] is not None or is_epilogue(node):
             continue
-        scheme = activation_scheme(target, recipe, rules.get(node.name or ""))
+        scheme = activation_scheme(target, recipe, rules.get(name_of(node)))
         for i, value in _quantized_inputs(node, target, decisions, apart):
-            placement.read_by(value, (node.name or "", i), scheme)
+            placement.read_by(value, (name_of(node), i), scheme)
         _place_outputs(placement, node, target, scheme)
-        placement.constants.update(_constants(node, target, recipe, rules.get(node.name or "")))
+        placement.constants.update(_constants(node, target, recipe, rules.get(name_of(node))))
     _hold_operands(placement, graph, target, decisions, apart)
     _hold_softmax(placement, graph, target)
-    placement.fenced = {node.name or "" for node in graph if _must_be_fenced(node, target, placement)}
+    placement.fenced = {name_of(node) for node in graph if _must_be_fenced(node, target, placement)}
     for node in graph:
-        if decisions[node.name or ""] is None and (bias := _bias_to_be(node, target)) is not None:
-            placement.biases.add((node.name or "", bias))
-            placement.constants.pop((node.name or "", bias), None)
+        if decisions[name_of(node)] is None and (bias := _bias_to_be(node, target)) is not None:
+            placement.biases.add((name_of(node), bias))
+            placement.constants.pop((name_of(node), bias), None)
     return placement
 
 
@@ -109,7 +110,7 @@ def _bias_to_be(node: ir.Node, target: Target) -> int | None:
 def _hold_softmax(placement: Placement, graph: ir.Graph, target: Target) -> None:
     """Quantizers behind a Softmax, also behind what moves its output, get a range that the target's kernel can do."""
     for value in [output for node in graph for output in node.outputs if output.name in placement.reads]:
-        source, name = range_source(value), value.name or ""
+        source, name = range_source(value), name_of(value)
         softmax = source.producer()
         rule = None if softmax is None else target.operators.get(softmax.op_type)
         if softmax is None or rule is None or rule.overflow is None:
@@ -138,7 +139,7 @@ def _reads_codes(node: ir.Node, placement: Placement) -> bool:
     """Whether a quantizer stands before the node, or before the operators that moved there what it reads."""
     reader: ir.Node | None = node
     while reader is not None and reader.inputs and (value := reader.inputs[0]) is not None:
-        reads = placement.reads.get(value.name or "", set())
+        reads = placement.reads.get(name_of(value), set())
         if reads is None or (reader.name, 0) in reads:
             return True
         reader = value.producer()
@@ -153,17 +154,17 @@ def _hold_operands(
     """The operands of products take the target's formats for them, wherever their quantizers stand."""
 
     def passes(node: ir.Node) -> bool:
-        return decisions[node.name or ""] is None and moves(node, target) and node not in apart
+        return decisions[name_of(node)] is None and moves(node, target) and node not in apart
 
     for node in graph:
         rule = target.operators.get(node.op_type)
-        if rule is None or decisions[node.name or ""] is not None:
+        if rule is None or decisions[name_of(node)] is not None:
             continue
         if rule.joined is not None and joined_in(node, target, decisions) and node.inputs[0] is not None:
             held = sources(node.inputs[0], passes)
-            placement.schemes.update({value.name or "": rule.joined for value in held})
+            placement.schemes.update({name_of(value): rule.joined for value in held})
         if rule.operands is not None and is_particular(node, rule):
-            placement.schemes.update({value.name or "": rule.operands for value in holders(node, passes)})
+            placement.schemes.update({name_of(value): rule.operands for value in holders(node, passes)})
 
 
 def activation_scheme(target: Target, recipe: Recipe, rule: Rule | None) -> Scheme:
@@ -223,7 +224,7 @@ def _quantized_inputs(
 def _served(value: ir.Value, target: Target, decisions: Decisions, apart: Collection[ir.Node]) -> bool:
     """Whether the quantizers before the operator that made the tensor serve its readers too."""
     producer = value.producer()
-    if producer is None or is_epilogue(producer) or decisions.get(producer.name or "", "float") is not None:
+    if producer is None or is_epilogue(producer) or decisions.get(name_of(producer), "float") is not None:
         return False
     if producer in apart:
         return False
@@ -237,7 +238,7 @@ def _fused(node: ir.Node, value: ir.Value, target: Target, decisions: Decisions)
         target.operators[node.op_type].fused
         and producer is not None
         and kind_of(producer) is Kind.COMPUTE
-        and decisions.get(producer.name or "", "float") is None
+        and decisions.get(name_of(producer), "float") is None
         and sole_consumer(value) is node
     )
 
@@ -253,7 +254,7 @@ def _place_outputs(placement: Placement, node: ir.Node, target: Target, scheme: 
         value = out if kind_of(node) is Kind.PRESERVING else settled(out)
         placement.read_by_all(value, scheme)
         if row.output_range is not None and value is out:
-            placement.fixed_ranges[out.name or ""] = row.output_range
+            placement.fixed_ranges[name_of(out)] = row.output_range
 
 
 def _constants(
@@ -261,7 +262,7 @@ def _constants(
 ) -> Iterator[tuple[Use, ConstantPlan]]:
     row = facts(node)
     assert row is not None
-    name = node.name or ""
+    name = name_of(node)
     for i, value in data_inputs(node):
         if constant_of(value) is None or i == row.weight or kind_of(node) is Kind.PRESERVING:
             continue
@@ -278,9 +279,7 @@ def _bias(node: ir.Node, position: int | None) -> Use | None:
     if position is not None and position < len(node.inputs):
         bias = node.inputs[position]
         shape = static_shape(bias)
-        return (
-            (node.name or "", position) if constant_of(bias) is not None and len(shape or ()) == 1 else None
-        )
+        return (name_of(node), position) if constant_of(bias) is not None and len(shape or ()) == 1 else None
     reader = sole_consumer(node.outputs[0])
     added = None if reader is None else bias_position(reader)
-    return None if reader is None or added is None else (reader.name or "", added)
+    return None if reader is None or added is None else (name_of(reader), added)

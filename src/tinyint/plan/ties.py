@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from tinyint.graph.flow import clamp_range, is_epilogue
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, data_inputs, kind_of
 from tinyint.graph.walk import constant_of, consumers
 from tinyint.plan.nodes import Decisions
@@ -47,7 +48,7 @@ class Ties:
         return name
 
     def unite(self, values: list[ir.Value]) -> None:
-        first, *others = [self.root(value.name or "") for value in values]
+        first, *others = [self.root(name_of(value)) for value in values]
         for other in others:
             self.parent[other] = first
 
@@ -62,9 +63,7 @@ def tie(graph: ir.Graph, target: Target, decisions: Decisions, step_of: StepOf |
     tied = [
         node
         for node in graph
-        if decisions[node.name or ""] is None
-        and not is_epilogue(node)
-        and target.operators[node.op_type].tied
+        if decisions[name_of(node)] is None and not is_epilogue(node) and target.operators[node.op_type].tied
     ]
     for node in tied:
         if kind_of(node) is not Kind.JOIN:
@@ -79,7 +78,7 @@ def _tie_join(
     ties: Ties, node: ir.Node, target: Target, decisions: Decisions, step_of: StepOf | None
 ) -> None:
     values = _computed(node)
-    roots = {ties.root(value.name or "") for value in values}
+    roots = {ties.root(name_of(value)) for value in values}
     steps = [step for root in roots for step in ties.steps.get(root, ())]
     if step_of is not None:
         every = [step_of(value) for value in (*(value for _, value in data_inputs(node)), *node.outputs)]
@@ -91,7 +90,7 @@ def _tie_join(
     if served or len({cut_of(value) for _, value in data_inputs(node)}) == 1:
         ties.unite(values)
         if steps:
-            ties.steps[ties.root(values[0].name or "")] = min(steps), max(steps)
+            ties.steps[ties.root(name_of(values[0]))] = min(steps), max(steps)
 
 
 def _is_felt(node: ir.Node, decisions: Decisions) -> bool:
@@ -109,7 +108,7 @@ def read_as_one(node: ir.Node, decisions: Decisions) -> bool:
             return False
         for reader, _ in consumers(out):
             kind = kind_of(reader)
-            if decisions.get(reader.name or "", "float") is not None:
+            if decisions.get(name_of(reader), "float") is not None:
                 return False
             if kind in (Kind.ELEMENTWISE, Kind.ACTIVATION, Kind.CLAMP):
                 return False

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from tinyint.errors import ModelError, nearest
 from tinyint.graph.edit import GraphEditor
+from tinyint.graph.names import name_of
 from tinyint.postprocess.tails import Postprocessing
 
 __all__ = ["METADATA_KEY", "append", "postprocessing_of"]
@@ -29,7 +30,7 @@ def append(model: ir.Model, tail: ir.Model, kind: Postprocessing) -> ir.Model:
     outputs = {value.name: value for value in graph.outputs}
     fed = []
     for value in list(last.inputs):
-        name = value.name or ""
+        name = name_of(value)
         if name not in outputs:
             raise ModelError(f"the model has no output {name!r}; {nearest(name, [o or '' for o in outputs])}")
         if outputs[name].dtype not in (None, ir.DataType.FLOAT):
@@ -79,6 +80,6 @@ def _make_room(editor: GraphEditor, tail: ir.Graph, kept: list[ir.Value]) -> Non
     computed = [value for node in editor.graph.all_nodes() for value in node.outputs]
     for value in (*computed, *editor.graph.initializers.values()):
         if value.name in made:
-            editor.rename(value, value.name or "")
+            editor.rename(value, name_of(value))
     for value in [value for node in tail for value in node.outputs if value.name not in made]:
-        editor.rename(value, value.name or "")
+        editor.rename(value, name_of(value))

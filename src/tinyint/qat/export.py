@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tinyint.errors import DivergedError, TinyintWarning
+from tinyint.graph.names import name_of
 from tinyint.graph.passes.unused import drop_unused_constants
 from tinyint.graph.walk import constant_of
 from tinyint.numerics import Constant, QParams, bias_params, dead_channels, fit_bias, qparams_from_range
@@ -96,7 +97,7 @@ def _own(module: QatModule, trained: ir.Model) -> Assignment:
     """The parameters, and the codes of constants, that the module's quantizers compute with."""
     planned = module.origin.plan
     tensors = {name: module.activations[name].qparams() for name in planned.tensors}
-    nodes = {node.name or "": node for node in trained.graph}
+    nodes = {name_of(node): node for node in trained.graph}
     biases = {c.weight: use for use, c in planned.constants.items() if c.weight is not None}
     constants: dict[Use, Constant] = {}
     for use, quantizer in module.weights.items():
@@ -161,7 +162,7 @@ def _constants(
     module: QatModule, trained: ir.Model, planned: Plan, own: Assignment, tensors: Mapping[str, QParams]
 ) -> dict[Use, Constant]:
     """Of another target's plan: the trained scales and codes where it stores them alike, and the biases that follow."""
-    nodes = {node.name or "": node for node in trained.graph}
+    nodes = {name_of(node): node for node in trained.graph}
     params = constant_params(nodes, planned.constants, tensors)
     for use in params:
         if _stored_alike(module, planned, use):

@@ -10,6 +10,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, data_inputs, kind_of, weight_axis
 from tinyint.qat.fused import (
     FusedElementwise,
@@ -41,8 +42,8 @@ def fuse(steps: Sequence[Step], graph: ir.Graph, target: Target) -> list[Step]:
 class _Fusion:
     def __init__(self, steps: Sequence[Step], graph: ir.Graph, target: Target) -> None:
         self.steps, self.target = steps, target
-        self.nodes = {node.name or "": node for node in graph}
-        self.kept = {value.name or "" for value in graph.outputs}
+        self.nodes = {name_of(node): node for node in graph}
+        self.kept = {name_of(value) for value in graph.outputs}
         self.readers = {name: step for step in steps for name in step.inputs if name}
         self.reads = Counter(name for step in steps for name in step.inputs)
         self.operands: dict[str, Operand] = {}  # by the name of the quantized value

@@ -20,6 +20,7 @@ from onnx_ir.passes.common import RemoveInitializersFromInputsPass
 from torch import Tensor, nn
 
 from tinyint.errors import DataError
+from tinyint.graph.names import name_of
 from tinyint.graph.walk import constant_of
 from tinyint.qat.operators import to_tensor
 from tinyint.qat.program import Program, Step, compile_graph
@@ -61,8 +62,8 @@ class GraphModule(nn.Module):
     def __init__(self, model: ir.Model) -> None:
         super().__init__()
         graph = model.graph
-        self.input_names = tuple(v.name or "" for v in graph.inputs if not v.is_initializer())
-        self.output_names = tuple(v.name or "" for v in graph.outputs)
+        self.input_names = tuple(name_of(v) for v in graph.inputs if not v.is_initializer())
+        self.output_names = tuple(name_of(v) for v in graph.outputs)
         self._kind, self._keys = _structure(model, self.output_names)
         self.paths: dict[str, str] = {}
         self._places: list[tuple[str, nn.Module, str]] = []
@@ -129,7 +130,7 @@ class GraphModule(nn.Module):
 
     def _register(self, value: ir.Value) -> None:
         array = constant_of(value)
-        name = value.name or ""
+        name = name_of(value)
         assert array is not None
         tensor = to_tensor(array)
         owner, attribute = self._place(name)

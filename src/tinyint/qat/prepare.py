@@ -16,6 +16,7 @@ from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Preprocessing, input_specs, open_data
 from tinyint.errors import RecipeError, TinyintWarning
 from tinyint.graph.flow import clamp_range
+from tinyint.graph.names import name_of
 from tinyint.graph.prepare import prepare as prepare_graph
 from tinyint.graph.prepare import prepare_float
 from tinyint.graph.walk import constant_of
@@ -188,7 +189,7 @@ def _floor(tensors: list[TensorPlan]) -> tuple[float, float]:
 def _weights(
     graph: ir.Graph, planned: Plan, assignment: Assignment, settings: QatSettings
 ) -> dict[Use, WeightQuantizer]:
-    nodes = {node.name or "": node for node in graph}
+    nodes = {name_of(node): node for node in graph}
     quantizers: dict[Use, WeightQuantizer] = {}
     for use, constant in planned.constants.items():
         if constant.scheme is None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tinyint.errors import ModelError
+from tinyint.graph.names import name_of
 from tinyint.graph.walk import constant_of
 from tinyint.qat.operators import NUMBERS, OPERATORS, Function, Node
 
@@ -141,7 +142,7 @@ def _rank(value: ir.Value | None, ranks: dict[ir.Value, int]) -> int | None:
 
 def _step(node: ir.Node, opset: int, *, in_numbers: bool) -> Step:
     view = Node(node, opset)
-    outputs = tuple(value.name or "" for value in node.outputs)
+    outputs = tuple(name_of(value) for value in node.outputs)
     name = node.name or node.op_type
     if in_numbers:
         held = [None if (array := constant_of(value)) is None else array.tolist() for value in node.inputs]

@@ -13,6 +13,7 @@ from functools import partial
 
 import onnx_ir as ir
 
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, data_inputs, kind_of
 from tinyint.graph.walk import constant_of
 from tinyint.plan import Plan, Use
@@ -40,11 +41,11 @@ def rewrite(
     """
     program = _Program(graph, plan, quantizers, weights)
     for value in graph.inputs:
-        if (name := value.name or "") in plan.tensors:
+        if (name := name_of(value)) in plan.tensors:
             program.quantize(name, name, None)
     for step in steps:
         program.add(step)
-    return list(_in_place(program.steps, {value.name or "" for value in graph.outputs}, graph))
+    return list(_in_place(program.steps, {name_of(value) for value in graph.outputs}, graph))
 
 
 def input_tensor(node: ir.Node, plan: Plan) -> str:
@@ -54,7 +55,7 @@ def input_tensor(node: ir.Node, plan: Plan) -> str:
         producer = value.producer()
         value = None if producer is None else producer.inputs[0]
     assert value is not None
-    return value.name or ""
+    return name_of(value)
 
 
 @dataclass
@@ -70,7 +71,7 @@ class _Program:
     constants: dict[Use, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.nodes = {node.name or "": node for node in self.graph}
+        self.nodes = {name_of(node): node for node in self.graph}
         self.fed = {value.name for value in self.graph.inputs}
         self.biases = {c.weight: use for use, c in self.plan.constants.items() if c.weight is not None}
 
@@ -111,14 +112,14 @@ class _Program:
         """Whether the node only moves values that the same quantizer has rounded already."""
         if kind_of(node) not in (Kind.PRESERVING, Kind.JOIN):
             return False
-        sources = [(i, v.name or "") for i, v in data_inputs(node) if constant_of(v) is None]
+        sources = [(i, name_of(v)) for i, v in data_inputs(node) if constant_of(v) is None]
         return (
             bool(sources)
             and len(sources) == len(list(data_inputs(node)))
             and all(
                 source in self.quantized
                 and self.quantizers[source] is self.quantizers[name]
-                and self._read(source, (node.name or "", i)) == self.quantized[source]
+                and self._read(source, (name_of(node), i)) == self.quantized[source]
                 for i, source in sources
             )
         )
@@ -127,7 +128,7 @@ class _Program:
         """The quantizer of `tensor`, whose values come under the name `source`, made by `node` or fed."""
         if node is not None and node.name not in self.plan.absorbed and self._is_on_grid(tensor, node):
             (_, first), *_ = data_inputs(node)
-            self.quantized[tensor], self.scales[tensor] = tensor, self.scales[first.name or ""]
+            self.quantized[tensor], self.scales[tensor] = tensor, self.scales[name_of(first)]
             return
         by_all = self.plan.tensors[tensor].reads is None and tensor not in self.fed
         self.quantized[tensor] = tensor if by_all else f"{tensor} (quantized)"

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from tinyint.errors import ModelError
 from tinyint.graph.edit import GraphEditor
+from tinyint.graph.names import name_of
 from tinyint.graph.ops import weight_axis
 from tinyint.graph.walk import constant_of
 from tinyint.qat.batch_norm import BatchNorm, Fold, FoldedBatchNorm, TrainedNorm
@@ -79,19 +80,19 @@ def _computes_its_own(node: ir.Node) -> bool:
 def _own_constants(node: ir.Node, editor: GraphEditor) -> None:
     for i, value in enumerate(node.inputs[1:5], start=1):
         if value is not None and value.const_value is not None and len(value.uses()) > 1:
-            node.replace_input_with(i, editor.constant(value.name or "", value.const_value))
+            node.replace_input_with(i, editor.constant(name_of(value), value.const_value))
 
 
 def _norm(node: ir.Node, editor: GraphEditor) -> Norm:
     made, source, prepared = node.outputs[0], node.inputs[0], editor.graph
     standing = next((n for n in prepared if _makes(n, made) and n.op_type == node.op_type), None)
-    values = [value.name or "" for value in node.inputs[1:5] if value is not None]
+    values = [name_of(value) for value in node.inputs[1:5] if value is not None]
     common = Norm(
-        name=node.name or "",
+        name=name_of(node),
         statistics=(values[0], values[1], values[2], values[3]),
         epsilon=node.attributes.get_float("epsilon", 1e-5),
         rate=1.0 - node.attributes.get_float("momentum", 0.9),
-        linear="" if standing is None else standing.name or "",
+        linear="" if standing is None else name_of(standing),
     )
     if standing is not None:
         _take_names(standing, values, editor)
@@ -106,7 +107,7 @@ def _norm(node: ir.Node, editor: GraphEditor) -> Norm:
     assert axis is not None
     return replace(
         common,
-        linear=folded.name or "",
+        linear=name_of(folded),
         weight=weight.name,
         bias=_bias_name(folded, editor),
         own_bias=len(linear.inputs) > 2 and linear.inputs[2] is not None,
@@ -140,7 +141,7 @@ def _bias_name(node: ir.Node, editor: GraphEditor) -> str:
         node.replace_input_with(2, editor.constant(f"{node.name}.bias", zeros))
     bias = node.inputs[2]
     assert bias is not None
-    return bias.name or ""
+    return name_of(bias)
 
 
 def norm_modules(norms: Sequence[Norm]) -> dict[str, TrainedNorm]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from tinyint.graph.names import name_of
 from tinyint.runtimes.base import Executed
 
 __all__ = ["describe"]
@@ -86,17 +87,17 @@ def _origins(nodes: Sequence[ir.Node], source: ir.Graph) -> list[tuple[str, ...]
     by_value = {out.name: node for node in source for out in node.outputs if out.name}
     named = [_by_name(node, by_name, by_value) for node in nodes]
     found = [[] if origin is None else [origin] for origin in named]
-    claimed = {origin.name or "" for origin in named if origin is not None}
+    claimed = {name_of(origin) for origin in named if origin is not None}
     for node, sources in zip(nodes, found, strict=True):
         if sources and _WEIGHTED.search(node.op_type):
             if not _WEIGHTED.search(sources[0].op_type):  # named by the value behind its activation
                 sources[:0] = _walk(sources[0], claimed, forward=False)
             sources += _walk(sources[-1], claimed, forward=True)
-    return [tuple(n.name or "" for n in sources) for sources in found]
+    return [tuple(name_of(n) for n in sources) for sources in found]
 
 
 def _by_name(node: ir.Node, by_name: dict[str, ir.Node], by_value: dict[str, ir.Node]) -> ir.Node | None:
-    name = re.sub(r"_token_\d+$", "", node.name or "")
+    name = re.sub(r"_token_\d+$", "", name_of(node))
     stems = [name, *(name[: match.start()] for match in reversed(list(re.finditer("/", name))))]
     for stem in stems:
         if stem in by_name:
@@ -116,11 +117,11 @@ def _walk(node: ir.Node, claimed: set[str], *, forward: bool) -> list[ir.Node]:
     epilogue = _EPILOGUE | _RESCALING if node.op_type.endswith("Integer") else _EPILOGUE
     while True:
         step = _only_consumer(node) if forward else _first_producer(node)
-        if step is None or (step.name or "") in claimed or step.op_type in _QDQ:
+        if step is None or name_of(step) in claimed or step.op_type in _QDQ:
             return path
         if forward and step.op_type not in epilogue:
             return path
-        claimed.add(step.name or "")
+        claimed.add(name_of(step))
         path.insert(len(path) if forward else 0, step)
         if not forward and _WEIGHTED.search(step.op_type):
             return path

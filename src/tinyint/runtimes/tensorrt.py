@@ -15,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.errors import DependencyError
+from tinyint.graph.names import name_of
 from tinyint.runtimes.base import Executed, ModelSource, Precision, Session, model_label
 
 __all__ = ["RUNTIME", "TensorRTRuntime", "Violation", "build_commands", "check"]
@@ -192,7 +193,7 @@ def _both_inputs(node: ir.Node) -> Iterator[Violation]:
     ready = [_dequantize(value) is not None for value in node.inputs[:2]]
     if any(ready) and not all(ready):
         text = "has one quantized input and one float input, so that it runs in float"
-        yield Violation(rule="both_inputs", node=node.name or "", message=text, fatal=False)
+        yield Violation(rule="both_inputs", node=name_of(node), message=text, fatal=False)
 
 
 def _output(node: ir.Node) -> Iterator[Violation]:
@@ -206,7 +207,7 @@ def _output(node: ir.Node) -> Iterator[Violation]:
     if all(reader.op_type in _ACTIVATIONS for reader in readers):
         behind = f"its activation {readers[0].name!r}" if readers else "the output of the model"
         text = f"is quantized before {behind}; leave that float"
-        yield Violation(rule="output", node=node.name or "", message=text, fatal=False)
+        yield Violation(rule="output", node=name_of(node), message=text, fatal=False)
 
 
 def _residual(node: ir.Node) -> Iterator[Violation]:
@@ -216,7 +217,7 @@ def _residual(node: ir.Node) -> Iterator[Violation]:
     sources = [source for value in node.inputs if (source := _dequantize(value)) is not None]
     if len(sources) == 2 and any(_is_convolution_of_its_own(source) for source in sources):
         text = "adds two quantized inputs; leave the one from the convolution float"
-        yield Violation(rule="residual", node=node.name or "", message=text, fatal=False)
+        yield Violation(rule="residual", node=name_of(node), message=text, fatal=False)
 
 
 def _concat(node: ir.Node) -> Iterator[Violation]:
@@ -228,7 +229,7 @@ def _concat(node: ir.Node) -> Iterator[Violation]:
     known = [float(scale.flat[0]) for scale in scales if scale is not None and scale.size == 1]
     if len(set(known)) > 1:
         text = f"joins inputs of {len(set(known))} different scales; give them one"
-        yield Violation(rule="concat", node=node.name or "", message=text, fatal=False)
+        yield Violation(rule="concat", node=name_of(node), message=text, fatal=False)
 
 
 _RULES: tuple[Callable[[ir.Node], Iterator[Violation]], ...] = (
@@ -244,7 +245,7 @@ _RULES: tuple[Callable[[ir.Node], Iterator[Violation]], ...] = (
 
 
 def _broken(rule: str, node: ir.Node, message: str) -> Violation:
-    return Violation(rule=rule, node=node.name or "", message=message, fatal=True)
+    return Violation(rule=rule, node=name_of(node), message=message, fatal=True)
 
 
 def _constant(value: ir.Value | None) -> np.ndarray | None:

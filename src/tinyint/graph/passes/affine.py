@@ -16,6 +16,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from tinyint.graph.edit import GraphEditor, bypass, replace_constant
+from tinyint.graph.names import name_of
 from tinyint.graph.walk import constant_of, sole_consumer
 
 __all__ = ["fold_affine"]
@@ -163,7 +164,7 @@ def _fold(editor: GraphEditor, linear: ir.Node, node: ir.Node, factor: Vector, s
     if bias is not None:
         replace_constant(bias, after.astype(weight.dtype))
     elif after.any():
-        stem = (value.name or "").removesuffix("weight").removesuffix("_").removesuffix(".")
+        stem = name_of(value).removesuffix("weight").removesuffix("_").removesuffix(".")
         linear.resize_inputs(3)
         linear.replace_input_with(2, editor.constant(f"{stem}.bias", after.astype(weight.dtype)))
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.graph.edit import GraphEditor, replace_node
+from tinyint.graph.names import name_of
 from tinyint.graph.walk import constant_of
 
 __all__ = ["split_biases"]
@@ -33,7 +34,7 @@ def split_biases(model: ir.Model) -> None:
 
 def _split(editor: GraphEditor, node: ir.Node, bias: ir.Value, axes: int) -> None:
     """`axes`: how many a bias of one number a channel lacks."""
-    name = node.outputs[0].name or ""
+    name = name_of(node.outputs[0])
     attributes = {key: value for key, value in node.attributes.items() if key != "beta"}
     product = ir.node(node.op_type, node.inputs[:2], attributes, name=node.name)
     editor.graph.insert_before(node, product)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from tinyint.graph.edit import GraphEditor
+from tinyint.graph.names import name_of
 from tinyint.graph.passes.constants import fold_constants
 from tinyint.graph.passes.shapes import infer_shapes
 from tinyint.graph.walk import constant_of
@@ -50,7 +51,7 @@ def _inline(editor: GraphEditor, node: ir.Node, branch: ir.Graph) -> None:
 def _stand_for(editor: GraphEditor, output: ir.Value, result: ir.Value, node: ir.Node) -> None:
     """The result takes the output's name; a constant, or what is an output already, gets an Identity."""
     if output.is_graph_output() and (result.producer() is None or result.is_graph_output()):
-        result = editor.node("Identity", [result], output.name or "", before=node)
+        result = editor.node("Identity", [result], name_of(output), before=node)
     result.type, result.shape = result.type or output.type, result.shape or output.shape
     name, output.name = output.name, None
     output.replace_all_uses_with(result, replace_graph_outputs=True)

@@ -11,6 +11,7 @@ from tinyint.errors import ModelError
 from tinyint.graph.dense import graphs
 from tinyint.graph.edit import GraphEditor, replace_node
 from tinyint.graph.message import OLDEST_OPSET
+from tinyint.graph.names import name_of
 from tinyint.graph.passes.weightless import restore_weights, weightless_proto
 from tinyint.graph.serde import from_proto
 from tinyint.graph.walk import constant_of
@@ -130,7 +131,7 @@ def _resize_as_before(node: ir.Node) -> None:
 
 def _hardmax_as_before(editor: GraphEditor, node: ir.Node) -> None:
     """Hardmax over the flattened axes, between a Flatten and a Reshape."""
-    source, name = node.inputs[0], node.outputs[0].name or ""
+    source, name = node.inputs[0], name_of(node.outputs[0])
     shape = ir.node("Shape", [source], name=editor.node_name(f"{name}/shape"))
     axis = node.attributes.get_int("axis", 1)
     flat = ir.node("Flatten", [source], {"axis": axis}, name=editor.node_name(f"{name}/flat"))

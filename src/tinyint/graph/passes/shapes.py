@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx
 import onnx_ir as ir
 
+from tinyint.graph.names import name_of
 from tinyint.graph.passes.stand_in import with_stand_ins
 from tinyint.graph.passes.weightless import weightless_proto
 from tinyint.graph.walk import static_shape
@@ -41,5 +42,5 @@ def shapes_at(model: ir.Model, rows: int) -> dict[str, tuple[int | None, ...]]:
             value.shape = None  # what stood there for any number of rows
     infer_shapes(model)
     values = (*model.graph.inputs, *(value for node in model.graph for value in node.outputs))
-    found = ((value.name or "", static_shape(value)) for value in values)
+    found = ((name_of(value), static_shape(value)) for value in values)
     return {name: shape for name, shape in found if shape is not None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from tinyint.graph.edit import GraphEditor
+from tinyint.graph.names import name_of
 
 __all__ = ["clone_shared_constants"]
 
@@ -22,4 +23,4 @@ def clone_shared_constants(model: ir.Model) -> None:
             if value is None or tensor is None:
                 continue
             if len(value.uses()) > 1 or value.is_graph_output() or not value.is_initializer():
-                node.replace_input_with(index, editor.constant(value.name or "", tensor))
+                node.replace_input_with(index, editor.constant(name_of(value), tensor))

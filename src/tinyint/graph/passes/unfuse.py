@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.graph.edit import GraphEditor, replace_node
+from tinyint.graph.names import name_of
 from tinyint.graph.walk import constant_of
 
 __all__ = ["unfuse"]
@@ -45,7 +46,7 @@ def _known(node: ir.Node) -> bool:
 
 
 def _split(editor: GraphEditor, node: ir.Node, op_type: str, inputs: int) -> None:
-    name, activation = node.outputs[0].name or "", node.attributes.get_string("activation", "")
+    name, activation = name_of(node.outputs[0]), node.attributes.get_string("activation", "")
     attributes = {k: v for k, v in node.attributes.items() if not k.startswith("activation")}
     added = node.inputs[inputs] if len(node.inputs) > inputs else None
     value = editor.node(op_type, node.inputs[:inputs], f"{name}/{op_type}", dict(attributes), before=node)
@@ -84,7 +85,7 @@ def _product(editor: GraphEditor, node: ir.Node) -> None:
     left, right = node.inputs
     assert left is not None
     assert right is not None
-    name, factor = node.outputs[0].name or "", node.attributes.get_float("alpha", 1.0)
+    name, factor = name_of(node.outputs[0]), node.attributes.get_float("alpha", 1.0)
     weight = constant_of(right)
     transposed = node.attributes.get_int("transB", 0) == 1
     if weight is not None and (factor != 1.0 or transposed):

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from tinyint.errors import ModelError
 from tinyint.graph.edit import GraphEditor
+from tinyint.graph.names import name_of
 
 __all__ = ["HALVES", "holds", "widen_floats"]
 
@@ -101,7 +102,7 @@ def _cast_input(editor: GraphEditor, value: ir.Value) -> None:
 
 def _cast_output(editor: GraphEditor, index: int, dtype: ir.DataType) -> None:
     value = editor.graph.outputs[index]
-    name = value.name or ""
+    name = name_of(value)
     if not isinstance(value.type, ir.TensorType):
         raise ModelError(
             f"output {name!r} is {value.type} of {dtype}, which is not quantized; give it in float32"
