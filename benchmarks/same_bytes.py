@@ -33,6 +33,7 @@ import torch
 from machine import ROOT
 
 sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "src"))  # the state that this script is part of, whatever is installed
 
 import tinyint
 from tests import models as networks
