@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from tinyint.paddleslim.tables import ACTIVATIONS, ALGORITHMS, GRANULARITY, NOT_HONOURED, OPERATORS
-from tinyint.targets import TARGETS, Inputs, OperatorRule, Output, Target, Weightless
+from tinyint.targets import TARGETS, Inputs, OperatorRule, Output, Target, WeightAxis, Weightless
 
 DOCS = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -59,9 +59,10 @@ def _notes(rule: OperatorRule) -> str:
         notes.append("all its tensors share one scale")
     if not rule.preset:
         notes.append("on request: `op_types: all`, or by name")
-    if rule.weight_axis is not None:
-        (axis,) = rule.weight_axis
-        notes.append("weights per tensor" if axis is None else f"weights along axis {axis}")
+    if rule.weight_axis is WeightAxis.PER_TENSOR:
+        notes.append("weights per tensor")
+    elif rule.weight_axis is not WeightAxis.OPERATORS_OWN:
+        notes.append(f"weights along axis {rule.weight_axis}")
     return "; ".join(note for note in notes if note)
 
 

@@ -7,6 +7,7 @@ from tests.models import residual
 from tests.runtimes.graphs import Graph
 from tinyint import qdq
 from tinyint.errors import ModelError
+from tinyint.graph.ops import ALL
 from tinyint.numerics import INT8, UINT8, Constant, QParams
 from tinyint.plan import Plan, TensorPlan
 from tinyint.qparams import Assignment
@@ -44,13 +45,13 @@ def test_only_the_places_that_the_plan_names_read_the_quantized_value():
 
 
 def test_a_graph_output_keeps_its_name():
-    model = insert(fork(), a=None)
+    model = insert(fork(), a=ALL)
     assert [value.name for value in model.graph.outputs] == ["a", "b"]
     assert model.graph.outputs[0].producer().name == "a/DQ"
 
 
 def test_what_is_written_is_read_back():
-    (found,) = qdq.read(insert(fork(), x=None))
+    (found,) = qdq.read(insert(fork(), x=ALL))
     assert (found.name, found.constant, found.params) == ("x", False, PARAMS)
 
 

@@ -17,7 +17,7 @@ from tinyint.errors import ModelError
 from tinyint.graph.edit import GraphEditor
 from tinyint.graph.flow import range_source
 from tinyint.graph.names import name_of
-from tinyint.graph.ops import Kind, kind_of
+from tinyint.graph.ops import ALL, Kind, kind_of
 from tinyint.graph.walk import constant_of, consumers
 from tinyint.numerics import INT32, Array, Constant, QParams, QType
 from tinyint.plan import Plan, TensorPlan, Use
@@ -71,8 +71,8 @@ def quantize_constants(graph: ir.Graph, constants: Mapping[Use, Constant]) -> No
 
 
 def _quantize_tensor(editor: GraphEditor, value: ir.Value, plan: TensorPlan, params: QParams) -> None:
-    uses = [(node, i) for node, i in consumers(value) if plan.reads is None or (node.name, i) in plan.reads]
-    is_output = plan.reads is None and value.is_graph_output()
+    uses = [(node, i) for node, i in consumers(value) if plan.is_read_at((name_of(node), i))]
+    is_output = plan.reads is ALL and value.is_graph_output()
     name, graph = name_of(value), editor.graph
     stem = editor.stem(name, values=_VALUES, nodes=_NODES)
     if is_output:

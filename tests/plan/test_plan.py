@@ -4,6 +4,7 @@ import pytest
 from tests.graph.build import build
 from tests.models import depthwise, inception, residual, transformer
 from tinyint.errors import ModelError, RecipeError, TargetError
+from tinyint.graph.ops import ALL
 from tinyint.graph.prepare import prepare
 from tinyint.numerics import INT8, UINT8
 from tinyint.plan import Role, plan
@@ -21,7 +22,7 @@ def test_a_residual_network_is_int8_throughout_on_x86():
     assert planned.absorbed == {"relu1", "relu2", "relu3"}
     # every tensor between the operators; not the logits, which a Gemm can give in float
     assert set(planned.tensors) == {"x", "ar", "br", "c", "sr", "p", "f"}
-    assert planned.tensors["ar"].reads is None
+    assert planned.tensors["ar"].reads is ALL
     assert planned.tensors["x"].reads == {("conv1", 0)}
     assert planned.tensors["ar"].scheme == Scheme(qtype=UINT8, symmetric=False)
 
@@ -64,7 +65,7 @@ def test_a_pool_on_tensorrt_is_int8_between_quantizers_that_stand_anyway():
     planned = plan(branch, get_target("tensorrt"), DEFAULT)
     assert "pool" in planned.int8_nodes
     assert planned.tensors["x"].reads == {("main", 0), ("pool", 0)}
-    assert planned.tensors["p"].reads is None  # one quantizer, of the pool and of its reader
+    assert planned.tensors["p"].reads is ALL  # one quantizer, of the pool and of its reader
 
 
 def test_generic_leaves_the_clamps():

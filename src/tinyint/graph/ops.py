@@ -8,11 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
+from typing import Final
 
 import onnx_ir as ir
 
-__all__ = ["OPERATORS", "Kind", "OpFacts", "data_inputs", "facts", "kind_of", "op_names", "weight_axis"]
+__all__ = [
+    "ALL",
+    "OPERATORS",
+    "All",
+    "Kind",
+    "OpFacts",
+    "data_inputs",
+    "facts",
+    "kind_of",
+    "op_names",
+    "weight_axis",
+]
+
+
+class All(Enum):
+    """Every one that there is: of inputs, of readers."""
+
+    ALL = "all"
+
+
+ALL: Final = All.ALL
 
 
 class Kind(StrEnum):
@@ -32,14 +53,14 @@ class Kind(StrEnum):
 class OpFacts:
     """One operator.
 
-    * `data`: the inputs that carry activations; None = all of them
+    * `data`: the inputs that carry activations
     * `weight`: the input that is a weight when it is constant
     * `bias`: the input that is added to the accumulator
     * `output_range`: what the output can hold, where the operator bounds it
     """
 
     kind: Kind
-    data: tuple[int, ...] | None = (0,)
+    data: tuple[int, ...] | All = (0,)
     weight: int | None = None
     bias: int | None = None
     output_range: tuple[float, float] | None = None
@@ -58,10 +79,10 @@ OPERATORS: dict[str, OpFacts] = {
     "MatMul": OpFacts(kind=Kind.COMPUTE, data=(0, 1), weight=1),
     "Relu": OpFacts(kind=Kind.CLAMP),
     "Clip": OpFacts(kind=Kind.CLAMP),
-    "Add": OpFacts(kind=Kind.ELEMENTWISE, data=None),
-    "Sub": OpFacts(kind=Kind.ELEMENTWISE, data=None),
-    "Mul": OpFacts(kind=Kind.ELEMENTWISE, data=None),
-    "Concat": OpFacts(kind=Kind.JOIN, data=None),
+    "Add": OpFacts(kind=Kind.ELEMENTWISE, data=ALL),
+    "Sub": OpFacts(kind=Kind.ELEMENTWISE, data=ALL),
+    "Mul": OpFacts(kind=Kind.ELEMENTWISE, data=ALL),
+    "Concat": OpFacts(kind=Kind.JOIN, data=ALL),
     "AveragePool": OpFacts(kind=Kind.AVERAGE),
     "GlobalAveragePool": OpFacts(kind=Kind.AVERAGE),
     "ReduceMean": OpFacts(kind=Kind.AVERAGE),
@@ -69,7 +90,7 @@ OPERATORS: dict[str, OpFacts] = {
     "Softmax": OpFacts(kind=Kind.ACTIVATION, output_range=(0.0, 1.0)),
     "LeakyRelu": OpFacts(kind=Kind.ACTIVATION),
     **{name: OpFacts(kind=Kind.PRESERVING) for name in _PRESERVING.split()},
-    **{name: OpFacts(kind=Kind.COMPARE, data=None) for name in _COMPARE.split()},
+    **{name: OpFacts(kind=Kind.COMPARE, data=ALL) for name in _COMPARE.split()},
 }
 
 
@@ -127,7 +148,7 @@ def data_inputs(node: ir.Node) -> Iterable[tuple[int, ir.Value]]:
     row = facts(node)
     if row is None:
         return
-    positions = range(len(node.inputs)) if row.data is None else row.data
+    positions = range(len(node.inputs)) if row.data is ALL else row.data
     for i in positions:
         value = node.inputs[i] if i < len(node.inputs) else None
         if value is not None:

@@ -9,13 +9,14 @@ from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import ModelError
 from tinyint.graph.flow import range_source, settled
 from tinyint.graph.names import name_of
-from tinyint.graph.ops import Kind, facts, kind_of, op_names
+from tinyint.graph.ops import ALL, All, Kind, facts, kind_of, op_names
 from tinyint.graph.walk import constant_of, consumers
 from tinyint.numerics import qparams_from_range
+from tinyint.plan.decisions import Decisions
 from tinyint.plan.joined import unjoinable
 from tinyint.plan.joins import refused
 from tinyint.plan.masks import masking
-from tinyint.plan.nodes import Decisions, decide
+from tinyint.plan.nodes import decide
 from tinyint.plan.norms import norms
 from tinyint.plan.plan import ConstantPlan, Plan, Role, TensorPlan, Use
 from tinyint.plan.tensors import Placement, activation_scheme, place
@@ -44,10 +45,10 @@ def plan(model: ir.Model, target: Target, recipe: Recipe, record: CalibrationRec
         if not more:
             break
         held.update(more)
-    if all(decisions[name_of(node)] is not None for node in graph):
+    if not decisions.int8_nodes:
         seen = ", ".join(sorted({node.op_type for node in graph}))
-        weighted = (name_of(node) for node in graph if kind_of(node) is Kind.COMPUTE)
-        first = next((f" ({name}: {decisions[name]})" for name in weighted), "")
+        weighted = (node for node in graph if kind_of(node) is Kind.COMPUTE)
+        first = next((f" ({node.name}: {decisions.why_float(node)})" for node in weighted), "")
         inside = [n for n in graph.all_nodes() if n.graph is not graph and kind_of(n) is Kind.COMPUTE]
         if inside:
             raise ModelError(
@@ -68,8 +69,8 @@ def plan(model: ir.Model, target: Target, recipe: Recipe, record: CalibrationRec
         absorbed=_absorbed(graph, target, decisions, placement, group_of),
         fenced=frozenset(placement.fenced),
         biases=frozenset(placement.biases),
-        int8_nodes=tuple(name for name, reason in decisions.items() if reason is None),
-        float_nodes={name: reason for name, reason in decisions.items() if reason is not None},
+        int8_nodes=decisions.int8_nodes,
+        float_nodes=decisions.float_nodes,
     )
 
 
@@ -107,7 +108,7 @@ def _tensor(name: str, placement: Placement, group: str) -> TensorPlan:
     return TensorPlan(
         scheme=placement.schemes[name],
         group=group,
-        reads=None if reads is None else frozenset(reads),
+        reads=ALL if reads is ALL else frozenset(reads),
         fixed_range=placement.fixed_ranges.get(name),
         stretch=placement.stretches.get(name),
     )
@@ -130,7 +131,7 @@ def _absorbed(
             cuts.setdefault(group, set()).add(cut_of(values[name]))
     absorbed: set[str] = set()
     for node in graph:
-        if kind_of(node) is not Kind.CLAMP or decisions[name_of(node)] is not None:
+        if kind_of(node) is not Kind.CLAMP or not decisions.runs_int8(node):
             continue
         value = settled(node.outputs[0])
         name = name_of(value)
@@ -142,7 +143,7 @@ def _absorbed(
     return frozenset(absorbed)
 
 
-def _all_read_quantized(value: ir.Value, reads: set[Use] | None) -> bool:
-    if reads is None:
+def _all_read_quantized(value: ir.Value, reads: set[Use] | All) -> bool:
+    if reads is ALL:
         return True
     return not value.is_graph_output() and all((node.name, i) in reads for node, i in consumers(value))

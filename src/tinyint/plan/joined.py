@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, kind_of
-from tinyint.plan.nodes import Decisions
+from tinyint.plan.decisions import Decisions
 from tinyint.plan.products import moves, read_by_products, sources, starts_at_zero
 from tinyint.targets import Target
 
@@ -43,7 +43,7 @@ def joined_in(node: ir.Node, target: Target, decisions: Decisions) -> ir.Node | 
     """The first Concat before an int8 node that has joined what it reads along an axis that its rule does not take."""
     rule = target.operators.get(node.op_type)
     value = node.inputs[0] if node.inputs else None
-    if rule is None or rule.joined_along is None or decisions[name_of(node)] is not None or value is None:
+    if rule is None or rule.joined_along is None or not decisions.runs_int8(node) or value is None:
         return None
     if value.shape is None:
         return None
@@ -66,7 +66,7 @@ def _joined(value: ir.Value, axis: int, decisions: Decisions) -> Iterator[ir.Nod
             yield from _joined(part, axis, decisions)
     elif kind_of(producer) is Kind.CLAMP:
         yield from _joined(source, axis, decisions)
-    elif producer.op_type in _KEEP_AXES and decisions.get(name_of(producer), "float") is None:
+    elif producer.op_type in _KEEP_AXES and decisions.runs_int8(producer):
         if producer.op_type == "Transpose":
             axis = producer.attributes.get_ints("perm", tuple(reversed(range(len(source.shape)))))[axis]
         yield from _joined(source, axis, decisions)

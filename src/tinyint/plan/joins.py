@@ -12,7 +12,7 @@ from tinyint.graph.flow import is_epilogue
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, data_inputs, kind_of
 from tinyint.graph.walk import constant_of, consumers
-from tinyint.plan.nodes import Decisions
+from tinyint.plan.decisions import Decisions
 from tinyint.plan.ties import Ties, read_as_one
 
 __all__ = ["refused"]
@@ -33,7 +33,7 @@ def refused(graph: ir.Graph, decisions: Decisions, ties: Ties) -> dict[str, str]
     found: dict[str, str] = {}
     serves: dict[ir.Node, bool] = {}
     for node in reversed(graph):
-        if decisions[name_of(node)] is not None:
+        if not decisions.runs_int8(node):
             continue
         readers = [reader for out in node.outputs for reader, _ in consumers(out)]
         serves[node] = kind_of(node) in (Kind.COMPUTE, Kind.COMPARE) or any(

@@ -10,15 +10,13 @@ from tinyint.graph.flow import bias_position, clamp_range, is_epilogue, settled
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, data_inputs, facts, kind_of, op_names
 from tinyint.graph.walk import constant_of, consumers, is_float32, sole_consumer, static_shape
+from tinyint.plan.decisions import Decisions
 from tinyint.plan.products import held_apart, is_particular
 from tinyint.plan.windows import window_refusal
 from tinyint.recipe import Recipe, Rule
 from tinyint.targets import Inputs, OperatorRule, Output, Target, Weightless
 
-__all__ = ["Decisions", "decide", "residual_input"]
-
-Decisions = dict[str, str | None]
-"""By node name: None for a node that runs in int8, else the reason why it does not."""
+__all__ = ["decide", "residual_input"]
 
 _BESIDE_FLOAT = "its inputs come from float operators, so quantizing it would only add cost"
 _GIVEN_FLOAT = "the int8 operators before it give float results here, so quantizing it would only add cost"
@@ -33,15 +31,18 @@ def decide(
     quantized anyway reaches them, and epilogues go with the operator before them. Operators that only move values
     need an int8 reader too, and join what was moved to what reads it.
     """
-    decisions: Decisions = {}
+    decisions = Decisions(graph)
     for node in graph:
-        decisions[name_of(node)] = _refusal(node, target, recipe, rules, held)
+        if (reason := _refusal(node, target, recipe, rules, held)) is not None:
+            decisions.keep_float(node, reason)
     for node in graph:  # topological order, so that every producer is settled before its readers
-        if decisions[name_of(node)] is None and kind_of(node) is not Kind.COMPUTE:
-            decisions[name_of(node)] = _follow(node, target, recipe, decisions)
+        if decisions.runs_int8(node) and kind_of(node) is not Kind.COMPUTE:
+            reason = _refusal_by_neighbours(node, target, recipe, decisions)
+            if reason is not None:
+                decisions.keep_float(node, reason)
     for node in reversed(graph):
         if kind_of(node) is Kind.PRESERVING and not _feeds_int8(node, decisions):
-            decisions[name_of(node)] = decisions[name_of(node)] or "no int8 operator reads its output"
+            decisions.keep_float(node, "no int8 operator reads its output")
     return decisions
 
 
@@ -124,7 +125,7 @@ def _compute_refusal(node: ir.Node, operator: OperatorRule, target: Target, reci
     return None
 
 
-def _follow(node: ir.Node, target: Target, recipe: Recipe, decisions: Decisions) -> str | None:
+def _refusal_by_neighbours(node: ir.Node, target: Target, recipe: Recipe, decisions: Decisions) -> str | None:
     """Why a node without weights stays in float, given the decisions on what feeds it."""
     if is_epilogue(node):
         return (
@@ -169,12 +170,10 @@ def _made_in_int8(value: ir.Value, target: Target, decisions: Decisions) -> bool
 def _output_rule(value: ir.Value, target: Target, decisions: Decisions) -> Output | None:
     """The rule of the int8 operator that the tensor is from, behind its epilogues; None if it is from no such one."""
     producer = value.producer()
-    while (
-        producer is not None and decisions.get(name_of(producer), "float") is None and is_epilogue(producer)
-    ):
+    while producer is not None and decisions.runs_int8(producer) and is_epilogue(producer):
         source = producer.inputs[1 if bias_position(producer) == 0 else 0]
         producer = None if source is None else source.producer()
-    if producer is None or decisions.get(name_of(producer), "float") is not None:
+    if producer is None or not decisions.runs_int8(producer):
         return None
     return target.operators[producer.op_type].output
 
@@ -199,7 +198,7 @@ def _made_by_int8_weights(value: ir.Value, decisions: Decisions) -> bool:
     return (
         producer is not None
         and kind_of(producer) is Kind.COMPUTE
-        and decisions.get(name_of(producer), "float") is None
+        and decisions.runs_int8(producer)
         and sole_consumer(value) is not None
     )
 
@@ -219,12 +218,12 @@ def _depth(value: ir.Value) -> int:
 def _quantized_for_weights(value: ir.Value, decisions: Decisions) -> bool:
     """Whether an int8 operator with weights reads the tensor, so that a quantizer stands on it already."""
     readers = [node for node, _ in consumers(value) if kind_of(node) is Kind.COMPUTE]
-    return any(decisions.get(name_of(node), "float") is None for node in readers)
+    return any(map(decisions.runs_int8, readers))
 
 
 def _feeds_int8(node: ir.Node, decisions: Decisions) -> bool:
     readers = [reader for out in node.outputs for reader, _ in consumers(settled(out))]
-    return any(decisions.get(name_of(reader), "float") is None for reader in readers)
+    return any(map(decisions.runs_int8, readers))
 
 
 def _belongs_to_int8(epilogue: ir.Node, decisions: Decisions) -> bool:
@@ -236,5 +235,5 @@ def _belongs_to_int8(epilogue: ir.Node, decisions: Decisions) -> bool:
         and producer is not None
         and sole_consumer(source) is epilogue
         and kind_of(producer) in (Kind.COMPUTE, Kind.ELEMENTWISE, Kind.AVERAGE)
-        and decisions.get(name_of(producer), "float") is None
+        and decisions.runs_int8(producer)
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, NamedTuple, TypeAlias
 
+from tinyint.graph.ops import ALL, All
 from tinyint.scheme import Scheme
 from tinyint.targets import Packing
 
@@ -44,16 +45,20 @@ class TensorPlan:
     """A computed tensor that gets a quantizer.
 
     * `group`: the tensor whose scale it shares; its own name if it shares none
-    * `reads`: the places that read the quantized value; None = all of them, the graph's outputs included
+    * `reads`: the places that read the quantized value; ALL: the graph's outputs, too
     * `fixed_range`: the range that the operator itself sets (Sigmoid: 0 to 1), which needs no calibration
     * `stretch`: what is done to the upper end of the calibrated range
     """
 
     scheme: Scheme
     group: str
-    reads: frozenset[Use] | None
+    reads: frozenset[Use] | All
     fixed_range: tuple[float, float] | None = None
     stretch: Stretch | None = None
+
+    def is_read_at(self, use: Use) -> bool:
+        """Whether that place reads the quantized value."""
+        return self.reads is ALL or use in self.reads
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,18 +10,19 @@ import onnx_ir as ir
 from tinyint.errors import TargetError
 from tinyint.graph.flow import bias_position, is_epilogue, range_source, settled
 from tinyint.graph.names import name_of
-from tinyint.graph.ops import Kind, data_inputs, facts, kind_of, weight_axis
+from tinyint.graph.ops import ALL, All, Kind, data_inputs, facts, kind_of, weight_axis
 from tinyint.graph.walk import constant_of, consumers, sole_consumer, static_shape
 from tinyint.numerics import INT7, INT8, INT16
+from tinyint.plan.decisions import Decisions
 from tinyint.plan.joined import joined_in
-from tinyint.plan.nodes import Decisions, residual_input
+from tinyint.plan.nodes import residual_input
 from tinyint.plan.plan import ConstantPlan, Role, Stretch, Use
 from tinyint.plan.products import holders, is_particular, moves, sources
 from tinyint.plan.windows import window_refusal
 from tinyint.ranges.pair_sums import pair_limit
 from tinyint.recipe import Recipe, Rule
 from tinyint.scheme import Scheme
-from tinyint.targets import Inputs, Output, Target
+from tinyint.targets import Inputs, Output, Target, WeightAxis
 
 __all__ = ["WEIGHT_FORMATS", "Placement", "place", "weight_plan"]
 
@@ -32,9 +33,9 @@ _SHORT = 32  # elements of which steps of 1/256 hold the mean in 8 codes
 
 @dataclass(kw_only=True)
 class Placement:
-    """Quantizers by tensor name, with the places that read them (None: all), and the constants by place."""
+    """Quantizers by tensor name, with the places that read them, and the constants by place."""
 
-    reads: dict[str, set[Use] | None] = field(default_factory=dict)
+    reads: dict[str, set[Use] | All] = field(default_factory=dict)
     schemes: dict[str, Scheme] = field(default_factory=dict)
     fixed_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     stretches: dict[str, Stretch] = field(default_factory=dict)
@@ -47,14 +48,14 @@ class Placement:
         assert value.name is not None
         self.schemes.setdefault(value.name, scheme)
         reads = self.reads.setdefault(value.name, set())
-        if reads is not None:
+        if reads is not ALL:
             reads.add(use)
 
     def read_by_all(self, value: ir.Value, scheme: Scheme) -> None:
         """A quantizer on `value` for every reader, the graph's outputs included."""
         assert value.name is not None
         self.schemes.setdefault(value.name, scheme)
-        self.reads[value.name] = None
+        self.reads[value.name] = ALL
 
 
 def place(
@@ -68,7 +69,7 @@ def place(
     """The quantizers that the int8 nodes of `decisions` need on `target`; those before `apart` serve no others."""
     placement = Placement()
     for node in graph:
-        if decisions[name_of(node)] is not None or is_epilogue(node):
+        if not decisions.runs_int8(node) or is_epilogue(node):
             continue
         scheme = activation_scheme(target, recipe, rules.get(name_of(node)))
         for i, value in _quantized_inputs(node, target, decisions, apart):
@@ -79,7 +80,7 @@ def place(
     _hold_softmax(placement, graph, target)
     placement.fenced = {name_of(node) for node in graph if _must_be_fenced(node, target, placement)}
     for node in graph:
-        if decisions[name_of(node)] is None and (bias := _bias_to_be(node, target)) is not None:
+        if decisions.runs_int8(node) and (bias := _bias_to_be(node, target)) is not None:
             placement.biases.add((name_of(node), bias))
             placement.constants.pop((name_of(node), bias), None)
     return placement
@@ -140,7 +141,7 @@ def _reads_codes(node: ir.Node, placement: Placement) -> bool:
     reader: ir.Node | None = node
     while reader is not None and reader.inputs and (value := reader.inputs[0]) is not None:
         reads = placement.reads.get(name_of(value), set())
-        if reads is None or (reader.name, 0) in reads:
+        if reads is ALL or (reader.name, 0) in reads:
             return True
         reader = value.producer()
         if kind_of(reader) not in (Kind.PRESERVING, Kind.JOIN, Kind.CLAMP):
@@ -154,11 +155,11 @@ def _hold_operands(
     """The operands of products take the target's formats for them, wherever their quantizers stand."""
 
     def passes(node: ir.Node) -> bool:
-        return decisions[name_of(node)] is None and moves(node, target) and node not in apart
+        return decisions.runs_int8(node) and moves(node, target) and node not in apart
 
     for node in graph:
         rule = target.operators.get(node.op_type)
-        if rule is None or decisions[name_of(node)] is not None:
+        if rule is None or not decisions.runs_int8(node):
             continue
         if rule.joined is not None and joined_in(node, target, decisions) and node.inputs[0] is not None:
             held = sources(node.inputs[0], passes)
@@ -188,10 +189,11 @@ def weight_scheme(node: ir.Node, target: Target, recipe: Recipe, rule: Rule | No
     qtype = target.weight.qtype if wish.bits is None else WEIGHT_FORMATS[wish.bits]
     operator = target.operators.get(node.op_type)
     axis = weight_axis(node)
-    if axis is not None and operator is not None and operator.weight_axis is not None:
-        (axis,) = operator.weight_axis
-    if wish.granularity == "per_tensor" or target.weight.axis is None:
-        axis = None
+    per_tensor = wish.granularity == "per_tensor" or target.weight.axis is None
+    if axis is None or per_tensor or (operator is not None and operator.weight_axis is WeightAxis.PER_TENSOR):
+        return Scheme(qtype=qtype, symmetric=True)
+    if operator is not None and isinstance(operator.weight_axis, int):
+        axis = operator.weight_axis
     return Scheme(qtype=qtype, symmetric=True, axis=axis)
 
 
@@ -224,7 +226,7 @@ def _quantized_inputs(
 def _served(value: ir.Value, target: Target, decisions: Decisions, apart: Collection[ir.Node]) -> bool:
     """Whether the quantizers before the operator that made the tensor serve its readers too."""
     producer = value.producer()
-    if producer is None or is_epilogue(producer) or decisions.get(name_of(producer), "float") is not None:
+    if producer is None or is_epilogue(producer) or not decisions.runs_int8(producer):
         return False
     if producer in apart:
         return False
@@ -238,7 +240,7 @@ def _fused(node: ir.Node, value: ir.Value, target: Target, decisions: Decisions)
         target.operators[node.op_type].fused
         and producer is not None
         and kind_of(producer) is Kind.COMPUTE
-        and decisions.get(name_of(producer), "float") is None
+        and decisions.runs_int8(producer)
         and sole_consumer(value) is node
     )
 

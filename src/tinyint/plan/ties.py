@@ -11,7 +11,7 @@ from tinyint.graph.flow import clamp_range, is_epilogue
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, data_inputs, kind_of
 from tinyint.graph.walk import constant_of, consumers
-from tinyint.plan.nodes import Decisions
+from tinyint.plan.decisions import Decisions
 from tinyint.targets import Output, Target
 
 __all__ = ["UNLIKE", "StepOf", "Ties", "cut_of", "tie"]
@@ -63,7 +63,7 @@ def tie(graph: ir.Graph, target: Target, decisions: Decisions, step_of: StepOf |
     tied = [
         node
         for node in graph
-        if decisions[name_of(node)] is None and not is_epilogue(node) and target.operators[node.op_type].tied
+        if decisions.runs_int8(node) and not is_epilogue(node) and target.operators[node.op_type].tied
     ]
     for node in tied:
         if kind_of(node) is not Kind.JOIN:
@@ -108,7 +108,7 @@ def read_as_one(node: ir.Node, decisions: Decisions) -> bool:
             return False
         for reader, _ in consumers(out):
             kind = kind_of(reader)
-            if decisions.get(name_of(reader), "float") is not None:
+            if not decisions.runs_int8(reader):
                 return False
             if kind in (Kind.ELEMENTWISE, Kind.ACTIVATION, Kind.CLAMP):
                 return False

@@ -14,7 +14,7 @@ from functools import partial
 import onnx_ir as ir
 
 from tinyint.graph.names import name_of
-from tinyint.graph.ops import Kind, data_inputs, kind_of
+from tinyint.graph.ops import ALL, Kind, data_inputs, kind_of
 from tinyint.graph.walk import constant_of
 from tinyint.plan import Plan, Use
 from tinyint.qat.program import Step
@@ -97,15 +97,13 @@ class _Program:
     def _read(self, name: str | None, use: Use) -> str | None:
         if name is None or use in self.constants:
             return self.constants.get(use)
-        if name in self.quantized:
-            reads = self.plan.tensors[name].reads
-            if reads is None or use in reads:
-                return self.quantized[name]
+        if name in self.quantized and self.plan.tensors[name].is_read_at(use):
+            return self.quantized[name]
         return self.aliases.get(name, name)
 
     def _made(self, name: str, node: ir.Node) -> str:
         tensor = self.plan.tensors.get(name)
-        renamed = tensor is not None and tensor.reads is None and not self._is_on_grid(name, node)
+        renamed = tensor is not None and tensor.reads is ALL and not self._is_on_grid(name, node)
         return f"{name} (float)" if renamed else name
 
     def _is_on_grid(self, name: str, node: ir.Node) -> bool:
@@ -130,7 +128,7 @@ class _Program:
             (_, first), *_ = data_inputs(node)
             self.quantized[tensor], self.scales[tensor] = tensor, self.scales[name_of(first)]
             return
-        by_all = self.plan.tensors[tensor].reads is None and tensor not in self.fed
+        by_all = self.plan.tensors[tensor].reads is ALL and tensor not in self.fed
         self.quantized[tensor] = tensor if by_all else f"{tensor} (quantized)"
         self.scales[tensor] = f"{tensor} (scale)"
         outputs = (self.quantized[tensor], self.scales[tensor])

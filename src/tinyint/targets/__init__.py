@@ -9,7 +9,7 @@ from tinyint.targets.cpu import Cpu
 from tinyint.targets.generic import GENERIC
 from tinyint.targets.openvino import OPENVINO, OPENVINO_AVX2
 from tinyint.targets.packing import Packing
-from tinyint.targets.target import Inputs, Kernel, OperatorRule, Output, Target, Weightless
+from tinyint.targets.target import Inputs, Kernel, OperatorRule, Output, Target, WeightAxis, Weightless
 from tinyint.targets.tensorrt import TENSORRT
 from tinyint.targets.window import Window
 from tinyint.targets.x86 import X86_AVX2, X86_VNNI
@@ -23,6 +23,7 @@ __all__ = [
     "Output",
     "Packing",
     "Target",
+    "WeightAxis",
     "Weightless",
     "Window",
     "default_target",

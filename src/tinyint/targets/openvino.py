@@ -79,7 +79,7 @@ OPENVINO = replace(
             grouped=False,
             windows={Window.GAPS: "leaves out the bias where its strides leave places to no window"},
             operands=_SYMMETRIC,
-            weight_axis=(1,),
+            weight_axis=1,
             packings=_CONVOLVED,
             source=f"{_MEASURED}: in int8 only under a zero-point of 0, with scales along axis 1, and not in groups",
         ),

@@ -14,7 +14,7 @@ from tinyint.targets.cpu import Cpu
 from tinyint.targets.packing import ANY_TWO, Packing
 from tinyint.targets.window import Window
 
-__all__ = ["Inputs", "Kernel", "OperatorRule", "Output", "Target", "Weightless"]
+__all__ = ["Inputs", "Kernel", "OperatorRule", "Output", "Target", "WeightAxis", "Weightless"]
 
 
 class Output(StrEnum):
@@ -33,6 +33,13 @@ class Weightless(StrEnum):
     NEVER = "never"
     ON_REQUEST = "on request"  # only under `op_types: all`, since it does not pay
     PRESET = "preset"
+
+
+class WeightAxis(StrEnum):
+    """The axis of per-channel weights, where a rule gives none."""
+
+    OPERATORS_OWN = "the operator's own"
+    PER_TENSOR = "none: one scale for all"
 
 
 class Inputs(StrEnum):
@@ -76,8 +83,7 @@ class OperatorRule:
       first operand that cannot be negative may have the usual one
     * `joined_along`: the axis along which a Concat may have joined what it reads, where not any will do; what was
       joined along others, and can be negative, must have the format `joined`, or it runs in float where that is None
-    * `weight_axis`: overrides the axis of per-channel weights, where the operator has one; None within a one-tuple
-      means per tensor
+    * `weight_axis`: of per-channel weights, where the operator has an axis of its own
     * `overflow`: of Softmax, how many times the mean of its output, 1 / length, the range of the quantizer behind it
       must be, since its kernel overflows under finer scales; it is used even where the plan leaves Softmax in float
     * `needs_bias`: where several read its result, it is wrong without a bias that is no zero
@@ -100,7 +106,7 @@ class OperatorRule:
     operands: Scheme | None = None
     joined_along: int | None = None
     joined: Scheme | None = None
-    weight_axis: tuple[int | None] | None = None
+    weight_axis: int | WeightAxis = WeightAxis.OPERATORS_OWN
     overflow: float | None = None
     needs_bias: bool = False
     packings: tuple[Packing, ...] = ANY_TWO

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tinyint.numerics import INT8
 from tinyint.scheme import Scheme
 from tinyint.targets.cpu import GPU
-from tinyint.targets.target import Inputs, OperatorRule, Output, Target, Weightless
+from tinyint.targets.target import Inputs, OperatorRule, Output, Target, WeightAxis, Weightless
 from tinyint.targets.x86 import COMPARISONS
 
 _PLACEMENT = "NVIDIA TensorRT documentation, Working with Quantized Types: Q/DQ placement recommendations"
@@ -32,7 +32,7 @@ TENSORRT = Target(
         "Conv": _weighted,
         "ConvTranspose": OperatorRule(
             output=Output.FORBIDDEN,
-            weight_axis=(None,),
+            weight_axis=WeightAxis.PER_TENSOR,
             source="TensorRT issues 1694 and 2380: per-channel scales of deconvolutions are not supported",
         ),
         "Gemm": _weighted,
