@@ -35,11 +35,11 @@ class GraphBuilder:
         self._graph.append(node)
         return node.outputs[0]
 
-    def reduce(self, op_type: str, rows: ir.Value) -> ir.Value:
-        """Of each of the rows (N, any) one number, (N, 1)."""
+    def reduce(self, op_type: str, rows: ir.Value, axis: int = 1) -> ir.Value:
+        """One number in place of those along `axis`: of rows (N, any), (N, 1)."""
         if self._opset < 18 and op_type != "ReduceSum":
-            return self.node(op_type, [rows], axes=[1])
-        return self.node(op_type, [rows, self.integers(1)])
+            return self.node(op_type, [rows], axes=[axis])
+        return self.node(op_type, [rows, self.integers(axis)])
 
     def output(self, value: ir.Value) -> str:
         """The name of the value, which leaves the graph."""

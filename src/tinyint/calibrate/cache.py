@@ -11,11 +11,13 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tinyint.calibrate.record import CalibrationRecord
+from tinyint.calibrate.statistics import Request
 from tinyint.errors import OutputError, RecordError, TinyintWarning
 from tinyint.files import leftovers, locked
 
@@ -46,9 +48,12 @@ def _at_home(path: str) -> Path | None:
     return None if found.startswith("~") else Path(found)
 
 
-def cache_key(model_fingerprint: str, data_fingerprint: str, samples: str) -> str:
-    """SHA-256 (hex) of what a record depends on."""
-    text = "\n".join((model_fingerprint, data_fingerprint, samples, str(_FORMAT)))
+def cache_key(
+    model_fingerprint: str, data_fingerprint: str, samples: str, needs: AbstractSet[Request] = frozenset()
+) -> str:
+    """SHA-256 (hex) of what a record depends on: the model, the data, and the statistics that were asked for."""
+    asked = sorted(map(str, needs))
+    text = "\n".join((model_fingerprint, data_fingerprint, samples, str(_FORMAT), *asked))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -7,6 +7,8 @@ Images (N, C, H, W) are observed by pooling alone, which ONNX Runtime does in th
 anything else would have the whole tensor copied to another layout first. GlobalMaxPool gives the maximum, -max(-x) the
 minimum, with -x a depthwise convolution (zero, behind a clamp), and a MaxPool of one pixel with a stride is a grid.
 
+The statistics that steps ask for (`calibrate.statistics`) are reductions of their own.
+
 A tensor that holds infinities, as masks do, is observed without them, by other operators that are slower. So the graph
 is made for those that are known to, and made anew when another one turns out to.
 """
@@ -23,6 +25,8 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.calibrate.builder import GraphBuilder
+from tinyint.calibrate.channelwise import ChannelProbe, observe_channels
+from tinyint.calibrate.statistics import Request
 from tinyint.errors import ModelError
 from tinyint.graph.flow import clamp_range, observed
 from tinyint.graph.names import name_of
@@ -77,12 +81,14 @@ class Instrumented:
     """A model whose outputs are observations, for rows of one sample each or for one row of all.
 
     PEAKS, float32 (N, channels, 1, 1); EXTREMA, float32, INFINITE and UNDEFINED, int64 (rows, columns); subsamples.
-    `names`: what the model calls the first four, as far as it has them.
+    `names`: what the model calls the first four, as far as it has them; `channels`: of the statistics that were asked
+    for.
     """
 
     model: ir.Model
     probes: tuple[Probe, ...]
     names: Mapping[str, str]
+    channels: tuple[ChannelProbe, ...]
 
     def read(self, found: Mapping[str, Array], rows: int = 1) -> list[list[Observation]]:
         """The outputs of one run on `rows` samples: sample by sample, tensor by tensor."""
@@ -129,9 +135,13 @@ class Instrumented:
 
 
 def instrument(
-    model: ir.Model, *, infinite: AbstractSet[str] = frozenset(), by_sample: bool = False
+    model: ir.Model,
+    *,
+    needs: AbstractSet[Request] = frozenset(),
+    infinite: AbstractSet[str] = frozenset(),
+    by_sample: bool = False,
 ) -> Instrumented:
-    """A copy of a prepared float model that observes every tensor in `graph.flow.observed`.
+    """A copy of a prepared float model that observes every tensor in `graph.flow.observed`, and what `needs` ask for.
 
     * `infinite`: the tensors that are observed without their infinities
     * `by_sample`: a row of the outputs for each row of the inputs; else one for all, as for one sample
@@ -142,8 +152,9 @@ def instrument(
     images = next((shape[0] for value, shape in tensors if _is_image(value, shape) and shape), None)
     observer = _Observer(GraphBuilder(model), infinite, by_sample, images)
     probes = tuple(observer.observe(value, shape) for value, shape in tensors)
+    channels = observe_channels(model.graph, observer.builder, needs, by_sample=by_sample)
     names = observer.builder.finish()
-    return Instrumented(model=model, probes=probes, names=names)
+    return Instrumented(model=model, probes=probes, names=names, channels=channels)
 
 
 def require_batches(model: ir.Model) -> None:

@@ -1,6 +1,7 @@
 """What calibration leaves: a summary of every observed tensor, from which any target's scales follow.
 
-The file is an `.npz`. The same model and samples give the same bytes, in whatever order or parts they came.
+The file is an `.npz`. The same model and samples give the same bytes, in whatever order or parts they came. What steps
+asked for beyond the summaries, and decided, is in files of format 3; a record without any is one of format 2.
 """
 
 from __future__ import annotations
@@ -12,19 +13,23 @@ from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinyint.data.stored import Table, open_npz
+from tinyint.calibrate.statistics import STATISTICS, Request, Statistic
+from tinyint.data.stored import LARGEST, Table, open_npz
 from tinyint.errors import RecordError
 from tinyint.files import atomic_write
 from tinyint.numerics import Array
 from tinyint.observers import HALF, TAIL, Extremes, Histogram, Summary
 
-__all__ = ["CalibrationRecord"]
+__all__ = ["CalibrationRecord", "Decision"]
 
-_FORMAT = 2
+Decision: TypeAlias = Mapping[str, Any]
+"""What a step took from the data, as JSON: enough to carry it out again without them."""
+
+_PLAIN, _WITH_STEPS = 2, 3  # formats
 _ANEW = "make it anew with `tinyint calibrate`"
 _KEY_BYTES = 16
 _ARRAYS = ("header", "seen", "counts", "tail_keys", "tail_extrema")
@@ -34,17 +39,20 @@ _MOST_BYTES, _MOST_TENSORS, _MOST_SAMPLES = 2**26, 2**14, 2**24
 
 @dataclass(eq=True)
 class CalibrationRecord:
-    """Summaries by tensor name.
+    """Summaries by tensor name, and the statistics that were asked for.
 
     * `model_fingerprint`: of the float model that was run (`graph.io.model_fingerprint`)
     * `data_fingerprint`: the sum of the samples' content keys modulo 2^128, so that their order does not matter
     * `seen`: of each sample the first 8 bytes of its content key, sorted
+    * `decisions`: of the steps that made the model's graph from the data, by their names
     """
 
     model_fingerprint: str
     summaries: dict[str, Summary] = field(default_factory=dict)
     data_fingerprint: int = 0
     seen: array[int] = field(default_factory=lambda: array("Q"))
+    statistics: dict[Request, Statistic] = field(default_factory=dict)
+    decisions: dict[str, Decision] = field(default_factory=dict)
 
     @property
     def samples(self) -> int:
@@ -67,12 +75,29 @@ class CalibrationRecord:
         self.data_fingerprint = (self.data_fingerprint + int.from_bytes(key, "big")) % 2 ** (8 * _KEY_BYTES)
 
     def merge(self, other: CalibrationRecord) -> None:
-        """Adds the samples of `other`. Raises RecordError if it is of another model."""
+        """Adds the samples of `other`. Raises RecordError if it is of another model, or has other statistics."""
         other.require_model(self.model_fingerprint)
+        if self.statistics.keys() != other.statistics.keys():
+            odd = sorted(map(str, self.statistics.keys() ^ other.statistics.keys()))
+            raise RecordError(
+                f"only one of two calibration records has the {odd[0]}; make them for the same steps"
+            )
+        for need, statistic in other.statistics.items():
+            self.statistics[need].merge(statistic)
         for name, summary in other.summaries.items():
             self.summaries.setdefault(name, Summary()).merge(summary)
         self.seen = array("Q", sorted([*self.seen, *other.seen]))
         self.data_fingerprint = (self.data_fingerprint + other.data_fingerprint) % 2 ** (8 * _KEY_BYTES)
+
+    def statistic(self, need: Request) -> Statistic:
+        """What was asked for. Raises RecordError if it was not."""
+        found = self.statistics.get(need)
+        if found is None or not found.samples:
+            raise RecordError(
+                f"the calibration record lacks the {need}, which a step of the recipe needs; give the data, or a "
+                "record that was made with this step"
+            )
+        return found
 
     def require_model(self, fingerprint: str) -> None:
         """Raises RecordError unless the record was made with the model of that fingerprint."""
@@ -116,14 +141,23 @@ def _prefix(key: bytes) -> int:
 def _to_arrays(record: CalibrationRecord) -> dict[str, Any]:
     names = sorted(record.summaries)
     summaries = [record.summaries[name] for name in names]
-    header = {
-        "format": _FORMAT,
+    header: dict[str, Any] = {
+        "format": _PLAIN,
         "model": record.model_fingerprint,
         "data": f"{record.data_fingerprint:032x}",
         "samples": record.samples,
         "tensors": [{"name": name, **s.to_header()} for name, s in zip(names, summaries, strict=True)],
     }
+    needs = sorted(record.statistics, key=str)
+    if needs or record.decisions:
+        header |= {"format": _WITH_STEPS, "decisions": record.decisions}
+        header["statistics"] = [_described(need, record.statistics[need]) for need in needs]
     tails = [entry for s in summaries for entry in s.tail]
+    arrays = {
+        f"statistic/{i}/{name}": values
+        for i, need in enumerate(needs)
+        for name, values in record.statistics[need].to_arrays().items()
+    }
     return {
         "header": np.frombuffer(json.dumps(header).encode(), np.uint8),
         "counts": np.stack([s.histogram.counts for s in summaries])
@@ -132,7 +166,12 @@ def _to_arrays(record: CalibrationRecord) -> dict[str, Any]:
         "seen": np.array(record.seen, np.uint64),
         "tail_keys": np.frombuffer(b"".join(e.key for e in tails), np.uint8).reshape(-1, _KEY_BYTES),
         "tail_extrema": np.array([(e.lo, e.hi) for e in tails], np.float32).reshape(-1, 2),
+        **arrays,
     }
+
+
+def _described(need: Request, statistic: Statistic) -> dict[str, Any]:
+    return {"kind": need.statistic.name, "tensor": need.tensor, "axis": need.axis, **statistic.to_header()}
 
 
 def _from_tables(tables: Mapping[str, Table]) -> CalibrationRecord:
@@ -140,7 +179,7 @@ def _from_tables(tables: Mapping[str, Table]) -> CalibrationRecord:
     header = json.loads(
         _whole(tables["header"], np.uint8, (min(tables["header"].shape[0], _MOST_BYTES),)).tobytes()
     )
-    if not isinstance(header, dict) or header["format"] != _FORMAT:
+    if not isinstance(header, dict) or header["format"] not in (_PLAIN, _WITH_STEPS):
         raise RecordError(f"the calibration record has another format; {_ANEW}")
     described = header["tensors"]
     if len(described) > _MOST_TENSORS:
@@ -165,7 +204,32 @@ def _from_tables(tables: Mapping[str, Table]) -> CalibrationRecord:
         _check(record, tensor["name"], summary)
         record.summaries[tensor["name"]] = summary
         start += length
+    for i, told in enumerate(header.get("statistics", ())):
+        need, statistic = _statistic(told, tables, f"statistic/{i}")
+        if need in record.statistics or statistic.samples != record.samples:
+            raise ValueError(f"the {need} is there twice, or of {statistic.samples} samples")
+        record.statistics[need] = statistic
+    record.decisions.update(_decisions(header.get("decisions", {})))
     return record
+
+
+def _statistic(told: Mapping[str, Any], tables: Mapping[str, Table], place: str) -> tuple[Request, Statistic]:
+    kind = STATISTICS[told["kind"]]
+    layout = kind.layout(told)
+    for dtype, shape in layout.values():
+        if min(shape, default=0) < 0 or np.prod(shape, dtype=object) * np.dtype(dtype).itemsize > LARGEST:
+            raise ValueError(f"a statistic of the shape {shape}")
+    arrays = {
+        name: _whole(tables[f"{place}/{name}"], dtype, shape) for name, (dtype, shape) in layout.items()
+    }
+    need = Request(statistic=kind, tensor=str(told["tensor"]), axis=int(told["axis"]))
+    return need, kind.from_stored(told, arrays)
+
+
+def _decisions(told: object) -> dict[str, Decision]:
+    if not isinstance(told, dict) or not all(isinstance(decision, dict) for decision in told.values()):
+        raise ValueError("decisions of steps that are none")
+    return told
 
 
 def _whole(table: Table, dtype: type[np.generic], shape: tuple[int, ...]) -> Array:

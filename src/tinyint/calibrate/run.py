@@ -8,6 +8,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import onnx_ir as ir
 
 from tinyint.calibrate.instrument import Instrumented, Observation, instrument, require_batches
 from tinyint.calibrate.record import CalibrationRecord
+from tinyint.calibrate.statistics import Request
 from tinyint.data import Dataset, Sample, content_key
 from tinyint.data.sample import batches, stack
 from tinyint.errors import DataError, OutputError, RecordError, TinyintWarning
@@ -33,6 +35,7 @@ def calibrate(
     data: Dataset,
     *,
     fingerprint: str,
+    needs: AbstractSet[Request] = frozenset(),
     threads: int | None = None,
     batch_size: int = 1,
     provider: Provider = "cpu",
@@ -42,18 +45,19 @@ def calibrate(
     """The record of a prepared model over all of `data`, in memory that does not grow.
 
     Samples of one shape run together, `batch_size` at most; what each of them does to the tensors is kept apart.
-    `fingerprint` is that of the model before preparation. With `checkpoint`, an interrupted run leaves its record
-    there, and the next one over the same samples goes on from it; `progress` is told the samples done.
-    Raises DataError for no samples, or one that makes NaN, which it names; ModelError where samples cannot be told
-    apart in a batch; DependencyError where ONNX Runtime has no such provider.
+    `fingerprint` is that of the model before preparation; `needs` are observed beside the summaries. With `checkpoint`,
+    an interrupted run leaves its record there, and the next one over the same samples goes on from it; `progress` is
+    told the samples done. Raises DataError for no samples, or one that makes NaN, which it names; ModelError where
+    samples cannot be told apart in a batch; DependencyError where ONNX Runtime has no such provider.
     """
     if batch_size > 1:
         require_batches(model)
-    observed = _ObservedModel(model, threads, provider, by_sample=batch_size > 1)
+    observed = _ObservedModel(model, needs, threads, provider, by_sample=batch_size > 1)
     samples = iter(data)
-    record = _resume(checkpoint, fingerprint, samples) if checkpoint else None
+    start = CalibrationRecord(fingerprint, statistics={need: need.statistic() for need in needs})
+    record = _resume(checkpoint, start, samples) if checkpoint else None
     if record is None:
-        record, samples = CalibrationRecord(fingerprint), iter(data)
+        record, samples = start, iter(data)
     try:
         _observe_all(record, observed, batches(samples, batch_size), checkpoint, progress)
     except BaseException:
@@ -79,13 +83,24 @@ def _save(record: CalibrationRecord, checkpoint: Path) -> None:
 class _ObservedModel:
     """The instrumented model in a session, made anew when a tensor turns out to hold infinities."""
 
-    def __init__(self, model: ir.Model, threads: int | None, provider: Provider, *, by_sample: bool) -> None:
-        self._model, self._threads, self._provider, self._by_sample = model, threads, provider, by_sample
+    def __init__(
+        self,
+        model: ir.Model,
+        needs: AbstractSet[Request],
+        threads: int | None,
+        provider: Provider,
+        *,
+        by_sample: bool,
+    ) -> None:
+        self._model, self._needs, self._by_sample = model, needs, by_sample
+        self._threads, self._provider = threads, provider
         self._infinite: set[str] = set()
         self._open()
 
     def _open(self) -> None:
-        self.instrumented = instrument(self._model, infinite=self._infinite, by_sample=self._by_sample)
+        self.instrumented = instrument(
+            self._model, needs=self._needs, infinite=self._infinite, by_sample=self._by_sample
+        )
         self._session = get_runtime("onnxruntime", self._provider).open(
             self.instrumented.model, threads=self._threads
         )
@@ -130,8 +145,13 @@ def _observe(
     record: CalibrationRecord, instrumented: Instrumented, found: Mapping[str, Array], batch: list[Sample]
 ) -> None:
     seen = instrumented.read(found, len(batch))
-    for observations, sample in zip(seen, batch, strict=True):
+    for row, (observations, sample) in enumerate(zip(seen, batch, strict=True)):
         _require_defined(observations, sample)
+        channels = [probe.read(found, row) for probe in instrumented.channels]
+        for probe, parts in zip(instrumented.channels, channels, strict=True):
+            _require_finite(probe.request, parts, sample)
+        for probe, parts in zip(instrumented.channels, channels, strict=True):
+            record.statistics[probe.request].update(parts, probe.elements(found))
         _add(record, observations, sample)
 
 
@@ -157,16 +177,28 @@ def _require_defined(observations: list[Observation], sample: Sample) -> None:
             )
 
 
-def _resume(checkpoint: Path, fingerprint: str, samples: Iterator[Sample]) -> CalibrationRecord | None:
+def _require_finite(need: Request, parts: list[Array], sample: Sample) -> None:
+    if not all(np.isfinite(part).all() for part in parts):
+        raise DataError(
+            f"sample {sample.name}: tensor {need.tensor!r} holds infinities in the float model, so that its "
+            f"{need.statistic.name} cannot be told; check the preprocessing, or leave out the step that asks for them"
+        )
+
+
+def _resume(
+    checkpoint: Path, start: CalibrationRecord, samples: Iterator[Sample]
+) -> CalibrationRecord | None:
     """The record of an interrupted run, with `samples` advanced past what it has seen; None to start anew."""
     if not os.path.exists(checkpoint):
         return None
     try:
         record = CalibrationRecord.load(checkpoint)
-        record.require_model(fingerprint)
+        record.require_model(start.model_fingerprint)
     except RecordError:
         return None
-    seen = CalibrationRecord(fingerprint)
+    if record.statistics.keys() != start.statistics.keys():
+        return None
+    seen = CalibrationRecord(start.model_fingerprint)
     for sample in samples:
         seen.count(content_key(sample))
         if seen.samples == record.samples:
