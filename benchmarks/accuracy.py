@@ -31,9 +31,9 @@ from torch import nn
 import tinyint
 from tinyint import demo
 from tinyint.data import Preprocessing, input_specs, open_data
-from tinyint.evaluate.paired import mcnemar
 from tinyint.graph.io import load_model, save_model
 from tinyint.graph.prepare import prepare
+from tinyint.tasks.paired import mcnemar
 from tinyint.train import TrainingConfig, qat, train
 from tinyint.zoo.mobilenet_v2 import MobileNetV2
 

@@ -265,7 +265,7 @@ def test_a_failure_leaves_the_old_files(model, samples, tmp_path, monkeypatch):
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["tinyint.report.prove"], "verify", interrupt)
+    monkeypatch.setattr(sys.modules["tinyint.proof.prove"], "verify", interrupt)
     with pytest.raises(KeyboardInterrupt):
         tinyint.quantize(model, samples, output=output, threads=1)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

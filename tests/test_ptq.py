@@ -12,10 +12,10 @@ from tinyint import qdq
 from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Sample
 from tinyint.errors import ModelError
-from tinyint.evaluate.saturation import saturating_nodes
 from tinyint.graph.io import is_quantized
 from tinyint.graph.prepare import prepare
 from tinyint.numerics import sqnr_db
+from tinyint.proof.saturation import saturating_nodes
 from tinyint.ptq import Quantized, prepare_float, quantize
 from tinyint.recipe import Recipe
 from tinyint.runtimes import get_runtime

@@ -25,12 +25,12 @@ from machine import store
 import tinyint
 from tinyint import api
 from tinyint.data import input_specs, open_data, saved_preprocessing
-from tinyint.evaluate.verify import verify
 from tinyint.graph.io import load_model
-from tinyint.postprocess import Suppression
-from tinyint.report.measured import Sizes
-from tinyint.report.verdict import judge
+from tinyint.proof.measured import Sizes
+from tinyint.proof.verdict import judge
+from tinyint.proof.verify import verify
 from tinyint.runtimes import get_runtime
+from tinyint.tasks.tails import Suppression
 
 SAMPLES = 256
 WAYS = (("x86-vnni", "mse"), ("x86-vnni", "average"), ("openvino", "mse"))

@@ -26,12 +26,12 @@ from peers import nncf_openvino, onnxruntime_static
 
 import tinyint
 from tinyint.data import input_specs, open_data, saved_preprocessing
-from tinyint.evaluate.evaluation import decided, score, scorer_for
-from tinyint.evaluate.paired import differences
-from tinyint.evaluate.scorer import Scorer
 from tinyint.graph.io import load_model
 from tinyint.runtimes import get_runtime
-from tinyint.task import task_of
+from tinyint.tasks import task_of
+from tinyint.tasks.paired import differences
+from tinyint.tasks.score import decided, score, scorer_for
+from tinyint.tasks.scoring.scorer import Scorer
 from tinyint.train import load_config, qat, train
 
 ALGORITHMS = ("mse", "minmax", "moving_average", "average", "percentile", "kl", "emd", "absmax")

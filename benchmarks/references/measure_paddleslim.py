@@ -23,9 +23,9 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 from machine import store
 
 from tinyint.data import input_specs, open_data, saved_preprocessing
-from tinyint.evaluate.classification import ClassificationScorer
 from tinyint.graph.io import load_model
 from tinyint.runtimes import get_runtime
+from tinyint.tasks.scoring.classification import ClassificationScorer
 
 PEER = Path(__file__).with_name("paddleslim_peer.py")
 OURS: Way = ("tinyint", "PTQ mse", "onnxruntime")

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
         TinyintWarning,
     )
     from tinyint.loading import load
+    from tinyint.proof import Report
     from tinyint.recipe import Recipe
-    from tinyint.report import Report
 
 __version__ = "0.1.0"
 
@@ -90,7 +90,7 @@ _HOME = {
     "TextPreprocessing": "tinyint.data",
     "Recipe": "tinyint.recipe",
     "load": "tinyint.loading",
-    "Report": "tinyint.report",
+    "Report": "tinyint.proof",
 }
 
 

@@ -12,8 +12,8 @@ from tests.algorithms.test_equalize import hostile
 from tests.models import depthwise, noise, residual
 from tinyint import api, qat
 from tinyint.data import Sample
+from tinyint.diagnosis.compare import compare
 from tinyint.errors import RecordError
-from tinyint.evaluate.compare import compare
 from tinyint.graph.io import save_model
 from tinyint.recipe import Recipe
 from tinyint.runtimes import get_runtime

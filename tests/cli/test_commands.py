@@ -45,7 +45,7 @@ def test_quantize_in_words(here, run):
 def test_strict_ends_with_a_code_of_its_own_where_the_verdict_is_bad(
     here, document, monkeypatch, scale, code
 ):
-    verdicts = sys.modules["tinyint.report.report"]
+    verdicts = sys.modules["tinyint.proof.report"]
     judge = verdicts.judge  # type: ignore[attr-defined]
     size_and_speed = {"size": "smaller", "speed": "same"}  # of a model this small, they are worse
     monkeypatch.setattr(verdicts, "judge", lambda *figures: replace(judge(*figures), **size_and_speed))

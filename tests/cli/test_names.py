@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests import tasks
 from tests.cli.conftest import Run
 from tests.data.build import save_image
+from tests.tasks import build as tasks
 
 Document = Callable[..., Any]
 LONG = "a" * 300

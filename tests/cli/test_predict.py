@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import tasks
+from tests.tasks import build as tasks
 from tinyint.data.cityscapes import read_cityscapes
 
 Document = Callable[..., Any]

@@ -12,13 +12,13 @@ import onnx
 import pytest
 from PIL import Image
 
-from tests import tasks
 from tests.cli.conftest import Run
 from tests.graph.build import build
-from tests.tasks import DETECTOR
+from tests.tasks import build as tasks
+from tests.tasks.build import DETECTOR
 from tinyint import api
-from tinyint.postprocess import Suppression
 from tinyint.runtimes import get_runtime
+from tinyint.tasks.tails import Suppression
 
 Document = Callable[..., Any]
 TARGETS = {"onnxruntime": "x86-vnni", "openvino": "openvino"}

@@ -17,10 +17,10 @@ from tests.peers.products import CONTRIB, PRODUCTS
 from tests.processor import OWN
 from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import ModelError
-from tinyint.evaluate.coverage import read_coverage
-from tinyint.evaluate.verify import verify
 from tinyint.graph.io import is_quantized
 from tinyint.graph.ops import Kind, kind_of
+from tinyint.proof.coverage import read_coverage
+from tinyint.proof.verify import verify
 from tinyint.ptq import Quantized, prepare_float, quantize
 from tinyint.recipe import Recipe
 from tinyint.runtimes import get_runtime

@@ -13,7 +13,7 @@ from tests.peers.products import CONTRIB, PRODUCTS
 from tests.peers.test_static import require_sound
 from tests.processor import ORT_TARGET, OWN
 from tinyint.errors import ModelError
-from tinyint.evaluate.verify import verify
+from tinyint.proof.verify import verify
 from tinyint.ptq import Quantized, prepare_float, quantize
 from tinyint.recipe import Recipe
 from tinyint.runtimes import get_runtime

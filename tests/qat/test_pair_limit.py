@@ -9,8 +9,8 @@ import torch
 
 from tests.models import residual
 from tests.qat.test_export import trained
-from tinyint.evaluate.saturation import saturating_nodes
 from tinyint.numerics import INT8, QParams, qparams_from_range
+from tinyint.proof.saturation import saturating_nodes
 from tinyint.qat.export import export
 from tinyint.qat.pair_limit import PairLimiter
 from tinyint.qat.weights import WeightQuantizer

@@ -4,8 +4,8 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from tests.report.build import report
-from tinyint.evaluate.verify import OutputProof
+from tests.proof.build import report
+from tinyint.proof.verify import OutputProof
 from tinyint.report.html import to_html
 
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.report.build import report
+from tests.proof.build import report
+from tinyint.jsonable import to_json
 from tinyint.report.html import to_html
-from tinyint.report.report import to_json
 from tinyint.report.words import figures
 
 KEYS = {

@@ -1,7 +1,7 @@
 from rich.console import Console
 
-from tests.report.build import report
-from tinyint.report.report import Report
+from tests.proof.build import report
+from tinyint.proof.report import Report
 from tinyint.report.terminal import render
 
 

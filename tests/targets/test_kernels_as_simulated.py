@@ -14,7 +14,7 @@ import pytest
 import tinyint
 from tests.graph.build import build
 from tests.processor import ORT_TARGET, OWN, X86
-from tinyint.report import Report
+from tinyint.proof import Report
 
 SAME = "kernel_shape=[3,3],pads=[1,1,1,1]"
 POOLS = {

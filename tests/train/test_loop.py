@@ -15,8 +15,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from tests import tasks
 from tests.models import residual
+from tests.tasks import build as tasks
 from tests.train.build import config
 from tinyint.demo import demo_data, demo_model_path
 from tinyint.errors import DataError, DivergedError, ModelError, OutputError, RecipeError

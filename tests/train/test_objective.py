@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tinyint.errors import DataError, ModelError, RecipeError
-from tinyint.task import Classification, Detection, Segmentation
+from tinyint.tasks import Classification, Detection, Segmentation
 from tinyint.train.config import LossPart
 from tinyint.train.objective import Objective, logits_of
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tinyint.data import Boxes
-from tinyint.task import Detection, Segmentation
+from tinyint.tasks import Detection, Segmentation
 from tinyint.train.config import LossPart
 from tinyint.train.data import Batch
 from tinyint.train.objective import Objective

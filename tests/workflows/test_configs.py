@@ -13,7 +13,7 @@ import torch
 from tinyint.data import Preprocessing, TextPreprocessing
 from tinyint.data.image_input import check_preprocessing
 from tinyint.runtimes.base import TensorSpec
-from tinyint.task import Segmentation
+from tinyint.tasks import Segmentation
 from tinyint.train import TrainingConfig, load_config
 from tinyint.train.augment import check_augmentation
 from tinyint.train.data import preprocessing_of

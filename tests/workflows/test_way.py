@@ -15,7 +15,7 @@ from tinyint.data import saved_preprocessing
 from tinyint.graph.io import load_model
 from tinyint.runtimes import get_runtime
 from tinyint.synthetic import FAMILIES
-from tinyint.task import task_of
+from tinyint.tasks import task_of
 
 WRITTEN = ("{}-float/best_model/model.onnx", "int8.onnx", "{}-qat/best_model/model.onnx", "deploy.onnx")
 

@@ -19,13 +19,13 @@ from tests.zoo.test_networks import millions_of_macs
 from tinyint import qat
 from tinyint.calibrate import calibrate
 from tinyint.data import Boxes, Sample
-from tinyint.evaluate.coverage import read_coverage
 from tinyint.graph.prepare import prepare_float
+from tinyint.proof.coverage import read_coverage
 from tinyint.ptq import quantize
 from tinyint.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.targets import get_target
-from tinyint.task import Detection, task_of
+from tinyint.tasks import Detection, task_of
 from tinyint.train.losses import yolo_loss
 from tinyint.zoo import (
     MODELS,

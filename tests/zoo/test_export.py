@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from tinyint.errors import ModelError, OutputError
-from tinyint.task import Classification, task_of
+from tinyint.tasks import Classification, task_of
 from tinyint.zoo import export, mobilenet_v2, natural_images, settle, vgg16
 
 

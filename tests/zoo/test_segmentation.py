@@ -18,7 +18,7 @@ from tests.zoo.test_networks import millions_of_macs
 from tinyint import qat
 from tinyint.runtimes import get_runtime
 from tinyint.targets import get_target
-from tinyint.task import Segmentation, task_of
+from tinyint.tasks import Segmentation, task_of
 from tinyint.zoo import MODELS, entry, export, natural_images, settle
 from tinyint.zoo.danet import ChannelAttention
 from tinyint.zoo.emanet import ExpectationMaximization

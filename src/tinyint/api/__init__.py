@@ -9,7 +9,7 @@ from tinyint.api.inspect import Inspection, inspect
 from tinyint.api.opening import benchmark, open  # noqa: A004  the verb
 from tinyint.api.predict import Predicted, predict
 from tinyint.api.quantize import Result, quantize
-from tinyint.evaluate.evaluation import Evaluation
+from tinyint.tasks.score import Evaluation
 
 __all__ = [
     "SAMPLES",

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tinyint.advice.advise import Advice, Given, Wants
+from tinyint.advice.advise import advise as run
 from tinyint.api.source import Model, Source, input_specs, resolve_preprocessing
 from tinyint.data import open_data
-from tinyint.evaluate.advise import Advice, Given, Wants
-from tinyint.evaluate.advise import advise as run
 
 __all__ = ["advise"]
 

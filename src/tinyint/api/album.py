@@ -14,8 +14,8 @@ from tinyint.api.predictions import Prediction
 from tinyint.data.images import ImageFile
 from tinyint.errors import OutputError
 from tinyint.files import refusals, require_writable, written_together
-from tinyint.pictures import is_own_picture, save_picture
-from tinyint.report.report import to_json
+from tinyint.jsonable import to_json
+from tinyint.tasks.pictures import is_own_picture, save_picture
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -15,10 +15,10 @@ import onnx_ir as ir
 from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import OutputError, RecordError
 from tinyint.files import atomic_write, require_writable, written_together
+from tinyint.jsonable import to_json
+from tinyint.proof import Report
 from tinyint.ptq import Quantized
-from tinyint.report import Report
 from tinyint.report.html import to_html
-from tinyint.report.report import to_json
 from tinyint.runtimes.source import is_utf8, metadata
 
 __all__ = ["Beside"]

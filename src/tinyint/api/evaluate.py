@@ -12,14 +12,14 @@ from tinyint.api.subject import Subject, task_for
 from tinyint.data import Declaration, open_data
 from tinyint.data.labels import require_task
 from tinyint.data.open import OnError
+from tinyint.diagnosis.compare import Comparison
+from tinyint.diagnosis.compare import compare as compare_tensors
 from tinyint.errors import ModelError
-from tinyint.evaluate.compare import Comparison
-from tinyint.evaluate.compare import compare as compare_tensors
-from tinyint.evaluate.evaluation import Evaluation, decided, score, scorer_for
-from tinyint.evaluate.paired import differences
-from tinyint.evaluate.scorer import Scorer
-from tinyint.postprocess import postprocessing_of
-from tinyint.task import TaskInfo
+from tinyint.tasks import TaskInfo
+from tinyint.tasks.paired import differences
+from tinyint.tasks.score import Evaluation, decided, score, scorer_for
+from tinyint.tasks.scoring.scorer import Scorer
+from tinyint.tasks.tails import postprocessing_of
 
 __all__ = ["compare", "evaluate"]
 

@@ -15,7 +15,9 @@ from tinyint.errors import DataError, ModelError
 from tinyint.files import require_writable
 from tinyint.graph.io import is_quantized, save_model
 from tinyint.graph.names import name_of
-from tinyint.postprocess import (
+from tinyint.runtimes import Runtime, get_runtime
+from tinyint.tasks import Classification, Detection, Segmentation, TaskInfo, TaskName
+from tinyint.tasks.tails import (
     Postprocessing,
     Suppression,
     append,
@@ -25,8 +27,6 @@ from tinyint.postprocess import (
     postprocessing_of,
     softmax_tail,
 )
-from tinyint.runtimes import Runtime, get_runtime
-from tinyint.task import Classification, Detection, Segmentation, TaskInfo, TaskName
 
 __all__ = ["Exported", "export"]
 

@@ -10,23 +10,23 @@ from typing import Any
 from tinyint.api.opening import runtime_for
 from tinyint.api.source import Model, Source
 from tinyint.errors import ModelError
-from tinyint.evaluate.coverage import FloatNode
-from tinyint.evaluate.saturation import saturation
 from tinyint.graph.io import is_quantized
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, kind_of
 from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import macs, uncounted
 from tinyint.plan import plan
-from tinyint.postprocess import Postprocessing, Suppression, postprocessing_of, suppression_of
+from tinyint.proof import TensorRow
+from tinyint.proof.coverage import FloatNode
+from tinyint.proof.prove import tensor_rows
+from tinyint.proof.saturation import saturation
 from tinyint.qdq import declares_int8
 from tinyint.recipe_source import RecipeSource, resolve_recipe
-from tinyint.report import TensorRow
-from tinyint.report.prove import tensor_rows
 from tinyint.runtimes import Executed
 from tinyint.runtimes.tensorrt import check
 from tinyint.targets import TARGETS, get_target
-from tinyint.task import TaskName, task_of
+from tinyint.tasks import TaskName, task_of
+from tinyint.tasks.tails import Postprocessing, Suppression, postprocessing_of, suppression_of
 
 __all__ = ["CONVERSIONS", "Inspection", "Planned", "inspect"]
 

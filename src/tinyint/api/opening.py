@@ -10,11 +10,11 @@ from typing import Any
 
 from tinyint.api.source import Model, Source
 from tinyint.errors import ModelError, TinyintWarning
-from tinyint.evaluate.bench import Entry, Timing
-from tinyint.evaluate.bench import benchmark as run
-from tinyint.evaluate.saturation import saturation
 from tinyint.graph.io import load_model
 from tinyint.loading import onnx_source
+from tinyint.proof.bench import Entry, Timing
+from tinyint.proof.bench import benchmark as run
+from tinyint.proof.saturation import saturation
 from tinyint.runtimes import Runtime, Session, get_runtime
 from tinyint.runtimes.base import Feeds, ModelSource, Precision, model_label
 from tinyint.runtimes.host import host

@@ -17,9 +17,9 @@ from tinyint.data.check import check_sample
 from tinyint.data.images import ImageFile, ImageSource, read_ahead
 from tinyint.data.open import CheckedDataset, OnError, describe_skipped
 from tinyint.errors import DataError
-from tinyint.evaluate.evaluation import decided, outputs_for
-from tinyint.postprocess import Postprocessing, Suppression, postprocessing_of, suppression_of
-from tinyint.task import TaskName
+from tinyint.tasks import TaskName
+from tinyint.tasks.score import decided, outputs_for
+from tinyint.tasks.tails import Postprocessing, Suppression, postprocessing_of, suppression_of
 
 if TYPE_CHECKING:
     pass

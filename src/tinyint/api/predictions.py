@@ -10,13 +10,13 @@ import numpy as np
 
 from tinyint.data import Sample
 from tinyint.errors import DataError
-from tinyint.evaluate.classification import logits_of
-from tinyint.evaluate.segmentation import class_map
 from tinyint.numerics import Array
-from tinyint.pictures import draw_bars, draw_boxes, draw_mask, mask_image, resized
-from tinyint.postprocess import Detections, Postprocessing, detections_of
-from tinyint.postprocess.detections import image_size
-from tinyint.task import Classification, Detection, Segmentation, TaskInfo
+from tinyint.tasks import Classification, Detection, Segmentation, TaskInfo
+from tinyint.tasks.pictures import draw_bars, draw_boxes, draw_mask, mask_image, resized
+from tinyint.tasks.scoring.classification import logits_of
+from tinyint.tasks.scoring.segmentation import class_map
+from tinyint.tasks.tails import Detections, Postprocessing, detections_of
+from tinyint.tasks.tails.detections import image_size
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -22,12 +22,12 @@ from tinyint.data.named import paths_in
 from tinyint.errors import DataError
 from tinyint.files import followed
 from tinyint.graph.io import save_model
+from tinyint.proof import Report, Sizes, prove
+from tinyint.proof.prove import Samples
 from tinyint.ptq import Quantized, Stopwatch, prepare_float, repair_float
 from tinyint.ptq import quantize as run
 from tinyint.recipe import Recipe
 from tinyint.recipe_source import RecipeSource, resolve_recipe
-from tinyint.report import Report, Sizes, prove
-from tinyint.report.prove import Samples
 from tinyint.runtimes.base import Provider, TensorSpec
 from tinyint.targets import Target, get_target
 

@@ -11,13 +11,13 @@ from tinyint.api.opening import open as open_model
 from tinyint.api.source import Model
 from tinyint.data import Dataset
 from tinyint.errors import DataError, nearest
-from tinyint.evaluate.evaluation import infer_task, undescribed_detector
-from tinyint.evaluate.outputs import tensors_of
 from tinyint.loading import is_module, onnx_source
 from tinyint.runtimes import Session
 from tinyint.runtimes.base import model_label
+from tinyint.runtimes.outputs import tensors_of
 from tinyint.runtimes.source import metadata
-from tinyint.task import TASKS, Classification, Segmentation, TaskInfo, task_of
+from tinyint.tasks import TASKS, Classification, Segmentation, TaskInfo, task_of
+from tinyint.tasks.score import infer_task, undescribed_detector
 
 __all__ = ["Subject", "resolve_task", "task_for"]
 

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from tinyint import api
+from tinyint.advice.advise import Wants
 from tinyint.cli.options import Data, Json, Model, Target
 from tinyint.cli.screen import Screen
-from tinyint.evaluate.advise import Wants
 
 __all__ = ["advise"]
 

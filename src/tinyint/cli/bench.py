@@ -13,7 +13,7 @@ from tinyint import api
 from tinyint.cli.options import BatchSize, Json, Threads
 from tinyint.cli.screen import Screen
 from tinyint.errors import DataError
-from tinyint.evaluate.bench import Timing
+from tinyint.proof.bench import Timing
 from tinyint.report.words import counted, speed_change
 from tinyint.runtimes.base import Precision
 

@@ -13,7 +13,7 @@ from tinyint.cli.screen import Screen
 from tinyint.cli.spread import spread
 from tinyint.cli.suppression_options import SuppressionOptions
 from tinyint.errors import DataError
-from tinyint.postprocess import Suppression
+from tinyint.tasks.tails import Suppression
 
 __all__ = ["export"]
 

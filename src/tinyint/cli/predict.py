@@ -22,8 +22,8 @@ from tinyint.cli.options import (
 from tinyint.cli.screen import Screen
 from tinyint.cli.spread import spread
 from tinyint.cli.suppression_options import SuppressionOptions
-from tinyint.postprocess import Suppression
 from tinyint.report.words import counted
+from tinyint.tasks.tails import Suppression
 
 __all__ = ["predict"]
 

@@ -23,7 +23,7 @@ from rich.text import Text
 
 from tinyint.api.progress import Progress as Listener
 from tinyint.errors import OutputError
-from tinyint.report.report import escaped, to_json
+from tinyint.jsonable import escaped, to_json
 
 __all__ = ["Screen", "discard_output"]
 

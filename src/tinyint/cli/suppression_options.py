@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tinyint.postprocess import Suppression
+from tinyint.tasks.tails import Suppression
 
 __all__ = ["SuppressionOptions"]
 

@@ -8,8 +8,8 @@ from importlib import resources
 
 import jinja2
 
-from tinyint.report.report import Report
-from tinyint.report.verdict import Verdict
+from tinyint.proof.report import Report
+from tinyint.proof.verdict import Verdict
 from tinyint.report.words import counted, figures, grouped, headline, number, percent
 
 __all__ = ["to_html"]

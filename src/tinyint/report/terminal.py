@@ -7,8 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from tinyint.evaluate.coverage import FloatNode
-from tinyint.report.report import Report
+from tinyint.proof.coverage import FloatNode
+from tinyint.proof.report import Report
 from tinyint.report.words import counted, figures, grouped, headline, next_steps
 
 __all__ = ["float_nodes", "render", "steps"]

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tinyint.evaluate.coverage import FloatNode
-from tinyint.evaluate.paired import Difference
-from tinyint.evaluate.verify import Verification
-from tinyint.report.measured import Sizes
-from tinyint.report.report import Report
+from tinyint.proof.coverage import FloatNode
+from tinyint.proof.measured import Sizes
+from tinyint.proof.report import Report
+from tinyint.proof.verify import Verification
 from tinyint.runtimes.tensorrt import build_commands
+from tinyint.tasks.paired import Difference
 
 __all__ = [
     "Figure",

@@ -28,7 +28,7 @@ from tinyint.data import input_specs, open_data, require_task, saved_preprocessi
 from tinyint.errors import ModelError, OutputError, TinyintError
 from tinyint.graph.prepare import prepare_float
 from tinyint.recipe import read_yaml
-from tinyint.task import task_of
+from tinyint.tasks import task_of
 from tinyint.train.checkpoint import Checkpoint, checkpoints_in, load_checkpoint, prepare_directory
 from tinyint.train.config import TrainingConfig
 from tinyint.train.curves import Curves, require_tensorboard

@@ -13,7 +13,7 @@ from torch.nn import functional
 from tinyint.data import Boxes
 from tinyint.errors import DataError, ModelError, RecipeError
 from tinyint.qat.distill import distillation_loss
-from tinyint.task import Classification, Detection, Segmentation, TaskInfo
+from tinyint.tasks import Classification, Detection, Segmentation, TaskInfo
 from tinyint.train.config import LossPart
 from tinyint.train.losses.yolo import yolo_loss
 

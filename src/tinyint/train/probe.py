@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tinyint.data.labels import Task, require_task, task_of_label
 from tinyint.errors import DataError, ModelError
 from tinyint.qat import GraphModule, QatModule
-from tinyint.task import Classification, Segmentation, TaskInfo
+from tinyint.tasks import Classification, Segmentation, TaskInfo
 from tinyint.train.config import TrainingConfig
 from tinyint.train.data import InOrder, LabelCheck, Slices, read_batches
 from tinyint.train.items import Items

@@ -30,7 +30,7 @@ from tinyint.qat.export import export as export_int8
 from tinyint.qat.export import to_float
 from tinyint.qat.prepare import prepare
 from tinyint.runtimes.base import TensorSpec
-from tinyint.task import TaskInfo, task_of
+from tinyint.tasks import TaskInfo, task_of
 from tinyint.train.config import TrainingConfig
 from tinyint.train.pretrained import start_from
 from tinyint.train.proof import prove

@@ -9,12 +9,12 @@ import numpy as np
 from torch import Tensor, distributed
 
 from tinyint.data import Sample
-from tinyint.evaluate.evaluation import scorer_for, split
-from tinyint.evaluate.scorer import Scorer
 from tinyint.numerics import Array
-from tinyint.postprocess import Suppression, detections_tail
 from tinyint.runtimes import Session, get_runtime
-from tinyint.task import Classification, Detection, TaskName
+from tinyint.tasks import Classification, Detection, TaskName
+from tinyint.tasks.score import scorer_for, split
+from tinyint.tasks.scoring.scorer import Scorer
+from tinyint.tasks.tails import Suppression, detections_tail
 from tinyint.train.data import Batch
 from tinyint.train.objective import Objective, fit_labels, logits_of, tensors_of
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tinyint.task import Segmentation
+from tinyint.tasks import Segmentation
 from tinyint.zoo.blocks import ConvNorm, divisible
 from tinyint.zoo.segmentation import AuxiliaryHead, resize
 

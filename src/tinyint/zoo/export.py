@@ -11,7 +11,7 @@ from torch import nn
 from tinyint.errors import ModelError
 from tinyint.files import atomic_write
 from tinyint.graph.io import load_model, save_model
-from tinyint.task import Classification, Detection, Segmentation, TaskInfo
+from tinyint.tasks import Classification, Detection, Segmentation, TaskInfo
 from tinyint.zoo import deform_conv
 from tinyint.zoo.deform_conv import DeformConv2d
 from tinyint.zoo.registry import build, entry

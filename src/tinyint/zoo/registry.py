@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tinyint.errors import DependencyError, ModelError, nearest
-from tinyint.task import TaskName
+from tinyint.tasks import TaskName
 from tinyint.zoo.ann import ann_resnet50
 from tinyint.zoo.bisenetv2 import bisenetv2
 from tinyint.zoo.danet import danet_resnet50

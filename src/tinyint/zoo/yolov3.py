@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tinyint.task import Detection
+from tinyint.tasks import Detection
 from tinyint.zoo.blocks import ConvNorm, divisible
 from tinyint.zoo.deform_conv import DeformConv2d
 from tinyint.zoo.mobilenet_v1 import mobilenet_v1

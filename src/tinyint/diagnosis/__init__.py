@@ -1,0 +1,1 @@
+"""Where the error of an int8 model arises, and why."""

@@ -1,0 +1,314 @@
+"""Where the error arises: every quantized tensor against the float model's, worst first, with the likely cause.
+
+Two figures a tensor: the error of its own rounding and clipping alone (local), and what has built up in the int8 model
+up to there (cumulative). The int8 model is simulated op by op, so that every tensor of the file can be looked at.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import onnx_ir as ir
+
+from tinyint.algorithms import repair_float
+from tinyint.data import Sample
+from tinyint.diagnosis.causes import Cause, TensorSums, explain_activation, explain_constant
+from tinyint.diagnosis.pairs import Activation, Constant, Pairs, pair
+from tinyint.errors import DataError, ModelError
+from tinyint.graph.io import is_quantized
+from tinyint.graph.names import name_of
+from tinyint.graph.prepare import prepare
+from tinyint.graph.walk import static_shape
+from tinyint.numerics import Array
+from tinyint.proof.outputs import NOTHING
+from tinyint.proof.rows import shape_depends_on_values
+from tinyint.recipe import Recipe, read_yaml
+from tinyint.runtimes import Session, get_runtime
+from tinyint.runtimes.outputs import tensors_of
+
+__all__ = ["Comparison", "TensorComparison", "compare"]
+
+_BYTES_A_PASS = 256 << 20
+"""Of the tensors that are fetched at once; a model with more is run several times over the samples."""
+_ANOTHER = "it was not made from this float model; give the one that it was made from"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorComparison:
+    """One tensor. SQNR in dB, inf where nothing is lost.
+
+    * `op`: the operator that makes an activation or an output, or that reads a constant
+    * `local_db`: of its own quantization; None for an output that has no quantizer
+    * `cumulative_db`: of the int8 model up to here; None for a constant
+    * `cause`, `detail`: what is wrong, and the figures that say so
+    """
+
+    name: str
+    op: str
+    kind: Literal["activation", "weight", "bias", "output"]
+    local_db: float | None
+    cumulative_db: float | None
+    cause: Cause
+    detail: str
+
+    @property
+    def worst_db(self) -> float:
+        return min(db for db in (self.local_db, self.cumulative_db, math.inf) if db is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """`rows`, worst first; `unmatched`: quantized tensors that the float model does not have under that name.
+
+    `unlike`: in how many samples a tensor, whose shape depends on values, has another one in the int8 model; its row is
+    of the others, and missing where there are none.
+    """
+
+    rows: tuple[TensorComparison, ...]
+    unmatched: tuple[str, ...]
+    samples: int
+    unlike: Mapping[str, int] = field(default_factory=dict)
+
+
+def compare(
+    float_model: ir.Model,
+    int8_model: ir.Model,
+    data: Iterable[Sample],
+    samples: int | None = 16,
+    *,
+    threads: int | None = None,
+) -> Comparison:
+    """Compares the tensors of a Q/DQ model, ours or another tool's, with those of the float model it was made from.
+
+    Reads the first `samples` of `data` (None: all), in memory that does not grow with them; a model whose tensors are
+    too large to be fetched at once reads them several times, so `data` must be re-iterable, as every Dataset is.
+    Raises ModelError if the two do not belong together, DataError for no samples.
+    """
+    if is_quantized(float_model):
+        raise ModelError(
+            "the first model is quantized already; give the float model first, then the int8 model"
+        )
+    if not is_quantized(int8_model):
+        raise ModelError("the second model is not quantized; give the float model first, then the int8 model")
+    prepared = _as_quantized(float_model, int8_model)
+    _check_inputs(prepared.graph, int8_model.graph)
+    pairs = pair(prepared.graph, int8_model.graph)
+    if not pairs.activations and not pairs.constants and pairs.unmatched:
+        raise ModelError(
+            f"none of the int8 model's {len(pairs.unmatched)} quantized tensors, {pairs.unmatched[0]!r} the first, "
+            f"has a counterpart in the float model: {_ANOTHER}"
+        )
+    measured, count = _measure(prepared, int8_model, pairs, data, samples, threads)
+    rows = [_activation_row(item) for item in measured if item.sums.elements]
+    constants = [_constant_row(constant, pairs.constants) for constant in pairs.constants]
+    _check_weights(rows, constants)
+    ordered = sorted(rows + constants, key=_badness)
+    unlike = {item.name: item.sums.unlike for item in measured if item.sums.unlike}
+    return Comparison(rows=tuple(ordered), unmatched=pairs.unmatched, samples=count, unlike=unlike)
+
+
+def _as_quantized(float_model: ir.Model, int8_model: ir.Model) -> ir.Model:
+    """The prepared float model after those steps of the int8 model's recipe that leave the float model's function."""
+    prepared, text = prepare(float_model), int8_model.metadata_props.get("tinyint.recipe")
+    return (
+        prepared
+        if text is None
+        else repair_float(prepared, "", Recipe.parse(read_yaml(text, "metadata"))).model
+    )
+
+
+def _badness(row: TensorComparison) -> tuple[bool, float, str]:
+    """Worst first, and at the end the biases that did not overflow: theirs is no error that anyone would see."""
+    return row.kind == "bias" and row.cause is Cause.FINE, row.worst_db, row.name
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Tensor:
+    """A tensor that is fetched from both models, under its name in each."""
+
+    name: str
+    in_int8: str
+    op: str
+    is_output: bool
+    sums: TensorSums
+
+
+def _measure(
+    prepared: ir.Model,
+    int8_model: ir.Model,
+    pairs: Pairs,
+    data: Iterable[Sample],
+    samples: int | None,
+    threads: int | None,
+) -> tuple[list[_Tensor], int]:
+    tensors = [_quantized(activation) for activation in pairs.activations]
+    tensors += _plain_outputs(prepared.graph, pairs)
+    values = _values(prepared.graph)
+    elements: dict[str, _Tensor] = {}
+    count = 0
+    for position, part in enumerate(_parts(tensors, values)):
+        reference = _expose(prepared, [t.name for t in part], True, threads)
+        simulated = _expose(int8_model, [t.in_int8 for t in part], False, threads)
+        count = 0
+        for sample in itertools.islice(data, samples):
+            expected = {**sample.inputs, **tensors_of(reference.run_transient(sample.inputs))}
+            found = {**sample.inputs, **tensors_of(simulated.run_transient(sample.inputs))}
+            for tensor in part:
+                value = values.get(tensor.name)
+                _add(tensor, expected[tensor.name], found[tensor.in_int8], value, sample)
+            if position == 0:  # every pass has them
+                _add_elements(elements, prepared.graph, expected, found, sample)
+            count += 1
+        if count == 0:
+            raise DataError("there are no samples to compare the models on; give --data")
+    return [*tensors, *elements.values()], count
+
+
+def _add_elements(
+    elements: dict[str, _Tensor],
+    graph: ir.Graph,
+    expected: Mapping[str, Array],
+    found: Mapping[str, Array],
+    sample: Sample,
+) -> None:
+    """The elements of outputs that are sequences or maps, which are known when the model has run."""
+    for value in graph.outputs:
+        if isinstance(value.type, ir.TensorType):
+            continue
+        for name, array in expected.items():
+            if array.dtype.kind == "f" and (name == value.name or name.startswith(f"{value.name}[")):
+                tensor = elements.setdefault(name, _output(name, value))
+                _add(tensor, array, found.get(name, NOTHING), value, sample)
+
+
+def _quantized(activation: Activation) -> _Tensor:
+    sums = TensorSums(params=activation.params)
+    return _Tensor(
+        name=activation.name, in_int8=activation.codes, op=activation.op, is_output=False, sums=sums
+    )
+
+
+def _plain_outputs(graph: ir.Graph, pairs: Pairs) -> Iterator[_Tensor]:
+    quantized = {activation.name for activation in pairs.activations}
+    for value in graph.outputs:
+        if value.name not in quantized and value.type == ir.TensorType(ir.DataType.FLOAT):
+            yield _output(name_of(value), value)
+
+
+def _output(name: str, value: ir.Value) -> _Tensor:
+    producer = value.producer()
+    op = producer.op_type if producer else "Input"
+    return _Tensor(name=name, in_int8=name, op=op, is_output=True, sums=TensorSums(params=None))
+
+
+def _parts(tensors: Sequence[_Tensor], values: dict[str, ir.Value]) -> Iterator[list[_Tensor]]:
+    """The tensors in portions that fit `_BYTES_A_PASS`; at least one portion, and one tensor in each."""
+    part: list[_Tensor] = []
+    size = 0
+    for tensor in tensors:
+        shape = static_shape(values.get(tensor.name)) or ()
+        needed = 5 * math.prod(1 if dim is None else dim for dim in shape)  # float32, and the code
+        if part and size + needed > _BYTES_A_PASS:
+            yield part
+            part, size = [], 0
+        part.append(tensor)
+        size += needed
+    yield part
+
+
+def _expose(model: ir.Model, names: Iterable[str], optimize: bool, threads: int | None) -> Session:
+    """A session of the model that also puts out the values of these names."""
+    model = model.clone()
+    values = _values(model.graph)
+    for name in names:
+        value = values.get(name)
+        if value is None:
+            raise ModelError(f"the int8 model has no tensor {name!r}: {_ANOTHER}")
+        if value.is_graph_input() or value.is_graph_output():
+            continue
+        if value.dtype is None:
+            value.dtype = _written_type(value)
+        model.graph.outputs.append(value)
+    return get_runtime("onnxruntime").open(model, threads=threads, optimize=optimize)
+
+
+def _written_type(value: ir.Value) -> ir.DataType:
+    producer = value.producer()
+    if producer is None or producer.op_type != "QuantizeLinear":
+        return ir.DataType.FLOAT
+    zero_point = producer.inputs[2] if len(producer.inputs) > 2 else None
+    dtype = None if zero_point is None else zero_point.dtype
+    return ir.DataType.UINT8 if dtype is None else dtype
+
+
+def _values(graph: ir.Graph) -> dict[str, ir.Value]:
+    computed = [value for node in graph for value in node.outputs]
+    return {value.name: value for value in (*graph.inputs, *computed) if value.name}
+
+
+def _add(tensor: _Tensor, expected: Array, found: Array, value: ir.Value | None, sample: Sample) -> None:
+    """`value`: the tensor in the float graph."""
+    if expected.shape != found.shape and not shape_depends_on_values(value):
+        raise ModelError(
+            f"tensor {tensor.name!r} has shape {expected.shape} in the float model and {found.shape} in the int8 "
+            f"model: {_ANOTHER}"
+        )
+    if np.isnan(expected).any():
+        raise ModelError(f"tensor {tensor.name!r} of the float model is NaN for sample {sample.name}")
+    if expected.shape != found.shape:
+        tensor.sums.unlike += 1
+    else:
+        tensor.sums.add(expected, found)
+
+
+def _activation_row(tensor: _Tensor) -> TensorComparison:
+    sums = tensor.sums
+    cause, detail = explain_activation(sums)
+    return TensorComparison(
+        name=tensor.name,
+        op=tensor.op,
+        kind="output" if tensor.is_output else "activation",
+        local_db=None if sums.params is None else sums.local.sqnr_db,
+        cumulative_db=sums.cumulative.sqnr_db,
+        cause=cause,
+        detail=detail,
+    )
+
+
+def _constant_row(constant: Constant, constants: Sequence[Constant]) -> TensorComparison:
+    bias = next((c for c in constants if c.kind == "bias" and c.reader == constant.reader), None)
+    local_db, cause, detail = explain_constant(constant, bias)
+    return TensorComparison(
+        name=constant.name,
+        op=constant.op,
+        kind=constant.kind,
+        local_db=local_db,
+        cumulative_db=None,
+        cause=cause,
+        detail=detail,
+    )
+
+
+def _check_inputs(float_graph: ir.Graph, int8_graph: ir.Graph) -> None:
+    initialized = int8_graph.initializers
+    ours = sorted(name_of(value) for value in float_graph.inputs)
+    theirs = sorted(name_of(value) for value in int8_graph.inputs if value.name not in initialized)
+    if ours != theirs:
+        raise ModelError(f"the int8 model has the inputs {theirs}, the float model has {ours}: {_ANOTHER}")
+
+
+def _check_weights(activations: Sequence[TensorComparison], constants: Sequence[TensorComparison]) -> None:
+    """Other weights in the same graph: most of them differ, and nothing of the signal is left in the end."""
+    weights = [row for row in constants if row.kind == "weight"]
+    foreign = [row for row in weights if (row.local_db or 0.0) < 3.0]
+    levels = sorted(row.cumulative_db for row in activations if row.cumulative_db is not None)
+    if levels and len(foreign) > len(weights) / 2 and levels[len(levels) // 2] < 3.0:
+        raise ModelError(
+            f"{len(foreign)} of the int8 model's {len(weights)} weights, {foreign[0].name!r} among them, are not those "
+            f"of the float model: {_ANOTHER}"
+        )

@@ -1,8 +1,0 @@
-"""What a model saw, drawn onto the image: boxes, masks, and bars of probabilities."""
-
-from tinyint.pictures.bars import draw_bars
-from tinyint.pictures.boxes import draw_boxes
-from tinyint.pictures.file import is_own_picture, save_picture
-from tinyint.pictures.masks import draw_mask, mask_image, resized
-
-__all__ = ["draw_bars", "draw_boxes", "draw_mask", "is_own_picture", "mask_image", "resized", "save_picture"]

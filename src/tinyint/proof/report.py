@@ -1,0 +1,109 @@
+"""What there is to say about a quantized model, as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tinyint.jsonable import jsonable
+from tinyint.proof.coverage import Coverage
+from tinyint.proof.measured import Latency, Sizes
+from tinyint.proof.verdict import Verdict, judge
+from tinyint.proof.verify import Verification
+
+__all__ = ["Report", "TensorRow"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorRow:
+    """How one tensor is quantized; per channel, `scale` and `zero_point` hold the smallest and the largest."""
+
+    name: str
+    constant: bool
+    dtype: str
+    channels: int | None
+    scale: tuple[float, float]
+    zero_point: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The proof, and what it was obtained with.
+
+    * `output`: the path of the int8 model; None if it was not written
+    * `recipe`: its name; `recipe_yaml`: all of it
+    * `runtime`: that the proof was run on, with `runtime_version`; not the target's own where that is not installed
+    * `verification`, `latency`: None where they were left out or could not be had; `notes` or `warnings` say why
+    * `warnings`: what the user should look at; `notes`: what else there is to know
+    """
+
+    output: str | None
+    source: str
+    method: str
+    target: str
+    recipe: str
+    recipe_yaml: str
+    runtime: str
+    runtime_version: str | None
+    threads: int
+    host: str
+    coverage: Coverage
+    verification: Verification | None
+    latency: Latency | None
+    sizes: Sizes
+    seconds: Mapping[str, float]
+    peak_rss_bytes: int | None
+    calibration_samples: int | None
+    tensors: tuple[TensorRow, ...] = ()
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    version: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What follows from the figures, by rule."""
+        return judge(self.verification, self.latency, self.sizes)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values. What is infinite or not a number becomes null."""
+        coverage, proof, latency = self.coverage, self.verification, self.latency
+        document = {
+            "verdict": self.verdict,
+            "output": self.output,
+            "source": self.source,
+            "method": self.method,
+            "target": self.target,
+            "recipe": self.recipe,
+            "recipe_yaml": self.recipe_yaml,
+            "coverage": {
+                "macs_int8": coverage.macs_int8,
+                "macs_planned": coverage.macs_planned,
+                "measured": coverage.measured,
+                "nodes_int8": coverage.nodes_int8,
+                "nodes_float": coverage.nodes_float,
+            },
+            "float_nodes": [{"name": n.name, "op": n.op, "reason": n.reason} for n in coverage.float_nodes],
+            "held_out": None if proof is None else proof.held_out,
+            "verification": proof,
+            "latency_ms": latency and {"float": latency.baseline.median_ms, "int8": latency.int8.median_ms},
+            "latency_p90_ms": latency and {"float": latency.baseline.p90_ms, "int8": latency.int8.p90_ms},
+            "latency_native": latency and latency.native,
+            "speedup": latency and latency.speedup,
+            "size_bytes": {"float": self.sizes.baseline, "int8": self.sizes.int8},
+            "seconds": self.seconds,
+            "peak_rss_bytes": self.peak_rss_bytes,
+            "calibration_samples": self.calibration_samples,
+            "runtime": {
+                "name": self.runtime,
+                "version": self.runtime_version,
+                "precision": latency.baseline.precision if latency else None,
+                "threads": self.threads,
+            },
+            "host": self.host,
+            "warnings": self.warnings,
+            "notes": self.notes,
+            "tinyint": self.version,
+        }
+        found: dict[str, Any] = jsonable(document)
+        return found

@@ -1,0 +1,162 @@
+"""One pass over labelled samples that judges any number of models, on any runtime, by the metrics of their task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinyint.data import Sample, stack
+from tinyint.data.labels import Task
+from tinyint.data.sample import batches
+from tinyint.errors import DataError, ModelError
+from tinyint.numerics import Array
+from tinyint.runtimes import Session
+from tinyint.runtimes.outputs import tensors_of
+from tinyint.tasks.paired import Difference
+from tinyint.tasks.scoring.classification import ClassificationScorer
+from tinyint.tasks.scoring.detection import DetectionScorer
+from tinyint.tasks.scoring.scorer import Scorer
+from tinyint.tasks.scoring.segmentation import SegmentationScorer
+from tinyint.tasks.tails import (
+    Postprocessing,
+    Suppression,
+    TailedSession,
+    detections_tail,
+    suppression_tail,
+)
+from tinyint.tasks.task import Classification, Detection, Segmentation, TaskInfo, TaskName
+
+__all__ = [
+    "Evaluation",
+    "decided",
+    "infer_task",
+    "outputs_for",
+    "score",
+    "scorer_for",
+    "split",
+    "undescribed_detector",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """How good a model is.
+
+    * `metrics`: by name, 0 to 1; None for what these classes or samples do not define
+    * `per_class`: by class, F1, AP or IoU
+    * `against`: the metrics of the other model, if there is one
+    * `differences`: by metric, the model less the other one
+    * `notices`: sentences that the user should be shown
+    """
+
+    task: TaskName
+    metrics: Mapping[str, float | None]
+    per_class: Mapping[str, float | None]
+    samples: int
+    classes: int
+    against: Mapping[str, float | None] | None = None
+    differences: Mapping[str, Difference] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+
+def scorer_for(info: TaskInfo) -> Scorer:
+    """Raises DependencyError for detection without pycocotools."""
+    match info:
+        case Classification():
+            return ClassificationScorer()
+        case Segmentation():
+            return SegmentationScorer(info)
+        case Detection():
+            return DetectionScorer(info)
+
+
+def decided(
+    session: Session,
+    info: TaskInfo,
+    present: Postprocessing | None = None,
+    *,
+    suppression: Suppression | None = None,
+    threads: int | None = None,
+) -> Session:
+    """The session with what its task still needs behind it, `present` being what its model does itself.
+
+    Detection is decoded and suppressed, down to `detections`; the other tasks are judged by their logits.
+    """
+    if not isinstance(info, Detection) or present == "detections":
+        return session
+    settings = suppression or Suppression()
+    if present == "boxes":
+        return TailedSession(session, suppression_tail(settings), threads)
+    return TailedSession(session, detections_tail(info, session.outputs, settings), threads)
+
+
+def score(
+    models: Sequence[tuple[Session, Scorer]],
+    data: Iterable[Sample],
+    batch_size: int = 1,
+    *,
+    progress: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Adds the samples to the scorer of each model, and returns how many they were.
+
+    They run in batches if all models leave the batch axis of every input open, else one at a time; a batch ends early
+    where the next sample has another shape. `progress` is told the samples done.
+    Raises DataError for no samples, and what the scorers raise.
+    """
+    opens = (spec.shape and spec.shape[0] is None for session, _ in models for spec in session.inputs)
+    samples = 0
+    for batch in batches(data, max(batch_size, 1) if all(opens) else 1):
+        for session, scorer in models:
+            outputs = outputs_for(session, batch)
+            for i, sample in enumerate(batch):
+                scorer.add(sample, split(outputs, i, len(batch)))
+        samples += len(batch)
+        progress(samples)
+    if not samples:
+        raise DataError("there are no samples to evaluate; give --data with labelled samples")
+    return samples
+
+
+def outputs_for(session: Session, batch: Sequence[Sample]) -> dict[str, Array]:
+    """What the session gives for a batch, overwritten by its next call. Its ModelError names the batch's samples."""
+    try:
+        return tensors_of(session.run_transient(stack(batch)))
+    except ModelError as error:
+        raise ModelError(f"sample {', '.join(sample.name for sample in batch)}: {error}") from error
+
+
+def infer_task(declared: Task | None, outputs: Mapping[str, Array]) -> TaskInfo:
+    """The task of a model that does not say it, from what its data are labelled for and from its outputs.
+
+    Raises ModelError where the data are for detection, which needs what only the model's metadata can say.
+    """
+    if declared == "detection":
+        raise undescribed_detector()
+    maps = any(
+        (a.ndim == 4 and a.shape[1] > 1 and max(a.shape[2:]) > 1) or (a.ndim == 3 and a.dtype.kind in "iu")
+        for a in outputs.values()
+    )
+    return Segmentation() if declared == "segmentation" or (declared is None and maps) else Classification()
+
+
+def undescribed_detector() -> ModelError:
+    return ModelError(
+        "the model's metadata do not say which anchors and strides its heads have (tinyint.task), without which its "
+        "boxes cannot be decoded; export it with `tinyint zoo export`, or add `Detection(...).to_metadata()`"
+    )
+
+
+def split(outputs: Mapping[str, Array], i: int, count: int) -> dict[str, Array]:
+    """The outputs of sample `i` of a batch of `count`."""
+    return {name: _part(name, array, i, count) for name, array in outputs.items()}
+
+
+def _part(name: str, array: Array, i: int, count: int) -> Array:
+    if name == "detections" and array.ndim == 2:  # rows belong to the image that their first column names
+        return np.asarray(array[array[:, 0] == i])
+    if not array.ndim or len(array) % count:
+        return array
+    rows = len(array) // count
+    return array[i * rows : (i + 1) * rows]

@@ -1,0 +1,56 @@
+"""Metrics of decisions, as pure functions of arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tinyint.numerics import Array
+
+__all__ = ["f1_scores", "iou_scores", "mean_defined", "rank_of", "top_k"]
+
+
+def top_k(logits: ArrayLike, labels: ArrayLike, k: int) -> NDArray[np.bool_]:
+    """For each row of `logits` (N, classes), whether its label, `labels` (N,), is among the k highest; shape (N,)."""
+    return rank_of(logits, labels) < k
+
+
+def rank_of(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
+    """The place of each row's label, from 0, when the classes of `logits` (N, classes) are sorted downward; (N,).
+
+    Of equal logits the lower class comes first, as with argmax, so that the result does not hang on the sorting.
+    NaN counts as the lowest.
+    """
+    scores, classes = np.asarray(logits), np.asarray(labels, np.int64)
+    if np.issubdtype(scores.dtype, np.floating):
+        scores = np.where(np.isnan(scores), -np.inf, scores)
+    own = np.take_along_axis(scores, classes[:, None], axis=1)
+    lower = np.arange(scores.shape[1]) < classes[:, None]
+    ahead = (scores > own) | ((scores == own) & lower)
+    return np.asarray(ahead.sum(axis=1), np.int64)
+
+
+def f1_scores(hits: Array, predicted: Array, labelled: Array) -> NDArray[np.float64]:
+    """2·hits / (predicted + labelled) by class: the harmonic mean of precision and recall; NaN for 0 / 0.
+
+    The arrays, of one shape, count by class what is right, what was predicted and what there is.
+    """
+    return _ratio(2.0 * hits, predicted + labelled)
+
+
+def iou_scores(hits: Array, predicted: Array, labelled: Array) -> NDArray[np.float64]:
+    """hits / (predicted + labelled - hits) by class: intersection over union (Jaccard's index); NaN for 0 / 0."""
+    return _ratio(hits, predicted + labelled - hits)
+
+
+def mean_defined(scores: Array) -> NDArray[np.float64]:
+    """The mean of the last axis over what is not NaN; NaN where all is."""
+    defined = ~np.isnan(scores)
+    return _ratio(np.where(defined, scores, 0.0).sum(axis=-1), defined.sum(axis=-1))
+
+
+def _ratio(part: Array, whole: Array) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = np.divide(
+        part, whole, out=np.full(np.shape(whole), np.nan), where=whole != 0
+    )
+    return found

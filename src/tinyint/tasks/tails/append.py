@@ -1,0 +1,85 @@
+"""A tail put behind a model, float or int8, in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import get_args
+
+import onnx_ir as ir
+
+from tinyint.errors import ModelError, nearest
+from tinyint.graph.edit import GraphEditor
+from tinyint.graph.names import name_of
+from tinyint.tasks.tails.tails import Postprocessing
+
+__all__ = ["METADATA_KEY", "append", "postprocessing_of"]
+
+METADATA_KEY = "tinyint.postprocess"
+
+
+def append(model: ir.Model, tail: ir.Model, kind: Postprocessing) -> ir.Model:
+    """A new model: `model` with `tail` behind those of its outputs that the tail's inputs are named after.
+
+    The tail's outputs take their place; other outputs stay. The int8 part is as it was: the tail computes in float,
+    behind the last DequantizeLinear. The tail's metadata join the model's.
+    Tensors inside the model or the tail get other names where these clash.
+    Raises ModelError if the model has no such output, or if an input or another output has a name of the tail's.
+    """
+    joined, behind = model.clone(), tail.clone()
+    graph, last = joined.graph, behind.graph
+    outputs = {value.name: value for value in graph.outputs}
+    fed = []
+    for value in list(last.inputs):
+        name = name_of(value)
+        if name not in outputs:
+            raise ModelError(f"the model has no output {name!r}; {nearest(name, [o or '' for o in outputs])}")
+        if outputs[name].dtype not in (None, ir.DataType.FLOAT):
+            raise ModelError(
+                f"output {name!r} is {outputs[name].dtype}; expected FLOAT: export the model in float32"
+            )
+        fed.append(outputs[name])
+    kept = [value for value in graph.outputs if all(value is not source for source in fed)]
+    editor = GraphEditor(graph)
+    _make_room(editor, last, kept)
+    for value, source in zip(list(last.inputs), fed, strict=True):
+        value.replace_all_uses_with(source)
+    made = list(last.outputs)
+    nodes, weights = list(last), list(last.initializers.values())
+    last.outputs.clear()
+    last.remove(nodes)
+    last.initializers.clear()
+    for weight in weights:
+        editor.adopt(weight)
+    graph.extend(nodes)
+    graph.outputs.clear()
+    graph.outputs.extend([*made, *kept])
+    joined.metadata_props.update({**tail.metadata_props, METADATA_KEY: kind})
+    joined.metadata_props.pop("tinyint.outputs", None)  # how the module returned what is no output any more
+    return joined
+
+
+def postprocessing_of(metadata: Mapping[str, str]) -> Postprocessing | None:
+    """The tail that a model has already. Raises ModelError when the entry is damaged."""
+    text = metadata.get(METADATA_KEY)
+    for kind in get_args(Postprocessing):
+        if text == kind:
+            return kind  # type: ignore[no-any-return]
+    if text is not None:
+        raise ModelError(
+            f"the model's metadata entry {METADATA_KEY} is {text!r}; {nearest(text, get_args(Postprocessing))}"
+        )
+    return None
+
+
+def _make_room(editor: GraphEditor, tail: ir.Graph, kept: list[ir.Value]) -> None:
+    """Renames what is in the way of the tail's outputs, and those of its nodes' values whose names are taken."""
+    made = {value.name for value in tail.outputs}
+    for value in (*editor.graph.inputs, *kept):
+        if value.name in made:
+            raise ModelError(f"the model has an input or output {value.name!r} already; rename it")
+    computed = [value for node in editor.graph.all_nodes() for value in node.outputs]
+    for value in (*computed, *editor.graph.initializers.values()):
+        if value.name in made:
+            editor.rename(value, name_of(value))
+    for value in [value for node in tail for value in node.outputs if value.name not in made]:
+        editor.rename(value, name_of(value))
