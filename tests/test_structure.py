@@ -11,9 +11,9 @@ PACKAGE = Path(__file__).parents[1] / "src" / "tinyint"
 LAYERS = [
     "errors",
     "files documents jsonable",
-    "synthetic",
-    "numerics observers graph.names graph.ops graph.serde runtimes.base",
-    "scheme distance runtimes.source runtimes.host runtimes.ort_graph data graph.walk graph.filters",
+    "synthetic graph.layout graph.names",
+    "numerics observers graph.ops graph.serde runtimes.base",
+    "scheme distance runtimes.source runtimes.host runtimes.ort_graph data graph.walk",
     "graph.dense graph.soundness graph.external",
     "graph.message",
     "ranges graph.flow graph.io graph.edit",

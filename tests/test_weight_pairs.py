@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyint.graph.filters import kernel_shape, weight_matrix
+from tinyint.graph.ops import layout_of
 from tinyint.numerics import INT8, QParams
 from tinyint.targets import Packing
 from tinyint.targets.packing import ANY_TWO, pairs_of
@@ -41,9 +41,9 @@ def test_no_activations_take_a_pair_out_of_16_bits(kind, seed, spread):
     node, found = limited(kind, weight)
     codes = found.codes(found.fitted())
     assert codes.shape == weight.shape
-    matrix = weight_matrix(node, np.ascontiguousarray(codes)).astype(int)
+    matrix = layout_of(node).matrix(np.ascontiguousarray(codes)).astype(int)
     filters = matrix.reshape(matrix.shape[0] * matrix.shape[1], -1)
-    for pairs in pairs_of(tuple(Packing), matrix.shape[2], kernel_shape(node, weight)):
+    for pairs in pairs_of(tuple(Packing), matrix.shape[2], layout_of(node).kernel_shape(weight.shape)):
         two = filters[:, pairs]
         assert 255 * np.maximum(two, 0).sum(axis=2).max() <= 32_767
         assert 255 * np.minimum(two, 0).sum(axis=2).min() >= -32_768

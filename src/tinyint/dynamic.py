@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from tinyint.graph.edit import GraphEditor
 from tinyint.graph.names import name_of
-from tinyint.graph.ops import facts
+from tinyint.graph.ops import facts, layout_of
 from tinyint.graph.walk import constant_of, is_float32, static_shape
 from tinyint.plan import ConstantPlan, Use
 from tinyint.plan.tensors import weight_plan
@@ -43,7 +43,7 @@ def quantize_dynamic(
         assert weight is not None
         constant = constants[name_of(node), 1]
         codes = constant.quantize(weight)
-        if node.op_type == "Gemm" and node.attributes.get_int("transB", 0) == 1:
+        if layout_of(node).outputs_first:
             codes = codes.T
         rewriter.replace(node, codes, constant.params.scale)
     return model, plans, {name: reason for name, reason in reasons.items() if reason is not None}

@@ -17,7 +17,7 @@ from tinyint.errors import ModelError
 from tinyint.graph.edit import GraphEditor
 from tinyint.graph.flow import range_source
 from tinyint.graph.names import name_of
-from tinyint.graph.ops import ALL, Kind, kind_of
+from tinyint.graph.ops import ALL, Kind, is_weighted, kind_of, layout_of
 from tinyint.graph.walk import constant_of, consumers
 from tinyint.numerics import INT32, Array, Constant, QParams, QType
 from tinyint.plan import Plan, TensorPlan, Use
@@ -28,7 +28,6 @@ __all__ = ["QuantizedTensor", "declares_int8", "insert", "quantize_constants", "
 _VALUES, _NODES = ("_q", "_dq", "/scale", "/zero_point"), ("/Q", "/DQ")
 """What the names of the values and nodes around a quantized tensor end in."""
 _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
-_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _NEXT_TO_NOTHING = 1e-30  # beside the sums of a convolution, whose steps are above 1e-12
 _STORAGES = ("int8", "uint8", "int16", "uint16", "int32")
 
@@ -178,10 +177,7 @@ def _bias(editor: GraphEditor, node: ir.Node, position: int) -> None:
     weight = node.inputs[1]
     assert weight is not None
     assert weight.shape is not None
-    transposed = node.op_type == "ConvTranspose"
-    channels = weight.shape[1 if transposed else 0]
-    assert isinstance(channels, int)
-    count = channels * (node.attributes.get_int("group", 1) if transposed else 1)
+    count = layout_of(node).outputs(weight.shape.numpy())
     bias = editor.constant(f"{node.name}/bias", np.full(count, _NEXT_TO_NOTHING, np.float32))
     node.resize_inputs(max(len(node.inputs), position + 1))
     zeros = node.inputs[position]
@@ -211,8 +207,8 @@ def declares_int8(node: ir.Node) -> bool:
     if node.op_type in _CONVERSIONS:
         return False
     read = [value for value in node.inputs[:2] if value is not None and _is_float(value)]
-    ready = [value for value in read if _made_by(value, ("DequantizeLinear",))]
-    fused = node.op_type == "Add" and all(_made_by(v, _WEIGHTED) for v in read if v not in ready)
+    ready = [value for value in read if _is_dequantized(value)]
+    fused = node.op_type == "Add" and all(_is_product(value) for value in read if value not in ready)
     return bool(ready) and (len(ready) == len(read) or fused)
 
 
@@ -220,9 +216,14 @@ def _is_float(value: ir.Value) -> bool:
     return value.dtype is None or value.dtype.is_floating_point()
 
 
-def _made_by(value: ir.Value, kinds: tuple[str, ...]) -> bool:
+def _is_dequantized(value: ir.Value) -> bool:
     node = value.producer()
-    return node is not None and node.op_type in kinds
+    return node is not None and node.op_type == "DequantizeLinear"
+
+
+def _is_product(value: ir.Value) -> bool:
+    node = value.producer()
+    return node is not None and is_weighted(node)
 
 
 def read(model: ir.Model) -> list[QuantizedTensor]:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from tinyint.graph.filters import input_axis, is_one_to_one, kernel_shape, weight_matrix
+from tinyint.graph.layout import is_one_to_one
+from tinyint.graph.ops import layout_of
 from tinyint.numerics import Array, FloatArray, QParams
 from tinyint.ranges.pair_sums import PairLimit, fit_ratio, limit_codes, pair_limit
 from tinyint.targets import Packing
@@ -35,10 +36,11 @@ class LimitedWeight:
         largest_code: int = 255,
     ) -> None:
         self._shape, self._dtype = weight.shape, params.qtype.dtype
-        places = weight_matrix(node, np.arange(weight.size).reshape(weight.shape))
+        layout = layout_of(node)
+        places = layout.matrix(np.arange(weight.size).reshape(weight.shape))
         groups, outputs, inputs, _ = places.shape
         one_to_one = is_one_to_one(places)
-        self.pair_axis = input_axis(node, weight) if inputs % 2 == 0 and packings else None
+        self.pair_axis = layout.input_axis(weight.ndim) if inputs % 2 == 0 and packings else None
         if params.scale.size == outputs < groups * outputs:  # the groups share the scales of their filters
             places = places.swapaxes(0, 1)
         self._places = np.ascontiguousarray(places).reshape(params.scale.size, -1)
@@ -53,7 +55,7 @@ class LimitedWeight:
         self.bound = PairLimit(
             pairs=tuple(
                 _repeated(pairs, self._rows.shape[1], length)
-                for pairs in pairs_of(packings, inputs, kernel_shape(node, weight))
+                for pairs in pairs_of(packings, inputs, layout.kernel_shape(weight.shape))
             ),
             limit=limit,
             largest=largest,

@@ -14,7 +14,7 @@ from tinyint.algorithms.trace import trace
 from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Sample
 from tinyint.errors import RecordError
-from tinyint.graph.filters import weight_matrix
+from tinyint.graph.ops import layout_of
 from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import constant_of
 from tinyint.numerics import sqnr_db
@@ -95,7 +95,7 @@ def hostile(model: ir.Model, spread: float, seed: int = 0) -> ir.Model:
     factors = np.append(2.0**exponents, 1.0).astype(np.float32)
     for linear in found.linears:
         array = np.array(constant_of(linear.weight))
-        matrix = weight_matrix(linear.node, array)
+        matrix = layout_of(linear.node).matrix(array)
         matrix *= (factors[linear.outputs][:, :, None] / factors[linear.inputs][:, None, :])[..., None]
         linear.weight.const_value = ir.tensor(array, name=linear.weight.name)
     for bias in found.biases:

@@ -16,7 +16,7 @@ from tinyint.advice.effort import FEWEST_LABELLED, Effort, affordable_samples, q
 from tinyint.errors import ModelError, RecipeError
 from tinyint.graph.io import weight_bytes
 from tinyint.graph.names import name_of
-from tinyint.graph.ops import Kind, is_depthwise, kind_of
+from tinyint.graph.ops import Kind, is_convolution, is_depthwise, is_weighted, kind_of
 from tinyint.graph.walk import constant_of, macs, static_shape
 from tinyint.plan import plan
 from tinyint.ptq import prepare_float
@@ -134,9 +134,9 @@ def model_facts(prepared: ir.Model, target: Target) -> ModelFacts:
 
     return ModelFacts(
         macs=total,
-        convolution=share({name_of(n) for n in nodes if n.op_type.startswith("Conv")}),
+        convolution=share({name_of(n) for n in nodes if is_convolution(n)}),
         depthwise=share({name_of(n) for n in nodes if is_depthwise(n)}),
-        product=share({name_of(n) for n in nodes if n.op_type in ("Gemm", "MatMul")}),
+        product=share({name_of(n) for n in nodes if is_weighted(n) and not is_convolution(n)}),
         static_int8=share(static),
         dynamic_int8=share({name_of(n) for n in nodes if _runs_dynamic(n, target)}),
         left_float=left_float,

@@ -10,8 +10,8 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.algorithms.equalize import FREE, Layer, Numbers
-from tinyint.graph.filters import weight_matrix
 from tinyint.graph.names import name_of
+from tinyint.graph.ops import layout_of
 from tinyint.graph.walk import constant_of
 
 __all__ = ["Bias", "ChannelGraph", "ChannelTracer", "Channels", "Linear"]
@@ -26,7 +26,7 @@ class Channels(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Linear:
-    """An operator with constant weights, and the channels on both sides, in the form of `weight_matrix`."""
+    """An operator with constant weights, and the channels on both sides, in the form of `WeightLayout.matrix`."""
 
     node: ir.Node
     weight: ir.Value
@@ -37,7 +37,7 @@ class Linear:
         """What `equalizing_factors` has to know of it."""
         array = constant_of(self.weight)
         assert array is not None
-        weight = np.abs(weight_matrix(self.node, array.astype(np.float32, copy=False))).max(axis=3)
+        weight = np.abs(layout_of(self.node).matrix(array.astype(np.float32, copy=False))).max(axis=3)
         inputs = self.inputs
         if len(inputs) == 1:  # the places of a flattened channel stand side by side
             starts = np.flatnonzero(np.diff(inputs[0], prepend=FREE) | (inputs[0] == FREE))

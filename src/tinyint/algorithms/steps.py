@@ -15,7 +15,7 @@ from tinyint.algorithms.equalize import FREE, Floats, equalizing_factors
 from tinyint.algorithms.trace import trace
 from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import RecordError
-from tinyint.graph.filters import weight_matrix
+from tinyint.graph.ops import layout_of
 from tinyint.graph.walk import constant_of
 from tinyint.recipe import Recipe
 
@@ -92,7 +92,7 @@ def _apply(found: ChannelGraph, factors: Floats) -> int:
         factor = by_number[linear.outputs][:, :, None] / by_number[linear.inputs][:, None, :]
         if (factor != 1).any():
             array = np.array(_array(linear.weight), order="C")
-            weight_matrix(linear.node, array)[...] *= factor[..., None]
+            layout_of(linear.node).matrix(array)[...] *= factor[..., None]
             linear.weight.const_value = ir.tensor(array, name=linear.weight.name)
             changed += 1
     for bias in found.biases:

@@ -14,8 +14,8 @@ import onnx_ir as ir
 
 from tinyint.algorithms.channels import Bias, ChannelGraph, Channels, ChannelTracer, Linear
 from tinyint.algorithms.equalize import FREE, Numbers
-from tinyint.graph.filters import weight_matrix
 from tinyint.graph.names import name_of
+from tinyint.graph.ops import facts, is_weighted, layout_of
 from tinyint.graph.walk import constant_of, static_shape
 
 __all__ = ["trace"]
@@ -25,7 +25,8 @@ def trace(graph: ir.Graph) -> ChannelGraph:
     """The channels of a prepared float graph."""
     tracer = ChannelTracer()
     for node in graph:
-        passes = _PASSAGES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+        known = _PASSAGES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+        passes = _linear if is_weighted(node) else known
         if passes is None or not passes(tracer, node):
             for value in (*node.inputs, *node.outputs):
                 tracer.pin(value, node.op_type)
@@ -43,10 +44,11 @@ def _linear(tracer: ChannelTracer, node: ir.Node) -> bool:
     array, rank = _own_constant(weight), len(static_shape(output) or ())
     if weight is None or array is None or rank < 2 or constant_of(data) is not None:
         return False
-    if node.attributes.get_int("transA", 0) or (node.op_type == "MatMul" and array.ndim != 2):
+    layout, row = layout_of(node), facts(node)
+    if row is None or node.attributes.get_int("transA", 0) != 0 or (layout.batched and array.ndim != 2):
         return False
-    groups, made, read = weight_matrix(node, array).shape[:3]
-    axis = rank - 1 if node.op_type == "MatMul" else 1
+    groups, made, read = layout.matrix(array).shape[:3]
+    axis = row.channel_axis % rank
     channels = tracer.of(data)
     inputs = np.full(groups * read, FREE)
     if channels is not None and channels.axis == axis and channels.numbers.size == inputs.size:
@@ -214,7 +216,6 @@ def _reduced(tracer: ChannelTracer, node: ir.Node) -> bool:
 
 
 _PASSAGES: dict[str, Callable[[ChannelTracer, ir.Node], bool]] = {
-    **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "MatMul"), _linear),
     **dict.fromkeys(("Relu", "LeakyRelu", "PRelu", "Identity", "Abs", "Neg"), _same),
     **dict.fromkeys(("Mul", "Div"), _scaled),
     **dict.fromkeys(("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool"), _spatial),

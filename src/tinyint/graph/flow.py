@@ -62,12 +62,7 @@ def bias_position(node: ir.Node) -> int | None:
     for i, value in enumerate(node.inputs):
         other = node.inputs[1 - i]
         product = None if other is None else other.producer()
-        if (
-            other is None
-            or product is None
-            or product.op_type != "MatMul"
-            or sole_consumer(other) is not node
-        ):
+        if other is None or product is None or not _has_no_bias(product) or sole_consumer(other) is not node:
             continue
         weight = static_shape(product.inputs[1])
         columns = weight[1:] if weight is not None and len(weight) == 2 else None
@@ -75,6 +70,12 @@ def bias_position(node: ir.Node) -> int | None:
         if all(c is not None for c in constants) and static_shape(value) == columns:
             return i
     return None
+
+
+def _has_no_bias(product: ir.Node) -> bool:
+    """Whether the node is an operator with weights that takes no bias itself."""
+    row = facts(product)
+    return row is not None and row.weight is not None and row.bias is None
 
 
 def clamp_range(node: ir.Node) -> tuple[float, float] | None:

@@ -7,21 +7,29 @@ in float, and the planner says so.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from typing import Final
 
 import onnx_ir as ir
 
+from tinyint.graph.layout import WeightLayout
+
 __all__ = [
     "ALL",
+    "COMPARISONS",
+    "INTEGER_FORMS",
     "OPERATORS",
     "All",
+    "IntegerForm",
     "Kind",
     "OpFacts",
     "data_inputs",
     "facts",
+    "is_convolution",
+    "is_weighted",
     "kind_of",
+    "layout_of",
     "op_names",
     "weight_axis",
 ]
@@ -55,28 +63,49 @@ class OpFacts:
 
     * `data`: the inputs that carry activations
     * `weight`: the input that is a weight when it is constant
+    * `layout`: of the weight; `transposed_by`: the attribute under which its outputs come first
     * `bias`: the input that is added to the accumulator
+    * `channel_axis`: the axis of the output that counts the channels of such operators
     * `output_range`: what the output can hold, where the operator bounds it
     """
 
     kind: Kind
     data: tuple[int, ...] | All = (0,)
     weight: int | None = None
+    layout: WeightLayout | None = None
+    transposed_by: str | None = None
     bias: int | None = None
+    channel_axis: int = 1
     output_range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegerForm:
+    """An operator on integers: the one that it `stands_for`, and the input that is its weight."""
+
+    stands_for: str
+    weight: int
 
 
 _PRESERVING = (
     "MaxPool GlobalMaxPool Reshape Flatten Transpose Squeeze Unsqueeze Slice Gather Split Expand Tile "
     "DepthToSpace SpaceToDepth Resize Pad"
 )
-_COMPARE = "ArgMax ArgMin Equal Greater GreaterOrEqual Less LessOrEqual"
+COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+
+_FILTERS = WeightLayout(kernel=True, outputs_first=True)
 
 OPERATORS: dict[str, OpFacts] = {
-    "Conv": OpFacts(kind=Kind.COMPUTE, weight=1, bias=2),
-    "ConvTranspose": OpFacts(kind=Kind.COMPUTE, weight=1, bias=2),
-    "Gemm": OpFacts(kind=Kind.COMPUTE, data=(0, 1), weight=1, bias=2),
-    "MatMul": OpFacts(kind=Kind.COMPUTE, data=(0, 1), weight=1),
+    "Conv": OpFacts(kind=Kind.COMPUTE, weight=1, layout=_FILTERS, bias=2),
+    "ConvTranspose": OpFacts(
+        kind=Kind.COMPUTE, weight=1, layout=replace(_FILTERS, outputs_first=False), bias=2
+    ),
+    "Gemm": OpFacts(
+        kind=Kind.COMPUTE, data=(0, 1), weight=1, layout=WeightLayout(), transposed_by="transB", bias=2
+    ),
+    "MatMul": OpFacts(
+        kind=Kind.COMPUTE, data=(0, 1), weight=1, layout=WeightLayout(batched=True), channel_axis=-1
+    ),
     "Relu": OpFacts(kind=Kind.CLAMP),
     "Clip": OpFacts(kind=Kind.CLAMP),
     "Add": OpFacts(kind=Kind.ELEMENTWISE, data=ALL),
@@ -90,7 +119,14 @@ OPERATORS: dict[str, OpFacts] = {
     "Softmax": OpFacts(kind=Kind.ACTIVATION, output_range=(0.0, 1.0)),
     "LeakyRelu": OpFacts(kind=Kind.ACTIVATION),
     **{name: OpFacts(kind=Kind.PRESERVING) for name in _PRESERVING.split()},
-    **{name: OpFacts(kind=Kind.COMPARE, data=ALL) for name in _COMPARE.split()},
+    **{name: OpFacts(kind=Kind.COMPARE, data=ALL) for name in ("ArgMax", "ArgMin", *COMPARISONS)},
+}
+
+INTEGER_FORMS = {
+    "MatMulInteger": IntegerForm(stands_for="MatMul", weight=1),
+    "ConvInteger": IntegerForm(stands_for="Conv", weight=1),
+    "QLinearMatMul": IntegerForm(stands_for="MatMul", weight=3),
+    "QLinearConv": IntegerForm(stands_for="Conv", weight=3),
 }
 
 
@@ -155,20 +191,35 @@ def data_inputs(node: ir.Node) -> Iterable[tuple[int, ir.Value]]:
             yield i, value
 
 
-def weight_axis(node: ir.Node) -> int | None:
-    """The axis of the weight that counts the output channels, or None where one scale must do.
+def is_weighted(node: ir.Node) -> bool:
+    """Whether the operator multiplies by weights: one that moves most of a network's multiply-accumulates."""
+    row = facts(node)
+    return row is not None and row.weight is not None
 
-    Conv (M, C/g, …): 0. ConvTranspose (C, M/g, …): 1, and only if ungrouped, since a group's channels share an index.
-    Gemm: 1, or 0 under transB. MatMul (K, N): 1; a batch of matrices has no one output axis.
-    """
-    match node.op_type:
-        case "Conv":
-            return 0
-        case "ConvTranspose":
-            return 1 if node.attributes.get_int("group", 1) == 1 else None
-        case "Gemm":
-            return 0 if node.attributes.get_int("transB", 0) else 1
-        case "MatMul":
-            shape = None if node.inputs[1] is None else node.inputs[1].shape
-            return 1 if shape is not None and len(shape) == 2 else None
-    return None
+
+def is_convolution(node: ir.Node) -> bool:
+    """Whether the operator has weights with kernels."""
+    return is_weighted(node) and layout_of(node).kernel
+
+
+def layout_of(node: ir.Node) -> WeightLayout:
+    """The layout of the weights of a node, which may be the integer form of an operator with weights."""
+    form = INTEGER_FORMS.get(node.op_type)
+    row = facts(node) if form is None else OPERATORS[form.stands_for]
+    assert row is not None
+    assert row.layout is not None
+    transposed = row.transposed_by is not None and node.attributes.get_int(row.transposed_by, 0) != 0
+    return replace(
+        row.layout,
+        outputs_first=row.layout.outputs_first or transposed,
+        groups=node.attributes.get_int("group", 1),
+    )
+
+
+def weight_axis(node: ir.Node) -> int | None:
+    """The axis of the weight that counts the output channels; None where one scale must do, or without weights."""
+    row = facts(node)
+    if row is None or row.weight is None:
+        return None
+    weight = node.inputs[row.weight]
+    return layout_of(node).scale_axis(0 if weight is None or weight.shape is None else len(weight.shape))

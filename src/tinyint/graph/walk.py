@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from tinyint.graph.names import name_of
+from tinyint.graph.ops import is_weighted, layout_of
 
 __all__ = [
     "constant_of",
@@ -71,7 +71,7 @@ def inner_nodes(node: ir.Node) -> Iterator[ir.Node]:
 
 
 def macs(model: ir.Model) -> dict[str, int]:
-    """Multiply-accumulates of each Conv, ConvTranspose, Gemm and MatMul of the main graph, by node name.
+    """Multiply-accumulates of each operator with weights of the main graph, by node name.
 
     Dimensions that are not known count as 1, so a model with a symbolic batch gives the cost of one sample.
     Nodes whose shapes were not inferred are left out; prepare() infers them.
@@ -83,27 +83,16 @@ def macs(model: ir.Model) -> dict[str, int]:
 def uncounted(model: ir.Model) -> list[ir.Node]:
     """The products that `macs` leaves out: their shapes are unknown, or they lie in bodies."""
     cost = macs(model)
-    products = (node for node in model.graph.all_nodes() if node.op_type in _PRODUCTS and node.domain == "")
+    products = filter(is_weighted, model.graph.all_nodes())
     return [node for node in products if node.graph is not model.graph or node.name not in cost]
 
 
-_PRODUCTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
-
-
 def _node_macs(node: ir.Node) -> int | None:
-    if node.domain != "" or node.op_type not in _PRODUCTS:
+    if not is_weighted(node):
         return None
-    left, right, out = (_size(node.inputs[0]), _size(node.inputs[1]), _size(node.outputs[0]))
-    match node.op_type:
-        case "Conv" if out is not None and right is not None:
-            return math.prod(out) * math.prod(right[1:])
-        case "ConvTranspose" if left is not None and right is not None:
-            return math.prod(left) * math.prod(right[1:])
-        case "Gemm" if out is not None and left is not None:
-            return math.prod(out) * left[0 if node.attributes.get_int("transA", 0) else 1]
-        case "MatMul" if out is not None and left is not None and left:
-            return math.prod(out) * left[-1]
-    return None
+    data, weight, result = (_size(node.inputs[0]), _size(node.inputs[1]), _size(node.outputs[0]))
+    transposed = data is not None and node.attributes.get_int("transA", 0) != 0
+    return layout_of(node).macs(data[::-1] if data is not None and transposed else data, weight, result)
 
 
 def _size(value: ir.Value | None) -> tuple[int, ...] | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from tinyint.graph.filters import is_one_to_one, kernel_shape, weight_matrix
 from tinyint.graph.flow import range_source
+from tinyint.graph.layout import is_one_to_one
+from tinyint.graph.ops import INTEGER_FORMS, is_weighted, layout_of
 from tinyint.graph.walk import constant_of
 from tinyint.numerics import Array
 from tinyint.qdq import read_params
@@ -19,14 +20,6 @@ from tinyint.targets.packing import pairs_of
 __all__ = ["saturating_nodes", "saturation"]
 
 _LARGEST = 255
-# Operators on integers, and which input holds the weight.
-_INTEGER = {"MatMulInteger": 1, "ConvInteger": 1, "QLinearMatMul": 3, "QLinearConv": 3}
-_STANDS_FOR = {
-    "MatMulInteger": "MatMul",
-    "ConvInteger": "Conv",
-    "QLinearMatMul": "MatMul",
-    "QLinearConv": "Conv",
-}
 
 
 def saturation(model: ir.Model, runtime: str, machine: Host | None = None) -> str | None:
@@ -52,11 +45,12 @@ def saturating_nodes(model: ir.Model, target: Target) -> list[str]:
 
 
 def _saturates(node: ir.Node, target: Target) -> bool:
-    codes = _int8_weight(node)
-    rule = target.operators.get(_STANDS_FOR.get(node.op_type, node.op_type))
+    codes, form = _int8_weight(node), INTEGER_FORMS.get(node.op_type)
+    rule = target.operators.get(node.op_type if form is None else form.stands_for)
     if codes is None or rule is None:
         return False
-    matrix = weight_matrix(node, np.ascontiguousarray(codes)).astype(np.int32)
+    layout = layout_of(node)
+    matrix = layout.matrix(np.ascontiguousarray(codes)).astype(np.int32)
     groups, outputs, inputs, _ = matrix.shape
     if is_one_to_one(matrix):
         return False
@@ -66,19 +60,16 @@ def _saturates(node: ir.Node, target: Target) -> bool:
         return bool(np.abs(filters).max(initial=0) > limit // 2)
     return any(
         bool(np.abs(filters[:, pairs].sum(axis=2)).max(initial=0) > limit)
-        for pairs in pairs_of(rule.packings, inputs, kernel_shape(node, codes))
+        for pairs in pairs_of(rule.packings, inputs, layout.kernel_shape(codes.shape))
     )
 
 
 def _int8_weight(node: ir.Node) -> Array | None:
     """The codes of the signed 8-bit weight that the node multiplies with 8-bit activations."""
-    position = _INTEGER.get(node.op_type)
-    if position is not None:
-        codes = constant_of(node.inputs[position])
-    elif (
-        node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")
-        and _dequantize(node.inputs[0]) is not None
-    ):
+    form = INTEGER_FORMS.get(node.op_type)
+    if form is not None:
+        codes = constant_of(node.inputs[form.weight])
+    elif is_weighted(node) and _dequantize(node.inputs[0]) is not None:
         producer = None if node.inputs[1] is None else node.inputs[1].producer()
         is_stored = producer is not None and producer.op_type == "DequantizeLinear"
         codes = constant_of(producer.inputs[0]) if producer is not None and is_stored else None

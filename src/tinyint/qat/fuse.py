@@ -11,7 +11,7 @@ from typing import Any
 import onnx_ir as ir
 
 from tinyint.graph.names import name_of
-from tinyint.graph.ops import Kind, data_inputs, kind_of, weight_axis
+from tinyint.graph.ops import Kind, data_inputs, facts, kind_of, weight_axis
 from tinyint.qat.fused import (
     FusedElementwise,
     FusedMean,
@@ -114,6 +114,8 @@ class _Fusion:
         bias = w.bias if any(step.inputs[2:]) else None
         if any(step.inputs[2:]) and bias is None:
             return None
+        row = facts(node)
+        assert row is not None
         if node.op_type == "Gemm" and (
             node.attributes.get_int("transA", 0) == 1
             or {node.attributes.get_float("alpha", 1.0), node.attributes.get_float("beta", 1.0)} != {1.0}
@@ -127,7 +129,7 @@ class _Fusion:
             x=x,
             w=w,
             bias=bias,
-            axes=(weight_axis(node), 1 if node.op_type in ("Conv", "ConvTranspose") else -1),
+            axes=(weight_axis(node), row.channel_axis),
         )
 
     def _mean(self, step: Step, node: ir.Node, kernel: Mean, x: Operand) -> Step | None:

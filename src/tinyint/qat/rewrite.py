@@ -14,7 +14,7 @@ from functools import partial
 import onnx_ir as ir
 
 from tinyint.graph.names import name_of
-from tinyint.graph.ops import ALL, Kind, data_inputs, kind_of
+from tinyint.graph.ops import ALL, Kind, data_inputs, is_weighted, kind_of
 from tinyint.graph.walk import constant_of
 from tinyint.plan import Plan, Use
 from tinyint.qat.program import Step
@@ -22,9 +22,6 @@ from tinyint.qat.quantizers import ActivationQuantizer
 from tinyint.qat.weights import WeightQuantizer
 
 __all__ = ["input_tensor", "rewrite"]
-
-# What they return is new, and nothing of it is kept for a gradient, so that a quantizer may write over it.
-_FRESH = {"Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub"}
 
 
 def rewrite(
@@ -151,7 +148,8 @@ class _Program:
 
 def _in_place(steps: Sequence[Step], outputs: set[str], graph: ir.Graph) -> Iterator[Step]:
     """Lets each quantizer write over its input where nothing else reads that."""
-    fresh = {node.name for node in graph if node.op_type in _FRESH}
+    # What they return is new, and nothing of it is kept for a gradient, so that a quantizer may write over it.
+    fresh = {node.name for node in graph if is_weighted(node) or node.op_type in ("Add", "Sub")}
     makers = {out: step.name for step in steps for out in step.outputs}
     readers = Counter(name for step in steps for name in step.inputs)
     for step in steps:

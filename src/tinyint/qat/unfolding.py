@@ -11,7 +11,7 @@ import onnx_ir as ir
 from tinyint.errors import ModelError
 from tinyint.graph.edit import GraphEditor
 from tinyint.graph.names import name_of
-from tinyint.graph.ops import weight_axis
+from tinyint.graph.ops import layout_of
 from tinyint.graph.walk import constant_of
 from tinyint.qat.batch_norm import BatchNorm, Fold, FoldedBatchNorm, TrainedNorm
 from tinyint.qat.program import Step
@@ -102,17 +102,16 @@ def _norm(node: ir.Node, editor: GraphEditor) -> Norm:
     folded = next(n for n in prepared if n.name == linear.name)
     weight = folded.inputs[1]
     assert weight is not None
-    transposed = folded.op_type == "ConvTranspose"
-    axis = 1 if transposed else weight_axis(folded)
-    assert axis is not None
+    assert weight.shape is not None
+    layout = layout_of(folded)
     return replace(
         common,
         linear=name_of(folded),
         weight=weight.name,
         bias=_bias_name(folded, editor),
         own_bias=len(linear.inputs) > 2 and linear.inputs[2] is not None,
-        axis=axis,
-        groups=folded.attributes.get_int("group", 1) if transposed else 1,
+        axis=layout.output_axis(len(weight.shape)),
+        groups=1 if layout.outputs_first else layout.groups,
     )
 
 
@@ -133,11 +132,8 @@ def _bias_name(node: ir.Node, editor: GraphEditor) -> str:
     weight = constant_of(node.inputs[1])
     assert weight is not None
     if len(node.inputs) < 3 or node.inputs[2] is None:
-        channels = weight.shape[weight_axis(node) or 0]
-        if node.op_type == "ConvTranspose":
-            channels = weight.shape[1] * node.attributes.get_int("group", 1)
         node.resize_inputs(3)
-        zeros = np.zeros(channels, weight.dtype)
+        zeros = np.zeros(layout_of(node).outputs(weight.shape), weight.dtype)
         node.replace_input_with(2, editor.constant(f"{node.name}.bias", zeros))
     bias = node.inputs[2]
     assert bias is not None

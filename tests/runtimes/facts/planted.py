@@ -18,7 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from tests.runtimes.graphs import Graph
-from tinyint.graph.filters import weight_matrix
+from tinyint.graph.ops import layout_of
 from tinyint.numerics import INT8, QParams
 from tinyint.runtimes import get_runtime
 from tinyint.targets import Packing, limited_target
@@ -91,7 +91,7 @@ def filters(kind: Kind, rows: np.ndarray) -> np.ndarray:
     shape = list(kind.shape)
     shape[kind.outputs] = len(rows)
     weight = np.zeros(shape, rows.dtype)
-    matrix = weight_matrix(kind.node(), weight)
+    matrix = layout_of(kind.node()).matrix(weight)
     matrix[...] = rows.reshape(matrix.shape)
     return weight
 

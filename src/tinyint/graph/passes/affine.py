@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from tinyint.graph.edit import GraphEditor, bypass, replace_constant
 from tinyint.graph.names import name_of
+from tinyint.graph.ops import facts, layout_of
 from tinyint.graph.walk import constant_of, sole_consumer
 
 __all__ = ["fold_affine"]
 
 Vector = NDArray[np.float64]
-_LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm"})
 
 
 def fold_affine(model: ir.Model, *, keep_batch_norms: bool = False) -> None:
@@ -60,7 +60,8 @@ def _linear_input(node: ir.Node) -> tuple[int, ir.Node | None]:
     """The input that is a foldable linear operator's output, and that operator."""
     for index, value in enumerate(node.inputs[:2]):
         linear = None if value is None else value.producer()
-        if value is None or linear is None or linear.domain != "" or linear.op_type not in _LINEAR:
+        row = None if linear is None else facts(linear)
+        if value is None or linear is None or row is None or row.bias is None:
             continue
         if linear.graph is node.graph and sole_consumer(value) is node and _has_own_constants(linear):
             return index, linear
@@ -86,13 +87,7 @@ def _bias(linear: ir.Node) -> ir.Value | None:
 
 
 def _channels(linear: ir.Node, weight: NDArray[np.generic]) -> int:
-    match linear.op_type:
-        case "Conv":
-            return int(weight.shape[0])
-        case "ConvTranspose":
-            return int(weight.shape[1]) * linear.attributes.get_int("group", 1)
-        case _:
-            return int(weight.shape[0 if linear.attributes.get_int("transB", 0) else 1])
+    return layout_of(linear).outputs(weight.shape)
 
 
 def _batch_norm(node: ir.Node) -> tuple[Vector, Vector] | None:
@@ -170,13 +165,7 @@ def _fold(editor: GraphEditor, linear: ir.Node, node: ir.Node, factor: Vector, s
 
 
 def _scaled(linear: ir.Node, weight: NDArray[np.generic], factor: Vector) -> Vector:
-    wide = weight.astype(np.float64)
-    match linear.op_type:
-        case "Conv":
-            return wide * factor.reshape(-1, *(1,) * (wide.ndim - 1))
-        case "ConvTranspose":  # (C_in, C_out / groups, ...): the group is the leading part of C_in
-            groups = linear.attributes.get_int("group", 1)
-            by_group = wide.reshape(groups, -1, *wide.shape[1:])
-            return (by_group * factor.reshape(groups, 1, -1, *(1,) * (wide.ndim - 2))).reshape(wide.shape)
-        case _:
-            return wide * (factor[:, None] if linear.attributes.get_int("transB", 0) else factor)
+    scaled = np.array(weight, np.float64, order="C")
+    matrix = layout_of(linear).matrix(scaled)
+    matrix *= factor.reshape(matrix.shape[0], -1, 1, 1)
+    return scaled

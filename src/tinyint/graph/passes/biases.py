@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from tinyint.graph.edit import GraphEditor, replace_node
 from tinyint.graph.names import name_of
+from tinyint.graph.ops import facts
 from tinyint.graph.walk import constant_of
 
 __all__ = ["split_biases"]
@@ -22,7 +23,8 @@ def split_biases(model: ir.Model) -> None:
     """
     editor = GraphEditor(model.graph)
     for node in list(model.graph):
-        if node.domain != "" or node.op_type not in ("Conv", "ConvTranspose", "Gemm") or len(node.inputs) < 3:
+        row = facts(node)
+        if row is None or row.bias is None or len(node.inputs) <= row.bias:
             continue
         weight, bias = constant_of(node.inputs[1]), node.inputs[2]
         known = constant_of(bias)

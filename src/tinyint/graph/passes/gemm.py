@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.graph.edit import replace_constant
+from tinyint.graph.ops import layout_of
 from tinyint.graph.walk import constant_of
 
 __all__ = ["normalize_gemm"]
@@ -37,6 +38,6 @@ def _make_vector(node: ir.Node) -> None:
     weight, bias = constant_of(node.inputs[1]), constant_of(node.inputs[2])
     if weight is None or bias is None or node.inputs[2] is None:
         return
-    size = weight.shape[0 if node.attributes.get_int("transB", 0) else 1]
+    size = layout_of(node).outputs(weight.shape)
     if bias.shape != (size,) and bias.shape in {(), (1,), (1, 1), (1, size)}:
         replace_constant(node.inputs[2], np.ascontiguousarray(np.broadcast_to(bias.reshape(-1), (size,))))

@@ -1,4 +1,4 @@
-"""Give each Conv, ConvTranspose, Gemm and MatMul constants of its own: each is folded and quantized its own way."""
+"""Give each operator with weights constants of its own: each is folded and quantized its own way."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from tinyint.graph.edit import GraphEditor
 from tinyint.graph.names import name_of
+from tinyint.graph.ops import is_weighted
 
 __all__ = ["clone_shared_constants"]
 
@@ -14,7 +15,7 @@ def clone_shared_constants(model: ir.Model) -> None:
     """Clone, in place, each weight and bias that has another reader, is an output or a node's. The data are shared."""
     editor = GraphEditor(model.graph)
     for node in model.graph:
-        if node.domain != "" or node.op_type not in {"Conv", "ConvTranspose", "Gemm", "MatMul"}:
+        if not is_weighted(node):
             continue
         for index, value in enumerate(node.inputs):
             tensor = (
