@@ -43,7 +43,7 @@ def planned(target: str, model: ir.Model) -> Plan:
         ("kernel_shape=[2,2],strides=[2,2],ceil_mode=1", None, None),  # they fit
         ("kernel_shape=[3,3],strides=[2,2],ceil_mode=1,count_include_pad=1", None, "has no ceil_mode"),
         (
-            f"{SAME},strides=[3,3],ceil_mode=1,count_include_pad=1",
+            f"{SAME},strides=[2,2],ceil_mode=1,count_include_pad=1",
             "divides windows that stand out",
             "no ceil_mode",
         ),
