@@ -21,6 +21,7 @@ from tinyint.numerics import (
     qparams_from_range,
     quantize,
     sqnr_db,
+    unseen_input_scale,
 )
 
 finite = st.floats(-1e6, 1e6, width=32)
@@ -117,6 +118,16 @@ def test_a_channel_without_weights_takes_the_scale_that_its_bias_needs():
     assert scales[1:].tolist() == [1.0, 1.0]
     bias = fake_quantize(np.float32([0.7]), bias_params(50.0, scales[:1]))
     assert bias == pytest.approx([0.7], rel=1e-6)
+
+
+def test_the_scale_of_an_unseen_input_is_one_that_its_bias_needs():
+    # steps of 0.5 / 2¹⁶ with the coarsest of the weight scales: of a bias of 0.5 there are 65,536 then, not 0
+    scales = np.float32([2**-3, 1.0])
+    assert unseen_input_scale([0.5, -0.25], scales) == 2**-17
+    bias = fake_quantize(np.float32([0.5, -0.25]), bias_params(2**-17, scales))
+    assert bias.tolist() == [0.5, -0.25]
+    assert unseen_input_scale([0.0, 0.0], scales) == 1.0
+    assert unseen_input_scale([1e6], np.float32(1e-6)) == 1.0
 
 
 def test_bias_scale_is_the_float32_product():

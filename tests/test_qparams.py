@@ -7,6 +7,7 @@ from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import ModelError, RecordError
 from tinyint.graph.flow import observed
 from tinyint.graph.prepare import prepare
+from tinyint.numerics import fake_quantize
 from tinyint.observers import Summary
 from tinyint.plan import plan
 from tinyint.qparams import assign_qparams
@@ -168,3 +169,40 @@ def test_a_dead_channel_has_scale_one():
     )
     constants = assign_qparams(model, plan(model, X86, DEFAULT), record_of(model), MINMAX).constants
     assert constants["conv", 1].params.scale.tolist() == [1.0, np.float32(0.01)]
+
+
+@pytest.mark.parametrize("target", ["x86-vnni", "openvino", "arm64"])
+def test_a_bias_survives_an_input_that_calibration_saw_as_zeros(target):
+    """Under a scale of 1, biases of 0.4 would be 0 or 1 steps of 1 · 1 / 127 · 127."""
+    model = prepare(
+        build(
+            """
+            net (float[1, 2] x) => (float[1, 2] y, float[1, 2] z) {
+              [moved] m = Transpose <perm = [0, 1]> (x)
+              [first] y = Gemm (m, w, b)
+              [other] z = Gemm (x, w, c)
+            }
+            """,
+            w=np.float32([[127, 1], [-3, 127]]),
+            b=np.float32([0.4, -0.1]),
+            c=np.float32([0.002, 0.0]),
+        )
+    )
+    planned = plan(model, get_target(target), DEFAULT)
+    assignment = assign_qparams(model, planned, record_of(model, x=(0.0, 0.0)), MINMAX)
+    for name, bias in (("first", [0.4, -0.1]), ("other", [0.002, 0.0])):
+        assert fake_quantize(bias, assignment.constants[name, 2].params) == pytest.approx(bias, rel=1e-4)
+    scale = min(float(assignment.tensors[name].scale) for name in ("x", "m") if name in assignment.tensors)
+    assert scale == pytest.approx(0.002 / 2**16)
+
+
+def test_an_input_that_calibration_saw_keeps_its_scale():
+    model = prepare(
+        build(
+            "net (float[1, 2] x) => (float[1, 2] y) { [first] y = Gemm (x, w, b) }",
+            w=np.float32([[127, 1], [-3, 127]]),
+            b=np.float32([0.4, -0.1]),
+        )
+    )
+    record = record_of(model, x=(0.0, 255.0))
+    assert assign_qparams(model, plan(model, X86, DEFAULT), record, MINMAX).tensors["x"].scale == 1.0

@@ -34,6 +34,8 @@ SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 BIAS_LIMIT = 2.0**31 / 1.0001
 BIAS_STEPS = 2.0**24
 """Of the bias of a dead channel: as many as float32, in which kernels multiply it, tells apart."""
+UNSEEN_STEPS = 2.0**16
+"""Of the largest bias behind an input that was never seen: fewer, so that what comes after all is not cut at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +212,19 @@ def fit_bias(
     fine = np.maximum(steps / BIAS_STEPS, SMALLEST_SCALE)
     fitting = np.where(np.asarray(dead) & (steps > 0), np.minimum(weight_scale, fine), weight_scale)
     return np.asarray(np.maximum(fitting, steps / BIAS_LIMIT), np.float32)
+
+
+def unseen_input_scale(bias: ArrayLike, weight_scale: ArrayLike) -> float:
+    """The scale of an input in which calibration saw zeros alone: 1, or finer for the sake of the int32 bias.
+
+    The bias is then all of the result, and in steps of s_x · s_w it is to have 16 bits. `bias` has shape (C,),
+    `weight_scale` () or (C,).
+    """
+    largest = float(np.abs(np.asarray(bias, np.float64)).max(initial=0.0))
+    if largest == 0.0:
+        return 1.0
+    step = float(np.asarray(weight_scale).max()) * UNSEEN_STEPS
+    return max(min(largest / step, 1.0), SMALLEST_SCALE)
 
 
 def bias_params(input_scale: ArrayLike, weight_scale: ArrayLike) -> QParams:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +23,7 @@ from tinyint.numerics import (
     fit_bias,
     qparams_from_range,
     quantize,
+    unseen_input_scale,
 )
 from tinyint.plan import ConstantPlan, Plan, Use
 from tinyint.ranges import RangeMethod, find_range, weight_range
@@ -34,6 +35,7 @@ __all__ = [
     "assign_constants",
     "assign_qparams",
     "constant_params",
+    "input_tensor",
     "largest_code",
     "with_codes",
 ]
@@ -53,8 +55,10 @@ def assign_qparams(model: ir.Model, plan: Plan, record: CalibrationRecord, metho
     Raises RecordError if the record lacks a tensor of the plan, ModelError for weights that are not finite.
     """
     nodes = {name_of(node): node for node in model.graph}
-    tensors = _tensor_params(model, plan, record, method)
+    ranges = _group_ranges(model, plan, record, method)
+    tensors = {name: _from_scheme(*ranges[t.group], t.scheme) for name, t in plan.tensors.items()}
     params = constant_params(nodes, plan.constants, tensors)
+    _refine_unseen(nodes, plan, ranges, tensors, params)
     for use, constant in plan.constants.items():
         if constant.weight is not None:
             _fit_bias(nodes, use, constant.weight, tensors, params)
@@ -131,9 +135,9 @@ def largest_code(value: ir.Value | None, params: QParams) -> int:
     return params.qtype.qmax if known is None else min(int(quantize(known[1], params)) + 1, params.qtype.qmax)
 
 
-def _tensor_params(
+def _group_ranges(
     model: ir.Model, plan: Plan, record: CalibrationRecord, method: RangeMethod
-) -> dict[str, QParams]:
+) -> dict[str, tuple[float, float]]:
     """One range a group, which holds the ranges of all its members."""
     ranges: dict[str, tuple[float, float]] = {}
     found: dict[tuple[str, Scheme], tuple[float, float]] = {}
@@ -152,7 +156,28 @@ def _tensor_params(
             hi = tensor.stretch(hi)
         low, high = ranges.get(tensor.group, (0.0, 0.0))
         ranges[tensor.group] = min(low, lo), max(high, hi)
-    return {name: _from_scheme(*ranges[tensor.group], tensor.scheme) for name, tensor in plan.tensors.items()}
+    return ranges
+
+
+def _refine_unseen(
+    nodes: Mapping[str, ir.Node],
+    plan: Plan,
+    ranges: Mapping[str, tuple[float, float]],
+    tensors: dict[str, QParams],
+    constants: Mapping[Use, QParams],
+) -> None:
+    """Finer scales for groups in which calibration saw zeros alone, where an operator with a bias reads them."""
+    scales: dict[str, float] = {}
+    for use, constant in plan.constants.items():
+        if constant.weight is None:
+            continue
+        group = plan.tensors[input_tensor(nodes[constant.weight[0]], tensors)].group
+        if ranges[group] == (0.0, 0.0):
+            scale = unseen_input_scale(_constant(nodes, use)[1], constants[constant.weight].scale)
+            scales[group] = min(scale, scales.get(group, scale))
+    for name, tensor in plan.tensors.items():
+        if tensor.group in scales:
+            tensors[name] = replace(tensors[name], scale=np.array(scales[tensor.group], np.float32))
 
 
 def _values(graph: ir.Graph) -> Iterator[ir.Value]:
@@ -196,13 +221,18 @@ def _fit_bias(
 
 
 def _input_params(node: ir.Node, tensors: Mapping[str, QParams]) -> QParams:
-    """Of the quantizer that serves the node's first input: on it, or before the operators that moved it there."""
+    """Of the quantizer that serves the node's first input."""
+    return tensors[input_tensor(node, tensors)]
+
+
+def input_tensor(node: ir.Node, tensors: Container[str]) -> str:
+    """Which of the tensors serves the node's first input: itself, or the one before the operators that moved it."""
     value = node.inputs[0]
     while value is not None and value.name not in tensors:
         producer = value.producer()
         value = None if producer is None else producer.inputs[0]
     assert value is not None
-    return tensors[name_of(value)]
+    return name_of(value)
 
 
 def _constant(nodes: Mapping[str, ir.Node], use: Use) -> tuple[str, FloatArray]:

@@ -54,6 +54,26 @@ def test_a_join_is_read_through_what_moves_or_adds():
     assert {"join", "pool", "add", "last"} <= set(planned.int8_nodes)
 
 
+@pytest.mark.parametrize(("target", "runs"), [(X86, True), (OPENVINO, False)])
+def test_a_constant_is_joined_in_float_where_quantizers_stand_before_the_join(target, runs):
+    """Its scale would be another, and what stands behind two scales runs in float."""
+    model = prepare(
+        build(
+            "net (float[1, 2, 4, 4] x) => (float[1, M, H, W] y) { [first] a = Conv (x, w1) "
+            "[join] c = Concat <axis = 1> (k, a) [last] y = Conv (c, w2, b) }",
+            w1=(2, 2, 1, 1),
+            k=(1, 2, 4, 4),
+            w2=(2, 4, 1, 1),
+            b=(2,),
+        )
+    )
+    planned = plan(model, target, DEFAULT, record_of(model))
+    assert ("join" in planned.int8_nodes) is runs
+    assert "c" in planned.tensors
+    assert {"first", "last"} <= set(planned.int8_nodes)
+    assert runs or "joins a constant" in planned.float_nodes["join"]
+
+
 def test_the_positions_behind_a_class_token_are_in_float_as_its_join_is():
     model = prepare(
         build(

@@ -81,7 +81,13 @@ def _refusal(
         return f"the int8 kernel of {target.name} {told}"
     if not operator.grouped and node.attributes.get_int("group", 1) != 1:
         return f"{target.name} has no int8 {node.op_type} in groups"
+    if kind is Kind.JOIN and operator.output is Output.TRANSPARENT and _reads_constant(node):
+        return f"it joins a constant, whose scale is another, and {target.name} has no int8 product behind two scales"
     return _compute_refusal(node, operator, target, recipe) if kind is Kind.COMPUTE else None
+
+
+def _reads_constant(node: ir.Node) -> bool:
+    return any(constant_of(value) is not None for value in node.inputs)
 
 
 def _interpolates(node: ir.Node) -> bool:

@@ -21,9 +21,8 @@ from tinyint.graph.walk import constant_of
 from tinyint.numerics import Constant, QParams, bias_params, dead_channels, fit_bias, qparams_from_range
 from tinyint.plan import Plan, Use, plan
 from tinyint.qat.qat_module import QatModule
-from tinyint.qat.rewrite import input_tensor
 from tinyint.qdq import insert
-from tinyint.qparams import Assignment, assign_qparams, constant_params, with_codes
+from tinyint.qparams import Assignment, assign_qparams, constant_params, input_tensor, with_codes
 from tinyint.signature import sign
 from tinyint.targets import Target, get_target
 
@@ -105,7 +104,7 @@ def _own(module: QatModule, trained: ir.Model) -> Assignment:
         if bias_use is None:
             params = quantizer.qparams(weight)
         else:
-            input_scale = tensors[input_tensor(nodes[use[0]], planned)].scale
+            input_scale = tensors[input_tensor(nodes[use[0]], planned.tensors)].scale
             params = quantizer.qparams(weight, _tensor(nodes, bias_use), torch.tensor(input_scale))
         constants[use] = Constant(params=params, codes=copy.deepcopy(quantizer).cpu().codes(weight, params))
         if bias_use is not None:
@@ -169,7 +168,7 @@ def _constants(
             params[use] = own.constants[use].params
     for use, constant in planned.constants.items():
         if constant.weight is not None:
-            scale = tensors[input_tensor(nodes[constant.weight[0]], planned)].scale
+            scale = tensors[input_tensor(nodes[constant.weight[0]], planned.tensors)].scale
             weight = params[constant.weight]
             dead = dead_channels(_tensor(nodes, constant.weight).numpy(), weight.axis)
             fitted = fit_bias(_tensor(nodes, use).numpy(), scale, weight.scale, dead)

@@ -20,8 +20,9 @@ from tinyint.plan import Plan, Use
 from tinyint.qat.program import Step
 from tinyint.qat.quantizers import ActivationQuantizer
 from tinyint.qat.weights import WeightQuantizer
+from tinyint.qparams import input_tensor
 
-__all__ = ["input_tensor", "rewrite"]
+__all__ = ["rewrite"]
 
 
 def rewrite(
@@ -43,16 +44,6 @@ def rewrite(
     for step in steps:
         program.add(step)
     return list(_in_place(program.steps, {name_of(value) for value in graph.outputs}, graph))
-
-
-def input_tensor(node: ir.Node, plan: Plan) -> str:
-    """The planned tensor that serves the node's first input: itself, or the one before the operators that moved it."""
-    value = node.inputs[0]
-    while value is not None and value.name not in plan.tensors:
-        producer = value.producer()
-        value = None if producer is None else producer.inputs[0]
-    assert value is not None
-    return name_of(value)
 
 
 @dataclass
@@ -140,7 +131,7 @@ class _Program:
             inputs.append(self.nodes[bias[0]].inputs[bias[1]])
         read = [None if value is None else value.name for value in inputs]
         if bias is not None:
-            read.append(self.scales[input_tensor(self.nodes[name], self.plan)])
+            read.append(self.scales[input_tensor(self.nodes[name], self.plan.tensors)])
         outputs = [f"{node}[{i}] (quantized)" for node, i in uses]
         self.constants.update(zip(uses, outputs, strict=True))
         self.steps.append(Step(f"{name}[{position}]/Q", self.weights[use], tuple(read), tuple(outputs)))

@@ -95,6 +95,17 @@ class TestAddAndConcat:
         assert in_int8(ORT, model, ["a", "b", "concat", "c"]) == ["c"]
         assert in_int8(OPENVINO, model, ["a", "b", "concat", "c"]) == ["a", "b", "concat", "c"]
 
+    @pytest.mark.parametrize(("scale", "runs"), [(SCALE, True), (0.07, False)])
+    def test_openvino_convolves_in_float_behind_a_concat_of_two_scales_alone(
+        self, scale: float, runs: bool
+    ) -> None:
+        """Hence constants, which have scales of their own, are joined in float."""
+        g = Graph(1, 16, 8, 8)
+        x = g.quantized("x")
+        sides = [g.quantized(g.conv(x, name, 16, 16), own) for name, own in (("a", SCALE), ("b", scale))]
+        model = g.model(g.conv(g.add("Concat", sides, "concat", axis=1), "c", 32, 16, 3))
+        assert ("c" in in_int8(OPENVINO, model, ["a", "b", "c"])) is runs
+
     def test_openvino_gets_unsigned_values_through_a_concat_without_amx(self) -> None:
         """Signed ones come out wrong on processors without AMX (2026.4.1): hence unsigned activations for OpenVINO."""
         assert error_without_amx("uint8", 128) <= 1.01
