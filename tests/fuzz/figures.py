@@ -31,15 +31,20 @@ def sqnr(expected: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> flo
 
 
 def smooth(graph: onnx.GraphProto) -> list[str]:
-    """The float outputs that no operator with jumps is behind."""
+    """The float outputs that no operator with jumps is behind, be it in the body of a loop."""
     rough: set[str] = set()
     for node in graph.node:
-        casts = node.op_type == "Cast" and node.attribute[0].i in (1, 10, 11)
-        if rough.intersection(node.input) or (node.op_type in _JUMPS and not casts):
+        if rough.intersection(node.input) or _jumps(node):
             rough.update(node.output)
     return [
         v.name for v in graph.output if v.name not in rough and v.type.tensor_type.elem_type in (1, 10, 11)
     ]
+
+
+def _jumps(node: onnx.NodeProto) -> bool:
+    casts = node.op_type == "Cast" and node.attribute[0].i in (1, 10, 11)
+    inside = (inner for attribute in node.attribute for inner in attribute.g.node)
+    return (node.op_type in _JUMPS and not casts) or any(_jumps(inner) for inner in inside)
 
 
 def compare(expected: Outputs, wanted: Outputs, found: Outputs, names: Iterable[str]) -> str:

@@ -13,8 +13,14 @@ from tinyint.graph.walk import constant_of
 from tinyint.runtimes import get_runtime
 
 
-def quantized_per_tensor(model: ir.Model, samples: list[dict[str, np.ndarray]]) -> Outputs | None:
-    """The outputs of the samples; None for a model in which nothing is float32."""
+def quantized_per_tensor(
+    model: ir.Model, samples: list[dict[str, np.ndarray]], shift: int | None = None
+) -> Outputs | None:
+    """The outputs of the samples; None for a model in which nothing is float32.
+
+    With `shift`, a seed, the codes of each quantizer stand for numbers that are shifted by a part of a step, and go on
+    beyond its range: it is as coarse, but has no luck with values that are 0 or the end of the range.
+    """
     model = prepare(model)
     computed = [v for node in model.graph for v in node.outputs if v.dtype == ir.DataType.FLOAT and v.name]
     inputs = [v for v in model.graph.inputs if v.dtype == ir.DataType.FLOAT]
@@ -23,15 +29,16 @@ def quantized_per_tensor(model: ir.Model, samples: list[dict[str, np.ndarray]]) 
     ranges = _ranges(model, inputs, computed, samples)
     if ranges is None:
         return None
+    rng = None if shift is None else np.random.default_rng(shift)
     for value in (*inputs, *computed):
-        _fake_quantize(model.graph, value, *ranges[value.name or ""])
+        _fake_quantize(model.graph, value, *ranges[value.name or ""], rng)
     for node in model.graph:
         for i, value in enumerate(node.inputs):
             array = constant_of(value)
             if node.op_type.endswith("QuantizeLinear") or node.op_type == "QuantizeLinear":
                 continue
             if array is not None and array.dtype == np.float32 and array.ndim > 1:
-                node.replace_input_with(i, GraphEditor(model.graph).constant("plain", _rounded(array)))
+                node.replace_input_with(i, GraphEditor(model.graph).constant("plain", _rounded(array, rng)))
     return _run(model, samples)
 
 
@@ -58,22 +65,30 @@ def _ranges(
     }
 
 
-def _fake_quantize(graph: ir.Graph, value: ir.Value, lo: float, hi: float) -> None:
+def _fake_quantize(
+    graph: ir.Graph, value: ir.Value, lo: float, hi: float, rng: np.random.Generator | None
+) -> None:
     step = max((hi - lo) / 255, 1e-30)
     editor = GraphEditor(graph)
     uses, is_output = list(value.uses()), value in graph.outputs
     scale = editor.constant("plain_scale", np.array(step, np.float32))
-    zero = editor.constant("plain_zero", np.array(np.clip(round(-lo / step), 0, 255), np.uint8))
-    codes = ir.node("QuantizeLinear", [value, scale, zero])
-    back = ir.node("DequantizeLinear", [codes.outputs[0], scale, zero])
-    editor.rename(codes.outputs[0], "plain_q")
-    editor.rename(back.outputs[0], "plain_dq")
+    if rng is None:
+        zero = editor.constant("plain_zero", np.array(np.clip(round(-lo / step), 0, 255), np.uint8))
+        nodes = [ir.node("QuantizeLinear", [value, scale, zero])]
+        nodes.append(ir.node("DequantizeLinear", [nodes[-1].outputs[0], scale, zero]))
+    else:
+        offset = editor.constant("plain_offset", np.array(rng.uniform(-0.5, 0.5) * step, np.float32))
+        nodes = [ir.node("Sub", [value, offset])]
+        for op_type, *more in (("Div", scale), ("Round",), ("Mul", scale), ("Add", offset)):
+            nodes.append(ir.node(op_type, [nodes[-1].outputs[0], *more]))
+    for node in nodes:
+        editor.rename(node.outputs[0], "plain")
+    back = nodes[-1]
     producer = value.producer()
     if producer is None:
-        first = next(iter(graph))
-        graph.insert_before(first, [codes, back])
+        graph.insert_before(next(iter(graph)), nodes)
     else:
-        graph.insert_after(producer, [codes, back])
+        graph.insert_after(producer, nodes)
     for use in uses:
         if use.node.graph is graph:
             use.node.replace_input_with(use.idx, back.outputs[0])
@@ -84,9 +99,13 @@ def _fake_quantize(graph: ir.Graph, value: ir.Value, lo: float, hi: float) -> No
         graph.outputs[list(graph.outputs).index(value)] = back.outputs[0]
 
 
-def _rounded(array: np.ndarray) -> np.ndarray:
+def _rounded(array: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
     step = float(np.abs(array).max(initial=0)) / 127
-    return array if step == 0 else (np.rint(array / step) * step).astype(np.float32)
+    if step == 0:
+        return array
+    offset = 0.0 if rng is None else rng.uniform(-0.5, 0.5, array.shape)
+    steps = np.rint(array / step - offset) + offset
+    return (steps * step).astype(np.float32)
 
 
 def _run(model: ir.Model, samples: list[dict[str, np.ndarray]]) -> Outputs | None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.figures import smooth, sqnr
 from tests.fuzz.models import Draft, build, drafts
 from tests.fuzz.oracle import WAYS, judge
+from tests.fuzz.per_tensor import quantized_per_tensor
 from tests.fuzz.run import task
+from tests.graph.build import build as build_text
 from tinyint import qparams
 
 # OpenVINO's own optimizer fails at some graphs in int8 that it reads in float, which it says when they are proven.
@@ -57,3 +61,30 @@ def test_a_fault_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fitting = qparams.weight_range
     monkeypatch.setattr(qparams, "weight_range", lambda *given: tuple(end / 8 for end in fitting(*given)))
     assert [judge(draft, way, folder).fault for draft in done].count("simulated") > len(done) / 4
+
+
+def test_outputs_behind_a_jump_in_a_body_are_not_compared() -> None:
+    graph = onnx.parser.parse_graph(
+        """
+        g (float[2,3] x) => (float[2,3] stepped, float[2,3] plain) {
+          stepped = Scan <num_scan_inputs = 1, body = b (float[3] i) => (float[3] o) { o = Floor (i) }> (x)
+          plain = Scan <num_scan_inputs = 1, body = b (float[3] j) => (float[3] p) { p = Relu (j) }> (x)
+        }
+        """
+    )
+    assert smooth(graph) == ["plain"]
+
+
+def test_a_quantizer_whose_codes_are_shifted_has_no_luck_with_zeros() -> None:
+    """Of [-1, 1] in steps of 2 / 255, 1e-3 becomes 0; under other codes, anything up to half a step, 4e-3."""
+    model = build_text("g (float[1,2] x) => (float[1,2] y) { y = Neg (x) }")
+    samples = [{"x": np.float32([[1e-3, 1.0]])}, {"x": np.float32([[1e-3, -1.0]])}]
+    expected = [sample["x"][:, :1] for sample in samples]
+    found = []
+    for shift in (None, *range(4)):
+        outputs = quantized_per_tensor(model, samples, shift)
+        assert outputs is not None
+        found.append(sqnr(expected, [-o["y"][:, :1] for o in outputs]))
+    assert found[0] == 0.0
+    assert len(set(found)) == 5
+    assert min(found) < -6
