@@ -81,19 +81,16 @@ def target_table(target: Target) -> Iterator[str]:
     else:
         yield "- the dynamic method is weight-only here"
     yield ""
-    twin = next(other for other in TARGETS.values() if _operators(other) == _operators(target))
+    rows = list(operator_table(target))
+    twin = next(other for other in TARGETS.values() if list(operator_table(other)) == rows)
     if twin is target:
-        yield from operator_table(target)
+        yield from rows
     else:
         yield f"Operators: as for [{twin.name}](#{twin.name})."
     yield ""
     yield "Sources of the rest:"
     yield ""
     yield from (f"- {source}" for source in target.sources)
-
-
-def _operators(target: Target) -> tuple[dict[str, OperatorRule], dict[str, str]]:
-    return dict(target.operators), dict(target.left_float)
 
 
 def operator_table(target: Target) -> Iterator[str]:

@@ -19,7 +19,6 @@ from tinyint.proof.saturation import saturating_nodes
 from tinyint.ptq import Quantized, prepare_float, quantize
 from tinyint.recipe import Recipe
 from tinyint.runtimes import get_runtime
-from tinyint.runtimes.tensorrt import check
 from tinyint.targets import get_target
 
 ORT = get_runtime("onnxruntime")
@@ -175,7 +174,7 @@ def test_a_softmax_that_onnxruntime_takes_into_int8_is_as_simulated(length):
 
 def test_tensorrt_graphs_keep_nvidias_rules():
     for network in NETWORKS:
-        assert check(static(network(), "tensorrt").model) == []
+        assert get_target("tensorrt").check(static(network(), "tensorrt").model) == []
 
 
 def test_inputs_and_outputs_stay_as_they_are():

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tinyint.targets import TARGETS
+
 PACKAGE = Path(__file__).parents[1] / "src" / "tinyint"
 
 # A module imports only from lines above its own, and within one line from itself.
@@ -145,6 +147,17 @@ def test_initializers_are_registered_in_one_place(module):
 def test_names_are_asked_for_in_one_place(module):
     source = FILES[module].read_text(encoding="utf-8")
     assert module == "graph.names" or '.name or ""' not in source, "use name_of"
+
+
+@pytest.mark.parametrize("module", list(FILES))
+def test_a_target_is_not_asked_for_its_name(module):
+    """What follows from a target is a fact that stands in it."""
+    if module.startswith(("targets", "runtimes")):  # runtimes have names of their own
+        return
+    known = {*TARGETS, "openvino-vnni", "x86"}
+    for node in ast.walk(ast.parse(FILES[module].read_text(encoding="utf-8"))):
+        named = isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in known
+        assert not named, f"{module}:{node.lineno} names the target {node.value!r}"
 
 
 def test_no_layer_names_a_module_that_is_gone():

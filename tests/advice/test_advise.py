@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import onnx_ir as ir
@@ -52,7 +53,7 @@ def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def be(monkeypatch: pytest.MonkeyPatch, other: Host) -> None:
     monkeypatch.setattr(module, "host", lambda: other)
-    monkeypatch.setattr(module, "_has_openvino", lambda: True)
+    monkeypatch.setattr(module, "get_runtime", lambda _: SimpleNamespace(available=lambda: "installed"))
 
 
 def test_facts_by_hand() -> None:
@@ -167,13 +168,17 @@ def test_what_this_processor_does_badly_is_not_recommended(
     assert told in "\n".join(found.reasons)
 
 
-@pytest.mark.parametrize("features", [("avx2",), ("avx2", "avx512_vnni")])
+@pytest.mark.parametrize(
+    ("features", "target"), [(("avx2",), "openvino-avx2"), (("avx2", "avx512_vnni"), "openvino")]
+)
 def test_openvino_is_proposed_beside_onnxruntime(
-    features: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    features: tuple[str, ...], target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     be(monkeypatch, machine("x86_64", *features))
-    assert "quantize with --target openvino too" in reasons(convolutions(), DATA)
-    assert "quantize with --target openvino too" not in reasons(convolutions(), DATA, target="openvino")
+    assert f"quantize with --target {target} too" in reasons(convolutions(), DATA)
+    assert "quantize with --target" not in reasons(convolutions(), DATA, target="openvino")
+    be(monkeypatch, machine("arm64", "asimddp"))
+    assert "quantize with --target" not in reasons(convolutions(), DATA, target="arm64")
 
 
 def test_commands_judge_on_samples_that_did_not_calibrate() -> None:

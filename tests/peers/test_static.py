@@ -24,7 +24,6 @@ from tinyint.proof.verify import verify
 from tinyint.ptq import Quantized, prepare_float, quantize
 from tinyint.recipe import Recipe
 from tinyint.runtimes import get_runtime
-from tinyint.runtimes.tensorrt import check
 from tinyint.targets import get_target
 
 CASES: Mapping[str, Case] = {**OPERATORS, **SHAPES_AND_EDGES, **BRANCHES, **PRODUCTS, **CONTRIB}
@@ -71,7 +70,7 @@ def test_for_other_processors_it_is_sound_and_close_to_float(name: str, target: 
     quantized = static(name, target)
     require_sound(model, quantized.model)
     if target == "tensorrt":
-        assert [str(finding) for finding in check(quantized.model)] == []
+        assert [str(finding) for finding in get_target("tensorrt").check(quantized.model)] == []
     found = verify(model, quantized.model, CASES[name].samples(1, seed=2), runtime=ORT, held_out=True)
     assert all(proof.sqnr_db is None or proof.sqnr_db > 19 for proof in found.outputs.values())
 

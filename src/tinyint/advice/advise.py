@@ -23,7 +23,7 @@ from tinyint.ptq import prepare_float
 from tinyint.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.runtimes.host import Host, expected_gain, host
-from tinyint.targets import Target, get_target, limited_target
+from tinyint.targets import TARGETS, Target, default_target, get_target, limited_target
 from tinyint.weight_only import storable_bytes
 
 __all__ = ["Advice", "Given", "ModelFacts", "Wants", "advise", "model_facts"]
@@ -283,7 +283,7 @@ def _minutes(minutes: float) -> str:
 def _machine(facts: ModelFacts, target: Target, method: str, machine: Host) -> Iterator[str]:
     if method == "weight_only":
         return
-    if target.cpu.family == "gpu" or not target.cpu.runs_on(machine):
+    if target.build_commands is not None or not target.cpu.runs_on(machine):
         yield f"{target.name} cannot be measured on this machine: try the model on its own"
     elif target.cpu.saturates_on(machine):
         limited = limited_target(target.runtime)
@@ -297,13 +297,17 @@ def _machine(facts: ModelFacts, target: Target, method: str, machine: Host) -> I
     reachable = facts.dynamic_int8 if method == "dynamic" else facts.static_int8
     if 0 < reachable < _MOSTLY:
         yield f"only {reachable:.0%} of the multiply-accumulates get faster, so the whole gains little"
-    rival = target.runtime == "onnxruntime" and machine.is_x86 and target.cpu.runs_on(machine)
-    if method == "static" and rival and _has_openvino():
-        yield "OpenVINO is installed here: quantize with --target openvino too, and let `tinyint bench` decide"
+    rival = _rival(target, machine)
+    if method == "static" and rival is not None:
+        yield f"{rival.runtime} is here, too: quantize with --target {rival.name} too, and let `tinyint bench` decide"
 
 
-def _has_openvino() -> bool:
-    return get_runtime("openvino").available() is not None
+def _rival(target: Target, machine: Host) -> Target | None:
+    """Where the default target would do, another one for this machine, on another runtime that is installed."""
+    if target.runtime != default_target(machine).runtime or not target.cpu.runs_on(machine):
+        return None
+    others = (t for t in TARGETS.values() if t.runtime != target.runtime and t.cpu.is_of(machine))
+    return next((other for other in others if get_runtime(other.runtime).available()), None)
 
 
 def _holds_out(given: Given, samples: int | None) -> bool:
@@ -339,7 +343,7 @@ def _commands(
         keys += [f"quantization.recipe={recipe}"] if recipe != "default" else []
         limits = ["--iters", str(effort.iters), "--learning-rate", "0.001", "--save-dir", f"{stem}-qat"]
         yield _line("qat", "--model-path", path, "-o", *keys, *limits)
-    if target.runtime == "tensorrt":
+    if target.build_commands is not None:
         return
     runtime = [] if target.runtime == "onnxruntime" else ["--runtime", target.runtime]
     unseen = ["--data", val]

@@ -23,8 +23,7 @@ from tinyint.proof.saturation import saturation
 from tinyint.qdq import declares_int8
 from tinyint.recipe_source import RecipeSource, resolve_recipe
 from tinyint.runtimes import Executed
-from tinyint.runtimes.tensorrt import check
-from tinyint.targets import TARGETS, get_target
+from tinyint.targets import TARGETS, get_target, violations
 from tinyint.tasks import TaskName, task_of
 from tinyint.tasks.tails import Postprocessing, Suppression, postprocessing_of, suppression_of
 
@@ -104,7 +103,7 @@ def inspect(
         notes.append(
             f"{used.name} does not run here: what is shown is what the file declares; or try --runtime"
         )
-        notes += map(str, check(source.model) if used.name == "tensorrt" else ())
+        notes += map(str, violations(source.model, used.name))
     declared = _declared(source) if quantized and not executed else ()
     saturated = saturation(source.model, used.name)
     if saturated is not None:

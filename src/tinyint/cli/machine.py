@@ -13,6 +13,7 @@ from tinyint.calibrate.cache import RecordCache
 from tinyint.cli.options import Json
 from tinyint.cli.screen import Screen
 from tinyint.report.words import counted, megabytes
+from tinyint.targets import TARGETS
 
 __all__ = ["cache", "doctor"]
 
@@ -28,9 +29,10 @@ def doctor(json: Json = False) -> None:
     """
     found = api.doctor()
     table = Table(show_header=False)
-    absent = {"tensorrt": "runs where its GPU is"}
+    elsewhere = {t.runtime: f"runs on {t.cpu.name}" for t in TARGETS.values() if t.build_commands is not None}
     installed = [
-        f"{name} {version or absent.get(name, 'not installed')}" for name, version in found.runtimes.items()
+        f"{name} {version or elsewhere.get(name, 'not installed')}"
+        for name, version in found.runtimes.items()
     ]
     rows = {
         "processor": f"{found.cpu or 'unknown'} ({found.machine}, {counted(found.cores, 'core')})",

@@ -15,7 +15,6 @@ from tinyint.graph.walk import macs, uncounted
 from tinyint.ptq import Quantized
 from tinyint.runtimes import Executed, Runtime
 from tinyint.runtimes.host import host
-from tinyint.runtimes.tensorrt import check
 
 __all__ = ["Coverage", "FloatNode", "planned_coverage", "read_coverage"]
 
@@ -96,7 +95,7 @@ def _coverage(
         nodes_int8=len(int8),
         nodes_float=len(float_nodes),
         float_nodes=float_nodes,
-        notes=tuple(_notes(quantized, runtime, unmeasured)),
+        notes=tuple(_notes(quantized, unmeasured)),
         warnings=shortfall,
     )
 
@@ -195,7 +194,7 @@ def _share(cost: Mapping[str, int], names: set[str]) -> float:
     return sum(count for name, count in cost.items() if name in names) / total if total else 0.0
 
 
-def _notes(quantized: Quantized, runtime: str, unmeasured: str | None) -> Iterator[str]:
+def _notes(quantized: Quantized, unmeasured: str | None) -> Iterator[str]:
     if quantized.model.metadata_props.get("tinyint.method") == "weight_only":
         yield "weight-only: the weights are stored in integers and the arithmetic is float, by design"
     if unmeasured is not None:
@@ -206,8 +205,7 @@ def _notes(quantized: Quantized, runtime: str, unmeasured: str | None) -> Iterat
             f"{len(unknown)} products have shapes that cannot be inferred, or lie in bodies of If, Loop or Scan "
             f"({unknown[0].name!r} is the first); what share of the multiply-accumulates runs in int8 is unknown"
         )
-    if runtime == "tensorrt":
-        yield from map(str, check(quantized.model))
+    yield from map(str, quantized.target.check(quantized.model))
 
 
 def _shortfall(macs_int8: float, macs_planned: float, runtime: str) -> tuple[str, ...]:

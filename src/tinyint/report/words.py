@@ -10,7 +10,7 @@ from tinyint.proof.coverage import FloatNode
 from tinyint.proof.measured import Sizes
 from tinyint.proof.report import Report
 from tinyint.proof.verify import Verification
-from tinyint.runtimes.tensorrt import build_commands
+from tinyint.targets import get_target
 from tinyint.tasks.paired import Difference
 
 __all__ = [
@@ -243,9 +243,10 @@ def next_steps(report: Report) -> Iterator[str]:
         yield f"tinyint inspect {model}    which nodes stay in float, and why"
     if poor or not report.output:
         return
-    if report.target == "tensorrt":
-        for version, command in build_commands(report.output).items():
-            yield f"{command}    on the GPU, with TensorRT {version}"
+    target = get_target(report.target)
+    if target.build_commands is not None:
+        for version, command in target.build_commands(report.output).items():
+            yield f"{command}    on {target.cpu.name}, with {version}"
         yield f"tinyint evaluate {model} --data DATA --runtime onnxruntime    its accuracy, simulated"
     else:
         yield f"tinyint evaluate {model} --data DATA    its accuracy on labelled data"

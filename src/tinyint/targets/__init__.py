@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import onnx_ir as ir
+
 from tinyint.errors import TargetError, nearest
 from tinyint.runtimes.host import Host, host
 from tinyint.targets.arm import ARM64
 from tinyint.targets.cpu import Cpu
 from tinyint.targets.generic import GENERIC
 from tinyint.targets.openvino import OPENVINO, OPENVINO_AVX2
+from tinyint.targets.ort import ORT
 from tinyint.targets.packing import Packing
 from tinyint.targets.target import Inputs, Kernel, OperatorRule, Output, Target, WeightAxis, Weightless
 from tinyint.targets.tensorrt import TENSORRT
+from tinyint.targets.violation import Violation
 from tinyint.targets.window import Window
 from tinyint.targets.x86 import X86_AVX2, X86_VNNI
 
@@ -23,12 +27,14 @@ __all__ = [
     "Output",
     "Packing",
     "Target",
+    "Violation",
     "WeightAxis",
     "Weightless",
     "Window",
     "default_target",
     "get_target",
     "limited_target",
+    "violations",
 ]
 
 TARGETS: dict[str, Target] = {
@@ -41,9 +47,9 @@ _FIXED = {"openvino-vnni": OPENVINO}
 
 
 def default_target(machine: Host | None = None) -> Target:
-    """The target on ONNX Runtime that quantizes for this machine."""
+    """The first target on ONNX Runtime that is for this machine."""
     machine = machine or host()
-    return next(t for t in (X86_VNNI, X86_AVX2, ARM64, GENERIC) if t.cpu.is_of(machine))
+    return next(t for t in TARGETS.values() if t.runtime == ORT.runtime and t.cpu.is_of(machine))
 
 
 def get_target(name: str | None = None, machine: Host | None = None) -> Target:
@@ -67,3 +73,9 @@ def get_target(name: str | None = None, machine: Host | None = None) -> Target:
 def limited_target(runtime: str) -> Target | None:
     """The target on `runtime` for processors whose pair sums saturate; None if there is none."""
     return next((t for t in TARGETS.values() if t.runtime == runtime and t.cpu.pair_sums_saturate), None)
+
+
+def violations(model: ir.Model, runtime: str) -> list[Violation]:
+    """The rules of the targets on `runtime` that an int8 model breaks, whoever made it."""
+    checks = dict.fromkeys(t.check for t in TARGETS.values() if t.runtime == runtime)
+    return [violation for check in checks for violation in check(model)]

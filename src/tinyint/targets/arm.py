@@ -7,10 +7,10 @@ from dataclasses import replace
 from tinyint.numerics import INT8
 from tinyint.scheme import Scheme
 from tinyint.targets.cpu import ARM
-from tinyint.targets.x86 import X86_VNNI
+from tinyint.targets.ort import ORT
 
 ARM64 = replace(
-    X86_VNNI,
+    ORT,
     name="arm64",
     cpu=ARM,
     summary="ONNX Runtime on ARM64: int8 activations and weights, the operands of SDOT and of the packed kernels",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tinyint.targets.cpu import ANY
-from tinyint.targets.x86 import X86_VNNI
+from tinyint.targets.ort import ORT
 
 GENERIC = replace(
-    X86_VNNI,
+    ORT,
     name="generic",
     cpu=ANY,
     summary="plain Q/DQ for any runtime: Relu and Clip stay where they are; checked on ONNX Runtime",

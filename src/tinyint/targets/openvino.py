@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinyint.numerics import INT8
+from tinyint.graph.ops import COMPARISONS
+from tinyint.numerics import INT8, UINT8
 from tinyint.scheme import Scheme
 from tinyint.targets.cpu import AVX2, VNNI
 from tinyint.targets.packing import Packing
-from tinyint.targets.target import Kernel, OperatorRule, Output, Weightless
+from tinyint.targets.target import Kernel, OperatorRule, Output, Target, Weightless
 from tinyint.targets.window import Window
-from tinyint.targets.x86 import COMPARISONS, X86_VNNI
 
 _MEASURED = "measured with OpenVINO 2026.4.1: tests/runtimes/facts"
 
@@ -55,12 +55,15 @@ _compared = OperatorRule(preset=False, source=f"{_MEASURED}: reads the bytes of 
 
 _NO_KERNEL = "OpenVINO runs it in float on the CPU"
 
-OPENVINO = replace(
-    X86_VNNI,
+OPENVINO = Target(
     name="openvino",
     runtime="openvino",
     cpu=VNNI,
     summary="OpenVINO on x86 with VNNI: uint8 activations, int8 weights per channel, none after what moves values",
+    activation=Scheme(qtype=UINT8, symmetric=False),
+    weight=Scheme(qtype=INT8.narrow(), symmetric=True, axis=0),
+    clamps_absorbed=True,
+    int32_bias=True,
     operators={
         "Conv": OperatorRule(
             output=Output.ON_DEMAND,
@@ -109,7 +112,6 @@ OPENVINO = replace(
         **dict.fromkeys(("Softmax", "Pad", "Tile", "SpaceToDepth", "Resize (linear)"), _NO_KERNEL),
         **dict.fromkeys(("ArgMax", "ArgMin"), "OpenVINO runs it as TopK, in float"),
     },
-    dynamic=frozenset(),
     sources=(
         "kernels: openvino, src/plugins/intel_cpu/src/dnnl_postops_composer.cpp and nodes/fake_quantize.cpp; held to "
         "the bit by tests/qat/test_kernels.py",

@@ -1,17 +1,20 @@
-"""What a target is: facts about a backend, as data. A target holds no algorithm; the planner reads it.
+"""What a target is: facts about a backend, as data. A target plans nothing; the planner reads it.
 
 Supporting a further backend is one new file beside this one, with the source of each fact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+import onnx_ir as ir
 
 from tinyint.scheme import Scheme
 from tinyint.targets.cpu import Cpu
 from tinyint.targets.packing import ANY_TWO, Packing
+from tinyint.targets.violation import Violation
 from tinyint.targets.window import Window
 
 __all__ = ["Inputs", "Kernel", "OperatorRule", "Output", "Target", "WeightAxis", "Weightless"]
@@ -114,6 +117,12 @@ class OperatorRule:
     source: str
 
 
+def _breaks_no_rule(model: ir.Model) -> Sequence[Violation]:
+    """Of a backend that tinyint runs, which speaks for itself."""
+    del model
+    return ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """A backend.
@@ -126,7 +135,8 @@ class Target:
     * `quantizer`: what QuantizeLinear by itself computes, where that is not round(x / s) + z
     * `left_float`: why it does not, for operators of which users ask
     * `dynamic`: operators that have kernels with activations quantized at run time
-    * `min_opset`: the lowest opset that the backend reads Q/DQ from
+    * `check`: holds a Q/DQ graph, whoever wrote it, to the rules of the backend
+    * `build_commands`: how the backend's own tool makes of a file what it runs, by version; None: tinyint runs the file
     """
 
     name: str
@@ -141,5 +151,6 @@ class Target:
     quantizer: Kernel | None = None
     left_float: Mapping[str, str] = field(default_factory=dict)
     dynamic: frozenset[str] = field(default_factory=frozenset)
-    min_opset: int = 13
+    check: Callable[[ir.Model], Sequence[Violation]] = _breaks_no_rule
+    build_commands: Callable[[str], Mapping[str, str]] | None = None
     sources: tuple[str, ...]

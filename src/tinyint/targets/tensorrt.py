@@ -1,14 +1,16 @@
-"""TensorRT 10 and 11, explicit quantization; `tinyint.runtimes.tensorrt` holds a model against NVIDIA's rules."""
+"""TensorRT 10 and 11, explicit quantization; `tensorrt_rules` holds a model to NVIDIA's rules."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from tinyint.graph.ops import COMPARISONS
 from tinyint.numerics import INT8
+from tinyint.runtimes.tensorrt import build_commands
 from tinyint.scheme import Scheme
 from tinyint.targets.cpu import GPU
 from tinyint.targets.target import Inputs, OperatorRule, Output, Target, WeightAxis, Weightless
-from tinyint.targets.x86 import COMPARISONS
+from tinyint.targets.tensorrt_rules import check
 
 _PLACEMENT = "NVIDIA TensorRT documentation, Working with Quantized Types: Q/DQ placement recommendations"
 
@@ -71,6 +73,8 @@ TENSORRT = Target(
         **dict.fromkeys(("ArgMax", "ArgMin"), "TensorRT runs it as TopK, which takes no int8"),
         **dict.fromkeys(COMPARISONS, "TensorRT's comparisons take no int8"),
     },
+    check=check,
+    build_commands=build_commands,
     sources=(
         "NVIDIA TensorRT documentation: only symmetric int8, zero-point 0",
         f"{_OPERATORS} of SoftMax, TopK and ElementWise: what stays in float",
