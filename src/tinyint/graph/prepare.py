@@ -27,6 +27,7 @@ from tinyint.graph.passes.no_ops import drop_no_ops
 from tinyint.graph.passes.opset import upgrade_opset
 from tinyint.graph.passes.padding import fold_padding
 from tinyint.graph.passes.pooling import drop_pool_attributes, settle_pool_sizes
+from tinyint.graph.passes.reductions import write_out_reductions
 from tinyint.graph.passes.relu import recognize_relu
 from tinyint.graph.passes.shapes import infer_shapes
 from tinyint.graph.passes.shared import clone_shared_constants
@@ -41,6 +42,7 @@ PASSES: tuple[Callable[[ir.Model], None], ...] = (
     unfuse,
     infer_shapes,
     settle_pool_sizes,
+    write_out_reductions,
     fold_constants,
     inline_constant_if,
     drop_no_ops,

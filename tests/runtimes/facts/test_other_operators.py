@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from tests.graph.build import build
 from tests.processor import X86
 from tests.runtimes.facts.probes import OPENVINO, ORT, behind_conv, in_int8, nodes
 from tests.runtimes.graphs import SCALE, Graph
@@ -60,6 +62,15 @@ class TestOtherOperators:
             assert in_int8(OPENVINO, model, ["a", "op"]) == ["a", "op"]
             assert nodes(OPENVINO, model)["a"] == nodes(OPENVINO, model)["op"]
             assert in_int8(ORT, model, ["a", "op"]) == []
+
+    @pytest.mark.parametrize("op", ["ReduceL1", "ReduceLogSum", "ReduceLogSumExp"])
+    def test_openvino_reads_some_reductions_without_their_axes(self, op: str) -> None:
+        """In the operator sets 13 to 17 (2026.4.1); `graph.passes.reductions` writes them out."""
+        for opset, kept in ((12, True), (13, False), (17, False)):
+            model = build(f"g (float[2,3,4] x) => (float[2,1,4] y) {{ y = {op}<axes=[1]>(x) }}", opset)
+            x = np.random.default_rng(0).uniform(1, 2, (2, 3, 4)).astype(np.float32)
+            (found,) = OPENVINO.open(model, threads=1).run({"x": x}).values()
+            assert (found.shape == (2, 1, 4)) is kept
 
     @pytest.mark.parametrize(("op", "attributes"), [("Tanh", {}), ("HardSwish", {}), ("Erf", {})])
     def test_onnxruntime_has_none(self, op: str, attributes: dict[str, object]) -> None:
