@@ -80,6 +80,7 @@ def target_table(target: Target) -> Iterator[str]:
         yield f"- the dynamic method quantizes {', '.join(sorted(target.dynamic))}; the rest is weight-only"
     else:
         yield "- the dynamic method is weight-only here"
+    yield f"- weight-only: {target.stored_weights}"
     yield ""
     rows = list(operator_table(target))
     twin = next(other for other in TARGETS.values() if list(operator_table(other)) == rows)

@@ -117,7 +117,7 @@ def test_weights_that_bodies_read_are_stored_in_integers():
         )
         assert sqnr_db(expected, found) > 30
     assert quantized.float_nodes == {
-        "If_0": "its weights are integers, its arithmetic is float (weight-only)"
+        "If_0": "its weights are stored in integers (weight-only); the arithmetic is float"
     }
 
 

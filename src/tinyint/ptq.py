@@ -159,7 +159,7 @@ def _weight_only(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stop
         rules = match_rules(recipe, [(name_of(node), op_names(node)) for node in prepared.graph.all_nodes()])
         model, constants = quantize_weights(prepared, recipe, rules)
         require_integers(prepared, constants, rules)
-    why = "its weights are integers, its arithmetic is float (weight-only)"
+    why = f"its weights are stored in integers (weight-only); {target.stored_weights}"
     stored = {name for name, _ in constants}
     stored |= {name_of(n) for n in prepared.graph if any(inner.name in stored for inner in inner_nodes(n))}
     return Quantized(

@@ -33,7 +33,8 @@ def open(  # noqa: A001  the verb, as in tinyint.open
 ) -> Session:
     """Loads a model, float or int8, on a runtime: the one that it was quantized for, else ONNX Runtime.
 
-    Weight-only models are dequantized once, at load, and so run at the float model's speed. Raises ModelError for a
+    Weights of weight-only models are dequantized once, at load, so that these run at the float model's speed; or by
+    OpenVINO's kernels, which may quantize what they multiply (`Target.stored_weights`). Raises ModelError for a
     file that cannot be loaded, DependencyError for a runtime that is not installed.
     """
     source = _existing(model, example_inputs)

@@ -196,7 +196,7 @@ def _share(cost: Mapping[str, int], names: set[str]) -> float:
 
 def _notes(quantized: Quantized, unmeasured: str | None) -> Iterator[str]:
     if quantized.model.metadata_props.get("tinyint.method") == "weight_only":
-        yield "weight-only: the weights are stored in integers and the arithmetic is float, by design"
+        yield f"weight-only: the weights are stored in integers; {quantized.target.stored_weights}, by design"
     if unmeasured is not None:
         yield unmeasured
     unknown = uncounted(quantized.prepared)

@@ -238,10 +238,16 @@ def _executed(node: Any, source: ir.Graph | None) -> Executed:
     return Executed(
         name=sources[0] if sources else own,
         op=facts.get("layerType", node.get_type_name()),
-        int8=precision in ("i8", "u8") or kernel.endswith(("_I8", "_U8", "_i8", "_u8")),
+        int8=(precision in ("i8", "u8") and not _reads_floats(facts))
+        or kernel.endswith(("_I8", "_U8", "_i8", "_u8")),
         detail=f"{precision} {kernel}".strip(),
         sources=sources,
     )
+
+
+def _reads_floats(facts: dict[str, str]) -> bool:
+    """Whether it is a product of floats with weights that are stored in integers, by which OpenVINO calls it."""
+    return facts.get("layerType") == "FullyConnected" and facts.get("primitiveType", "").endswith("_f32")
 
 
 def _sources(layers: list[str], source: ir.Graph, op: str = "") -> tuple[str, ...]:

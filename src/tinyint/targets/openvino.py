@@ -112,6 +112,8 @@ OPENVINO = Target(
         **dict.fromkeys(("Softmax", "Pad", "Tile", "SpaceToDepth", "Resize (linear)"), _NO_KERNEL),
         **dict.fromkeys(("ArgMax", "ArgMin"), "OpenVINO runs it as TopK, in float"),
     },
+    stored_weights="a Gemm or MatMul over 32 elements or more quantizes what it multiplies as it runs, in groups of "
+    "32, unless OpenVINO is told DYNAMIC_QUANTIZATION_GROUP_SIZE=0; other arithmetic is float",
     sources=(
         "kernels: openvino, src/plugins/intel_cpu/src/dnnl_postops_composer.cpp and nodes/fake_quantize.cpp; held to "
         "the bit by tests/qat/test_kernels.py",
@@ -129,6 +131,7 @@ OPENVINO_AVX2 = replace(
         **OPENVINO.operators,
         "MatMul": replace(_gemm, source=f"{_MEASURED}: with weights in int8, whatever follows"),
     },
+    stored_weights=Target.stored_weights,
     left_float={
         **OPENVINO.left_float,
         "MatMul of two activations": "OpenVINO's int8 product of two activations saturates without VNNI, or is zero",

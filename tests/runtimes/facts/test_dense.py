@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.processor import X86
+from tests.processor import VNNI, X86
 from tests.runtimes.facts.probes import OPENVINO, ORT, error_in_lsb, in_int8, nodes
 from tests.runtimes.graphs import Graph
+from tinyint.numerics import sqnr_db
+from tinyint.runtimes import openvino
 
 pytestmark = X86
 
@@ -58,3 +60,24 @@ class TestDense:
         model = dense(op, shape, bias="float")
         assert nodes(ORT, model)["dense"].op == "Gemm"
         assert in_int8(OPENVINO, model, ["dense"]) == ["dense"]
+
+    @VNNI
+    @pytest.mark.parametrize(("length", "exact"), [(31, True), (32, False), (768, False)])
+    def test_openvino_quantizes_what_stored_weights_multiply(self, length: int, exact: bool) -> None:
+        """In groups of 32, where the processor has VNNI; `Target.stored_weights` says so."""
+        g = Graph(4, length)
+        model = g.model(g.add("MatMul", ["x", g.weight("w", (length, 48), axis=1)], "dense"))
+        x = {"x": np.random.default_rng(0).normal(size=(4, length)).astype(np.float32)}
+        (expected,) = ORT.open(model, threads=1, optimize=False).run(x).values()
+        core, option = openvino._core(), "DYNAMIC_QUANTIZATION_GROUP_SIZE"
+        assert core.get_property("CPU", option) == 32
+        (found,) = OPENVINO.open(model, threads=1).run(x).values()
+        core.set_property("CPU", {option: 0})
+        try:
+            (plain,) = OPENVINO.open(model, threads=1).run(x).values()
+        finally:
+            core.set_property("CPU", {option: 32})
+        assert sqnr_db(expected, plain) > 100
+        assert (sqnr_db(expected, found) > 100) is exact
+        assert sqnr_db(expected, found) > 38
+        assert not nodes(OPENVINO, model)["dense"].int8
