@@ -16,6 +16,7 @@ from tests.models import noise, residual
 from tinyint import api
 from tinyint.calibrate import CalibrationRecord
 from tinyint.data import Preprocessing
+from tinyint.data.declared import saved_preprocessing
 from tinyint.errors import DataError, DependencyError, ModelError, OutputError, RecordError
 from tinyint.graph.io import load_model, save_model
 
@@ -225,9 +226,7 @@ def test_images_are_read_as_declared_and_the_declaration_goes_with_the_model(mod
     )
     assert result.report.verification is not None
     assert (result.report.verification.samples, result.report.verification.held_out) == (4, True)
-    assert Preprocessing.from_metadata(load_model(output).metadata_props) == Preprocessing.load(
-        tmp_path / "pre.yaml"
-    )
+    assert saved_preprocessing(load_model(output).metadata_props) == Preprocessing.load(tmp_path / "pre.yaml")
     declared = api.evaluate(model, tmp_path / "images", preprocessing=tmp_path / "pre.yaml")
     assert declared.samples == 12
     assert api.evaluate(output, tmp_path / "images").samples == 12  # with what its metadata say
@@ -253,7 +252,7 @@ def test_preprocessing_is_kept_in_the_model(model, samples):
     source = load_model(model)
     source.metadata_props.update(declared.to_metadata())
     made = tinyint.quantize(source, samples, verify=False).model
-    assert Preprocessing.from_metadata(made.metadata_props) == declared
+    assert saved_preprocessing(made.metadata_props) == declared
 
 
 def test_a_failure_leaves_the_old_files(model, samples, tmp_path, monkeypatch):

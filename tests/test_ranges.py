@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -311,7 +313,7 @@ def test_weight_range_by_hand():
     lo, hi = weight_range(weight, 0, "absmax", WEIGHT)
     np.testing.assert_array_equal(lo, [-2, 0, 0])
     np.testing.assert_array_equal(hi, [1, 0, 4])
-    lo, hi = weight_range(weight, None, "absmax", WEIGHT.per_tensor())
+    lo, hi = weight_range(weight, None, "absmax", replace(WEIGHT, axis=None))
     assert (lo.shape, hi.shape, float(lo), float(hi)) == ((), (), -2.0, 4.0)
 
 

@@ -1,17 +1,19 @@
 """The law of imports, and the size of a page."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
+from tinyint import metadata
 from tinyint.targets import TARGETS
 
 PACKAGE = Path(__file__).parents[1] / "src" / "tinyint"
 
 # A module imports only from lines above its own, and within one line from itself.
 LAYERS = [
-    "errors",
+    "errors metadata",
     "files documents jsonable",
     "synthetic graph.layout graph.names",
     "numerics observers graph.ops graph.serde runtimes.base",
@@ -158,6 +160,16 @@ def test_a_target_is_not_asked_for_its_name(module):
     for node in ast.walk(ast.parse(FILES[module].read_text(encoding="utf-8"))):
         named = isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in known
         assert not named, f"{module}:{node.lineno} names the target {node.value!r}"
+
+
+@pytest.mark.parametrize("module", [m for m in FILES if m not in ("", "metadata")])  # "" names packages
+def test_keys_of_metadata_are_in_one_place(module):
+    keys = {getattr(metadata, name) for name in metadata.__all__}
+    for node in ast.walk(ast.parse(FILES[module].read_text(encoding="utf-8"))):
+        text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+        new = re.fullmatch(r"tinyint\.\w+", text) and text.removeprefix("tinyint.") not in FILES
+        belongs = text in keys or bool(new)
+        assert not belongs, f"{module}:{node.lineno}: {text} belongs in tinyint.metadata"
 
 
 def test_no_layer_names_a_module_that_is_gone():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tinyint.numerics import QType
 
@@ -19,9 +19,6 @@ class Scheme:
     qtype: QType
     symmetric: bool
     axis: int | None = None
-
-    def per_tensor(self) -> Scheme:
-        return replace(self, axis=None)
 
     def __str__(self) -> str:
         kind = "symmetric" if self.symmetric else "asymmetric"

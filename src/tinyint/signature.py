@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import onnx_ir as ir
 
 import tinyint
+from tinyint.metadata import FLOAT_NODES, METHOD, RECIPE, TARGET, VERSION
 from tinyint.recipe import Method, Recipe
 from tinyint.targets import Target
 
@@ -20,11 +21,11 @@ def sign(
     """Writes into the model's metadata how it was made, and leaves the inference of shapes to the runtime."""
     model.metadata_props.update(
         {
-            "tinyint.version": tinyint.__version__,
-            "tinyint.method": method,
-            "tinyint.target": target.name,
-            "tinyint.recipe": recipe.dump(),
-            "tinyint.float_nodes": json.dumps(dict(float_nodes)),
+            VERSION: tinyint.__version__,
+            METHOD: method,
+            TARGET: target.name,
+            RECIPE: recipe.dump(),
+            FLOAT_NODES: json.dumps(dict(float_nodes)),
         }
     )
     # Runtimes infer shapes better than the file can state them. Told that two open shapes are equal, ONNX Runtime

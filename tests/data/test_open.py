@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.data.build import IMAGE, save_image, spec
 from tinyint.data import Preprocessing, Sample, content_key, open_data, stack
+from tinyint.data.declared import saved_preprocessing
 from tinyint.data.labels import require_task
 from tinyint.errors import DataError
 
@@ -55,7 +56,7 @@ def test_what_was_assumed_is_told_and_kept(folder):
     assert data.preprocessing.resize == (2, 2)
     assert data.notices[0].startswith("no preprocessing was declared; assumed: images resized to 2×2")
     assert next(iter(data)).inputs["x"][0, 0, 0, 0] == 0
-    saved = Preprocessing.from_metadata(data.preprocessing.to_metadata())
+    saved = saved_preprocessing(data.preprocessing.to_metadata())
     assert open_data(folder, [spec(None, 3, 2, 2)], saved).notices == data.notices
 
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tinyint.data.preprocess import METADATA_KEY, Preprocessing
+from tinyint.data.declared import saved_preprocessing
+from tinyint.data.preprocess import Preprocessing
 from tinyint.errors import DataError
 
 PIXEL = (51, 102, 255)
@@ -161,14 +162,13 @@ def test_shorthands():
 )
 def test_yaml_and_metadata_round_trips(preprocessing):
     assert Preprocessing.from_yaml(preprocessing.dump()) == preprocessing
-    assert Preprocessing.from_metadata({"other": "1", **preprocessing.to_metadata()}) == preprocessing
+    assert saved_preprocessing({"other": "1", **preprocessing.to_metadata()}) == preprocessing
 
 
 def test_metadata():
-    assert METADATA_KEY == "tinyint.preprocessing"
-    assert Preprocessing.from_metadata({"producer": "x"}) is None
+    assert saved_preprocessing({"producer": "x"}) is None
     with pytest.raises(DataError, match=r"metadata entry tinyint\.preprocessing"):
-        Preprocessing.from_metadata({METADATA_KEY: "[1"})
+        saved_preprocessing({"tinyint.preprocessing": "[1"})
 
 
 def test_files(tmp_path):

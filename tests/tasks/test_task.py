@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from tinyint.errors import ModelError
-from tinyint.tasks import METADATA_KEY, Classification, Detection, Segmentation, TaskInfo, task_of
+from tinyint.metadata import TASK
+from tinyint.tasks import Classification, Detection, Segmentation, TaskInfo, task_of
 
 YOLO = Detection(classes=("cat", "dog"), anchors=(((32, 48),), ((8, 8), (4.5, 16))), strides=(32, 16))
 
@@ -30,8 +31,8 @@ def test_a_model_need_not_say() -> None:
     ],
 )
 def test_a_damaged_entry_says_where(text: str, message: str) -> None:
-    with pytest.raises(ModelError, match=f"{METADATA_KEY} is damaged: {message}"):
-        task_of({METADATA_KEY: text})
+    with pytest.raises(ModelError, match=f"{TASK} is damaged: {message}"):
+        task_of({TASK: text})
 
 
 def test_every_head_has_anchors_and_a_stride() -> None:

@@ -16,6 +16,7 @@ from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import OutputError, RecordError
 from tinyint.files import atomic_write, require_writable, written_together
 from tinyint.jsonable import to_json
+from tinyint.metadata import CALIBRATION
 from tinyint.proof import Report
 from tinyint.ptq import Quantized
 from tinyint.report.html import to_html
@@ -23,7 +24,6 @@ from tinyint.runtimes.source import is_utf8, metadata
 
 __all__ = ["Beside"]
 
-_RECORD_KEY = "tinyint.calibration"
 """In the metadata of an int8 model: the identity of the record that its scales are from."""
 _GENERATOR = '<meta name="generator" content="tinyint">'
 """In every HTML report."""
@@ -107,7 +107,7 @@ class Beside:
             return False
         try:
             if place == self.record:
-                return metadata(self.model).get(_RECORD_KEY) == CalibrationRecord.load(place).identity
+                return metadata(self.model).get(CALIBRATION) == CalibrationRecord.load(place).identity
             text = place.read_text(encoding="utf-8")
             if place.suffix == ".html":
                 return _GENERATOR in text
@@ -118,7 +118,7 @@ class Beside:
     def marked(self, quantized: Quantized) -> ir.Model:
         """The model, with that in its metadata by which its record is known again."""
         if quantized.record is not None:
-            quantized.model.metadata_props[_RECORD_KEY] = quantized.record.identity
+            quantized.model.metadata_props[CALIBRATION] = quantized.record.identity
         return quantized.model
 
     def write(self, scratch: Path, record: CalibrationRecord | None, report: Report) -> None:

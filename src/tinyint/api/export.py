@@ -15,7 +15,7 @@ from tinyint.errors import DataError, ModelError
 from tinyint.files import require_writable
 from tinyint.graph.io import is_quantized, save_model
 from tinyint.graph.names import name_of
-from tinyint.runtimes import Runtime, get_runtime
+from tinyint.runtimes import Runtime, here
 from tinyint.tasks import Classification, Detection, Segmentation, TaskInfo, TaskName
 from tinyint.tasks.tails import (
     Postprocessing,
@@ -85,8 +85,7 @@ def export(
     found = _tail(source.model.graph, info, with_softmax, without_argmax, nms)
     joined = source.model.clone() if found is None else append(source.model, *found)
     joined.metadata_props.update(info.to_metadata())
-    runtime = runtime_for(source.model)
-    runtime = runtime if runtime.available() else get_runtime("onnxruntime")
+    runtime = here(runtime_for(source.model))
     count = _int8_nodes(joined, runtime)
     if is_quantized(source.model) and count < (before := _int8_nodes(source.model, runtime)):
         raise ModelError(

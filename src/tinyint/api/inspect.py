@@ -15,6 +15,7 @@ from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, kind_of
 from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import macs, uncounted
+from tinyint.metadata import FLOAT_NODES, METHOD, TARGET, VERSION
 from tinyint.plan import plan
 from tinyint.proof import TensorRow
 from tinyint.proof.coverage import FloatNode
@@ -114,9 +115,9 @@ def inspect(
     return Inspection(
         model=source.name,
         quantized=quantized,
-        made_by=facts.get("tinyint.version"),
-        method=facts.get("tinyint.method"),
-        target=facts.get("tinyint.target"),
+        made_by=facts.get(VERSION),
+        method=facts.get(METHOD),
+        target=facts.get(TARGET),
         task=None if info is None else info.task,
         postprocessing=postprocessing_of(facts),
         suppression=suppression_of(facts),
@@ -174,7 +175,7 @@ def _declared(source: Source) -> tuple[Executed, ...]:
 
 def _reasons(source: Source) -> dict[str, str]:
     try:
-        found = json.loads(source.model.metadata_props.get("tinyint.float_nodes", "{}"))
+        found = json.loads(source.model.metadata_props.get(FLOAT_NODES, "{}"))
     except ValueError:
         return {}
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}

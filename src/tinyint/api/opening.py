@@ -12,6 +12,7 @@ from tinyint.api.source import Model, Source
 from tinyint.errors import ModelError, TinyintWarning
 from tinyint.graph.io import load_model
 from tinyint.loading import onnx_source
+from tinyint.metadata import TARGET
 from tinyint.proof.bench import Entry, Timing
 from tinyint.proof.bench import benchmark as run
 from tinyint.proof.saturation import saturation
@@ -61,7 +62,7 @@ def warn_of_saturation(model: ModelSource, runtime: str, label: str = "") -> Non
 def runtime_for(model: ModelSource, name: str | None = None) -> Runtime:
     """The runtime of that name, or else the one that the model's metadata says it was quantized for."""
     if name is None:
-        target = TARGETS.get(metadata(model).get("tinyint.target", ""))
+        target = TARGETS.get(metadata(model).get(TARGET, ""))
         name = target.runtime if target else "onnxruntime"
     return get_runtime(name)
 

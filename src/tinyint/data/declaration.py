@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tinyint.documents import DocumentError, parse_yaml, read_document, shown
 from tinyint.errors import DataError, nearest
-
-METADATA_KEY = "tinyint.preprocessing"
+from tinyint.metadata import PREPROCESSING
 
 
 class Declaration(BaseModel):
@@ -55,13 +54,7 @@ class Declaration(BaseModel):
 
     def to_metadata(self) -> dict[str, str]:
         """What to add to the metadata of a model."""
-        return {METADATA_KEY: self.dump()}
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str]) -> Self | None:
-        """What `to_metadata` saved, or None. Raises DataError when the entry is damaged."""
-        text = metadata.get(METADATA_KEY)
-        return None if text is None else cls.from_yaml(text, f"the model's metadata entry {METADATA_KEY}")
+        return {PREPROCESSING: self.dump()}
 
 
 def read_mapping(text: str | bytes, origin: str) -> object:

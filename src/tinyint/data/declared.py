@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tinyint.data.declaration import METADATA_KEY, Declaration, read_file, read_mapping
+from tinyint.data.declaration import Declaration, read_file, read_mapping
 from tinyint.data.preprocess import Preprocessing
 from tinyint.data.text_preprocess import TextPreprocessing
+from tinyint.metadata import PREPROCESSING
 
 __all__ = ["load_preprocessing", "parse_preprocessing", "saved_preprocessing"]
 
@@ -33,8 +34,8 @@ def load_preprocessing(path: str | Path) -> Declaration:
 
 def saved_preprocessing(metadata: Mapping[str, str]) -> Declaration | None:
     """What a model's metadata declare, or None. Raises DataError when the entry is damaged."""
-    text = metadata.get(METADATA_KEY)
+    text = metadata.get(PREPROCESSING)
     if text is None:
         return None
-    origin = f"the model's metadata entry {METADATA_KEY}"
+    origin = f"the model's metadata entry {PREPROCESSING}"
     return parse_preprocessing(read_mapping(text, origin), origin)

@@ -18,11 +18,11 @@ import numpy as np
 from PIL import Image, ImageOps
 from pydantic import Field, field_validator, model_validator
 
-from tinyint.data.declaration import METADATA_KEY, Declaration
+from tinyint.data.declaration import Declaration
 from tinyint.errors import DataError
 from tinyint.numerics import Array
 
-__all__ = ["METADATA_KEY", "RESAMPLING", "Preprocessing"]
+__all__ = ["RESAMPLING", "Preprocessing"]
 
 Side = Annotated[int, Field(gt=0, le=1 << 16, strict=True)]
 RESAMPLING = {

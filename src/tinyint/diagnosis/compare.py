@@ -24,6 +24,7 @@ from tinyint.graph.io import is_quantized
 from tinyint.graph.names import name_of
 from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import static_shape
+from tinyint.metadata import RECIPE
 from tinyint.numerics import Array
 from tinyint.proof.outputs import NOTHING
 from tinyint.proof.rows import shape_depends_on_values
@@ -114,7 +115,7 @@ def compare(
 
 def _as_quantized(float_model: ir.Model, int8_model: ir.Model) -> ir.Model:
     """The prepared float model after those steps of the int8 model's recipe that leave the float model's function."""
-    prepared, text = prepare(float_model), int8_model.metadata_props.get("tinyint.recipe")
+    prepared, text = prepare(float_model), int8_model.metadata_props.get(RECIPE)
     return (
         prepared
         if text is None

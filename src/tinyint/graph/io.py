@@ -36,7 +36,7 @@ __all__ = [
 PROTOBUF_LIMIT = 2**31 - 2**24
 """Weights that one protobuf message holds, in bytes: 2 GiB, less room for the structure."""
 
-_DATA_FILES = "tinyint.data_files"
+_DATA_FILES = "tinyint/data_files"
 _EXTERNAL_FROM = 256  # bytes; smaller tensors stay in the model file, as readers want shapes at hand
 _ONNX_FIRST_BYTE = 0x08  # the key of field 1, ir_version: every ONNX writer begins with it
 

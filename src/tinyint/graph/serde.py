@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 __all__ = ["from_proto", "load", "save", "to_proto"]
 
-_TYPE = "tinyint.type"
+_TYPE = "tinyint/type"
 
 
 def from_proto(proto: onnx.ModelProto) -> ir.Model:

@@ -21,11 +21,11 @@ from tinyint.errors import ModelError
 from tinyint.graph.edit import GraphEditor
 from tinyint.graph.io import load_model
 from tinyint.loading.module_call import Axes, Call, Result, name_of, reason_of
+from tinyint.metadata import OUTPUTS
 from tinyint.runtimes import get_runtime
 
 __all__ = ["OUTPUTS", "load_module"]
 
-OUTPUTS = "tinyint.outputs"
 """Metadata key: {"kind": "single" | "tuple" | "list" | "dict", "names": [...]} as JSON, one name a graph output.
 
 Containers inside the result are flattened in order; what is None in it is left out."""

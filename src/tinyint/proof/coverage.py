@@ -12,6 +12,7 @@ from tinyint.graph.edit import unnumbered
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, facts, kind_of
 from tinyint.graph.walk import macs, uncounted
+from tinyint.metadata import METHOD
 from tinyint.ptq import Quantized
 from tinyint.runtimes import Executed, Runtime
 from tinyint.runtimes.host import host
@@ -195,7 +196,7 @@ def _share(cost: Mapping[str, int], names: set[str]) -> float:
 
 
 def _notes(quantized: Quantized, unmeasured: str | None) -> Iterator[str]:
-    if quantized.model.metadata_props.get("tinyint.method") == "weight_only":
+    if quantized.model.metadata_props.get(METHOD) == "weight_only":
         yield f"weight-only: the weights are stored in integers; {quantized.target.stored_weights}, by design"
     if unmeasured is not None:
         yield unmeasured

@@ -13,6 +13,7 @@ import onnx_ir as ir
 import tinyint
 from tinyint.data import Sample
 from tinyint.errors import DataError
+from tinyint.metadata import METHOD
 from tinyint.numerics import QParams
 from tinyint.proof.bench import Clock
 from tinyint.proof.coverage import planned_coverage, read_coverage
@@ -24,7 +25,7 @@ from tinyint.proof.verdict import judge, shortfalls
 from tinyint.proof.verify import Verification, verify
 from tinyint.ptq import Quantized
 from tinyint.qdq import read
-from tinyint.runtimes import Runtime, get_runtime
+from tinyint.runtimes import Runtime, get_runtime, here
 from tinyint.runtimes.base import ModelSource
 from tinyint.runtimes.host import host, peak_rss_bytes
 
@@ -69,7 +70,7 @@ def prove(
     Raises ModelError if the runtime cannot load the model, DataError for a sample that does not fit.
     """
     own = get_runtime(quantized.target.runtime)
-    runtime = own if own.available() else get_runtime("onnxruntime")
+    runtime = here(own)
     found = _Findings(notes=list(notes))
     used = threads or host().cores
     verification, latency = None, None
@@ -90,7 +91,7 @@ def prove(
     return Report(
         output=None if output is None else str(output),
         source=source,
-        method=quantized.model.metadata_props.get("tinyint.method", quantized.recipe.method),
+        method=quantized.model.metadata_props.get(METHOD, quantized.recipe.method),
         target=quantized.target.name,
         recipe=quantized.recipe.name,
         recipe_yaml=quantized.recipe.dump(),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tinyint.numerics import BIAS_LIMIT, BIAS_STEPS, SMALLEST_SCALE, QParams, QType
 
-__all__ = ["absmax_scale", "along", "bias_scale", "fit_bias", "read_qparams", "scale_and_zero_point"]
+__all__ = ["along", "bias_scale", "fit_bias", "read_qparams", "scale_and_zero_point"]
 
 
 def scale_and_zero_point(lo: Tensor, hi: Tensor, *, qtype: QType, symmetric: bool) -> tuple[Tensor, Tensor]:
@@ -28,11 +28,6 @@ def scale_and_zero_point(lo: Tensor, hi: Tensor, *, qtype: QType, symmetric: boo
     scale = _safe((high - low) / (qtype.qmax - qtype.qmin))
     zero_point = torch.round(qtype.qmin - low / scale.double())
     return scale, zero_point.clamp(qtype.qmin, qtype.qmax).float()
-
-
-def absmax_scale(bound: Tensor, qtype: QType) -> Tensor:
-    """The scale of the symmetric range [-bound, bound] in a signed format."""
-    return _safe(bound.double() / qtype.qmax)
 
 
 def _safe(scale: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from tinyint.errors import DivergedError, TinyintWarning
 from tinyint.graph.names import name_of
 from tinyint.graph.passes.unused import drop_unused_constants
 from tinyint.graph.walk import constant_of
+from tinyint.metadata import TRAINED_FOR
 from tinyint.numerics import Constant, QParams, bias_params, dead_channels, fit_bias, qparams_from_range
 from tinyint.plan import Plan, Use, plan
 from tinyint.qat.qat_module import QatModule
@@ -48,7 +49,7 @@ def export(module: QatModule, *, target: str | Target | None = None) -> ir.Model
     model = insert(trained, planned, assignment)
     drop_unused_constants(model)
     sign(model, method="static", target=wanted, recipe=origin.recipe, float_nodes=planned.float_nodes)
-    model.metadata_props["tinyint.trained_for"] = origin.target.name
+    model.metadata_props[TRAINED_FOR] = origin.target.name
     return model
 
 

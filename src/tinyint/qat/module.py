@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from tinyint.errors import DataError
 from tinyint.graph.names import name_of
 from tinyint.graph.walk import constant_of
+from tinyint.metadata import OUTPUTS
 from tinyint.qat.operators import to_tensor
 from tinyint.qat.program import Program, Step, compile_graph
 
-__all__ = ["OUTPUTS_KEY", "GraphModule", "to_torch"]
+__all__ = ["GraphModule", "to_torch"]
 
-OUTPUTS_KEY = "tinyint.outputs"
 """Metadata: how the outputs are returned, as JSON: {"kind": "single" | "tuple" | "list" | "dict", "names": [...]},
 where "names" are the keys of a dict."""
 
@@ -174,7 +174,7 @@ def _is_statistic(value: ir.Value) -> bool:
 
 
 def _structure(model: ir.Model, outputs: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    written = model.metadata_props.get(OUTPUTS_KEY)
+    written = model.metadata_props.get(OUTPUTS)
     if written is None:
         return ("single" if len(outputs) == 1 else "tuple"), outputs
     found = json.loads(written)

@@ -28,6 +28,7 @@ __all__ = [
     "TensorSpec",
     "check_feeds",
     "get_runtime",
+    "here",
 ]
 
 RUNTIMES = {
@@ -46,3 +47,8 @@ def get_runtime(name: str, provider: Provider = "cpu") -> Runtime:
         raise DependencyError(f"unknown runtime {name!r}; {nearest(name, RUNTIMES)}")
     runtimes = import_module(RUNTIMES[name])
     return cast(Runtime, runtimes.RUNTIME if provider == "cpu" else runtimes.CUDA)
+
+
+def here(runtime: Runtime) -> Runtime:
+    """The runtime if it runs here, else ONNX Runtime, which runs the file of every target."""
+    return runtime if runtime.available() else get_runtime("onnxruntime")

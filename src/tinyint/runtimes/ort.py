@@ -17,6 +17,7 @@ from tinyint.errors import DependencyError, ModelError, TargetError
 from tinyint.graph.message import open_dimensions
 from tinyint.graph.passes.widen import holds, widen_floats
 from tinyint.graph.serde import load
+from tinyint.metadata import METHOD
 from tinyint.runtimes.base import (
     Array,
     Executed,
@@ -227,7 +228,7 @@ def _options(model: ModelSource, threads: int | None, optimize: bool) -> Any:
     options.enable_cpu_mem_arena = optimize
     # Idle threads that spin would take the cores from the next session that runs.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    if metadata(model).get("tinyint.method") in ("weight_only", "dynamic"):
+    if metadata(model).get(METHOD) in ("weight_only", "dynamic"):
         # Lets constant folding dequantize the weights once, at load, instead of in every call.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     return options

@@ -1,7 +1,6 @@
 """What models are for."""
 
 from tinyint.tasks.task import (
-    METADATA_KEY,
     TASKS,
     Classification,
     Detection,
@@ -12,7 +11,6 @@ from tinyint.tasks.task import (
 )
 
 __all__ = [
-    "METADATA_KEY",
     "TASKS",
     "Classification",
     "Detection",

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from tinyint.errors import ModelError, nearest
+from tinyint.metadata import TASK
 
 __all__ = [
-    "METADATA_KEY",
     "TASKS",
     "Classification",
     "Detection",
@@ -20,7 +20,6 @@ __all__ = [
     "task_of",
 ]
 
-METADATA_KEY = "tinyint.task"
 
 TaskName: TypeAlias = Literal["classification", "detection", "segmentation"]
 TASKS: tuple[TaskName, ...] = ("classification", "detection", "segmentation")
@@ -43,7 +42,7 @@ class _Task(BaseModel):
 
     def to_metadata(self) -> dict[str, str]:
         """What to add to the metadata of a model."""
-        return {METADATA_KEY: self.model_dump_json()}
+        return {TASK: self.model_dump_json()}
 
 
 class Classification(_Task):
@@ -90,7 +89,7 @@ _READER: TypeAdapter[TaskInfo] = TypeAdapter(Annotated[TaskInfo, Field(discrimin
 
 def task_of(metadata: Mapping[str, str]) -> TaskInfo | None:
     """What `to_metadata` saved, or None. Raises ModelError when the entry is damaged."""
-    text = metadata.get(METADATA_KEY)
+    text = metadata.get(TASK)
     if text is None:
         return None
     try:
@@ -102,4 +101,4 @@ def task_of(metadata: Mapping[str, str]) -> TaskInfo | None:
         else:
             place = ".".join(str(part) for part in first["loc"])
             told = f"{place}: {first['msg']}" if place else first["msg"]
-        raise ModelError(f"the model's metadata entry {METADATA_KEY} is damaged: {told}") from None
+        raise ModelError(f"the model's metadata entry {TASK} is damaged: {told}") from None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tinyint.data import Sample
 from tinyint.numerics import Array
 from tinyint.qat.qat_module import QatModule
-from tinyint.runtimes import get_runtime
+from tinyint.runtimes import get_runtime, here
 from tinyint.train.objective import tensors_of
 
 __all__ = ["prove"]
@@ -32,8 +32,7 @@ def prove(module: QatModule, model: Path, samples: Iterable[Sample]) -> dict[str
     * `ties`: rows apart: the runtime's highest class is another one, and the module's two highest are within 1 LSB
     * `within_1_lsb`: share of output elements that are at most 1 LSB apart, over all outputs
     """
-    runtime = get_runtime(module.origin.target.runtime)
-    runtime = runtime if runtime.available() else get_runtime("onnxruntime")
+    runtime = here(get_runtime(module.origin.target.runtime))
     session = runtime.open(model)
     device = next(module.parameters()).device
     training = module.training

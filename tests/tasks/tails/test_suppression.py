@@ -5,8 +5,8 @@ import json
 import pytest
 
 from tinyint.errors import DataError, ModelError
+from tinyint.metadata import SUPPRESSION
 from tinyint.tasks.tails import Suppression, suppression_of
-from tinyint.tasks.tails.suppression import SUPPRESSION_KEY
 
 
 def test_metadata_holds_what_was_saved() -> None:
@@ -27,8 +27,8 @@ def test_metadata_holds_what_was_saved() -> None:
     ],
 )
 def test_a_damaged_entry_says_where(text: str, message: str) -> None:
-    with pytest.raises(ModelError, match=f"{SUPPRESSION_KEY} is damaged: {message}"):
-        suppression_of({SUPPRESSION_KEY: text})
+    with pytest.raises(ModelError, match=f"{SUPPRESSION} is damaged: {message}"):
+        suppression_of({SUPPRESSION: text})
 
 
 def test_settings_that_cannot_be() -> None:

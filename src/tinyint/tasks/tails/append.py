@@ -10,11 +10,10 @@ import onnx_ir as ir
 from tinyint.errors import ModelError, nearest
 from tinyint.graph.edit import GraphEditor
 from tinyint.graph.names import name_of
+from tinyint.metadata import OUTPUTS, POSTPROCESSING
 from tinyint.tasks.tails.tails import Postprocessing
 
-__all__ = ["METADATA_KEY", "append", "postprocessing_of"]
-
-METADATA_KEY = "tinyint.postprocess"
+__all__ = ["append", "postprocessing_of"]
 
 
 def append(model: ir.Model, tail: ir.Model, kind: Postprocessing) -> ir.Model:
@@ -53,20 +52,20 @@ def append(model: ir.Model, tail: ir.Model, kind: Postprocessing) -> ir.Model:
     graph.extend(nodes)
     graph.outputs.clear()
     graph.outputs.extend([*made, *kept])
-    joined.metadata_props.update({**tail.metadata_props, METADATA_KEY: kind})
-    joined.metadata_props.pop("tinyint.outputs", None)  # how the module returned what is no output any more
+    joined.metadata_props.update({**tail.metadata_props, POSTPROCESSING: kind})
+    joined.metadata_props.pop(OUTPUTS, None)  # how the module returned what is no output any more
     return joined
 
 
 def postprocessing_of(metadata: Mapping[str, str]) -> Postprocessing | None:
     """The tail that a model has already. Raises ModelError when the entry is damaged."""
-    text = metadata.get(METADATA_KEY)
+    text = metadata.get(POSTPROCESSING)
     for kind in get_args(Postprocessing):
         if text == kind:
             return kind  # type: ignore[no-any-return]
     if text is not None:
         raise ModelError(
-            f"the model's metadata entry {METADATA_KEY} is {text!r}; {nearest(text, get_args(Postprocessing))}"
+            f"the model's metadata entry {POSTPROCESSING} is {text!r}; {nearest(text, get_args(Postprocessing))}"
         )
     return None
 

@@ -9,10 +9,9 @@ from typing import ClassVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from tinyint.errors import DataError, ModelError
+from tinyint.metadata import SUPPRESSION
 
-__all__ = ["SUPPRESSION_KEY", "Suppression", "suppression_of"]
-
-SUPPRESSION_KEY = "tinyint.suppression"
+__all__ = ["Suppression", "suppression_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ class Suppression:
 
     def to_metadata(self) -> dict[str, str]:
         """What to add to the metadata of a model that suppresses boxes so."""
-        return {SUPPRESSION_KEY: _READER.dump_json(self).decode()}
+        return {SUPPRESSION: _READER.dump_json(self).decode()}
 
 
 _READER: TypeAdapter[Suppression] = TypeAdapter(Suppression)
@@ -46,7 +45,7 @@ _READER: TypeAdapter[Suppression] = TypeAdapter(Suppression)
 
 def suppression_of(metadata: Mapping[str, str]) -> Suppression | None:
     """What `to_metadata` saved, or None. Raises ModelError when the entry is damaged."""
-    text = metadata.get(SUPPRESSION_KEY)
+    text = metadata.get(SUPPRESSION)
     if text is None:
         return None
     try:
@@ -56,4 +55,4 @@ def suppression_of(metadata: Mapping[str, str]) -> Suppression | None:
         told = ": ".join([*map(str, first["loc"]), first["msg"]])
     except DataError as error:
         told = str(error)
-    raise ModelError(f"the model's metadata entry {SUPPRESSION_KEY} is damaged: {told}")
+    raise ModelError(f"the model's metadata entry {SUPPRESSION} is damaged: {told}")
