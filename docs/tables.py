@@ -55,6 +55,10 @@ def _notes(rule: OperatorRule) -> str:
         notes.append(f"not where the result may have fewer than {rule.least} elements")
     if rule.needs_bias:
         notes.append("a bias of 1e-30 where there is none and several read the result")
+    if rule.uneven_bias:
+        notes.append(
+            f"a bias whose numbers differ where a quantizer is behind a matrix of up to {rule.uneven_bias} rows"
+        )
     if rule.tied:
         notes.append("all its tensors share one scale")
     if not rule.preset:

@@ -236,6 +236,12 @@ def bias_params(input_scale: ArrayLike, weight_scale: ArrayLike) -> QParams:
     )
 
 
+def is_uniform(values: ArrayLike) -> bool:
+    """Whether all of them are one number."""
+    array = np.asarray(values)
+    return bool((array == array.flat[:1]).all())
+
+
 def sqnr_db(reference: ArrayLike, value: ArrayLike) -> float:
     """Signal to quantization noise ratio in dB, 10·log10(Σ reference² / Σ (reference - value)²); inf if equal."""
     r, v = np.asarray(reference, np.float64), np.asarray(value, np.float64)

@@ -14,12 +14,12 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.errors import ModelError
-from tinyint.graph.edit import GraphEditor
+from tinyint.graph.edit import GraphEditor, replace_node
 from tinyint.graph.flow import range_source
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import ALL, Kind, is_weighted, kind_of, layout_of
 from tinyint.graph.walk import constant_of, consumers
-from tinyint.numerics import INT32, Array, Constant, QParams, QType
+from tinyint.numerics import INT32, Array, Constant, QParams, QType, is_uniform
 from tinyint.plan import Plan, TensorPlan, Use
 from tinyint.qparams import Assignment
 
@@ -28,7 +28,7 @@ __all__ = ["QuantizedTensor", "declares_int8", "insert", "quantize_constants", "
 _VALUES, _NODES = ("_q", "_dq", "/scale", "/zero_point"), ("/Q", "/DQ")
 """What the names of the values and nodes around a quantized tensor end in."""
 _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
-_NEXT_TO_NOTHING = 1e-30  # beside the sums of a convolution, whose steps are above 1e-12
+_NEXT_TO_NOTHING = 1e-30  # beside the sums of a product, whose steps are above 1e-12
 _STORAGES = ("int8", "uint8", "int16", "uint16", "int32")
 
 
@@ -163,27 +163,38 @@ def _drop(graph: ir.Graph, absorbed: frozenset[str]) -> None:
 
 
 def _fence(editor: GraphEditor, node: ir.Node) -> None:
-    """Keeps quantizers away from the node: both runtimes fuse them with a pool, and through Identity, Sum and Clip, but
-    compute the larger of a tensor and itself."""
-    value = node.inputs[0]
-    assert value is not None
+    """Keeps quantizers away from the node: both runtimes fuse them with a pool, OpenVINO with arithmetic, and through
+    Identity, Sum and Clip, but compute the larger of a tensor and itself."""
+    position, value = next(
+        (i, v) for i, v in enumerate(node.inputs) if v is not None and constant_of(v) is None
+    )
     copy = editor.node("Max", [value, value], f"{node.name}/fence", before=node)
     copy.dtype, copy.shape = ir.DataType.FLOAT, value.shape
-    node.replace_input_with(0, copy)
+    node.replace_input_with(position, copy)
 
 
 def _bias(editor: GraphEditor, node: ir.Node, position: int) -> None:
-    """Adds a bias that is lost in rounding, but not taken for zeros."""
-    weight = node.inputs[1]
-    assert weight is not None
-    assert weight.shape is not None
-    count = layout_of(node).outputs(weight.shape.numpy())
-    bias = editor.constant(f"{node.name}/bias", np.full(count, _NEXT_TO_NOTHING, np.float32))
+    """A bias that is lost in rounding, but not taken for zeros or for a single number."""
+    given, weight = node.inputs[position] if len(node.inputs) > position else None, node.inputs[1]
+    values = constant_of(given)
+    if values is None:
+        assert weight is not None
+        assert weight.shape is not None
+        values = np.zeros(layout_of(node).outputs(weight.shape.numpy()), np.float32)
+    if not is_uniform(values):
+        return  # training has made it so
+    if not values.any():
+        values = np.linspace(_NEXT_TO_NOTHING, 2 * _NEXT_TO_NOTHING, values.size, dtype=np.float32)
+    elif values.size > 1:
+        values = np.concatenate([values[:1], np.nextafter(values[1:], np.float32(0))])
+    bias = editor.constant(f"{node.name}/bias", values)
+    if node.op_type == "MatMul":
+        replace_node(node, "Gemm", [*(value for value in node.inputs if value is not None), bias])
+        return
     node.resize_inputs(max(len(node.inputs), position + 1))
-    zeros = node.inputs[position]
     node.replace_input_with(position, bias)
-    if zeros is not None:
-        _drop_unread(zeros)
+    if given is not None:
+        _drop_unread(given)
 
 
 def _values(graph: ir.Graph) -> Iterator[ir.Value]:

@@ -84,8 +84,8 @@ class Plan:
     * `tensors`: by tensor name
     * `constants`: by the place that reads them
     * `absorbed`: clamps that the quantizer behind them replaces
-    * `fenced`: nodes in float that the runtime would take for int8 ones, since quantizers are around them: they read a
-      copy, through an operator that no runtime runs on bytes
+    * `fenced`: nodes in float that the runtime would take for int8 ones, since quantizers are around them, or would
+      fold into one: they read a copy, through an operator that no runtime runs on bytes
     * `biases`: places that get a bias which is no zero, and changes nothing, since the runtime is wrong without
     * `int8_nodes`: in graph order, epilogues (`graph.flow`) included
     * `float_nodes`: every other node that computes, with the reason

@@ -11,8 +11,9 @@ from tinyint.errors import TargetError
 from tinyint.graph.flow import bias_position, is_epilogue, range_source, settled
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import ALL, All, Kind, data_inputs, facts, kind_of, weight_axis
-from tinyint.graph.walk import constant_of, consumers, sole_consumer, static_shape
+from tinyint.graph.walk import constant_of, sole_consumer, static_shape
 from tinyint.numerics import INT7, INT8, INT16
+from tinyint.plan.biases import fenced_reader, needed_bias
 from tinyint.plan.decisions import Decisions
 from tinyint.plan.joined import joined_in
 from tinyint.plan.nodes import residual_input
@@ -80,9 +81,13 @@ def place(
     _hold_softmax(placement, graph, target)
     placement.fenced = {name_of(node) for node in graph if _must_be_fenced(node, target, placement)}
     for node in graph:
-        if decisions.runs_int8(node) and (bias := _bias_to_be(node, target)) is not None:
-            placement.biases.add((name_of(node), bias))
-            placement.constants.pop((name_of(node), bias), None)
+        if not decisions.runs_int8(node):
+            continue
+        if (use := needed_bias(node, target, placement.reads)) is not None:
+            placement.biases.add(use)
+            placement.constants.pop(use, None)
+        if (reader := fenced_reader(node, target, placement.reads)) is not None:
+            placement.fenced.add(name_of(reader))
     return placement
 
 
@@ -90,22 +95,6 @@ def _must_be_fenced(node: ir.Node, target: Target, placement: Placement) -> bool
     """Whether the runtime, seeing quantizers, would run the node by a kernel that is wrong for it."""
     rule = target.operators.get(node.op_type) if facts(node) is not None else None
     return rule is not None and window_refusal(node, rule) is not None and _reads_codes(node, placement)
-
-
-def _bias_to_be(node: ir.Node, target: Target) -> int | None:
-    """Where the node needs a bias: several read what it gives without one, or with one of zeros, and the target is
-    wrong then."""
-    row = facts(node)
-    if row is None or row.bias is None or not target.operators[node.op_type].needs_bias:
-        return None
-    bias = node.inputs[row.bias] if len(node.inputs) > row.bias else None
-    known = constant_of(bias)
-    if bias is not None and (known is None or known.any()):
-        return None
-    value = node.outputs[0]
-    while (reader := sole_consumer(value)) is not None and kind_of(reader) is Kind.PRESERVING:
-        value = reader.outputs[0]
-    return row.bias if reader is None and consumers(value) else None
 
 
 def _hold_softmax(placement: Placement, graph: ir.Graph, target: Target) -> None:

@@ -33,8 +33,10 @@ _gemm = OperatorRule(
     joined=_SYMMETRIC,
     packings=(Packing.FLAT,),
     kernel=Kernel.RESCALED,
+    uneven_bias=8,
     source=f"{_MEASURED}: with weights in int8, whatever stands behind; it does not load behind a Concat along another "
-    "axis than the last, unless zero-points are 0",
+    "axis than the last, unless zero-points are 0; up to 8 rows before a quantizer are garbage where one thread runs "
+    "them with VNNI, unless there is a bias whose numbers differ",
 )
 _product = replace(
     _gemm,

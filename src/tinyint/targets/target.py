@@ -90,6 +90,8 @@ class OperatorRule:
     * `overflow`: of Softmax, how many times the mean of its output, 1 / length, the range of the quantizer behind it
       must be, since its kernel overflows under finer scales; it is used even where the plan leaves Softmax in float
     * `needs_bias`: where several read its result, it is wrong without a bias that is no zero
+    * `uneven_bias`: a product of a matrix of as many rows, or fewer, with a quantizer behind it is wrong without a bias
+      whose numbers differ; 0: none is
     * `packings`: the orders in which its kernels may lay out the weights of a filter, where those are added in pairs
       that saturate (`Cpu`)
     * `kernel`: what its int8 kernel computes, to the bit; None: the same as the float operator between
@@ -112,6 +114,7 @@ class OperatorRule:
     weight_axis: int | WeightAxis = WeightAxis.OPERATORS_OWN
     overflow: float | None = None
     needs_bias: bool = False
+    uneven_bias: int = 0
     packings: tuple[Packing, ...] = ANY_TWO
     kernel: Kernel | None = None
     source: str
