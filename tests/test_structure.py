@@ -45,7 +45,15 @@ LAYERS = [
 
 # An optional package is imported in its own file only.
 OPTIONAL = {
-    "torch": {"qat", "train", "zoo", "loading.nn_module", "loading.module_call", "loading.module_session"},
+    "torch": {
+        "qat",
+        "train",
+        "zoo",
+        "loading.nn_module",
+        "loading.module_call",
+        "loading.module_session",
+        "tasks",
+    },
     "lightning_fabric": {"train"},
     "transformers": {"zoo.ernie"},
     "tensorboard": {"train.curves"},
@@ -170,6 +178,25 @@ def test_keys_of_metadata_are_in_one_place(module):
         new = re.fullmatch(r"tinyint\.\w+", text) and text.removeprefix("tinyint.") not in FILES
         belongs = text in keys or bool(new)
         assert not belongs, f"{module}:{node.lineno}: {text} belongs in tinyint.metadata"
+
+
+_OF_TASKS = {"Classification", "Detection", "Segmentation", "classification", "detection", "segmentation"}
+
+
+@pytest.mark.parametrize("module", [m for m in FILES if not m.startswith("tasks")])
+def test_what_is_particular_to_a_task_is_asked_of_its_object(module):
+    """No question which task it is: neither by its class nor by its name."""
+    for node in ast.walk(ast.parse(FILES[module].read_text(encoding="utf-8"))):
+        asked: list[ast.AST] = []
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "issubclass"):
+            asked = [node.args[1]]
+        elif isinstance(node, ast.MatchClass):
+            asked = [node.cls]
+        elif isinstance(node, ast.Compare):
+            asked = [node.left, *node.comparators]
+        for part in (inner for each in asked for inner in ast.walk(each)):
+            name = getattr(part, "id", None) or getattr(part, "attr", None) or getattr(part, "value", None)
+            assert not isinstance(name, str) or name not in _OF_TASKS, f"{module} asks whether it is {name}"
 
 
 def test_no_layer_names_a_module_that_is_gone():

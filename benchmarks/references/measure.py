@@ -30,7 +30,7 @@ from tinyint.graph.io import load_model
 from tinyint.runtimes import get_runtime
 from tinyint.tasks import task_of
 from tinyint.tasks.paired import differences
-from tinyint.tasks.score import decided, score, scorer_for
+from tinyint.tasks.score import score
 from tinyint.tasks.scoring.scorer import Scorer
 from tinyint.train import load_config, qat, train
 
@@ -120,7 +120,7 @@ def measure(name: str, reference: Reference, only: Collection[str]) -> None:
     info = task_of(graph.metadata_props)
     assert info is not None
     judged = [
-        (decided(get_runtime(runtime).open(path, threads=1), info), scorer_for(info))
+        (info.decided(get_runtime(runtime).open(path, threads=1)), info.scorer())
         for (_, _, runtime), path in made.items()
     ]
     specs, preprocessing = input_specs(graph), saved_preprocessing(graph.metadata_props)

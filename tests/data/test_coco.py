@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.data.build import IMAGE, save_image
-from tinyint.data import Boxes, Preprocessing, open_data
+from tinyint.data import Boxes, LabelKind, Preprocessing, open_data
 from tinyint.data.coco import read_coco
 from tinyint.errors import DataError
 
@@ -55,7 +55,7 @@ def test_boxes_classes_crowd_and_an_empty_image(write):
         )
     )
     data = open_data(path, [IMAGE], RAW)
-    assert (data.task, data.classes, data.notices) == ("detection", ("person", "dog", "cat"), ())
+    assert (data.label_kind, data.classes, data.notices) == (LabelKind.BOXES, ("person", "dog", "cat"), ())
     first, empty = data
     assert (first.name, empty.name) == ("a.png", "sub/b.png")
     boxes = first.label
@@ -95,7 +95,7 @@ def test_images_without_annotations_have_no_labels(write):
     mapping = content()
     del mapping["annotations"]
     data = open_data(write(mapping), [IMAGE], RAW)
-    assert data.task is None
+    assert data.label_kind is None
     assert [s.label for s in data] == [None, None]
 
 

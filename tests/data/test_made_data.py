@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.data.build import spec
-from tinyint.data import Boxes, Preprocessing, TextPreprocessing, open_data
+from tinyint.data import Boxes, LabelKind, Preprocessing, TextPreprocessing, open_data
 from tinyint.synthetic import make
 
 IMAGE = [spec(None, 3, 32, 32)]
@@ -13,23 +13,23 @@ SMALL = Preprocessing(resize=(32, 32))
 
 
 @pytest.mark.parametrize(
-    ("family", "place", "task"),
+    ("family", "place", "kind"),
     [
-        ("glyphs", "", "classification"),
-        ("scenes", "annotations/instances_val.json", "detection"),
-        ("fundus", ":val_list.txt", "segmentation"),
-        ("streets", ":val", "segmentation"),
-        ("sentences", "val.tsv", "classification"),
+        ("glyphs", "", LabelKind.CLASS),
+        ("scenes", "annotations/instances_val.json", LabelKind.BOXES),
+        ("fundus", ":val_list.txt", LabelKind.MASK),
+        ("streets", ":val", LabelKind.MASK),
+        ("sentences", "val.tsv", LabelKind.CLASS),
     ],
 )
-def test_every_family_is_read_as_what_it_is(tmp_path, family, place, task):
+def test_every_family_is_read_as_what_it_is(tmp_path, family, place, kind):
     made = make(family, tmp_path / family, seed=1, train=2, val=4).family
     name = f"{tmp_path / family}{place}" if place.startswith(":") else tmp_path / family / place
     texts = family == "sentences"
     declared = TextPreprocessing(tokenizer="vocab.txt", max_length=32) if texts else SMALL
     data = open_data(name, IDS if texts else IMAGE, declared)
     samples = list(data)
-    assert (len(samples), data.task, data.classes, data.notices) == (4, task, made.classes, ())
+    assert (len(samples), data.label_kind, data.classes, data.notices) == (4, kind, made.classes, ())
     classes = set(range(len(made.classes)))
     for sample in samples:
         if isinstance(sample.label, Boxes):

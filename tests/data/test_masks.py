@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from tests.data.build import save_image, spec
-from tinyint.data import Preprocessing, open_data, stack
+from tinyint.data import LabelKind, Preprocessing, open_data, stack
 from tinyint.data.cityscapes import CLASSES
 from tinyint.errors import DataError
 
@@ -35,7 +35,7 @@ def test_a_list_of_images_and_label_images(disc):
     for named in (disc, f"{disc}:train_list.txt", disc / "train_list.txt"):
         data = open_data(named, [INPUT], RAW)
         (sample,) = data
-        assert data.task == "segmentation"
+        assert data.label_kind == LabelKind.MASK
         assert sample.label.dtype == np.uint8
         assert sample.label.tolist() == [[0, 1, 1, 255], [0, 0, 1, 0]]
         assert sample.name == "JPEGImages/a.png"
@@ -97,7 +97,7 @@ def test_cityscapes_ids_become_the_19_classes_and_cities_take_turns(cityscapes):
         "aachen_1_leftImg8bit.png",
     ]
     assert samples[0].label.tolist() == [[0, 10, 18, 255, 255]]
-    assert (data.task, data.classes) == ("segmentation", CLASSES)
+    assert (data.label_kind, data.classes) == (LabelKind.MASK, CLASSES)
     assert len(CLASSES) == 19
     assert (CLASSES[0], CLASSES[10], CLASSES[18]) == ("road", "sky", "bicycle")
 
@@ -128,4 +128,4 @@ def test_faults_of_the_layout_are_named(cityscapes):
         path.unlink()
     data = open_data(f"{cityscapes}:val", [INPUT], RAW)
     assert data.notices == (f"there are no label images for val in {cityscapes}",)
-    assert data.task is None
+    assert data.label_kind is None

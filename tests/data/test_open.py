@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data.build import IMAGE, save_image, spec
-from tinyint.data import Preprocessing, Sample, content_key, open_data, stack
+from tinyint.data import LabelKind, Preprocessing, Sample, content_key, open_data, stack
 from tinyint.data.declared import saved_preprocessing
-from tinyint.data.labels import require_task
 from tinyint.errors import DataError
 
 VECTOR = [spec(None, 2)]
@@ -211,16 +210,9 @@ def test_skipping_all_is_an_error(folder):
         list(open_data(folder, [IMAGE], RAW, on_error="skip"))
 
 
-def test_what_labels_are_for(folder):
+def test_what_labels_are(folder):
     data = open_data(folder, [IMAGE], RAW)
-    assert (data.task, data.classes) == ("classification", ("cat", "dog"))
-    require_task(data.task, "classification", str(folder))
-    require_task(None, "detection", "anything")
-    with pytest.raises(
-        DataError,
-        match=r"labelled with class numbers \(classification\), but the model is for detection.*COCO",
-    ):
-        require_task(data.task, "detection", str(folder))
+    assert (data.label_kind, data.classes) == (LabelKind.CLASS, ("cat", "dog"))
 
 
 def test_the_names_of_classes_lie_beside_a_list(folder):

@@ -7,6 +7,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from tests.data.build import IMAGE, save_image, spec
 from tinyint.data import (
+    LabelKind,
     Preprocessing,
     TextPreprocessing,
     load_preprocessing,
@@ -52,7 +53,7 @@ def test_pairs_become_what_bert_would_make_of_them(folder):
     assert third.inputs["input_ids"].tolist() == [[2, 5, 1, 3, 8, 8, 8, 3]]
     assert [s.label for s in (first, second, third)] == [1, 0, 2]
     assert [s.name for s in (first, third)] == ["dev.tsv, line 2", "dev.tsv, line 5"]
-    assert (data.task, data.len_hint, data.notices) == ("classification", 3, ())
+    assert (data.label_kind, data.len_hint, data.notices) == (LabelKind.CLASS, 3, ())
     assert data.preprocessing.digest is not None
 
 
@@ -74,7 +75,7 @@ def test_single_texts_without_labels(folder):
     data = open_data(folder / "test.tsv", [IDS], declared(folder))
     (sample,) = data
     assert sample.inputs["input_ids"].tolist() == [[2, 6, 3, 0, 0, 0, 0, 0]]
-    assert (sample.label, data.task) == (None, None)
+    assert (sample.label, data.label_kind) == (None, None)
     assert data.notices == (f"columns of {folder / 'test.tsv'} that are not used: qid",)
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.graph.build import build
 from tinyint.data import Preprocessing
 from tinyint.graph.io import save_model
-from tinyint.tasks import Classification, Detection, Segmentation, TaskInfo
+from tinyint.tasks import Classification, Detection, Segmentation, Task
 
 SIDE = 64
 NAMES = ("red", "green", "blue")
@@ -125,7 +125,7 @@ def saved(model: ir.Model, path: Path) -> Path:
     return path
 
 
-def _declared(model: ir.Model, info: TaskInfo) -> ir.Model:
+def _declared(model: ir.Model, info: Task) -> ir.Model:
     model.metadata_props.update(info.to_metadata())
     model.metadata_props.update(Preprocessing(resize=(SIDE, SIDE)).to_metadata())
     return model

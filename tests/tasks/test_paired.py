@@ -11,6 +11,7 @@ from sklearn.metrics import f1_score
 
 from tinyint.data import Sample
 from tinyint.report.words import told_from_chance
+from tinyint.tasks import Segmentation
 from tinyint.tasks.paired import differences, mcnemar
 from tinyint.tasks.scoring.classification import ClassificationScorer
 from tinyint.tasks.scoring.segmentation import SegmentationScorer
@@ -85,7 +86,7 @@ def test_a_model_does_not_differ_from_itself() -> None:
 
 def test_the_same_seed_gives_the_same_numbers() -> None:
     rng = np.random.default_rng(1)
-    first, second = SegmentationScorer(), SegmentationScorer()
+    first, second = SegmentationScorer(Segmentation()), SegmentationScorer(Segmentation())
     for _ in range(20):
         label = rng.integers(3, size=(4, 4))
         for scorer in (first, second):

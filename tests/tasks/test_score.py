@@ -12,7 +12,7 @@ from tinyint.data import Sample
 from tinyint.errors import DataError, ModelError
 from tinyint.runtimes import Session, TensorSpec, get_runtime
 from tinyint.runtimes.base import Feeds
-from tinyint.tasks.score import decided, outputs_for, score
+from tinyint.tasks.score import outputs_for, score
 from tinyint.tasks.scoring.classification import ClassificationScorer
 
 
@@ -109,7 +109,7 @@ def test_masked_classes_are_no_fault() -> None:
 
 
 def test_an_error_of_a_run_names_the_sample() -> None:
-    heads = decided(get_runtime("onnxruntime").open(detector()), DETECTOR)
+    heads = DETECTOR.decided(get_runtime("onnxruntime").open(detector()))
     bad = Sample({"x": np.full((1, 3, 64, 64), np.nan, np.float32)}, name="img_7")
     with pytest.raises(ModelError, match=r"sample img_7: .*'head_0' of the network is NaN or infinite"):
         outputs_for(heads, [bad])

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from tinyint.errors import ModelError
 from tinyint.metadata import TASK
-from tinyint.tasks import Classification, Detection, Segmentation, TaskInfo, task_of
+from tinyint.tasks import Classification, Detection, Segmentation, Task, task_of
 
 YOLO = Detection(classes=("cat", "dog"), anchors=(((32, 48),), ((8, 8), (4.5, 16))), strides=(32, 16))
 
@@ -13,7 +13,7 @@ YOLO = Detection(classes=("cat", "dog"), anchors=(((32, 48),), ((8, 8), (4.5, 16
 @pytest.mark.parametrize(
     "info", [Classification(), Classification(classes=("a",)), Segmentation(ignore_label=-1), YOLO]
 )
-def test_metadata_holds_what_was_saved(info: TaskInfo) -> None:
+def test_metadata_holds_what_was_saved(info: Task) -> None:
     assert task_of(info.to_metadata()) == info
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from tests.data.build import save_image, spec
 from tinyint.data import Boxes, Preprocessing, Sample, TextPreprocessing
 from tinyint.errors import DataError
+from tinyint.tasks import Classification, Detection, Segmentation
 from tinyint.train.config import Augmentation
 from tinyint.train.data import InOrder, LabelCheck, Shuffled, Slices, read_batches
 from tinyint.train.items import Tolerant, open_items
@@ -72,6 +73,7 @@ def read(items, options, check, workers=0, batches=4):
 
 CLASSIFICATION = Augmentation(resized_crop=(0.2, 1), rotation=20, flip=True, shift=1, noise=0.1, hue=0.2)
 DETECTION = Augmentation(crop=0.5, expand=3, flip=True, brightness=0.3)
+BOXES = Detection(anchors=(((8, 8),),), strides=(32,))
 SEGMENTATION = Augmentation(scale=(0.5, 2), flip=True, saturation=0.3)
 
 
@@ -82,7 +84,7 @@ SEGMENTATION = Augmentation(scale=(0.5, 2), flip=True, saturation=0.3)
 )
 def test_workers_change_nothing(family, options, request):
     items = open_items(request.getfixturevalue(family), INPUT, SMALL, augmentation=options).items
-    task = "detection" if family == "scenes" else None
+    task = BOXES if family == "scenes" else Classification()
     check = LabelCheck(needed=True, classes=4, ignored=255, task=task)
     here, there, plain = (
         read(items, options, check),
@@ -107,7 +109,7 @@ def test_batches_of_each_family(classes, scenes, masks):
         assert batch.labels.shape == kind
         assert batch.labels.dtype == torch.int64
     items = open_items(scenes, INPUT, SMALL).items
-    batch = read(items, Augmentation(), LabelCheck(needed=True, classes=4, task="detection"))[0]
+    batch = read(items, Augmentation(), LabelCheck(needed=True, classes=4, task=BOXES))[0]
     assert [isinstance(label, Boxes) for label in batch.labels] == [True] * 3
 
 
@@ -129,15 +131,15 @@ def test_the_config_of_one_family_with_data_of_another(scenes, classes):
         DataError,
         match=r"all\.json is labelled with boxes \(detection\), but the model is for classification, which needs",
     ):
-        open_items(scenes, INPUT, SMALL, task="classification")
+        open_items(scenes, INPUT, SMALL, task=Classification())
     with pytest.raises(DataError, match=r"labelled with class numbers .* but the model is for segmentation"):
-        open_items(classes, INPUT, SMALL, task="segmentation")
+        open_items(classes, INPUT, SMALL, task=Segmentation())
     items = open_items(scenes, INPUT, SMALL).items
     with pytest.raises(
         DataError, match=r"0\.png is labelled with boxes \(detection\), but the model is for class"
     ):
         LabelCheck(needed=True, classes=4)(items[0])
-    detection = LabelCheck(needed=True, classes=4, task="detection")
+    detection = LabelCheck(needed=True, classes=4, task=BOXES)
     with pytest.raises(
         DataError, match=r"one is labelled with class numbers .* but the model is for detection"
     ):
@@ -145,7 +147,7 @@ def test_the_config_of_one_family_with_data_of_another(scenes, classes):
     with pytest.raises(DataError, match=r"one: the label is of type uint8, shape \(2, 2\); expected boxes"):
         detection(Sample({}, np.zeros((2, 2), np.uint8), "one"))
     with pytest.raises(DataError, match=r"4\.png has the label 2, but the model has the classes 0 to 1"):
-        LabelCheck(needed=True, classes=2, task="detection")(items[4])
+        LabelCheck(needed=True, classes=2, task=BOXES)(items[4])
 
 
 def broken(folder, number):

@@ -5,8 +5,9 @@ import torch
 
 from tinyint.errors import DataError, ModelError, RecipeError
 from tinyint.tasks import Classification, Detection, Segmentation
+from tinyint.tasks.learning.logits import logits_of
 from tinyint.train.config import LossPart
-from tinyint.train.objective import Objective, logits_of
+from tinyint.train.objective import Objective
 
 LOGITS = torch.tensor([[0.0, math.log(3.0)], [math.log(3.0), 0.0]])  # softmax (1/4, 3/4) and (3/4, 1/4)
 

@@ -26,7 +26,7 @@ from tinyint.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.targets import get_target
 from tinyint.tasks import Detection, task_of
-from tinyint.train.losses import yolo_loss
+from tinyint.tasks.learning.yolo import yolo_loss
 from tinyint.zoo import (
     MODELS,
     YOLOv3,

@@ -10,12 +10,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from tinyint.api.predictions import Prediction
 from tinyint.data.images import ImageFile
 from tinyint.errors import OutputError
 from tinyint.files import refusals, require_writable, written_together
 from tinyint.jsonable import to_json
+from tinyint.tasks import TASKS
 from tinyint.tasks.pictures import is_own_picture, save_picture
+from tinyint.tasks.prediction import Prediction
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,9 +25,6 @@ __all__ = ["PREDICTIONS", "Album", "album"]
 
 PREDICTIONS = "predictions.json"
 """Beside the pictures."""
-
-_KEYS = {"file_name", "class", "name", "probability", "top", "shares", "picture", "mask"}
-_KEYS |= {"image_id", "category_id", "bbox", "score"}
 
 
 @contextmanager
@@ -134,7 +132,8 @@ def _is_ours(path: Path) -> bool:
         if path.name != PREDICTIONS:
             return is_own_picture(path)
         entries = json.loads(path.read_text(encoding="utf-8"))
-        return isinstance(entries, list) and all({"file_name"} <= set(entry) <= _KEYS for entry in entries)
+        known = {"picture", "mask"}.union(*(task.entry_keys for task in TASKS.values()))
+        return isinstance(entries, list) and all({"file_name"} <= set(entry) <= known for entry in entries)
     except (OSError, ValueError, TypeError):
         return False
 

@@ -10,16 +10,14 @@ from tinyint.api.progress import Progress, silent
 from tinyint.api.source import Model, Source, input_specs, resolve_preprocessing
 from tinyint.api.subject import Subject, task_for
 from tinyint.data import Declaration, open_data
-from tinyint.data.labels import require_task
 from tinyint.data.open import OnError
 from tinyint.diagnosis.compare import Comparison
 from tinyint.diagnosis.compare import compare as compare_tensors
 from tinyint.errors import ModelError
-from tinyint.tasks import TaskInfo
+from tinyint.tasks import Task, postprocessing_of, require_labels
 from tinyint.tasks.paired import differences
-from tinyint.tasks.score import Evaluation, decided, score, scorer_for
+from tinyint.tasks.score import Evaluation, score
 from tinyint.tasks.scoring.scorer import Scorer
-from tinyint.tasks.tails import postprocessing_of
 
 __all__ = ["compare", "evaluate"]
 
@@ -63,9 +61,9 @@ def evaluate(
         on_error=on_error,
     )
     info, notice = task_for(task, facts, subjects[0].session, dataset)
-    require_task(dataset.task, info.task, str(data) if isinstance(data, str | Path) else "the data")
+    require_labels(dataset.label_kind, info, str(data) if isinstance(data, str | Path) else "the data")
     models = [
-        (decided(subject.session, info, postprocessing_of(subject.facts), threads=threads), scorer_for(info))
+        (info.decided(subject.session, postprocessing_of(subject.facts), threads=threads), info.scorer())
         for subject in subjects
     ]
     total = dataset.len_hint
@@ -74,7 +72,7 @@ def evaluate(
     return _evaluation(info, [scorer for _, scorer in models], count, notices)
 
 
-def _evaluation(info: TaskInfo, scorers: list[Scorer], samples: int, notices: tuple[str, ...]) -> Evaluation:
+def _evaluation(info: Task, scorers: list[Scorer], samples: int, notices: tuple[str, ...]) -> Evaluation:
     ours, *others = scorers
     return Evaluation(
         task=info.task,

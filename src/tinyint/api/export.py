@@ -16,21 +16,11 @@ from tinyint.files import require_writable
 from tinyint.graph.io import is_quantized, save_model
 from tinyint.graph.names import name_of
 from tinyint.runtimes import Runtime, here
-from tinyint.tasks import Classification, Detection, Segmentation, TaskInfo, TaskName
-from tinyint.tasks.tails import (
-    Postprocessing,
-    Suppression,
-    append,
-    argmax_tail,
-    boxes_tail,
-    detections_tail,
-    postprocessing_of,
-    softmax_tail,
-)
+from tinyint.tasks import Task, postprocessing_of
+from tinyint.tasks.registry import tasks_with
+from tinyint.tasks.tails import Suppression, TailOptions, append
 
 __all__ = ["Exported", "export"]
-
-_RANKS = {"classification": 2, "segmentation": 4}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +33,8 @@ class Exported:
     """
 
     path: Path
-    task: TaskName
-    postprocessing: Postprocessing | None
+    task: str
+    postprocessing: str | None
     outputs: tuple[str, ...]
     runtime: str
     int8_nodes: int
@@ -81,66 +71,36 @@ def export(
         raise ModelError(
             f"{source.name} is exported already, with {present}; give the model that it was made from"
         )
-    _check_options(info.task, with_softmax=with_softmax, without_argmax=without_argmax, nms=nms is not None)
-    found = _tail(source.model.graph, info, with_softmax, without_argmax, nms)
-    joined = source.model.clone() if found is None else append(source.model, *found)
+    options = TailOptions(with_softmax=with_softmax, without_argmax=without_argmax, nms=nms)
+    _check_options(options, info)
+    tail = info.tail(source.model.graph, options)
+    joined = source.model.clone() if tail is None else append(source.model, tail)
     joined.metadata_props.update(info.to_metadata())
     runtime = here(runtime_for(source.model))
     count = _int8_nodes(joined, runtime)
     if is_quantized(source.model) and count < (before := _int8_nodes(source.model, runtime)):
         raise ModelError(
             f"{before - count} of {before} nodes of {source.name} no longer run in int8 on {runtime.name} with "
-            f"{found[1] if found else 'nothing'} behind them; please report it"
+            f"{tail.kind if tail else 'nothing'} behind them; please report it"
         )
     runtime.open(joined)
     save_model(joined, output)
     return Exported(
         path=Path(output),
         task=info.task,
-        postprocessing=None if found is None else found[1],
+        postprocessing=None if tail is None else tail.kind,
         outputs=tuple(name_of(value) for value in joined.graph.outputs),
         runtime=runtime.name,
         int8_nodes=count,
     )
 
 
-def _tail(
-    graph: ir.Graph, info: TaskInfo, with_softmax: bool, without_argmax: bool, nms: Suppression | None
-) -> tuple[ir.Model, Postprocessing] | None:
-    names = [name_of(value) for value in graph.outputs]
-    match info:
-        case Detection() if nms is not None:
-            return detections_tail(info, names, nms), "detections"
-        case Detection():
-            return boxes_tail(info, names), "boxes"
-        case Segmentation() if with_softmax:
-            return softmax_tail(_logits(graph, info.task), pixels=True), "softmax"
-        case Segmentation() if not without_argmax:
-            return argmax_tail(_logits(graph, info.task)), "argmax"
-        case Classification() if with_softmax:
-            return softmax_tail(_logits(graph, info.task)), "softmax"
-    return None
-
-
-def _logits(graph: ir.Graph, task: str) -> str:
-    """The first output of as many axes as the task's logits have, or of unknown shape."""
-    for value in graph.outputs:
-        if value.shape is None or len(value.shape) == _RANKS[task]:
-            return name_of(value)
-    seen = ", ".join(f"{value.name!r} {value.shape}" for value in graph.outputs)
-    raise ModelError(f"the model is for {task}, but none of its outputs has {_RANKS[task]} axes: {seen}")
-
-
-def _check_options(task: TaskName, **given: bool) -> None:
-    for option, wanted in (
-        ("with_softmax", ("classification", "segmentation")),
-        ("without_argmax", ("segmentation",)),
-        ("nms", ("detection",)),
-    ):
-        if given[option] and task not in wanted:
+def _check_options(options: TailOptions, task: Task) -> None:
+    for option in options.given():
+        if option not in task.tail_options:
             flag = "--" + option.replace("_", "-")
             raise DataError(
-                f"{flag} is for {' and '.join(wanted)}, but the model is for {task}; leave it out"
+                f"{flag} is for {tasks_with(option)}, but the model is for {task.task}; leave it out"
             )
 
 

@@ -25,8 +25,8 @@ from tinyint.qdq import declares_int8
 from tinyint.recipe_source import RecipeSource, resolve_recipe
 from tinyint.runtimes import Executed
 from tinyint.targets import TARGETS, get_target, violations
-from tinyint.tasks import TaskName, task_of
-from tinyint.tasks.tails import Postprocessing, Suppression, postprocessing_of, suppression_of
+from tinyint.tasks import postprocessing_of, task_of
+from tinyint.tasks.tails import Suppression, suppression_of
 
 __all__ = ["CONVERSIONS", "Inspection", "Planned", "inspect"]
 
@@ -62,8 +62,8 @@ class Inspection:
     made_by: str | None
     method: str | None
     target: str | None
-    task: TaskName | None
-    postprocessing: Postprocessing | None
+    task: str | None
+    postprocessing: str | None
     suppression: Suppression | None
     runtime: str
     operators: dict[str, int]

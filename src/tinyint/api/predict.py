@@ -8,7 +8,6 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from tinyint.api.album import PREDICTIONS, album
-from tinyint.api.predictions import Seen, read_prediction
 from tinyint.api.progress import Progress, silent
 from tinyint.api.source import Model, resolve_preprocessing
 from tinyint.api.subject import Subject, task_for
@@ -17,9 +16,11 @@ from tinyint.data.check import check_sample
 from tinyint.data.images import ImageFile, ImageSource, read_ahead
 from tinyint.data.open import CheckedDataset, OnError, describe_skipped
 from tinyint.errors import DataError
-from tinyint.tasks import TaskName
-from tinyint.tasks.score import decided, outputs_for
-from tinyint.tasks.tails import Postprocessing, Suppression, postprocessing_of, suppression_of
+from tinyint.tasks import Task, postprocessing_of
+from tinyint.tasks.prediction import Seen
+from tinyint.tasks.registry import tasks_with
+from tinyint.tasks.score import outputs_for
+from tinyint.tasks.tails import Suppression, suppression_of
 
 if TYPE_CHECKING:
     pass
@@ -34,7 +35,7 @@ SURE = 0.3
 class Predicted:
     """What was written: `predictions`, the JSON file; and how many samples it is of, how many pictures there are."""
 
-    task: TaskName
+    task: str
     predictions: Path
     samples: int
     pictures: int
@@ -69,16 +70,14 @@ def predict(
     present = postprocessing_of(subject.facts)
     settings = nms or Suppression(score_threshold=SURE)
     if nms is not None:
-        _check_suppression(settings, info.task, present, suppression_of(subject.facts))
-    session = decided(subject.session, info, present, suppression=settings, threads=threads)
+        _check_suppression(settings, info, present, suppression_of(subject.facts))
+    session = info.decided(subject.session, present, suppression=settings, threads=threads)
     skipped: list[str] = []
     count = 0
     with album(Path(output), _images(dataset)) as made:
         for seen in _seen(dataset, subject, on_error, skipped):
             outputs = outputs_for(session, [seen.sample])
-            made.add(
-                seen.sample.name, read_prediction(seen, outputs, info, present, settings.score_threshold)
-            )
+            made.add(seen.sample.name, info.read(seen, outputs, present, settings.score_threshold))
             count += 1
             progress("predict", count, dataset.len_hint)
     notices = (notice, *dataset.notices, describe_skipped(skipped) if skipped else "")
@@ -92,10 +91,12 @@ def predict(
 
 
 def _check_suppression(
-    settings: Suppression, task: TaskName, present: Postprocessing | None, built_in: Suppression | None
+    settings: Suppression, task: Task, present: str | None, built_in: Suppression | None
 ) -> None:
-    if task != "detection":
-        raise DataError(f"score, IoU and number of boxes are for detection, but the model is for {task}")
+    if "nms" not in task.tail_options:
+        raise DataError(
+            f"score, IoU and number of boxes are for {tasks_with('nms')}, but the model is for {task.task}"
+        )
     others = (settings.iou_threshold, settings.max_detections)
     if present == "detections" and others != (Suppression.iou_threshold, Suppression.max_detections):
         raise DataError(

@@ -16,8 +16,7 @@ from tinyint.runtimes import Session
 from tinyint.runtimes.base import model_label
 from tinyint.runtimes.outputs import tensors_of
 from tinyint.runtimes.source import metadata
-from tinyint.tasks import TASKS, Classification, Segmentation, TaskInfo, task_of
-from tinyint.tasks.score import infer_task, undescribed_detector
+from tinyint.tasks import TASKS, Task, infer_task, task_of
 
 __all__ = ["Subject", "resolve_task", "task_for"]
 
@@ -54,7 +53,7 @@ class Subject:
         return cls(session=ModuleSession.of(module, example_inputs), facts={}, label=label)
 
 
-def resolve_task(name: str | None, facts: Mapping[str, str]) -> TaskInfo | None:
+def resolve_task(name: str | None, facts: Mapping[str, str]) -> Task | None:
     """The task of that name, as the model's metadata describe it, or else the one that they name; None for neither.
 
     Raises DataError for an unknown name, ModelError for detection by a model that does not describe it.
@@ -64,14 +63,12 @@ def resolve_task(name: str | None, facts: Mapping[str, str]) -> TaskInfo | None:
         return known
     if name not in TASKS:
         raise DataError(f"unknown task {name!r}: {nearest(name, TASKS)}")
-    if name == "detection":
-        raise undescribed_detector()
-    return Classification() if name == "classification" else Segmentation()
+    return TASKS[name].undescribed()
 
 
 def task_for(
     name: str | None, facts: Mapping[str, str], session: Session, dataset: Dataset, *, labelled: bool = True
-) -> tuple[TaskInfo, str]:
+) -> tuple[Task, str]:
     """The task as `resolve_task` finds it, else by the outputs for the first sample and, if `labelled`, by the labels.
 
     Then the second value is the sentence that tells the user so. Where the model does not name its classes, they are
@@ -81,12 +78,12 @@ def task_for(
     if info is None:
         with closing(cast(Any, iter(dataset))) as samples:
             outputs = tensors_of(session.run(next(samples).inputs))
-            info = infer_task(dataset.task if labelled else None, outputs)
+            info = infer_task(dataset.label_kind if labelled else None, outputs)
         notice = (
             f"the model does not say what it is for; taken for {info.task}, by its data and outputs (--task says "
             "otherwise)"
         )
-    if dataset.classes is None or dataset.task != info.task:
+    if dataset.classes is None or dataset.label_kind is not info.label_kind:
         return info, notice
     if info.classes is None:
         return info.model_copy(update={"classes": dataset.classes}), notice

@@ -26,6 +26,7 @@ from tinyint.cli.options import (
 )
 from tinyint.cli.screen import Screen
 from tinyint.report.words import counted, decibels, percent, points, told_from_chance
+from tinyint.tasks import TASKS
 
 __all__ = ["compare", "evaluate"]
 
@@ -87,9 +88,7 @@ def evaluate(
     title = (
         f"{result.task}: {counted(result.samples, 'sample')}, {counted(result.classes, 'class', 'classes')}"
     )
-    tables = [_metrics(title, result, str(model), str(against))]
-    if result.task != "classification" and len(result.per_class) <= _SHOWN:
-        tables.append(_per_class(result))
+    tables = [_metrics(title, result, str(model), str(against)), *_per_class(result)]
     verdicts = [f"{name}: {told_from_chance(found)}" for name, found in result.differences.items()]
     screen.show(_document(result, str(model), None if against is None else str(against)), *tables, *verdicts)
 
@@ -117,13 +116,17 @@ def _metrics(title: str, result: api.Evaluation, model: str, against: str) -> Ta
     return table
 
 
-def _per_class(result: api.Evaluation) -> Table:
+def _per_class(result: api.Evaluation) -> list[Table]:
+    """What the task shows of each class, if there are not too many."""
+    measure = TASKS[result.task].class_metric
+    if measure is None or len(result.per_class) > _SHOWN:
+        return []
     table = Table(title="by class")
     table.add_column("class")
-    table.add_column("AP" if result.task == "detection" else "IoU", justify="right")
+    table.add_column(measure, justify="right")
     for name, value in result.per_class.items():
         table.add_row(escape(name), percent(value, 2))
-    return table
+    return [table]
 
 
 def _document(result: api.Evaluation, model: str, against: str | None) -> dict[str, object]:

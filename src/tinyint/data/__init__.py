@@ -3,7 +3,7 @@
 from tinyint.data.declaration import Declaration
 from tinyint.data.declared import load_preprocessing, parse_preprocessing, saved_preprocessing
 from tinyint.data.inputs import input_specs
-from tinyint.data.labels import Boxes, Label, Task, require_task
+from tinyint.data.labels import Boxes, Label, LabelKind
 from tinyint.data.open import OnError, open_data
 from tinyint.data.preprocess import Preprocessing
 from tinyint.data.sample import Dataset, Sample, content_key, stack
@@ -14,17 +14,16 @@ __all__ = [
     "Dataset",
     "Declaration",
     "Label",
+    "LabelKind",
     "OnError",
     "Preprocessing",
     "Sample",
-    "Task",
     "TextPreprocessing",
     "content_key",
     "input_specs",
     "load_preprocessing",
     "open_data",
     "parse_preprocessing",
-    "require_task",
     "saved_preprocessing",
     "stack",
 ]

@@ -46,7 +46,7 @@ class ArraySource:
     label: _Column | None
     path: Path | None = None
     notices: list[str] = field(default_factory=list)
-    task: None = None
+    label_kind: None = None
     classes: None = None
 
     @property

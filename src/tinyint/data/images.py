@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from tinyint.data.labels import Boxes, Task
+from tinyint.data.labels import LabelKind
 from tinyint.data.picture import ImageFile, MaskFile, Picture, read_picture
 from tinyint.data.preprocess import Preprocessing
 from tinyint.data.sample import Sample
@@ -52,7 +52,7 @@ class ImageSource:
             self.notices.append(
                 f"the last {left} images of {self.name} are left out: the model takes exactly {self._group} at a time"
             )
-        if self.task == "detection":
+        if self.label_kind is LabelKind.BOXES:
             self._check_for_boxes()
 
     def _check_for_boxes(self) -> None:
@@ -76,14 +76,9 @@ class ImageSource:
         return len(self.files) // self._group
 
     @property
-    def task(self) -> Task | None:
-        """What the labels are for; None without labels."""
+    def label_kind(self) -> LabelKind | None:
         label = self.files[0].label
-        if label is None:
-            return None
-        if isinstance(label, Boxes):
-            return "detection"
-        return "segmentation" if isinstance(label, MaskFile) else "classification"
+        return LabelKind.MASK if isinstance(label, MaskFile) else LabelKind.of(label)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -34,7 +34,7 @@ class IterableSource:
     notices: list[str] = field(default_factory=list)
     size: None = None
     fingerprint: None = None
-    task: None = None
+    label_kind: None = None
     classes: None = None
 
     def read(self, start: int, stop: int | None) -> Generator[Sample | DataError]:

@@ -1,29 +1,43 @@
-"""What a label can be: a class number, a mask of class numbers, or the boxes of an image; and what each is for."""
+"""What a label can be: a class number, a mask of class numbers, or the boxes of an image."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from enum import StrEnum
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyint.errors import DataError
 from tinyint.numerics import Array
 
-__all__ = ["Boxes", "Label", "Task", "require_task", "task_of_label"]
+__all__ = ["Boxes", "Label", "LabelKind"]
 
-Task: TypeAlias = Literal["classification", "detection", "segmentation"]
 
-_LABELS: dict[Task, str] = {
-    "classification": "class numbers",
-    "detection": "boxes",
-    "segmentation": "label images",
-}
-_FORMS: dict[Task, str] = {
-    "classification": "class folders, a list file ('path label' lines), or a .tsv table for texts",
-    "detection": "FOLDER:instances.json (COCO)",
-    "segmentation": "FOLDER:list.txt ('image label' lines, both image files), or a Cityscapes root, ROOT:val",
+class LabelKind(StrEnum):
+    """What the labels of data are, and what a task learns from."""
+
+    CLASS = "class numbers"
+    BOXES = "boxes"
+    MASK = "label images"
+
+    @property
+    def forms(self) -> str:
+        """How data come by such labels."""
+        return _FORMS[self]
+
+    @classmethod
+    def of(cls, label: Label | None) -> LabelKind | None:
+        """None without a label, and for an array, which can be of class numbers or a mask."""
+        if isinstance(label, Boxes):
+            return cls.BOXES
+        return cls.CLASS if isinstance(label, int) else None
+
+
+_FORMS = {
+    LabelKind.CLASS: "class folders, a list file ('path label' lines), or a .tsv table for texts",
+    LabelKind.BOXES: "FOLDER:instances.json (COCO)",
+    LabelKind.MASK: "FOLDER:list.txt ('image label' lines, both image files), or a Cityscapes root, ROOT:val",
 }
 
 
@@ -57,20 +71,3 @@ class Boxes:
 
 # A class number; an array of labels, such as a mask (H, W) of class numbers; or the boxes of an image.
 Label: TypeAlias = "int | Array | Boxes"
-
-
-def task_of_label(label: Label | None) -> Task | None:
-    """What such labels are for; None without a label, and for an array, which can be for anything."""
-    if isinstance(label, Boxes):
-        return "detection"
-    return "classification" if isinstance(label, int) else None
-
-
-def require_task(found: Task | None, wanted: Task, name: str) -> None:
-    """Raises DataError when the labels of `name` are for another task than the model; None can be for any."""
-    if found not in (None, wanted):
-        assert found is not None
-        raise DataError(
-            f"{name} is labelled with {_LABELS[found]} ({found}), but the model is for {wanted}, which needs "
-            f"{_LABELS[wanted]}: give {_FORMS[wanted]}"
-        )

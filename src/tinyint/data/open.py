@@ -17,7 +17,7 @@ from tinyint.data.check import check_sample
 from tinyint.data.declaration import Declaration
 from tinyint.data.images import ImageSource
 from tinyint.data.iterable import IterableSource, reopener, to_array
-from tinyint.data.labels import Task
+from tinyint.data.labels import LabelKind
 from tinyint.data.named import named_source
 from tinyint.data.sample import Dataset, Sample, Source
 from tinyint.data.stored import MemoryTable
@@ -55,8 +55,8 @@ class CheckedDataset:
         return hashlib.sha256(f"{source}|{self.start}|{self.stop}".encode()).hexdigest()
 
     @property
-    def task(self) -> Task | None:
-        return self.source.task
+    def label_kind(self) -> LabelKind | None:
+        return self.source.label_kind
 
     @property
     def classes(self) -> tuple[str, ...] | None:

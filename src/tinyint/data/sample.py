@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from tinyint.data.labels import Label, Task
+from tinyint.data.labels import Label, LabelKind
 from tinyint.errors import DataError
 from tinyint.numerics import Array
 
@@ -51,8 +51,8 @@ class Dataset(Protocol):
         ...
 
     @property
-    def task(self) -> Task | None:
-        """What the labels are for; None without labels, and for arrays, whose labels can be for anything."""
+    def label_kind(self) -> LabelKind | None:
+        """What the labels are; None without labels, and for arrays, whose labels can be anything."""
         ...
 
     @property
@@ -93,7 +93,7 @@ class Source(Protocol):
     def notices(self) -> list[str]: ...
 
     @property
-    def task(self) -> Task | None: ...
+    def label_kind(self) -> LabelKind | None: ...
 
     @property
     def classes(self) -> tuple[str, ...] | None: ...

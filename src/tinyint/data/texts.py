@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tinyint.data.class_names import names_beside
 from tinyint.data.images import file_identity
-from tinyint.data.labels import Task
+from tinyint.data.labels import LabelKind
 from tinyint.data.sample import Sample
 from tinyint.data.text_input import TextInput, text_inputs
 from tinyint.data.text_preprocess import TextPreprocessing
@@ -59,8 +59,8 @@ class TextSource:
         return len(self.rows)
 
     @property
-    def task(self) -> Task | None:
-        return None if self.rows[0].label is None else "classification"
+    def label_kind(self) -> LabelKind | None:
+        return LabelKind.of(self.rows[0].label)
 
     @cached_property
     def encoder(self) -> Encoder:

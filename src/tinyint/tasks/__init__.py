@@ -1,21 +1,19 @@
-"""What models are for."""
+"""What models are for: one object a task, with its metrics, postprocessing, pictures and loss."""
 
-from tinyint.tasks.task import (
-    TASKS,
-    Classification,
-    Detection,
-    Segmentation,
-    TaskInfo,
-    TaskName,
-    task_of,
-)
+from tinyint.tasks.classification import Classification
+from tinyint.tasks.detection import Detection
+from tinyint.tasks.registry import TASKS, infer_task, postprocessing_of, require_labels, task_of
+from tinyint.tasks.segmentation import Segmentation
+from tinyint.tasks.task import Task
 
 __all__ = [
     "TASKS",
     "Classification",
     "Detection",
     "Segmentation",
-    "TaskInfo",
-    "TaskName",
+    "Task",
+    "infer_task",
+    "postprocessing_of",
+    "require_labels",
     "task_of",
 ]

@@ -8,36 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tinyint.data import Sample, stack
-from tinyint.data.labels import Task
 from tinyint.data.sample import batches
 from tinyint.errors import DataError, ModelError
 from tinyint.numerics import Array
 from tinyint.runtimes import Session
 from tinyint.runtimes.outputs import tensors_of
 from tinyint.tasks.paired import Difference
-from tinyint.tasks.scoring.classification import ClassificationScorer
-from tinyint.tasks.scoring.detection import DetectionScorer
 from tinyint.tasks.scoring.scorer import Scorer
-from tinyint.tasks.scoring.segmentation import SegmentationScorer
-from tinyint.tasks.tails import (
-    Postprocessing,
-    Suppression,
-    TailedSession,
-    detections_tail,
-    suppression_tail,
-)
-from tinyint.tasks.task import Classification, Detection, Segmentation, TaskInfo, TaskName
 
-__all__ = [
-    "Evaluation",
-    "decided",
-    "infer_task",
-    "outputs_for",
-    "score",
-    "scorer_for",
-    "split",
-    "undescribed_detector",
-]
+__all__ = ["Evaluation", "outputs_for", "score", "split"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +30,7 @@ class Evaluation:
     * `notices`: sentences that the user should be shown
     """
 
-    task: TaskName
+    task: str
     metrics: Mapping[str, float | None]
     per_class: Mapping[str, float | None]
     samples: int
@@ -59,37 +38,6 @@ class Evaluation:
     against: Mapping[str, float | None] | None = None
     differences: Mapping[str, Difference] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
-
-
-def scorer_for(info: TaskInfo) -> Scorer:
-    """Raises DependencyError for detection without pycocotools."""
-    match info:
-        case Classification():
-            return ClassificationScorer()
-        case Segmentation():
-            return SegmentationScorer(info)
-        case Detection():
-            return DetectionScorer(info)
-
-
-def decided(
-    session: Session,
-    info: TaskInfo,
-    present: Postprocessing | None = None,
-    *,
-    suppression: Suppression | None = None,
-    threads: int | None = None,
-) -> Session:
-    """The session with what its task still needs behind it, `present` being what its model does itself.
-
-    Detection is decoded and suppressed, down to `detections`; the other tasks are judged by their logits.
-    """
-    if not isinstance(info, Detection) or present == "detections":
-        return session
-    settings = suppression or Suppression()
-    if present == "boxes":
-        return TailedSession(session, suppression_tail(settings), threads)
-    return TailedSession(session, detections_tail(info, session.outputs, settings), threads)
 
 
 def score(
@@ -125,27 +73,6 @@ def outputs_for(session: Session, batch: Sequence[Sample]) -> dict[str, Array]:
         return tensors_of(session.run_transient(stack(batch)))
     except ModelError as error:
         raise ModelError(f"sample {', '.join(sample.name for sample in batch)}: {error}") from error
-
-
-def infer_task(declared: Task | None, outputs: Mapping[str, Array]) -> TaskInfo:
-    """The task of a model that does not say it, from what its data are labelled for and from its outputs.
-
-    Raises ModelError where the data are for detection, which needs what only the model's metadata can say.
-    """
-    if declared == "detection":
-        raise undescribed_detector()
-    maps = any(
-        (a.ndim == 4 and a.shape[1] > 1 and max(a.shape[2:]) > 1) or (a.ndim == 3 and a.dtype.kind in "iu")
-        for a in outputs.values()
-    )
-    return Segmentation() if declared == "segmentation" or (declared is None and maps) else Classification()
-
-
-def undescribed_detector() -> ModelError:
-    return ModelError(
-        "the model's metadata do not say which anchors and strides its heads have (tinyint.task), without which its "
-        "boxes cannot be decoded; export it with `tinyint zoo export`, or add `Detection(...).to_metadata()`"
-    )
 
 
 def split(outputs: Mapping[str, Array], i: int, count: int) -> dict[str, Array]:

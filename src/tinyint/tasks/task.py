@@ -1,38 +1,58 @@
-"""What a model is for, as a value that is saved in its metadata and tells every command how to read its outputs."""
+"""What a model is for: a value saved in its metadata that knows all that is particular to the task.
+
+A task is one file here and one line in `tinyint.tasks.registry`; what stands outside asks its object.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+import onnx_ir as ir
+from pydantic import BaseModel, ConfigDict
 
-from tinyint.errors import ModelError, nearest
+from tinyint.data import LabelKind
 from tinyint.metadata import TASK
+from tinyint.numerics import Array
+from tinyint.runtimes import Session
+from tinyint.tasks.prediction import Prediction, Seen
+from tinyint.tasks.scoring.scorer import Scorer
+from tinyint.tasks.tails import Suppression, Tail, TailOptions
 
-__all__ = [
-    "TASKS",
-    "Classification",
-    "Detection",
-    "Segmentation",
-    "TaskInfo",
-    "TaskName",
-    "task_of",
-]
+if TYPE_CHECKING:
+    from tinyint.tasks.learning.learning import Learning
 
-
-TaskName: TypeAlias = Literal["classification", "detection", "segmentation"]
-TASKS: tuple[TaskName, ...] = ("classification", "detection", "segmentation")
-Side: TypeAlias = Annotated[float, Field(gt=0)]
+__all__ = ["Task"]
 
 
-class _Task(BaseModel):
-    """What all tasks have: `classes`, their names in the order of the model's outputs, None where nobody gave them."""
+class Task(BaseModel):
+    """`task` is its name; `classes`, their names in the order of the model's outputs, None where nobody gave them.
+
+    * `label_kind`: what it is learned from and judged by
+    * `headline`: the metric by which the best model is chosen
+    * `class_metric`: what is shown of each class, None for nothing
+    * `tails`: what its tails make; `tail_options`: the fields of `TailOptions` that it has
+    * `entry_keys`: of the entries that `read` gives
+    * `loss_options`: the keys of a training's `loss` that only some tasks have, and this one
+    * `gives_logits`: whether the first output is logits (N, classes, …)
+    * `takes_squares`: whether its images are as high as wide
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    task: TaskName
+    task: str
     classes: tuple[str, ...] | None = None
+
+    label_kind: ClassVar[LabelKind]
+    headline: ClassVar[str]
+    class_metric: ClassVar[str | None] = None
+    tails: ClassVar[tuple[str, ...]] = ()
+    tail_options: ClassVar[frozenset[str]] = frozenset()
+    entry_keys: ClassVar[frozenset[str]]
+    loss_options: ClassVar[frozenset[str]] = frozenset()
+    gives_logits: ClassVar[bool] = True
+    takes_squares: ClassVar[bool] = False
 
     def name_of(self, number: int) -> str:
         """The name of a class, or its number where there are no names."""
@@ -44,61 +64,60 @@ class _Task(BaseModel):
         """What to add to the metadata of a model."""
         return {TASK: self.model_dump_json()}
 
+    @classmethod
+    def named(cls) -> str:
+        return str(cls.model_fields["task"].default)
 
-class Classification(_Task):
-    """Logits (N, C), of images or of text."""
+    @classmethod
+    def undescribed(cls) -> Self:
+        """The task of a model that only names it. Raises ModelError where its outputs cannot be read so."""
+        return cls(task=cls.named())
 
-    task: Literal["classification"] = "classification"
+    @classmethod
+    def recognizes(cls, outputs: Mapping[str, Array]) -> bool:
+        """Whether outputs can be of no other task."""
+        return False
 
+    def ignored(self, chosen: int | None) -> int:
+        """The class number that is not learned; `chosen`: the one that the user gave."""
+        return -1 if chosen is None else chosen
 
-class Segmentation(_Task):
-    """Logits (N, C, H, W) at the resolution of the input; pixels labelled `ignore_label` do not count."""
+    def output_names(self) -> list[str]:
+        """What a network of the zoo calls its outputs."""
+        return ["logits"]
 
-    task: Literal["segmentation"] = "segmentation"
-    ignore_label: int = 255
+    @abstractmethod
+    def scorer(self) -> Scorer:
+        """Raises DependencyError where a package is missing."""
+        ...
 
+    def decided(
+        self,
+        session: Session,
+        present: str | None = None,
+        *,
+        suppression: Suppression | None = None,
+        threads: int | None = None,
+    ) -> Session:
+        """The session with what `scorer` and `read` still need after it; `present`: what its model does itself."""
+        return session
 
-class Detection(_Task):
-    """YOLOv3's heads: for stride s a map of logits (N, A·(5 + C), H/s, W/s).
+    @abstractmethod
+    def tail(self, graph: ir.Graph, options: TailOptions) -> Tail | None:
+        """What `export` puts after the network, None for nothing. Raises ModelError."""
+        ...
 
-    * `anchors`: for each head its A pairs of (width, height), in pixels of the network's input
-    * `strides`: of each head, in the order of the model's outputs (the coarse one first)
+    @abstractmethod
+    def read(
+        self, seen: Seen, outputs: Mapping[str, Array], present: str | None, score_threshold: float
+    ) -> Prediction:
+        """What the outputs of `decided` say of a sample, drawn where it has an image.
 
-    The channels of an anchor are tx, ty, tw, th, objectness and the C classes.
-    """
+        Raises ModelError for outputs that do not go with the task, DataError for a sample of several images.
+        """
+        ...
 
-    task: Literal["detection"] = "detection"
-    anchors: Annotated[tuple[tuple[tuple[Side, Side], ...], ...], Field(min_length=1)]
-    strides: tuple[Annotated[int, Field(gt=0)], ...]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if len(self.anchors) != len(self.strides):
-            raise ValueError(
-                f"there are anchors for {len(self.anchors)} heads and strides for {len(self.strides)}"
-            )
-        if not all(self.anchors):
-            raise ValueError("every head needs an anchor")
-        return self
-
-
-TaskInfo: TypeAlias = Classification | Segmentation | Detection
-
-_READER: TypeAdapter[TaskInfo] = TypeAdapter(Annotated[TaskInfo, Field(discriminator="task")])
-
-
-def task_of(metadata: Mapping[str, str]) -> TaskInfo | None:
-    """What `to_metadata` saved, or None. Raises ModelError when the entry is damaged."""
-    text = metadata.get(TASK)
-    if text is None:
-        return None
-    try:
-        return _READER.validate_json(text)
-    except ValidationError as error:
-        first: Any = error.errors(include_url=False)[0]
-        if first["type"] == "union_tag_invalid":
-            told = f"unknown task {first['ctx']['tag']!r}: {nearest(str(first['ctx']['tag']), TASKS)}"
-        else:
-            place = ".".join(str(part) for part in first["loc"])
-            told = f"{place}: {first['msg']}" if place else first["msg"]
-        raise ModelError(f"the model's metadata entry {TASK} is damaged: {told}") from None
+    @abstractmethod
+    def learning(self) -> Learning:
+        """How it is learned, in torch."""
+        ...

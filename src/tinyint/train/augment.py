@@ -10,26 +10,27 @@ from typing import Literal
 
 import numpy as np
 
-from tinyint.data import Boxes, Label, Sample, Task
+from tinyint.data import Boxes, Label, LabelKind, Sample
 from tinyint.errors import DataError
 from tinyint.numerics import Array
+from tinyint.tasks.registry import tasks_for_labels
 from tinyint.train.config import Augmentation
 
 __all__ = ["ON_ARRAYS", "augment", "check_augmentation"]
 
 ON_ARRAYS = ("flip", "shift", "noise")
 _COLORS = ("brightness", "contrast", "saturation", "hue")
-_ALLOWED: dict[Task, tuple[str, ...]] = {
-    "classification": (*ON_ARRAYS, *_COLORS, "resized_crop", "rotation"),
-    "detection": ("flip", "noise", *_COLORS, "crop", "expand"),
-    "segmentation": ("flip", "noise", *_COLORS, "scale"),
+_ALLOWED: dict[LabelKind, tuple[str, ...]] = {
+    LabelKind.CLASS: (*ON_ARRAYS, *_COLORS, "resized_crop", "rotation"),
+    LabelKind.BOXES: ("flip", "noise", *_COLORS, "crop", "expand"),
+    LabelKind.MASK: ("flip", "noise", *_COLORS, "scale"),
 }
 
 
 def check_augmentation(
-    options: Augmentation, task: Task | None, kind: Literal["images", "texts", "arrays"], source: str
+    options: Augmentation, labels: LabelKind | None, kind: Literal["images", "texts", "arrays"], source: str
 ) -> None:
-    """Raises DataError naming the key that does not go with the data; `task`: what their labels are for, if known."""
+    """Raises DataError naming the key that does not go with the data; `labels`: theirs, if known."""
     for key in _used(options):
         if kind == "texts":
             raise DataError(f"data.augment.{key} does not go with the texts of {source}: leave it out")
@@ -38,10 +39,10 @@ def check_augmentation(
                 f"data.augment.{key} is for image files, but {source} gives arrays, which go with "
                 f"{', '.join(ON_ARRAYS)}: leave it out"
             )
-        if task is not None and key not in _ALLOWED[task]:
+        if labels is not None and key not in _ALLOWED[labels]:
             raise DataError(
-                f"data.augment.{key} does not go with {task}, which {source} is for; there are "
-                f"{', '.join(_ALLOWED[task])}"
+                f"data.augment.{key} does not go with {tasks_for_labels(labels)}, which {source} is for; there are "
+                f"{', '.join(_ALLOWED[labels])}"
             )
 
 

@@ -21,15 +21,14 @@ from torch.utils.data import DataLoader
 from tinyint.data import (
     Boxes,
     Declaration,
+    LabelKind,
     Sample,
-    Task,
     load_preprocessing,
     parse_preprocessing,
-    require_task,
     stack,
 )
-from tinyint.data.labels import task_of_label
 from tinyint.errors import DataError, TinyintError
+from tinyint.tasks import Classification, Task, require_labels
 from tinyint.train.augment import augment
 from tinyint.train.config import Augmentation
 from tinyint.train.items import AugmentedItems, Drawn, Items, Tolerant, draw
@@ -44,6 +43,9 @@ __all__ = [
     "preprocessing_of",
     "read_batches",
 ]
+
+
+_CLASSES = Classification()
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,15 +64,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class LabelCheck:
-    """What a label must be: class numbers below `classes` or `ignored`, as `task` has them; nothing if not `needed`.
-
-    Without a task, class numbers in any shape.
-    """
+    """What a label must be: class numbers below `classes` or `ignored`, as `task` has them; nothing if not `needed`."""
 
     needed: bool
     classes: int
     ignored: int | None = None
-    task: Task | None = None
+    task: Task = _CLASSES
 
     def __call__(self, sample: Sample) -> NDArray[np.int64] | Boxes:
         """The sample's labels. Raises DataError naming the sample."""
@@ -79,14 +78,15 @@ class LabelCheck:
                 f"{sample.name} has no label, which the loss needs; give labelled data (class folders, a list "
                 "file, an array `labels`), or loss.teacher=true for QAT without labels"
             )
-        if isinstance(sample.label, Boxes) or self.task == "detection":
-            require_task(task_of_label(sample.label), self.task or "classification", sample.name)
+        boxed = self.task.label_kind is LabelKind.BOXES
+        if isinstance(sample.label, Boxes) or boxed:
+            require_labels(LabelKind.of(sample.label), self.task, sample.name)
         if isinstance(sample.label, Boxes):
             self._check(sample.label.classes, sample.name)
             return sample.label
         label = np.asarray(sample.label)
-        if label.dtype.kind not in "iu" or self.task == "detection":
-            expected = "boxes" if self.task == "detection" else "class numbers"
+        if label.dtype.kind not in "iu" or boxed:
+            expected = LabelKind.BOXES if boxed else LabelKind.CLASS
             raise DataError(
                 f"{sample.name}: the label is of type {label.dtype}, shape {label.shape}; expected {expected}"
             )
@@ -97,10 +97,11 @@ class LabelCheck:
     def _check(self, label: NDArray[np.int64], name: str) -> None:
         wrong = label[((label < 0) | (label >= self.classes)) & (label != self.ignored)]
         if wrong.size:
+            ignores = "ignore_label" in self.task.loss_options
             raise DataError(
                 f"{name} has the label {wrong.flat[0]}, but the model has the classes 0 to {self.classes - 1}; check "
                 "the order and the start of the labels, or give the model as many classes as there are "
-                f"(model.arguments.num_classes){'' if self.task == 'detection' else ', or set loss.ignore_label'}"
+                f"(model.arguments.num_classes){', or set loss.ignore_label' if ignores else ''}"
             )
 
 

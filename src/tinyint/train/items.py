@@ -8,13 +8,14 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from tinyint.data import Declaration, OnError, Sample, Task, open_data, require_task
+from tinyint.data import Declaration, OnError, Sample, open_data
 from tinyint.data.images import ImageSource
 from tinyint.data.open import CheckedDataset, describe_skipped
 from tinyint.data.sample import Source
 from tinyint.data.texts import TextSource
 from tinyint.errors import DataError
 from tinyint.runtimes.base import TensorSpec
+from tinyint.tasks import Task, require_labels
 from tinyint.train.augment import augment, check_augmentation
 from tinyint.train.config import Augmentation
 from tinyint.train.picture import PictureAugmenter
@@ -152,9 +153,9 @@ def open_items(
     """
     dataset = open_data(spec, inputs, preprocessing, on_error=on_error)
     assert isinstance(dataset, CheckedDataset)
-    source, found = dataset.source, dataset.task
+    source, found = dataset.source, dataset.label_kind
     if task is not None:
-        require_task(found, task, source.name)
+        require_labels(found, task, source.name)
     kind = _kind(source, inputs)
     options = augmentation or Augmentation()
     check_augmentation(options, found, kind, source.name)

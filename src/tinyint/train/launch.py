@@ -24,11 +24,11 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 
 from tinyint.algorithms import repair_float
 from tinyint.calibrate import CalibrationRecord, calibrate
-from tinyint.data import input_specs, open_data, require_task, saved_preprocessing
+from tinyint.data import input_specs, open_data, saved_preprocessing
 from tinyint.errors import ModelError, OutputError, TinyintError
 from tinyint.graph.prepare import prepare_float
 from tinyint.recipe import read_yaml
-from tinyint.tasks import task_of
+from tinyint.tasks import require_labels, task_of
 from tinyint.train.checkpoint import Checkpoint, checkpoints_in, load_checkpoint, prepare_directory
 from tinyint.train.config import TrainingConfig
 from tinyint.train.curves import Curves, require_tensorboard
@@ -126,7 +126,7 @@ def _calibrate(job: _Job, path: str, record: Path) -> None:
     )
     info = task_of(model.metadata_props)
     if info is not None and job.config.loss.needs_labels:  # before the ranges, which take their time
-        require_task(data.task, info.task, job.config.data.train)
+        require_labels(data.label_kind, info, job.config.data.train)
     calibrate(repaired.model, data, fingerprint=repaired.fingerprint).save(record)
 
 
@@ -236,7 +236,7 @@ def _work(fabric: Fabric, job: _Job) -> Outcome | None:
         open_items,
         inputs=subject.inputs,
         preprocessing=preprocessing,
-        task=subject.task.task if subject.task else None,
+        task=subject.task,
         on_error=config.data.on_error,
     )
     opened = read(config.data.train, augmentation=config.data.augment)

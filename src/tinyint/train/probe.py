@@ -9,20 +9,20 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from tinyint.data.labels import Task, require_task, task_of_label
+from tinyint.data import LabelKind
 from tinyint.errors import DataError, ModelError
 from tinyint.qat import GraphModule, QatModule
-from tinyint.tasks import Classification, Segmentation, TaskInfo
+from tinyint.tasks import Task, infer_task, require_labels
+from tinyint.tasks.learning.logits import logits_of, tensors_of
 from tinyint.train.config import TrainingConfig
 from tinyint.train.data import InOrder, LabelCheck, Slices, read_batches
 from tinyint.train.items import Items
-from tinyint.train.objective import Objective, logits_of, tensors_of
+from tinyint.train.objective import Objective
 from tinyint.train.subject import Subject, without_gradient
 
 __all__ = ["probe"]
 
 _PROBED = 2  # samples; one would hide a batch axis that is fixed
-_MAPS = 4  # axes of a batch of maps of logits
 
 
 def probe(
@@ -43,7 +43,7 @@ def probe(
         shapes = {spec.name: list(tensor.shape) for spec, tensor in zip(subject.inputs, inputs, strict=True)}
         raise DataError(f"the model fails on a batch of the training data, {shapes}: {reason}") from error
     objective = Objective(config.loss, subject.task or _task_of(outputs))
-    used = _used(objective, outputs)
+    used = objective.used(outputs)
     if not any(tensor.requires_grad for tensor in used):
         cut = without_gradient(module, inputs) if isinstance(module, GraphModule) else None
         raise ModelError(
@@ -57,7 +57,7 @@ def probe(
 
 def _idle(objective: Objective, outputs: Any, module: nn.Module) -> list[str]:
     """A graph gives in training what it gives here; a network of torch's may add its auxiliary heads."""
-    asked = isinstance(objective.task, Segmentation) and "auxiliary" in objective.options.model_fields_set
+    asked = "auxiliary" in objective.options.model_fields_set
     if not asked or not isinstance(module, GraphModule | QatModule) or not objective.needs_logits:
         return []
     logits = logits_of(outputs)
@@ -75,37 +75,30 @@ def _first_inputs(fabric: Fabric, config: TrainingConfig, subject: Subject, item
     return [fabric.to_device(batch.inputs[spec.name]) for spec in subject.inputs]
 
 
-def _task_of(outputs: Any) -> TaskInfo:
-    first = tensors_of(outputs)[0]
-    is_map = first.ndim == _MAPS and first.shape[1] > 1 and max(first.shape[2:]) > 1
-    return Segmentation() if is_map else Classification()
+def _task_of(outputs: Any) -> Task:
+    first = tensors_of(outputs)[0].detach().cpu()
+    return infer_task(None, {"output": (first.float() if first.is_floating_point() else first).numpy()})
 
 
 def _label_check(objective: Objective, outputs: Any, items: Items) -> LabelCheck:
     if not objective.options.needs_labels:
         return LabelCheck(needed=False, classes=0)
-    task: Task = objective.task.task
-    check = LabelCheck(needed=True, classes=objective.classes(outputs), ignored=objective.ignored, task=task)
+    task = objective.task
+    check = LabelCheck(
+        needed=True, classes=objective.learning.classes(outputs), ignored=objective.ignored, task=task
+    )
     sample = items[0]
     if sample.label is not None:
-        require_task(task_of_label(sample.label), task, sample.name)
+        require_labels(LabelKind.of(sample.label), task, sample.name)
     check(sample)
     return check
-
-
-def _used(objective: Objective, outputs: Any) -> list[Tensor]:
-    """The outputs that the loss depends on."""
-    if objective.needs_logits:
-        return [logits_of(outputs)]
-    return [tensor for tensor in tensors_of(outputs) if tensor.is_floating_point()]
 
 
 def _exclude_unused(module: nn.Module, objective: Objective, inputs: list[Tensor]) -> None:
     """Freezes the parameters that no gradient reaches; with several devices each would be waited for."""
     trial = copy.deepcopy(module).train()
     outputs = trial(*inputs)
-    used = tensors_of(outputs) if isinstance(objective.task, Segmentation) else _used(objective, outputs)
-    total = torch.stack([tensor.float().sum() for tensor in used]).sum()
+    total = torch.stack([tensor.float().sum() for tensor in objective.trained(outputs)]).sum()
     total.backward()  # type: ignore[no-untyped-call]
     for own, tried in zip(module.parameters(), trial.parameters(), strict=True):
         if tried.grad is None:

@@ -14,7 +14,7 @@ from tinyint.data import Sample
 from tinyint.numerics import Array
 from tinyint.qat.qat_module import QatModule
 from tinyint.runtimes import get_runtime, here
-from tinyint.train.objective import tensors_of
+from tinyint.tasks.learning.logits import tensors_of
 
 __all__ = ["prove"]
 

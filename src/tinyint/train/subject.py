@@ -30,7 +30,7 @@ from tinyint.qat.export import export as export_int8
 from tinyint.qat.export import to_float
 from tinyint.qat.prepare import prepare
 from tinyint.runtimes.base import TensorSpec
-from tinyint.tasks import TaskInfo, task_of
+from tinyint.tasks import TASKS, Task, task_of
 from tinyint.train.config import TrainingConfig
 from tinyint.train.pretrained import start_from
 from tinyint.train.proof import prove
@@ -69,7 +69,7 @@ class Subject:
     identity: str
     write: Callable[[Path, Iterable[Sample], Mapping[str, str]], dict[str, Any]]
     teacher: nn.Module | None = None
-    task: TaskInfo | None = None
+    task: Task | None = None
     preprocessing: Declaration | None = None
     notices: tuple[str, ...] = ()
 
@@ -96,7 +96,7 @@ def _of_zoo(config: TrainingConfig, name: str) -> Subject:
         raise RecipeError(f"model.input is {list(shape)}; {name} takes [tokens]")
     if not entry.text and len(shape) != 3:
         raise RecipeError(f"model.input is {list(shape)}; {name} takes [channels, height, width]")
-    if entry.task == "detection" and shape[1] != shape[2]:
+    if TASKS[entry.task].takes_squares and shape[1] != shape[2]:
         raise RecipeError(f"model.input is {list(shape)}; {name} takes squares, [channels, size, size]")
     arguments = ({} if entry.text else {"in_channels": shape[0]}) | config.model.arguments
     module = _seeded(entry.builder, arguments, f"the zoo's {name}", config.seed)

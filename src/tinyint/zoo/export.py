@@ -11,7 +11,7 @@ from torch import nn
 from tinyint.errors import ModelError
 from tinyint.files import atomic_write
 from tinyint.graph.io import load_model, save_model
-from tinyint.tasks import Classification, Detection, Segmentation, TaskInfo
+from tinyint.tasks import Classification, Task
 from tinyint.zoo import deform_conv
 from tinyint.zoo.deform_conv import DeformConv2d
 from tinyint.zoo.registry import build, entry
@@ -61,7 +61,7 @@ def export(
         raise ModelError(f"{type(module).__name__} can't take {what}: {error}") from error
     path = Path(path)
     task = task_of(module)
-    outputs = [f"head_{i}" for i in range(len(task.strides))] if isinstance(task, Detection) else ["logits"]
+    outputs = task.output_names()
     inputs = list(TEXT_INPUTS) if text else ["input"]
     axes = {0: "batch", 1: "length"} if text else {0: "batch"}
     with atomic_write(path) as temporary, warnings.catch_warnings():
@@ -84,10 +84,10 @@ def export(
     return path
 
 
-def task_of(module: nn.Module) -> TaskInfo:
+def task_of(module: nn.Module) -> Task:
     """What a network is for: its attribute `task`, or classification where it has none."""
     task = getattr(module, "task", None)
-    return task if isinstance(task, Detection | Segmentation) else Classification()
+    return task if isinstance(task, Task) else Classification()
 
 
 def _opset(module: nn.Module) -> int:
@@ -95,7 +95,7 @@ def _opset(module: nn.Module) -> int:
     return deform_conv.OPSET if deforms else OPSET
 
 
-def _declare(path: Path, task: TaskInfo) -> None:
+def _declare(path: Path, task: Task) -> None:
     model = load_model(path)
     model.metadata_props.update(task.to_metadata())
     save_model(model, path)

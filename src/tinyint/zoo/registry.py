@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from tinyint.errors import DependencyError, ModelError, nearest
-from tinyint.tasks import TaskName
 from tinyint.zoo.ann import ann_resnet50
 from tinyint.zoo.bisenetv2 import bisenetv2
 from tinyint.zoo.danet import danet_resnet50
@@ -45,7 +44,7 @@ class Entry:
     builder: Builder
     parameters: int  # with `classes` and three input channels
     paper: str
-    task: TaskName = "classification"
+    task: str = "classification"
     classes: int = 1000  # of the data set that the paper reports on
     size: int = 224  # height and width of the images, or tokens of the text
     text: bool = False

@@ -23,7 +23,7 @@ def logits(classes: list[list[int]], count: int) -> Array:
 
 
 def test_two_by_two_by_hand() -> None:
-    scorer = SegmentationScorer()
+    scorer = SegmentationScorer(Segmentation())
     scorer.add(sample([[0, 1], [1, 255]]), {"logits": logits([[0, 0], [1, 2]], 4)})
     # Without the ignored pixel: class 0 has 1 of 2, class 1 has 1 of 2; classes 2 and 3 are nowhere.
     assert scorer.metrics() == {"miou": 0.5, "pixel_accuracy": pytest.approx(2 / 3)}
@@ -35,7 +35,7 @@ def test_two_by_two_by_hand() -> None:
 
 
 def test_a_class_that_is_only_predicted_counts_as_zero() -> None:
-    scorer = SegmentationScorer()
+    scorer = SegmentationScorer(Segmentation())
     scorer.add(sample([[0, 0]]), {"logits": logits([[0, 2]], 3)})
     assert scorer.per_class() == [0.5, None, 0.0]
     assert scorer.metrics()["miou"] == 0.25
@@ -50,7 +50,7 @@ def test_a_map_of_classes_is_as_good_as_logits() -> None:
 
 
 def test_nothing_to_judge() -> None:
-    scorer = SegmentationScorer()
+    scorer = SegmentationScorer(Segmentation())
     scorer.add(sample([[255, 255]]), {"logits": logits([[0, 1]], 2)})
     assert scorer.metrics() == {"miou": None, "pixel_accuracy": None}
 
@@ -60,7 +60,7 @@ def test_the_same_as_scikit_learn_however_the_pixels_are_spread_over_images(seed
     rng = np.random.default_rng(seed)
     labels, predicted = rng.integers(5, size=(2, 3, 4, 6))
     labels[rng.random(labels.shape) < 0.2] = 255
-    scorer = SegmentationScorer()
+    scorer = SegmentationScorer(Segmentation())
     for label, guess in zip(labels, predicted, strict=True):
         scorer.add(Sample({}, label.astype(np.uint8), "s"), {"labels": guess[None]})
     valid = labels != 255
@@ -72,7 +72,7 @@ def test_the_same_as_scikit_learn_however_the_pixels_are_spread_over_images(seed
 def test_a_weight_is_a_number_of_copies(seed: int) -> None:
     rng = np.random.default_rng(seed)
     images = [(rng.integers(3, size=(2, 2)), rng.integers(3, size=(1, 2, 2))) for _ in range(3)]
-    once, copied = SegmentationScorer(), SegmentationScorer()
+    once, copied = SegmentationScorer(Segmentation()), SegmentationScorer(Segmentation())
     counts = rng.integers(3, size=3)
     for (label, guess), count in zip(images, counts, strict=True):
         once.add(Sample({}, label, "s"), {"labels": guess})
@@ -98,4 +98,4 @@ def test_a_weight_is_a_number_of_copies(seed: int) -> None:
 )  # fmt: skip
 def test_what_cannot_be(label: object, output: Array, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        SegmentationScorer().add(sample(label, "bad.png"), {"y": output})
+        SegmentationScorer(Segmentation()).add(sample(label, "bad.png"), {"y": output})

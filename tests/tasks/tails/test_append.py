@@ -8,8 +8,9 @@ from tests.models import noise, residual
 from tinyint import api
 from tinyint.errors import ModelError
 from tinyint.runtimes import get_runtime
-from tinyint.tasks.tails import TailedSession, append, argmax_tail, postprocessing_of, softmax_tail
-from tinyint.tasks.tails.tails import PREFIX
+from tinyint.tasks import postprocessing_of
+from tinyint.tasks.tails import Tail, TailedSession, append, argmax_tail, softmax_tail
+from tinyint.tasks.tails.builder import PREFIX
 
 
 @pytest.mark.parametrize("target", ["x86-vnni", "openvino"])
@@ -17,7 +18,7 @@ def test_an_int8_model_keeps_its_int8_nodes(target: str) -> None:
     model = residual()
     samples = noise(model, 4)
     quantized = api.quantize(model, samples, target=target, verify=False).model
-    joined = append(quantized, softmax_tail("y"), "softmax")
+    joined = append(quantized, Tail(softmax_tail("y"), "softmax"))
     runtime = api.opening.runtime_for(quantized)
     before = [node.op for node in runtime.executed(quantized) if node.int8]
     after = [node.op for node in runtime.executed(joined) if node.int8]
@@ -39,7 +40,7 @@ def test_other_outputs_stay_behind_those_of_the_tail() -> None:
           z = ReduceMax <axes=[2,3], keepdims=0> (x)
         }"""
     )
-    joined = append(model, argmax_tail("y"), "argmax")
+    joined = append(model, Tail(argmax_tail("y"), "argmax"))
     assert [value.name for value in joined.graph.outputs] == ["labels", "z"]
     assert [value.name for value in model.graph.outputs] == ["y", "z"]
     feeds = {"x": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2)}
@@ -59,7 +60,7 @@ def test_tensors_inside_give_way_to_the_names_of_the_tail() -> None:
     model.graph[1].outputs[0].name = f"{PREFIX}Softmax_0"
     feeds = {"x": np.arange(6, dtype=np.float32).reshape(2, 3)}
     tail = softmax_tail("y")
-    found = get_runtime("onnxruntime").open(append(model, tail, "softmax")).run(feeds)["probabilities"]
+    found = get_runtime("onnxruntime").open(append(model, Tail(tail, "softmax"))).run(feeds)["probabilities"]
     expected = TailedSession(get_runtime("onnxruntime").open(model), tail).run(feeds)["probabilities"]
     np.testing.assert_array_equal(found, expected)
 
@@ -67,9 +68,9 @@ def test_tensors_inside_give_way_to_the_names_of_the_tail() -> None:
 def test_what_does_not_fit() -> None:
     model = build("g (float[N,3] x) => (float[N,3] y) { y = Relu(x) }")
     with pytest.raises(ModelError, match="no output 'logits'"):
-        append(model, softmax_tail("logits"), "softmax")
+        append(model, Tail(softmax_tail("logits"), "softmax"))
     clash = build("g (float[N,3] probabilities) => (float[N,3] y) { y = Relu(probabilities) }")
     with pytest.raises(ModelError, match="an input or output 'probabilities' already"):
-        append(clash, softmax_tail("y"), "softmax")
+        append(clash, Tail(softmax_tail("y"), "softmax"))
     with pytest.raises(ModelError, match="is 'nsm'"):
         postprocessing_of({"tinyint.postprocess": "nsm"})

@@ -5,13 +5,13 @@ from __future__ import annotations
 from PIL import Image, ImageDraw
 
 from tinyint.tasks.pictures.canvas import Canvas, canvas, colour_of, font, ink_on, shortened, width_of
-from tinyint.tasks.tails import Detections
-from tinyint.tasks.task import Detection
+from tinyint.tasks.tails.detections import Detections
+from tinyint.tasks.task import Task
 
 __all__ = ["draw_boxes"]
 
 
-def draw_boxes(image: Image.Image, found: Detections, info: Detection) -> Image.Image:
+def draw_boxes(image: Image.Image, found: Detections, info: Task) -> Image.Image:
     """The image with its detections, the surest drawn last, on top."""
     made = canvas(image)
     draw = ImageDraw.Draw(made.image)

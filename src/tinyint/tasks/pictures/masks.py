@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from tinyint.numerics import Array
 from tinyint.tasks.pictures.canvas import INK, PAPER, canvas, colour_of, font, shortened, width_of
-from tinyint.tasks.task import Segmentation
+from tinyint.tasks.task import Task
 
 __all__ = ["draw_mask", "mask_image", "resized"]
 
@@ -29,7 +29,7 @@ def mask_image(mask: Array) -> Image.Image:
     return image
 
 
-def draw_mask(image: Image.Image, mask: Array, info: Segmentation, classes: int) -> Image.Image:
+def draw_mask(image: Image.Image, mask: Array, info: Task, classes: int) -> Image.Image:
     """The image tinted by `mask`, (H, W) of the image, with borders between classes, and a legend below.
 
     Of two classes, the first is taken for the background, and one of that name is: they stay as they are.

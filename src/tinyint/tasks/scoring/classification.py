@@ -14,7 +14,6 @@ from tinyint.errors import DataError, ModelError
 from tinyint.numerics import Array
 from tinyint.tasks.scoring.metrics import f1_scores, mean_defined, rank_of
 from tinyint.tasks.scoring.scorer import Floats, defined, require_decided
-from tinyint.tasks.task import TaskName
 
 __all__ = ["ClassificationScorer", "logits_of"]
 
@@ -31,8 +30,6 @@ class ClassificationScorer:
     * f1: the mean of the classes' F1, over those that are a label or a prediction of some row
     * f1_positive: F1 of class 1 where there are two classes, else None
     """
-
-    task: TaskName = "classification"
 
     def __init__(self) -> None:
         self.classes = 0

@@ -11,7 +11,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,9 @@ from tinyint.numerics import Array
 from tinyint.tasks.scoring.metrics import mean_defined
 from tinyint.tasks.scoring.scorer import Floats
 from tinyint.tasks.tails.detections import Detections, detections_of
-from tinyint.tasks.task import Detection, TaskName
+
+if TYPE_CHECKING:
+    from tinyint.tasks.detection import Detection
 
 __all__ = ["DetectionScorer"]
 
@@ -44,8 +46,6 @@ class DetectionScorer:
     A class without objects is left out of the mean. A crowd's box is neither an object to find nor makes what lies in
     it wrong. The matching is COCOeval's (pycocotools).
     """
-
-    task: TaskName = "detection"
 
     def __init__(self, info: Detection) -> None:
         if find_spec("pycocotools") is None:

@@ -12,7 +12,6 @@ from tinyint.data import Sample
 from tinyint.distance import are_values, widened
 from tinyint.errors import ModelError
 from tinyint.numerics import Array
-from tinyint.tasks.task import TaskName
 
 __all__ = ["Floats", "Scorer", "defined", "require_decided"]
 
@@ -21,9 +20,6 @@ Floats = NDArray[np.float64]
 
 class Scorer(Protocol):
     """Sums up one model on one task, and keeps of each unit (a sample, or a row of it) what a paired test needs."""
-
-    @property
-    def task(self) -> TaskName: ...
 
     @property
     def classes(self) -> int:
@@ -40,7 +36,7 @@ class Scorer(Protocol):
         ...
 
     def merge(self, other: Self) -> None:
-        """Takes over what another scorer of the same task has seen, behind what this one has."""
+        """Appends the units of another scorer of the same task."""
         ...
 
     def metrics(self) -> dict[str, float | None]:

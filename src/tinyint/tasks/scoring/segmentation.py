@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,9 @@ from tinyint.errors import DataError, ModelError
 from tinyint.numerics import Array
 from tinyint.tasks.scoring.metrics import iou_scores, mean_defined
 from tinyint.tasks.scoring.scorer import Floats, defined, require_decided
-from tinyint.tasks.task import Segmentation, TaskName
+
+if TYPE_CHECKING:
+    from tinyint.tasks.segmentation import Segmentation
 
 __all__ = ["SegmentationScorer", "class_map"]
 
@@ -32,10 +34,8 @@ class SegmentationScorer:
     * pixel_accuracy: share of pixels whose class is right
     """
 
-    task: TaskName = "segmentation"
-
-    def __init__(self, info: Segmentation | None = None) -> None:
-        self.info = info or Segmentation()
+    def __init__(self, info: Segmentation) -> None:
+        self.info = info
         self.classes = len(self.info.classes or ())
         self._counts: list[NDArray[np.int64]] = []
 

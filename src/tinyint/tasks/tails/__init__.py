@@ -1,29 +1,26 @@
-"""From a network's raw outputs to what its users want: a small ONNX graph a task, behind a session or in the file."""
+"""From a network's raw outputs to what its users want: a small ONNX graph, behind a session or in the file."""
 
-from tinyint.tasks.tails.append import append, postprocessing_of
+from tinyint.tasks.tails.append import append
+from tinyint.tasks.tails.boxes import boxes_tail, detections_tail, suppression_tail
+from tinyint.tasks.tails.builder import Tail
+from tinyint.tasks.tails.classes import argmax_tail, logits_output, softmax_tail
 from tinyint.tasks.tails.detections import Detections, detections_of
+from tinyint.tasks.tails.options import TailOptions
 from tinyint.tasks.tails.session import TailedSession
 from tinyint.tasks.tails.suppression import Suppression, suppression_of
-from tinyint.tasks.tails.tails import (
-    Postprocessing,
-    argmax_tail,
-    boxes_tail,
-    detections_tail,
-    softmax_tail,
-    suppression_tail,
-)
 
 __all__ = [
     "Detections",
-    "Postprocessing",
     "Suppression",
+    "Tail",
+    "TailOptions",
     "TailedSession",
     "append",
     "argmax_tail",
     "boxes_tail",
     "detections_of",
     "detections_tail",
-    "postprocessing_of",
+    "logits_output",
     "softmax_tail",
     "suppression_of",
     "suppression_tail",

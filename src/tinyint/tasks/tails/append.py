@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import get_args
-
 import onnx_ir as ir
 
 from tinyint.errors import ModelError, nearest
 from tinyint.graph.edit import GraphEditor
 from tinyint.graph.names import name_of
 from tinyint.metadata import OUTPUTS, POSTPROCESSING
-from tinyint.tasks.tails.tails import Postprocessing
+from tinyint.tasks.tails.builder import Tail
 
-__all__ = ["append", "postprocessing_of"]
+__all__ = ["append"]
 
 
-def append(model: ir.Model, tail: ir.Model, kind: Postprocessing) -> ir.Model:
+def append(model: ir.Model, tail: Tail) -> ir.Model:
     """A new model: `model` with `tail` behind those of its outputs that the tail's inputs are named after.
 
     The tail's outputs take their place; other outputs stay. The int8 part is as it was: the tail computes in float,
@@ -24,7 +21,7 @@ def append(model: ir.Model, tail: ir.Model, kind: Postprocessing) -> ir.Model:
     Tensors inside the model or the tail get other names where these clash.
     Raises ModelError if the model has no such output, or if an input or another output has a name of the tail's.
     """
-    joined, behind = model.clone(), tail.clone()
+    joined, behind = model.clone(), tail.graph.clone()
     graph, last = joined.graph, behind.graph
     outputs = {value.name: value for value in graph.outputs}
     fed = []
@@ -52,22 +49,9 @@ def append(model: ir.Model, tail: ir.Model, kind: Postprocessing) -> ir.Model:
     graph.extend(nodes)
     graph.outputs.clear()
     graph.outputs.extend([*made, *kept])
-    joined.metadata_props.update({**tail.metadata_props, POSTPROCESSING: kind})
+    joined.metadata_props.update({**tail.graph.metadata_props, POSTPROCESSING: tail.kind})
     joined.metadata_props.pop(OUTPUTS, None)  # how the module returned what is no output any more
     return joined
-
-
-def postprocessing_of(metadata: Mapping[str, str]) -> Postprocessing | None:
-    """The tail that a model has already. Raises ModelError when the entry is damaged."""
-    text = metadata.get(POSTPROCESSING)
-    for kind in get_args(Postprocessing):
-        if text == kind:
-            return kind  # type: ignore[no-any-return]
-    if text is not None:
-        raise ModelError(
-            f"the model's metadata entry {POSTPROCESSING} is {text!r}; {nearest(text, get_args(Postprocessing))}"
-        )
-    return None
 
 
 def _make_room(editor: GraphEditor, tail: ir.Graph, kept: list[ir.Value]) -> None:

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from tinyint.data import Boxes
 from tinyint.errors import DataError, ModelError
-from tinyint.tasks import Detection
+from tinyint.tasks.detection import Detection
 
 __all__ = ["IGNORE_ABOVE", "yolo_loss"]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from tinyint.data import Boxes
 from tinyint.errors import DataError, ModelError
 from tinyint.tasks import Detection
-from tinyint.train.losses import yolo_loss
+from tinyint.tasks.learning.yolo import yolo_loss
 from tinyint.zoo import yolov3_mobilenet_v1
 
 LN2 = math.log(2)

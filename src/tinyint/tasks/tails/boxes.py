@@ -1,53 +1,22 @@
-"""The graphs that stand behind a network: Softmax, ArgMax, the decoding of boxes and their suppression.
-
-Every operator in them is the same in all operator sets from 11 on, so that a tail fits behind any model.
-"""
+"""From a detector's heads to boxes, and from those to the ones that stay."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
 from tinyint.errors import ModelError
 from tinyint.numerics import Array
+from tinyint.tasks.tails.builder import TailBuilder
 from tinyint.tasks.tails.suppression import Suppression
-from tinyint.tasks.task import Detection
 
-__all__ = [
-    "PREFIX",
-    "Postprocessing",
-    "argmax_tail",
-    "boxes_tail",
-    "detections_tail",
-    "softmax_tail",
-    "suppression_tail",
-]
+if TYPE_CHECKING:
+    from tinyint.tasks.detection import Detection
 
-Postprocessing: TypeAlias = Literal["softmax", "argmax", "boxes", "detections"]
-"""What a tail makes; each has outputs of its own names."""
-
-PREFIX = "postprocess/"
-"""With which the names of all nodes and values of a tail begin, its outputs but."""
-
-_OPSET, _IR_VERSION = 13, 8
-
-
-def softmax_tail(logits: str, *, pixels: bool = False) -> ir.Model:
-    """`logits` (N, C) → `probabilities` (N, C); for `pixels`, both (N, C, H, W)."""
-    graph = _Builder()
-    shape = ("N", "C", "H", "W") if pixels else ("N", "C")
-    probabilities = graph.op("Softmax", graph.input(logits, *shape), axis=1)
-    return graph.model(probabilities=(probabilities, ir.DataType.FLOAT, shape))
-
-
-def argmax_tail(logits: str) -> ir.Model:
-    """`logits` (N, C, H, W) → `labels` (N, H, W), int64: the class of each pixel, the lower one of equal ones."""
-    graph = _Builder()
-    labels = graph.op("ArgMax", graph.input(logits, "N", "C", "H", "W"), axis=1, keepdims=0)
-    return graph.model(labels=(labels, ir.DataType.INT64, ("N", "H", "W")))
+__all__ = ["boxes_tail", "detections_tail", "suppression_tail"]
 
 
 def boxes_tail(info: Detection, heads: Sequence[str]) -> ir.Model:
@@ -63,7 +32,7 @@ def boxes_tail(info: Detection, heads: Sequence[str]) -> ir.Model:
     input, cut off at its borders; M counts heads, then anchors, then cells row by row.
     Raises ModelError if there are not as many heads as strides.
     """
-    graph = _Builder()
+    graph = TailBuilder()
     boxes, scores = _decoded(graph, info, heads)
     return graph.model(
         boxes=(boxes, ir.DataType.FLOAT, ("N", "M", 4)), scores=(scores, ir.DataType.FLOAT, ("N", "C", "M"))
@@ -75,18 +44,18 @@ def suppression_tail(settings: Suppression) -> ir.Model:
 
     K depends on the images; a row's image is its place in the batch.
     """
-    graph = _Builder()
+    graph = TailBuilder()
     boxes, scores = graph.input("boxes", "N", "M", 4), graph.input("scores", "N", "C", "M")
     return _detections(graph, boxes, scores, settings)
 
 
 def detections_tail(info: Detection, heads: Sequence[str], settings: Suppression) -> ir.Model:
     """Both in one: heads → `detections` (K, 7)."""
-    graph = _Builder()
+    graph = TailBuilder()
     return _detections(graph, *_decoded(graph, info, heads), settings)
 
 
-def _detections(graph: _Builder, boxes: ir.Value, scores: ir.Value, settings: Suppression) -> ir.Model:
+def _detections(graph: TailBuilder, boxes: ir.Value, scores: ir.Value, settings: Suppression) -> ir.Model:
     """Its metadata hold the settings, which nobody would look for among its constants."""
     detections = _suppressed(graph, boxes, scores, settings)
     tail = graph.model(detections=(detections, ir.DataType.FLOAT, ("K", 7)))
@@ -94,52 +63,7 @@ def _detections(graph: _Builder, boxes: ir.Value, scores: ir.Value, settings: Su
     return tail
 
 
-class _Builder:
-    """Collects nodes, whose names begin with `PREFIX`."""
-
-    def __init__(self) -> None:
-        self._tape = ir.tape.Tape()
-        self._inputs: list[ir.Value] = []
-
-    def input(self, name: str, *shape: str | int) -> ir.Value:
-        value = ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(ir.DataType.FLOAT))
-        self._inputs.append(value)
-        return value
-
-    def constant(self, value: Any, dtype: type[np.generic]) -> ir.Value:
-        name = f"{PREFIX}constant_{len(self._tape.initializers)}"
-        return self._tape.initializer(ir.tensor(np.asarray(value, dtype), name=name))
-
-    def op(self, op_type: str, *inputs: ir.Value, **attributes: Any) -> ir.Value:
-        name = f"{PREFIX}{op_type}_{len(self._tape.nodes)}"
-        made = self._tape.op(op_type, inputs, attributes, name=name)
-        made.name = name
-        return made
-
-    def ints(self, *numbers: int) -> ir.Value:
-        return self.constant(numbers, np.int64)
-
-    def floats(self, values: Array | float) -> ir.Value:
-        return self.constant(values, np.float32)
-
-    def part(self, value: ir.Value, axis: int, start: int, stop: int) -> ir.Value:
-        return self.op("Slice", value, self.ints(start), self.ints(stop), self.ints(axis))
-
-    def model(self, **outputs: tuple[ir.Value, ir.DataType, tuple[str | int, ...]]) -> ir.Model:
-        for name, (value, dtype, shape) in outputs.items():
-            value.name, value.shape, value.type = name, ir.Shape(shape), ir.TensorType(dtype)
-        graph = ir.Graph(
-            self._inputs,
-            [value for value, _, _ in outputs.values()],
-            nodes=self._tape.nodes,
-            initializers=self._tape.initializers,
-            opset_imports={"": _OPSET},
-            name="postprocess",
-        )
-        return ir.Model(graph, ir_version=_IR_VERSION)
-
-
-def _decoded(graph: _Builder, info: Detection, heads: Sequence[str]) -> tuple[ir.Value, ir.Value]:
+def _decoded(graph: TailBuilder, info: Detection, heads: Sequence[str]) -> tuple[ir.Value, ir.Value]:
     if len(heads) != len(info.strides):
         raise ModelError(
             f"the model has the outputs {', '.join(heads)}, but its task has strides for {len(info.strides)} heads"
@@ -159,7 +83,7 @@ def _decoded(graph: _Builder, info: Detection, heads: Sequence[str]) -> tuple[ir
     return graph.op("Concat", *boxes, axis=1), graph.op("Concat", *scores, axis=2)
 
 
-def _decode(graph: _Builder, head: ir.Value, anchors: Array, stride: int) -> tuple[ir.Value, ir.Value]:
+def _decode(graph: TailBuilder, head: ir.Value, anchors: Array, stride: int) -> tuple[ir.Value, ir.Value]:
     """Boxes (N, A·h·w, 4) and scores (N, C, A·h·w) of one head."""
     count = len(anchors)
     size = graph.op("Shape", head)
@@ -195,7 +119,7 @@ def _decode(graph: _Builder, head: ir.Value, anchors: Array, stride: int) -> tup
     return boxes, graph.op("Reshape", scores, merged)
 
 
-def _suppressed(graph: _Builder, boxes: ir.Value, scores: ir.Value, settings: Suppression) -> ir.Value:
+def _suppressed(graph: TailBuilder, boxes: ir.Value, scores: ir.Value, settings: Suppression) -> ir.Value:
     """The corners may come in any order of axes: the overlap of two boxes is the same with x and y swapped."""
     kept = graph.op(  # (K, 3): image, class, box
         "NonMaxSuppression",

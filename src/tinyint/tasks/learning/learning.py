@@ -1,0 +1,67 @@
+"""What training asks of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from tinyint.data import Boxes, Sample
+from tinyint.numerics import Array
+
+__all__ = ["Labelled", "Labels", "Learning", "LossOptions"]
+
+Labels = Tensor | Sequence[Boxes]
+"""Class numbers (N, …), or the boxes of each image."""
+
+
+class LossOptions(Protocol):
+    """What a training's config says of the loss, as far as it is a task's; see `Task.loss_options`."""
+
+    @property
+    def label_smoothing(self) -> float: ...
+
+    @property
+    def ignore_label(self) -> int | None: ...
+
+    @property
+    def auxiliary(self) -> float: ...
+
+    @property
+    def anchor_iou(self) -> float: ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Labelled:
+    """A batch of validation samples: inputs by name, each along its batch axis, and labels. `first`: its number."""
+
+    inputs: Mapping[str, Tensor]
+    labels: Labels
+    samples: int
+    first: int
+
+    def sample(self, i: int) -> Sample:
+        label = self.labels[i]
+        inputs = {name: tensor[i : i + 1].numpy() for name, tensor in self.inputs.items()}
+        name = f"validation sample {self.first + i}"
+        return Sample(inputs, label.numpy() if isinstance(label, Tensor) else label, name)
+
+
+class Learning(Protocol):
+    """Outputs are what the model returned."""
+
+    def classes(self, outputs: Any) -> int:
+        """How many classes the model tells apart."""
+        ...
+
+    def loss(self, outputs: Any, labels: Labels, options: LossOptions) -> Tensor:
+        """The mean over the batch, a scalar in float32. Raises DataError and ModelError."""
+        ...
+
+    def judged(
+        self, batch: Labelled, outputs: Any, options: LossOptions
+    ) -> Iterator[tuple[Sample, Mapping[str, Array]]]:
+        """What the task's scorer adds: samples, and for each what its model gave."""
+        ...

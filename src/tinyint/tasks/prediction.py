@@ -1,0 +1,45 @@
+"""What a model says of one sample: as JSON values and, where there is an image, as pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinyint.data import Sample
+from tinyint.errors import DataError
+from tinyint.numerics import Array
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["Prediction", "Seen", "single"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A sample, and for an image file what a picture is drawn on: the upright image, cropped if the input is."""
+
+    sample: Sample
+    image_id: int
+    image: Image.Image | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """`entries` of the JSON file; `picture`: the image with what was seen in it; `mask`: the class of each pixel."""
+
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    picture: Image.Image | None = None
+    mask: Image.Image | None = None
+
+
+def single(batch: Array, seen: Seen) -> Array:
+    """What the outputs say of the one image of a sample. Raises DataError for a sample of several."""
+    if len(batch) != 1:
+        raise DataError(
+            f"{seen.sample.name} holds {len(batch)} images, but pictures are made of one at a time: export the model "
+            "with an open batch axis"
+        )
+    return np.asarray(batch[0])

@@ -1,0 +1,28 @@
+"""What `export` is asked to put behind a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tinyint.tasks.tails.suppression import Suppression
+
+__all__ = ["TailOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TailOptions:
+    """Each is for the tasks that name it in `Task.tail_options`; `nms`: how boxes are suppressed, None for not."""
+
+    with_softmax: bool = False
+    without_argmax: bool = False
+    nms: Suppression | None = None
+
+    def given(self) -> Iterator[str]:
+        """The names of those that differ from the default."""
+        if self.with_softmax:
+            yield "with_softmax"
+        if self.without_argmax:
+            yield "without_argmax"
+        if self.nms is not None:
+            yield "nms"
