@@ -14,9 +14,11 @@ from torch.nn import functional
 from tests.processor import OWN
 from tinyint.data import Sample
 from tinyint.graph.io import load_model, save_model
+from tinyint.proof.agreement import agreement
 from tinyint.qat.export import export
 from tinyint.qat.prepare import prepare
-from tinyint.train.proof import prove
+from tinyint.qat.session import qat_session
+from tinyint.runtimes import get_runtime, here
 from tinyint.zoo import bisenetv2, googlenet, mobilenet_v1, mobilenet_v2, resnet50, vgg16, yolov3_mobilenet_v1
 from tinyint.zoo.ernie import ernie_base
 from tinyint.zoo.export import export as write
@@ -113,14 +115,15 @@ def test_eval_is_what_the_runtime_computes(name, target, float_models, tmp_path)
     train(name, module, 4, 5e-4)
     save_model(export(module), tmp_path / "model.onnx")
     held_out = list(samples(name, data[-HELD_OUT:]))
-    proof = prove(module, tmp_path / "model.onnx", held_out)
-    assert proof["runtime"] == module.origin.target.runtime
-    assert proof["same_top1"] == (None if name in ("bisenetv2", "yolov3") else 1.0)
+    runtime = here(get_runtime(module.origin.target.runtime))
+    proof = agreement(qat_session(module), tmp_path / "model.onnx", held_out, runtime=runtime)
+    assert proof.runtime == module.origin.target.runtime
+    assert proof.same_top1 == (None if name in ("bisenetv2", "yolov3") else 1.0)
     with torch.no_grad():
         outputs = module(**inputs_of(name, data[-HELD_OUT:]))
     heads = [np.asarray(head) for head in (outputs if isinstance(outputs, tuple) else (outputs,))]
     values = sum(head.size for head in heads)
-    off = (1 - proof["within_1_lsb"]) * values
+    off = (1 - proof.within_1_lsb) * values
     assert off < max(1.5, 0.001 * values)  # one of a few hundred may move, where a code rounds the other way
     first = heads[0]
     assert np.unique(first.argmax(1)).size > 1  # the comparison says something

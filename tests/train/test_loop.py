@@ -367,7 +367,7 @@ def test_a_text_classifier_with_whole_numbers_as_input_is_trained_and_quantized(
     outcome = train(run)
     assert outcome.best.value > 0.8
     again = run.model_copy(update={"save_dir": str(here / "int8"), "iters": 4})
-    assert qat(again, outcome.best_model).proof["within_1_lsb"] > 0.99
+    assert qat(again, outcome.best_model).proof.within_1_lsb > 0.99
 
 
 def test_curves_are_written(here):

@@ -1,6 +1,7 @@
 """Quantization-aware training through the same loop."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,10 @@ def test_the_best_int8_model_computes_what_was_trained(here, best):
     outcome = qat(config(here, **QAT), best)
     assert is_quantized(load_model(Path(outcome.best_model) / "model.onnx"))
     assert not is_quantized(load_model(Path(outcome.best_model) / "float.onnx"))
-    assert outcome.proof["same_top1"] == 1.0
-    assert outcome.proof["within_1_lsb"] > 0.999
+    assert outcome.proof.same_top1 == 1.0
+    assert outcome.proof.within_1_lsb > 0.999
     metrics = json.loads((Path(outcome.best_model) / "metrics.json").read_text())
-    assert metrics["proof"] == outcome.proof
+    assert metrics["proof"] == asdict(outcome.proof)
     session = get_runtime("onnxruntime").open(Path(outcome.best_model) / "model.onnx")
     with np.load(here / "val.npz") as val:
         logits = session.run({session.inputs[0].name: val["input"]})["output"]
@@ -65,8 +66,8 @@ def test_batch_norms_are_reestimated_for_the_exported_model_alone(here, best):
     training = {"quantization__training": "{batch_norm: trained, reestimation_batches: 4}"}
     for name, interval in (("often", 3), ("once", 0)):
         outcome = qat(config(here, save_dir=here / name, eval_interval=interval, **QAT | training), best)
-        assert outcome.proof["same_top1"] == 1.0
-        assert outcome.proof["within_1_lsb"] > 0.999
+        assert outcome.proof.same_top1 == 1.0
+        assert outcome.proof.within_1_lsb > 0.999
         assert outcome.best.value > 0.8
     assert_equal_state(here / "often", here / "once")
 
@@ -159,3 +160,17 @@ def test_the_calibrated_model_is_measured_before_the_first_step(here, best):
     assert outcome.best == notes.evaluations[0]
     metrics = json.loads((Path(outcome.best_model) / "metrics.json").read_text())
     assert metrics["iteration"] == 0
+
+
+def test_a_finished_run_that_goes_on_says_what_was_found_before(here, best):
+    settings = config(here, **QAT)
+    outcome = qat(settings, best)
+    assert outcome.proof is not None
+    assert qat(settings, best, resume=True).proof == outcome.proof
+    metrics = Path(outcome.best_model) / "metrics.json"
+    metrics.unlink()
+    anew = qat(settings, best, resume=True)
+    assert asdict(anew.proof) == json.loads(metrics.read_text())["proof"]
+    metrics.write_text("{")
+    with pytest.raises(ModelError, match=r"best_model/metrics\.json': .*; delete it"):
+        qat(settings, best, resume=True)

@@ -82,12 +82,12 @@ def show_outcome(screen: Screen, outcome: Outcome | None, *steps: str) -> None:
     if outcome.proof is not None:
         proof = outcome.proof
         same = ""
-        if proof["same_top1"] is not None:
-            apart = f" ({counted(proof['ties'], 'tie')} apart)" if proof["ties"] else ""
-            same = f"the same top-1 on {percent(proof['same_top1'])}{apart}, "
+        if proof.same_top1 is not None:
+            apart = f" ({counted(proof.ties, 'tie')} apart)" if proof.ties else ""
+            same = f"the same top-1 on {percent(proof.same_top1)}{apart}, "
         lines.append(
-            f"{proof['runtime']} beside the trained module, {counted(proof['samples'], 'sample')}: {same}"
-            f"{percent(proof['within_1_lsb'], 2)} of the output elements within 1 LSB"
+            f"{proof.runtime} beside the trained module, {counted(proof.samples, 'sample')}: {same}"
+            f"{percent(proof.within_1_lsb, 2)} of the output elements within 1 LSB"
         )
     lines.append(f"written: {model}")
     lines += [f"next: {step}" for step in steps]

@@ -18,6 +18,8 @@ __all__ = ["NOTHING", "OutputSums"]
 NOTHING = np.empty((0,) * 9, np.float32)
 """In place of the element of a sequence that the other model's is too short for: like no other shape."""
 
+_NEXT_CODE = 1.5
+"""LSB within which two multiples of the LSB in float32 are at most 1 apart."""
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
 
@@ -48,6 +50,9 @@ class OutputSums:
     cosine_min: float = 1.0
     deviations: Histogram = field(default_factory=Histogram)
     deviation_max: float = 0.0
+    apart: Histogram = field(
+        default_factory=Histogram
+    )  # by which the highest two differ, of rows that do not agree
     compared: int = 0  # elements that the simulation has too
     different: int = 0  # elements of an integer output, or more than 1 LSB where the LSB is known beforehand
     lo: float = 0.0  # of the simulation; zero is in the range of every quantizer
@@ -84,6 +89,9 @@ class OutputSums:
             same = expected.argmax(axis=1) == actual.argmax(axis=1)
             self.classified += int(np.count_nonzero(highest))
             self.agreeing += int(np.count_nonzero(same & highest))
+            second, first = np.partition(widened(expected[~same & highest]), -2, axis=1)[:, -2:].T
+            gap = first - second
+            self.apart.update(gap[are_values(gap)])
             self.embeddings += int(np.count_nonzero(_are_embeddings(expected)))
         for ours, theirs in zip(expected, actual, strict=True):
             if not are_values(widened(ours)).any():
@@ -123,6 +131,11 @@ class OutputSums:
 
     def lsb(self) -> float:
         return self.step if self.step is not None else max((self.hi - self.lo) / 255, _SMALLEST)
+
+    def ties(self) -> int:
+        """Rows with another highest class whose two highest of the reference are within 1 LSB."""
+        edges, counts = self.apart.trimmed()
+        return int(counts[edges[:-1] <= (_NEXT_CODE if self.step is not None else 1.0) * self.lsb()].sum())
 
     def over_1(self) -> int:
         """Elements off by more than 1 LSB; without a quantizer, to within 1/4096 of the largest deviation."""

@@ -6,19 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import onnx_ir as ir
 
 from tinyint.data import Sample
 from tinyint.distance import NoiseSum
 from tinyint.errors import DataError, DependencyError, ModelError
-from tinyint.graph.flow import range_source
 from tinyint.graph.names import name_of
 from tinyint.graph.passes.exact_products import exact_products
-from tinyint.graph.walk import constant_of, static_shape
+from tinyint.graph.walk import static_shape
 from tinyint.numerics import Array
 from tinyint.proof.columns import Columns
+from tinyint.proof.compared import Compared
 from tinyint.proof.outputs import NOTHING, OutputSums
-from tinyint.proof.rows import selections
 from tinyint.runtimes import Runtime, Session, get_runtime
 from tinyint.runtimes.base import ModelSource, shape_fits
 from tinyint.runtimes.outputs import tensors_of
@@ -124,25 +122,19 @@ def verify(
     simulation = ort.open(exact_products(whole(int8_model)), threads=threads, optimize=False)
     session = _open(runtime, int8_model, threads)
     _check_names(reference, simulation)
-    int8_graph = graph_of(int8_model)
-    steps, selected = _steps(int8_graph), selections(int8_graph)
     declared = {name_of(value): static_shape(value) for value in graph_of(float_model).outputs}
-    compared: dict[str, OutputSums] = {}
-    count = 0
+    compared = Compared.of(graph_of(int8_model))
     for sample in samples:
         expected = tensors_of(reference.run_transient(sample.inputs))
         simulated = tensors_of(simulation.run_transient(sample.inputs))
         actual = simulated if session is None else tensors_of(session.run_transient(sample.inputs))
         for name, ours in expected.items():
-            output = compared.setdefault(name, OutputSums(step=steps.get(name), selects=name in selected))
-            theirs = actual.get(name, NOTHING)
-            _check(name, sample, ours, theirs, declared.get(name))
-            output.add(ours, theirs, None if session is None else simulated.get(name, NOTHING))
-        count += 1
-    if count == 0:
+            _check(name, sample, ours, actual.get(name, NOTHING), declared.get(name))
+        compared.add(expected, actual, None if session is None else simulated)
+    if compared.samples == 0:
         raise DataError("there are no samples to verify the int8 model on; give --data with more samples")
     where = "simulation" if session is None else runtime.name
-    return _conclude(compared, samples=count, held_out=held_out, runtime=where)
+    return _conclude(compared, held_out=held_out, runtime=where)
 
 
 def _open(runtime: Runtime, model: ModelSource, threads: int | None) -> Session | None:
@@ -151,18 +143,6 @@ def _open(runtime: Runtime, model: ModelSource, threads: int | None) -> Session 
         return runtime.open(model, threads=threads) if runtime.available() else None
     except DependencyError:
         return None
-
-
-def _steps(graph: ir.Graph) -> dict[str, float]:
-    """The scale of each graph output that comes from a quantizer, directly or through operators that move values."""
-    steps = {}
-    for output in graph.outputs:
-        producer = range_source(output).producer()
-        if producer is not None and producer.op_type == "DequantizeLinear":
-            scale = constant_of(producer.inputs[1])
-            if scale is not None and scale.size == 1:
-                steps[name_of(output)] = float(scale.reshape(()))
-    return steps
 
 
 def _check_names(reference: Session, int8: Session) -> None:
@@ -191,22 +171,20 @@ def _check(
             )
 
 
-def _conclude(
-    outputs: Mapping[str, OutputSums], *, samples: int, held_out: bool, runtime: str
-) -> Verification:
+def _conclude(compared: Compared, *, held_out: bool, runtime: str) -> Verification:
+    outputs = compared.outputs
     floats = {name: output for name, output in outputs.items() if output.is_float and not output.selects}
     integers = [output for output in outputs.values() if not output.is_float and output.elements]
     total, simulated = NoiseSum(), NoiseSum()
     for output in floats.values():
         total.merge(output.noise)
         simulated.merge(output.simulated_noise)
-    classified = next((o for o in floats.values() if o.has_classes), None)
+    classified = compared.classifying()
     rowed = next((o for o in floats.values() if o.rows), None)
     measured = runtime != "simulation"
-    elements = sum(output.compared for output in outputs.values())
     in_lsb = [o.deviation_max / o.lsb() for o in outputs.values() if o.is_float]
     return Verification(
-        samples=samples,
+        samples=compared.samples,
         held_out=held_out,
         runtime=runtime,
         sqnr_db=total.sqnr_db if total.count else None,
@@ -217,7 +195,7 @@ def _conclude(
         integers_equal=sum(o.equal for o in integers) / sum(o.elements for o in integers)
         if integers
         else None,
-        lsb_over_1=sum(o.over_1() for o in outputs.values()) / elements if measured and elements else None,
+        lsb_over_1=compared.over_1_lsb() if measured else None,
         lsb_max=max(in_lsb, default=0.0) if measured else None,
         outputs={name: _proof_of(output, measured) for name, output in outputs.items()},
     )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-import os
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -21,12 +19,14 @@ from torch import Tensor
 
 from tinyint.data import Declaration
 from tinyint.errors import DivergedError, ModelError
-from tinyint.files import atomic_write, refusals
+from tinyint.files import refusals
+from tinyint.proof.agreement import Agreement
 from tinyint.qat import QatModule, reestimate
 from tinyint.train.checkpoint import Checkpoint, save_checkpoint
 from tinyint.train.config import TrainingConfig
 from tinyint.train.data import Batch, InOrder, LabelCheck, Shuffled, Slices, read_batches
 from tinyint.train.items import Items
+from tinyint.train.metrics import has_metrics, save_metrics, saved_proof
 from tinyint.train.probe import probe
 from tinyint.train.reading import dump_config
 from tinyint.train.schedule import learning_rate, make_optimizer
@@ -81,6 +81,8 @@ class _Run:
         self.optimizer_of_torch = make_optimizer(self.module, self.config.optimizer)
         self.model, self.optimizer = self.fabric.setup(self.module, self.optimizer_of_torch)
         self.best: Evaluation | None = None
+        self.proof: Agreement | None = None
+        self.wrote = False  # whether the best model is this process's, and `proof` of it
         self.done = self._restore(given.start) if given.start else 0
         self.sum, self.summed = torch.zeros((), device=self.fabric.device), 0
         self.mean_loss = math.nan
@@ -98,7 +100,7 @@ class _Run:
                 self._evaluate()
             if config.save_interval and self.done % config.save_interval == 0:
                 self._save()
-        lost = not os.path.exists(self.directory / BEST_MODEL / "metrics.json")
+        lost = not has_metrics(self.directory / BEST_MODEL)
         if first < self.iters or lost:
             if lost or not config.eval_interval or self.iters % config.eval_interval:
                 self._evaluate()
@@ -115,13 +117,8 @@ class _Run:
             resumed_at=first,
             loss=self.mean_loss,
             seconds=time.monotonic() - began,
-            proof=self._proof(),
+            proof=self.proof if self.wrote else saved_proof(self.directory / BEST_MODEL),
         )
-
-    def _proof(self) -> dict[str, Any] | None:
-        metrics = json.loads((self.directory / BEST_MODEL / "metrics.json").read_text(encoding="utf-8"))
-        proof: dict[str, Any] | None = metrics.get("proof")
-        return proof
 
     def _batches(self, first: int) -> Iterator[Batch]:
         config = self.config
@@ -229,10 +226,10 @@ class _Run:
             training = self.module.training
             items = self.given.train if self.given.val is None else self.given.val
             shown = (items[i] for i in range(min(len(items), _SHOWN)))
-            metrics = {**metrics, **self.given.subject.write(directory, shown, self._metadata())}
+            self.proof = self.given.subject.write(directory, shown, self._metadata())
             self.module.train(training)
-            with atomic_write(directory / "metrics.json") as temporary:
-                temporary.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+            save_metrics(directory, metrics, self.proof)
+        self.wrote = True
         self.fabric.barrier()
 
     def _metadata(self) -> dict[str, str]:
@@ -263,7 +260,7 @@ class _Run:
             self.optimizer_of_torch.load_state_dict(dict(checkpoint.optimizer))
             _require_state(self.optimizer_of_torch)
             self.fabric.strategy.precision.load_state_dict(dict(checkpoint.precision))
-            if not self.given.elsewhere:
+            if not self.given.elsewhere and has_metrics(self.directory / BEST_MODEL):
                 self.best = Evaluation(**checkpoint.best) if checkpoint.best else None
         except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             reason = str(error).partition("\n")[0]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
@@ -25,15 +25,17 @@ from tinyint.data.text_input import takes_texts
 from tinyint.errors import DataError, ModelError, RecipeError
 from tinyint.graph.io import is_quantized, load_model, model_fingerprint, save_model
 from tinyint.loading import MODEL_FILE, load
+from tinyint.proof.agreement import Agreement, agreement
 from tinyint.qat import GraphModule, Step, to_torch
 from tinyint.qat.export import export as export_int8
 from tinyint.qat.export import to_float
 from tinyint.qat.prepare import prepare
+from tinyint.qat.session import qat_session
+from tinyint.runtimes import get_runtime, here
 from tinyint.runtimes.base import TensorSpec
 from tinyint.tasks import TASKS, Task, task_of
 from tinyint.train.config import TrainingConfig
 from tinyint.train.pretrained import start_from
-from tinyint.train.proof import prove
 from tinyint.zoo import MODELS, export
 from tinyint.zoo.export import task_of as task_of_module
 from tinyint.zoo.samples import Size
@@ -55,19 +57,22 @@ BEST_MODEL = "best_model"
 FLOAT_FILE = "float.onnx"  # of QAT: the trained weights before they were quantized
 
 
+Writer: TypeAlias = Callable[[Path, Iterable[Sample], Mapping[str, str]], Agreement | None]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Subject:
     """`identity` says in words, with a digest, what is trained.
 
     `task` and `preprocessing` are what the model says that it is for and takes, if it does. `write` puts its files into
-    a directory, with the metadata that it is given, and may hold them against samples; it returns what it found.
-    `notices` are for the user.
+    a directory, with the metadata that it is given; of an int8 model it returns how that agrees with the module on
+    samples. `notices` are for the user.
     """
 
     module: nn.Module
     inputs: tuple[TensorSpec, ...]
     identity: str
-    write: Callable[[Path, Iterable[Sample], Mapping[str, str]], dict[str, Any]]
+    write: Writer
     teacher: nn.Module | None = None
     task: Task | None = None
     preprocessing: Declaration | None = None
@@ -178,11 +183,12 @@ def qat_subject(config: TrainingConfig, path: str, record: CalibrationRecord) ->
     module = prepare(model, record, recipe=recipe, target=config.quantization.target, settings=settings)
     asked = json.dumps([recipe.dump(), module.origin.target.name, training.model_dump(mode="json")])
 
-    def write(directory: Path, samples: Iterable[Sample], metadata: Mapping[str, str]) -> dict[str, Any]:
+    def write(directory: Path, samples: Iterable[Sample], metadata: Mapping[str, str]) -> Agreement:
         for made, name in ((to_float(module), FLOAT_FILE), (export_int8(module), MODEL_FILE)):
             made.metadata_props.update(metadata)
             save_model(made, directory / name)
-        return {"proof": prove(module, directory / MODEL_FILE, samples)}
+        runtime = here(get_runtime(module.origin.target.runtime))
+        return agreement(qat_session(module), directory / MODEL_FILE, samples, runtime=runtime)
 
     return Subject(
         module=module,
@@ -243,14 +249,11 @@ def _exported(module: nn.Module, size: Size) -> ir.Model:
         return load_model(export(module, Path(directory) / MODEL_FILE, size=size, keep_batch_norms=True))
 
 
-def _writer(
-    make: Callable[[], ir.Model],
-) -> Callable[[Path, Iterable[Sample], Mapping[str, str]], dict[str, Any]]:
-    def write(directory: Path, _: Iterable[Sample], metadata: Mapping[str, str]) -> dict[str, Any]:
+def _writer(make: Callable[[], ir.Model]) -> Writer:
+    def write(directory: Path, _: Iterable[Sample], metadata: Mapping[str, str]) -> None:
         model = make()
         model.metadata_props.update(metadata)
         save_model(model, directory / MODEL_FILE)
-        return {}
 
     return write
 

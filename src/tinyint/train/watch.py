@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
+
+from tinyint.proof.agreement import Agreement
 
 __all__ = ["Evaluation", "Outcome", "Silent", "Status", "Watcher"]
 
@@ -43,7 +45,7 @@ class Outcome:
     * `best_model`: the directory with model.onnx and metrics.json
     * `best`: the evaluation of that model, None if there were no data for one
     * `resumed_at`: the iteration at which this run went on, 0 for a new one
-    * `proof`: of a quantized model, what its runtime makes of it
+    * `proof`: of a quantized model, how it agrees in its runtime with the module that was trained
     """
 
     best_model: str
@@ -52,7 +54,7 @@ class Outcome:
     resumed_at: int
     loss: float
     seconds: float
-    proof: Mapping[str, Any] | None = None
+    proof: Agreement | None = None
 
 
 class Watcher(Protocol):

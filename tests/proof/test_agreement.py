@@ -8,10 +8,12 @@ from tests.graph.build import build
 from tinyint.data import Sample
 from tinyint.graph.io import save_model
 from tinyint.graph.prepare import prepare as cleaned
+from tinyint.proof.agreement import Agreement, agreement
 from tinyint.qat import export, prepare
+from tinyint.qat.session import qat_session
 from tinyint.runtimes import get_runtime
-from tinyint.train.proof import prove
 
+ORT = get_runtime("onnxruntime")
 SAMPLES = [Sample({"x": np.eye(4, dtype=np.float32)[[i]]}, name=str(i)) for i in range(4)]
 
 
@@ -37,28 +39,22 @@ def shown(tmp_path, model, changes=()):
         codes[place] = code
     value.const_value = ir.tensor(codes, name="w_q")
     save_model(exported, tmp_path / "int8.onnx")
-    return prove(module, tmp_path / "int8.onnx", SAMPLES)
+    return agreement(qat_session(module), tmp_path / "int8.onnx", SAMPLES, runtime=ORT)
 
 
 def test_equal_models_agree(tmp_path):
     found = shown(tmp_path, classifier(0.9))
-    assert found == {
-        "runtime": "onnxruntime",
-        "samples": 4,
-        "same_top1": 1.0,
-        "ties": 0,
-        "within_1_lsb": 1.0,
-    }
+    assert found == Agreement(runtime="onnxruntime", samples=4, same_top1=1.0, ties=0, within_1_lsb=1.0)
 
 
 def test_another_decision_counts(tmp_path):
     found = shown(tmp_path, classifier(0.9), {(0, 0): 100, (0, 1): 127})
-    assert (found["same_top1"], found["ties"], found["within_1_lsb"]) == (3 / 4, 0, 14 / 16)
+    assert (found.same_top1, found.ties, found.within_1_lsb) == (3 / 4, 0, 14 / 16)
 
 
 def test_another_decision_between_equal_classes_is_a_tie(tmp_path):
     found = shown(tmp_path, classifier(0.002), {(0, 0): 126})  # both codes are 127
-    assert (found["same_top1"], found["ties"], found["within_1_lsb"]) == (1.0, 1, 15 / 16)
+    assert (found.same_top1, found.ties, found.within_1_lsb) == (1.0, 1, 15 / 16)
 
 
 def test_an_output_that_is_quantized_is_measured_by_its_scale(tmp_path):
@@ -79,6 +75,6 @@ def test_an_output_that_is_quantized_is_measured_by_its_scale(tmp_path):
     codes.const_value = ir.tensor(changed, name="w_q")
     save_model(exported, tmp_path / "int8.onnx")
     one = [Sample({"x": images[1]}, name="1")]
-    assert prove(module, tmp_path / "int8.onnx", one)["within_1_lsb"] == 1.0
-    result = get_runtime("onnxruntime").open(tmp_path / "int8.onnx").run(one[0].inputs)["y"]
+    assert agreement(qat_session(module), tmp_path / "int8.onnx", one, runtime=ORT).within_1_lsb == 1.0
+    result = ORT.open(tmp_path / "int8.onnx").run(one[0].inputs)["y"]
     assert result[0, 1] == pytest.approx(25 / 255)  # 26 before it was changed
