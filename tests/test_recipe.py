@@ -58,7 +58,7 @@ def test_a_misspelt_preset_is_answered_with_the_nearest():
         ({"rules": [{"op_type": "Conv", "weights": {}}]}, "rules.0: a rule without effect"),
         ({"rules": [{"op_type": "Conv", "float": True, "weights": {"bits": 7}}]}, "not both"),
         ({"rules": [{"optype": "Conv"}]}, r"unknown key 'rules.0.optype'; did you mean 'op_type'"),
-        ({"steps": "equalise"}, "steps.0: got 'equalise', expected 'equalize'"),
+        ({"steps": "equalise"}, "steps.0: got 'equalise', expected a repair step; did you mean 'equalize'"),
         ({"steps": ["equalize", "equalize"]}, "`steps` names a step twice"),
         ({"percentile": 99.9}, "`percentile` has no effect with calibration mse, only with percentile"),
         ({"calibration": "kl", "norm": 2.4}, "`norm` has no effect with calibration kl, only with mse"),

@@ -6,6 +6,7 @@ from typing import Final
 
 __all__ = [
     "CALIBRATION",
+    "DECISIONS",
     "FLOAT_NODES",
     "METHOD",
     "OUTPUTS",
@@ -24,6 +25,7 @@ METHOD: Final = "tinyint.method"
 TARGET: Final = "tinyint.target"
 TRAINED_FOR: Final = "tinyint.trained_for"  # the target, where it is exported for another one
 RECIPE: Final = "tinyint.recipe"  # YAML
+DECISIONS: Final = "tinyint.decisions"  # JSON: of the steps that read the data
 FLOAT_NODES: Final = "tinyint.float_nodes"  # JSON: names, each with the reason
 CALIBRATION: Final = "tinyint.calibration"  # the identity of the record
 

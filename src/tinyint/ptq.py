@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from tinyint.algorithms import repair_float
 from tinyint.calibrate import CalibrationRecord
 from tinyint.dynamic import quantize_dynamic
 from tinyint.graph.names import name_of
@@ -25,6 +24,7 @@ from tinyint.plan import ConstantPlan, Plan, Use, plan
 from tinyint.qdq import insert
 from tinyint.qparams import assign_qparams
 from tinyint.recipe import Recipe, match_rules
+from tinyint.repair import Quantization, repair_float, repair_parameters
 from tinyint.signature import sign
 from tinyint.targets import Target
 from tinyint.weight_only import quantize_weights, require_integers
@@ -33,18 +33,21 @@ __all__ = ["Quantized", "Stopwatch", "prepare_float", "quantize", "repair_float"
 
 
 class Stopwatch:
-    """Seconds a step, in the order of the steps."""
+    """Seconds a step, in the order of the steps, without those of steps within it."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._timed = 0.0
 
     @contextmanager
     def time(self, step: str) -> Iterator[None]:
-        start = time.perf_counter()
+        start, timed = time.perf_counter(), self._timed
         try:
             yield
         finally:
-            self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - start
+            spent = time.perf_counter() - start
+            self.seconds[step] = self.seconds.get(step, 0.0) + spent - (self._timed - timed)
+            self._timed = timed + spent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,7 @@ class Quantized:
     * `constants`: the weights that are stored as integers, by the place that reads them
     * `planned_int8`: the nodes that shall run in int8
     * `float_nodes`: each other node, with the reason
+    * `notes`: what the steps on parameters did
     """
 
     model: ir.Model
@@ -68,6 +72,7 @@ class Quantized:
     constants: Mapping[Use, ConstantPlan]
     planned_int8: tuple[str, ...]
     float_nodes: Mapping[str, str]
+    notes: tuple[str, ...] = ()
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
 
@@ -81,7 +86,7 @@ def quantize(
 ) -> Quantized:
     """Quantizes a prepared model by the recipe's method; `record` is called if that needs a calibration record.
 
-    What the recipe's `steps` ask for before calibration has been done by `repair_float`.
+    What the recipe's `steps` ask for before ranges are known has been done by `repair_float`.
 
     Where the target has no operator that quantizes at run time, the dynamic method is weight-only.
     """
@@ -100,6 +105,7 @@ def quantize(
         target=target,
         recipe=recipe,
         float_nodes=result.float_nodes,
+        record=result.record,
     )
     return result
 
@@ -111,7 +117,7 @@ def _static(
     record: Callable[[], CalibrationRecord],
     watch: Stopwatch,
 ) -> Quantized:
-    """calibrate → plan → ranges and qparams → write Q/DQ"""
+    """calibrate → plan → ranges and qparams → steps → write Q/DQ"""
     with watch.time("quantize"):
         plan(prepared, target, recipe)  # before anything takes long: whether there is something to quantize
     with watch.time("calibrate"):
@@ -119,17 +125,20 @@ def _static(
     with watch.time("quantize"):
         planned = plan(prepared, target, recipe, calibration)
         assignment = assign_qparams(prepared, planned, calibration, recipe.range_method)
-        model = insert(prepared, planned, assignment)
+        state = Quantization(graph=prepared, plan=planned, record=calibration, assignment=assignment)
+        state, notes = repair_parameters(state, recipe)
+        model = insert(state.graph, state.plan, state.assignment)
     return Quantized(
         model=model,
-        prepared=prepared,
+        prepared=state.graph,
         target=target,
         recipe=recipe,
-        plan=planned,
+        plan=state.plan,
         record=calibration,
-        constants=planned.constants,
-        planned_int8=planned.int8_nodes,
-        float_nodes=planned.float_nodes,
+        constants=state.plan.constants,
+        planned_int8=state.plan.int8_nodes,
+        float_nodes=state.plan.float_nodes,
+        notes=notes,
         stopwatch=watch,
     )
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import onnx_ir as ir
-
 from tinyint.api.progress import Progress, silent
 from tinyint.api.source import Model, Source, input_specs, resolve_preprocessing
 from tinyint.calibrate import CalibrationRecord
@@ -16,6 +14,7 @@ from tinyint.calibrate import calibrate as run
 from tinyint.calibrate.cache import RecordCache, cache_key
 from tinyint.data import Dataset, Declaration, OnError, open_data
 from tinyint.ptq import prepare_float
+from tinyint.repair import Repaired
 from tinyint.runtimes import Provider
 
 __all__ = ["SAMPLES", "HowMany", "Way", "cached_record", "calibrate"]
@@ -63,28 +62,29 @@ def calibrate(
     way = Way(samples=samples, batch_size=batch_size, provider=provider, threads=threads)
     source = Source.of(model, example_inputs)
     prepared, fingerprint = prepare_float(source.model, source.name)
+    graph = Repaired(model=prepared, fingerprint=fingerprint, source=fingerprint)
     declared = resolve_preprocessing(preprocessing, source.model.metadata_props)
     dataset = open_data(data, input_specs(source.model), declared, limit=way.limit, on_error=on_error)
-    record = cached_record(prepared, fingerprint, dataset, way, progress=progress)
+    record = cached_record(graph, dataset, way, progress=progress)
     for message in dataset.notices:
         notice(message)
     return record
 
 
-def cached_record(
-    prepared: ir.Model, fingerprint: str, data: Dataset, way: Way, *, progress: Progress
-) -> CalibrationRecord:
+def cached_record(graph: Repaired, data: Dataset, way: Way, *, progress: Progress) -> CalibrationRecord:
     """The record from the cache, or from a calibration that is put there."""
-    cache = RecordCache()
-    key = cache_key(fingerprint, data.fingerprint, str(way.samples)) if data.fingerprint else None
+    cache, key = RecordCache(), None
+    if data.fingerprint:
+        key = cache_key(graph.fingerprint, data.fingerprint, str(way.samples), graph.needs)
     if key is not None and (found := cache.load(key)) is not None:
         progress("calibrate", found.samples, found.samples)
         return found
     total = data.len_hint
     record = run(
-        prepared,
+        graph.model,
         data,
-        fingerprint=fingerprint,
+        fingerprint=graph.fingerprint,
+        needs=graph.needs,
         threads=way.threads,
         batch_size=way.batch_size,
         provider=way.provider,

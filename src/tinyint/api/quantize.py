@@ -10,7 +10,6 @@ from typing import Any
 
 import onnx_ir as ir
 
-from tinyint.algorithms import Repaired
 from tinyint.api.beside import Beside
 from tinyint.api.calibrate import HowMany, Way, cached_record
 from tinyint.api.progress import Progress, silent
@@ -22,12 +21,14 @@ from tinyint.data.named import paths_in
 from tinyint.errors import DataError
 from tinyint.files import followed
 from tinyint.graph.io import save_model
+from tinyint.plan import plan
 from tinyint.proof import Report, Sizes, prove
 from tinyint.proof.prove import Samples
 from tinyint.ptq import Quantized, Stopwatch, prepare_float, repair_float
 from tinyint.ptq import quantize as run
 from tinyint.recipe import Recipe
 from tinyint.recipe_source import RecipeSource, resolve_recipe
+from tinyint.repair import Repaired
 from tinyint.runtimes.base import Provider, TensorSpec
 from tinyint.targets import Target, get_target
 
@@ -83,9 +84,9 @@ def quantize(
     beside = Beside.of(path, calibration)
     read = (model, calibration, preprocessing, recipe, *source.files, *paths_in(data))
     with beside.staged(read, with_record=chosen.method == "static") as scratch:
-        repaired = job.prepare(source)
+        prepared = job.prepare(source)
         job.open(data, source.model, preprocessing, calibration, on_error)
-        quantized = job.quantize(repaired, goal)
+        quantized = job.quantize(job.repair(*prepared, goal), goal)
         written = scratch / beside.model.name
         job.write(beside.marked(quantized), written)
         report = prove(
@@ -128,11 +129,23 @@ class _Job:
     calibrated: CalibrationRecord | None = None
     used: int = 0  # samples from the start of the data that calibration has read
 
-    def prepare(self, source: Source) -> Repaired:
-        """The float graph as it is calibrated."""
+    def prepare(self, source: Source) -> tuple[ir.Model, str]:
+        """The float graph before the steps, and its fingerprint."""
         with self.watch.time("prepare"):
             self.progress("prepare", 0, None)
-            repaired = repair_float(*prepare_float(source.model, source.name), self.recipe)
+            return prepare_float(source.model, source.name)
+
+    def repair(self, prepared: ir.Model, fingerprint: str, target: Target) -> Repaired:
+        """The float graph as it is calibrated."""
+        decided = None if self.given is None else self.given.decisions
+        with self.watch.time("prepare"):
+            if self.recipe.method == "static":
+                plan(
+                    prepared, target, self.recipe
+                )  # before a step calibrates: whether there is anything to do
+            repaired = repair_float(
+                prepared, fingerprint, self.recipe, observe=self.observe, decisions=decided
+            )
         self.notes.extend(repaired.notes)
         return repaired
 
@@ -164,14 +177,21 @@ class _Job:
         )
         self.preprocessing = self.calibrating.preprocessing or self.preprocessing
 
+    def observe(self, graph: Repaired) -> CalibrationRecord:
+        assert self.calibrating is not None
+        with self.watch.time("calibrate"):
+            return cached_record(graph, self.calibrating, self.way, progress=self.progress)
+
     def quantize(self, repaired: Repaired, target: Target) -> Quantized:
-        return run(
+        quantized = run(
             repaired.model,
             target=target,
             recipe=self.recipe,
             record=lambda: self.record(repaired),
             stopwatch=self.watch,
         )
+        self.notes.extend(quantized.notes)
+        return quantized
 
     def record(self, repaired: Repaired) -> CalibrationRecord:
         if self.given is not None:
@@ -179,9 +199,7 @@ class _Job:
             self.used, self.calibrated = self.given.samples, self.given
             return self.given
         assert self.calibrating is not None
-        record = cached_record(
-            repaired.model, repaired.fingerprint, self.calibrating, self.way, progress=self.progress
-        )
+        record = repaired.observed(self.observe)
         # Those that were skipped count: the proof begins behind them.
         self.used, self.calibrated = record.samples + len(self.calibrating.skipped), record
         return record

@@ -15,7 +15,6 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
-from tinyint.algorithms import repair_float
 from tinyint.data import Sample
 from tinyint.diagnosis.causes import Cause, TensorSums, explain_activation, explain_constant
 from tinyint.diagnosis.pairs import Activation, Constant, Pairs, pair
@@ -29,8 +28,10 @@ from tinyint.numerics import Array
 from tinyint.proof.outputs import NOTHING
 from tinyint.proof.rows import shape_depends_on_values
 from tinyint.recipe import Recipe, read_yaml
+from tinyint.repair import repair_float
 from tinyint.runtimes import Session, get_runtime
 from tinyint.runtimes.outputs import tensors_of
+from tinyint.signature import signed_decisions
 
 __all__ = ["Comparison", "TensorComparison", "compare"]
 
@@ -116,11 +117,10 @@ def compare(
 def _as_quantized(float_model: ir.Model, int8_model: ir.Model) -> ir.Model:
     """The prepared float model after those steps of the int8 model's recipe that leave the float model's function."""
     prepared, text = prepare(float_model), int8_model.metadata_props.get(RECIPE)
-    return (
-        prepared
-        if text is None
-        else repair_float(prepared, "", Recipe.parse(read_yaml(text, "metadata"))).model
-    )
+    if text is None:
+        return prepared
+    recipe, decisions = Recipe.parse(read_yaml(text, "metadata")), signed_decisions(int8_model)
+    return repair_float(prepared, "", recipe, decisions=decisions).model
 
 
 def _badness(row: TensorComparison) -> tuple[bool, float, str]:

@@ -24,6 +24,7 @@ from tinyint.plan import Plan, Use, plan
 from tinyint.qat.qat_module import QatModule
 from tinyint.qdq import insert
 from tinyint.qparams import Assignment, assign_qparams, constant_params, input_tensor, with_codes
+from tinyint.repair import Quantization, repair_parameters
 from tinyint.signature import sign
 from tinyint.targets import Target, get_target
 
@@ -42,13 +43,19 @@ def export(module: QatModule, *, target: str | Target | None = None) -> ir.Model
     trained = to_float(module)
     wanted = target if isinstance(target, Target) else get_target(target or origin.target.name)
     own = _own(module, trained)
-    if wanted.name == origin.target.name:
-        planned, assignment = origin.plan, own
-    else:
-        planned, assignment = _adapted(module, trained, wanted, own)
-    model = insert(trained, planned, assignment)
+    state = Quantization(graph=trained, plan=origin.plan, record=origin.record, assignment=own)
+    if wanted.name != origin.target.name:  # for its own, the steps on parameters came before the training
+        state, _ = repair_parameters(_adapted(module, state, wanted), origin.recipe)
+    model = insert(state.graph, state.plan, state.assignment)
     drop_unused_constants(model)
-    sign(model, method="static", target=wanted, recipe=origin.recipe, float_nodes=planned.float_nodes)
+    sign(
+        model,
+        method="static",
+        target=wanted,
+        recipe=origin.recipe,
+        float_nodes=state.plan.float_nodes,
+        record=origin.record,
+    )
     model.metadata_props[TRAINED_FOR] = origin.target.name
     return model
 
@@ -119,11 +126,9 @@ def _tensor(nodes: dict[str, ir.Node], use: Use) -> torch.Tensor:
     return torch.tensor(array.astype(np.float32))
 
 
-def _adapted(
-    module: QatModule, trained: ir.Model, target: Target, own: Assignment
-) -> tuple[Plan, Assignment]:
-    """A plan for another target, with the trained parameters wherever its schemes are the same."""
-    origin = module.origin
+def _adapted(module: QatModule, state: Quantization, target: Target) -> Quantization:
+    """For another target, with the trained parameters wherever its schemes are the same."""
+    origin, trained, own = module.origin, state.graph, state.assignment
     planned = plan(trained, target, origin.recipe, origin.record)
     assignment = assign_qparams(trained, planned, origin.record, origin.recipe.range_method)
     tensors, untrained, changed = dict(assignment.tensors), [], []
@@ -151,7 +156,8 @@ def _adapted(
         TinyintWarning,
         stacklevel=3,
     )
-    return planned, Assignment(tensors=tensors, constants=_constants(module, trained, planned, own, tensors))
+    constants = _constants(module, trained, planned, own, tensors)
+    return replace(state, plan=planned, assignment=Assignment(tensors=tensors, constants=constants))
 
 
 def _some(names: list[str]) -> str:

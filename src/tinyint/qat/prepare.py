@@ -11,7 +11,6 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from tinyint.algorithms import Repaired, repair_float
 from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Preprocessing, input_specs, open_data
 from tinyint.errors import RecipeError, TinyintWarning
@@ -41,6 +40,7 @@ from tinyint.qparams import Assignment, assign_qparams
 from tinyint.ranges import weight_range
 from tinyint.recipe import Recipe
 from tinyint.recipe_source import RecipeSource, resolve_training
+from tinyint.repair import Quantization, Repaired, repair_float, repair_parameters
 from tinyint.scheme import Scheme
 from tinyint.targets import Target, get_target
 from tinyint.weight_pairs import LimitedWeight
@@ -74,36 +74,42 @@ def prepare(
     target = target if isinstance(target, Target) else get_target(target)
     name = str(model) if isinstance(model, str | Path) else "the model"
     source = load(model, example_inputs)
-    repaired = repair_float(*prepare_float(source, name), recipe)
-    prepared = repaired.model
-    trained, norms = prepared, tuple[Norm, ...]()
+    prepared, fingerprint = prepare_float(source, name)
+    norms, trained = tuple[Norm, ...](), None
     if settings.batch_norm == "trained":
-        if "equalize" in recipe.steps:
+        if recipe.steps:
             raise RecipeError(
-                "training: `steps: [equalize]` works on weights that batch norms are folded into, so it does not go "
-                'with batch_norm="trained"; leave one of them out'
+                f"training: `steps: [{', '.join(recipe.steps)}]` works on weights that batch norms are folded into, so "
+                'it does not go with batch_norm="trained"; leave one of them out'
             )
         trained = prepare_graph(source, keep_batch_norms=True)
         norms = find_norms(trained, prepared, name)
     compile_graph(prepared.graph)  # before anything takes long: whether all of it can be trained
     plan(prepared, target, recipe)  # likewise, whether there is something to quantize
-    record = _record(repaired, data_or_record, recipe, preprocessing)
-    planned = plan(prepared, target, recipe, record)
-    assignment = assign_qparams(prepared, planned, record, recipe.range_method)
+    repaired, record = _calibrated(prepared, fingerprint, data_or_record, recipe, preprocessing)
+    state = _start(repaired.model, target, recipe, record)
     origin = Origin(
-        prepared=prepared,
-        trained=trained,
+        prepared=state.graph,
+        trained=trained or state.graph,
         norms=norms,
         fingerprint=repaired.fingerprint,
-        plan=planned,
+        plan=state.plan,
         record=record,
         target=target,
         recipe=recipe,
         settings=settings,
     )
-    activations, tracker = _activations(prepared.graph, planned, assignment, settings)
-    weights = _weights(prepared.graph, planned, assignment, settings)
+    activations, tracker = _activations(state.graph.graph, state.plan, state.assignment, settings)
+    weights = _weights(state.graph.graph, state.plan, state.assignment, settings)
     return QatModule(origin, activations, weights, tracker)
+
+
+def _start(graph: ir.Model, target: Target, recipe: Recipe, record: CalibrationRecord) -> Quantization:
+    """What training starts from: as without training, up to where the model would be written."""
+    planned = plan(graph, target, recipe, record)
+    assignment = assign_qparams(graph, planned, record, recipe.range_method)
+    state = Quantization(graph=graph, plan=planned, record=record, assignment=assignment)
+    return repair_parameters(state, recipe)[0]
 
 
 def _resolved(given: RecipeSource, settings: QatSettings) -> tuple[Recipe, QatSettings]:
@@ -118,27 +124,35 @@ def _resolved(given: RecipeSource, settings: QatSettings) -> tuple[Recipe, QatSe
     return recipe, settings.over(said)
 
 
-def _record(
-    repaired: Repaired,
+def _calibrated(
+    prepared: ir.Model,
+    fingerprint: str,
     source: CalibrationRecord | str | Path | Iterable[Any],
     recipe: Recipe,
     preprocessing: Preprocessing | None,
-) -> CalibrationRecord:
+) -> tuple[Repaired, CalibrationRecord]:
+    """The graph after the steps that come before ranges, and its record."""
     if isinstance(source, str | Path) and str(source).endswith(".calibration.npz"):
         source = CalibrationRecord.load(source)
     if isinstance(source, CalibrationRecord):
+        repaired = repair_float(prepared, fingerprint, recipe, decisions=source.decisions)
         repaired.require(source)
-        return source
-    specs = input_specs(repaired.model)
+        return repaired, source
+    specs = input_specs(prepared)
     data = open_data(source, specs, preprocessing)
     # A recipe that does not say how many has a default, which fewer are no reason to warn of.
     limit = recipe.limit
     if limit and ("samples" in recipe.model_fields_set or data.len_hint is None or data.len_hint > limit):
         data = open_data(source, specs, preprocessing, limit=limit)
-    record = calibrate(repaired.model, data, fingerprint=repaired.fingerprint)
-    for notice in data.notices:
+
+    def observe(graph: Repaired) -> CalibrationRecord:
+        return calibrate(graph.model, data, fingerprint=graph.fingerprint, needs=graph.needs)
+
+    repaired = repair_float(prepared, fingerprint, recipe, observe=observe)
+    record = repaired.observed(observe)
+    for notice in (*repaired.undone, *data.notices):
         warnings.warn(notice, TinyintWarning, stacklevel=3)
-    return record
+    return repaired, record
 
 
 def _activations(

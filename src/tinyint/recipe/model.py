@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -27,10 +28,10 @@ from pydantic import (
 from tinyint.documents import DocumentError, read_document
 from tinyint.errors import RecipeError, nearest
 from tinyint.ranges import Algorithm, RangeMethod
+from tinyint.recipe.steps import require_step
 from tinyint.recipe.text import explain, read_yaml, setting_value
 
 Method = Literal["static", "dynamic", "weight_only"]
-Step = Literal["equalize"]
 Part = TypeVar("Part", bound=BaseModel)
 
 
@@ -129,8 +130,7 @@ class Recipe(_Part):
     * `op_types`: "default" is what the target is best at, "all" is every operator that it can quantize
     * `skip`: what stays in float: node names (a glob, or a /regular expression/), operator types, or scopes
     * `rules`: in order, the first that matches a node holds for it; `skip` comes before them
-    * `steps`: repairs, each in the place where it belongs, whatever their order here: "equalize" evens out the weights'
-      ranges of successive layers
+    * `steps`: repairs by name, each in the place where it belongs, whatever their order here
     * `unmatched`: whether a rule, skip or operator type that matches nothing in the model is an error; with "warn",
       for a recipe that serves many models, names draw a warning and operator types are passed over
     * `percentile`: with `calibration: percentile`; `norm`: the p of L_p with `calibration: mse`
@@ -150,7 +150,7 @@ class Recipe(_Part):
     )
     skip: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_list)] = ()
     rules: tuple[Rule, ...] = ()
-    steps: Annotated[tuple[Step, ...], BeforeValidator(_as_list)] = ()
+    steps: Annotated[tuple[Annotated[str, AfterValidator(require_step)], ...], BeforeValidator(_as_list)] = ()
     unmatched: Literal["error", "warn"] = "error"
 
     @model_validator(mode="after")

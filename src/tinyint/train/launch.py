@@ -22,12 +22,12 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import multiprocessing
 from torch.multiprocessing.spawn import ProcessRaisedException
 
-from tinyint.algorithms import repair_float
 from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import input_specs, open_data, saved_preprocessing
 from tinyint.errors import ModelError, OutputError, TinyintError
 from tinyint.graph.prepare import prepare_float
 from tinyint.recipe import read_yaml
+from tinyint.repair import Repaired, repair_float
 from tinyint.tasks import require_labels, task_of
 from tinyint.train.checkpoint import Checkpoint, checkpoints_in, load_checkpoint, prepare_directory
 from tinyint.train.config import TrainingConfig
@@ -114,12 +114,10 @@ def _calibrate(job: _Job, path: str, record: Path) -> None:
     recipe, _, _ = job.config.quantization.resolved()
     model = float_graph(path)
     declared = preprocessing_of(job.config.data.preprocessing) or saved_preprocessing(model.metadata_props)
-    repaired = repair_float(*prepare_float(model, path), recipe)
-    for note in repaired.notes:
-        job.watcher.notice(note)
+    prepared, fingerprint = prepare_float(model, path)
     data = open_data(
         job.config.data.train,
-        input_specs(repaired.model),
+        input_specs(prepared),
         declared,
         limit=recipe.limit,
         on_error=job.config.data.on_error,
@@ -127,7 +125,14 @@ def _calibrate(job: _Job, path: str, record: Path) -> None:
     info = task_of(model.metadata_props)
     if info is not None and job.config.loss.needs_labels:  # before the ranges, which take their time
         require_labels(data.label_kind, info, job.config.data.train)
-    calibrate(repaired.model, data, fingerprint=repaired.fingerprint).save(record)
+
+    def observe(graph: Repaired) -> CalibrationRecord:
+        return calibrate(graph.model, data, fingerprint=graph.fingerprint, needs=graph.needs)
+
+    repaired = repair_float(prepared, fingerprint, recipe, observe=observe)
+    for note in repaired.notes:
+        job.watcher.notice(note)
+    repaired.observed(observe).save(record)
 
 
 def _launch(job: _Job) -> Outcome | None:

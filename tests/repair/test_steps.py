@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import tinyint
-from tests.algorithms.test_equalize import hostile
 from tests.models import depthwise, noise, residual
+from tests.repair.test_equalize import hostile
 from tinyint import api, qat
 from tinyint.data import Sample
 from tinyint.diagnosis.compare import compare

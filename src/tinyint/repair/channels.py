@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from tinyint.algorithms.equalize import FREE, Layer, Numbers
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import layout_of
 from tinyint.graph.walk import constant_of
+from tinyint.repair.factors import FREE, Layer, Numbers
 
 __all__ = ["Bias", "ChannelGraph", "ChannelTracer", "Channels", "Linear"]
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
-from tinyint.algorithms.channels import Bias, ChannelGraph, Channels, ChannelTracer, Linear
-from tinyint.algorithms.equalize import FREE, Numbers
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import facts, is_weighted, layout_of
 from tinyint.graph.walk import constant_of, static_shape
+from tinyint.repair.channels import Bias, ChannelGraph, Channels, ChannelTracer, Linear
+from tinyint.repair.factors import FREE, Numbers
 
 __all__ = ["trace"]
 

@@ -1,64 +1,34 @@
-"""The repair steps of a recipe, each applied to a model."""
+"""Cross-layer equalization, applied to a graph; how the factors are found is in `repair.factors`."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from tinyint.algorithms.channels import ChannelGraph
-from tinyint.algorithms.equalize import FREE, Floats, equalizing_factors
-from tinyint.algorithms.trace import trace
-from tinyint.calibrate import CalibrationRecord
-from tinyint.errors import RecordError
+from tinyint.calibrate import Decision
 from tinyint.graph.ops import layout_of
 from tinyint.graph.walk import constant_of
-from tinyint.recipe import Recipe
+from tinyint.repair.channels import ChannelGraph
+from tinyint.repair.factors import FREE, Floats, equalizing_factors
+from tinyint.repair.step import FloatStep
+from tinyint.repair.trace import trace
 
-__all__ = ["Repaired", "equalize_graph", "repair_float"]
-
-_EQUALIZED = "equalize 1"  # raise it when the same model would come out differently
-
-
-@dataclass(frozen=True, kw_only=True)
-class Repaired:
-    """A prepared float graph that computes what it did, and is easier to quantize.
-
-    * `fingerprint`: of the graph, for calibration records; `source`: of the one before the steps
-    * `notes`: what each step did
-    """
-
-    model: ir.Model
-    fingerprint: str
-    source: str
-    notes: tuple[str, ...] = ()
-
-    def require(self, record: CalibrationRecord) -> None:
-        """Raises RecordError unless the record is of this graph: the steps have changed what its tensors hold."""
-        if self.fingerprint != self.source == record.model_fingerprint:
-            raise RecordError(
-                "the calibration record is of the model before `steps: [equalize]`, which changes the ranges of its "
-                "tensors: give the data, or a record that was made with this step"
-            )
-        record.require_model(self.fingerprint)
+__all__ = ["STEP", "equalize_graph"]
 
 
-def repair_float(prepared: ir.Model, fingerprint: str, recipe: Recipe) -> Repaired:
-    """The steps that come before calibration. `fingerprint` is that of the model before preparation."""
-    if "equalize" not in recipe.steps:
-        return Repaired(model=prepared, fingerprint=fingerprint, source=fingerprint)
-    model, note = equalize_graph(prepared)
-    changed = hashlib.sha256(f"{fingerprint}\n{_EQUALIZED}".encode()).hexdigest()
-    return Repaired(
-        model=model,
-        fingerprint=fingerprint if model is prepared else changed,
-        source=fingerprint,
-        notes=(f"equalize: {note}",),
-    )
+class Equalize(FloatStep):
+    """From the weights alone."""
+
+    name = "equalize"
+
+    def apply(self, model: ir.Model, decision: Decision) -> tuple[ir.Model, str]:  # noqa: ARG002
+        return equalize_graph(model)
+
+
+STEP = Equalize()
 
 
 def equalize_graph(prepared: ir.Model) -> tuple[ir.Model, str]:

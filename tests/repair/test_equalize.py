@@ -8,9 +8,6 @@ from hypothesis import strategies as st
 
 from tests.graph.build import build, feeds_of, run
 from tests.models import depthwise, inception, noise, residual, transformer
-from tinyint.algorithms import equalize_graph, repair_float
-from tinyint.algorithms.equalize import FREE, Layer, equalizing_factors
-from tinyint.algorithms.trace import trace
 from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Sample
 from tinyint.errors import RecordError
@@ -20,6 +17,10 @@ from tinyint.graph.walk import constant_of
 from tinyint.numerics import sqnr_db
 from tinyint.ptq import quantize
 from tinyint.recipe import Recipe
+from tinyint.repair import repair_float
+from tinyint.repair.equalize import equalize_graph
+from tinyint.repair.factors import FREE, Layer, equalizing_factors
+from tinyint.repair.trace import trace
 from tinyint.targets import get_target
 
 STEPS = Recipe.load("default").with_settings(["steps=[equalize]"])
