@@ -19,6 +19,7 @@ from tinyint.demo import demo_data, demo_model_path
 from tinyint.paddleslim import recipe_from_paddleslim
 from tinyint.ranges import Algorithm
 from tinyint.recipe import Activations, Recipe, Rule, Weights
+from tinyint.recipe.steps import STEPS
 from tinyint.runtimes import RUNTIMES
 from tinyint.targets import TARGETS
 
@@ -205,6 +206,22 @@ def test_snippets_run(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TINYINT_CACHE_DIR", str(tmp_path / "cache"))
     run(code)
+
+
+def test_the_step_that_is_shown_does_in_its_place_what_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    chapter = _MARKED.findall(TEXT["add-a-repair-step.md"])
+    (step,), (place,) = (
+        [body for mark, body in chapter if mark == kind] for kind in ("run", "run with the step")
+    )
+    assert run(step + place)["note"] == "corrected the biases of 1 convolutions"
+
+
+def test_every_repair_step_is_described():
+    _, row = TEXT["recipes.md"].split("| `steps` |")
+    for name in STEPS:
+        assert f"`{name}`" in row.splitlines()[0]
+        assert f"`steps: [{name}]`" in TEXT["recipes.md"]
 
 
 @pytest.mark.parametrize("code", marked("demo files"))
