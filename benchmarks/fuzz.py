@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.fuzz.models import build
 from tests.fuzz.oracle import WAYS, Verdict
-from tests.fuzz.run import judged, smaller, task
+from tests.fuzz.run import Task, judged, smaller, task
 
 BLOCK = 500  # models a process, whose memory is given back
 
@@ -39,7 +39,7 @@ def main() -> None:
             for seed, (found, verdict) in zip(block, judged(task(s, ways) for s in block), strict=True):
                 counts[found[1]][verdict.outcome] += 1
                 if verdict.fault:
-                    _tell(seed, verdict, options.minimize)
+                    _tell(seed, found, verdict, options.minimize)
     seconds = time.perf_counter() - start
     for outcome, count in sum(counts.values(), Counter()).most_common():
         print(f"{count:6} {outcome}")
@@ -60,8 +60,8 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _tell(seed: int, verdict: Verdict, minimize: bool) -> None:
-    draft, way = task(seed)
+def _tell(seed: int, found: Task, verdict: Verdict, minimize: bool) -> None:
+    draft, way = found
     print(f"{seed} {'/'.join(way)}: {verdict.fault}: {verdict.told[:300]!r}", flush=True)
     if minimize:
         draft = smaller(draft, way)
