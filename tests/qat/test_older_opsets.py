@@ -163,24 +163,77 @@ def test_it_computes_what_onnx_runtime_does(name):
         np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-4, atol=1e-5)
 
 
-TRANSFORMS = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric")
+TRANSFORMS = (
+    "half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric",
+    "tf_half_pixel_for_nn",
+)  # fmt: skip
+OPSETS = {"half_pixel_symmetric": 19, "tf_half_pixel_for_nn": 11}
+# 4 × 1.4 and 5 × 0.5 are no whole sizes; 4 × 1.2 and 5 × 1.1 give the size that was; 4 × 0.3 is one row.
+SCALES = [(2.0, 3.0), (0.5, 1.4), (0.6, 1.7), (1.4, 0.5), (1.2, 1.1), (0.3, 0.3)]
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
-@pytest.mark.parametrize("scales", [(2.0, 3.0), (0.5, 1.4), (0.6, 1.7)])
+@pytest.mark.parametrize("scales", SCALES)
 def test_resize_is_that_of_onnx_runtime(mode, transform, scales):
-    if transform == "align_corners" and scales == (0.6, 1.7):
-        pytest.skip("ONNX Runtime rounds the size to be aligned; ONNX's own case does not")
-    body = f'y = Resize <mode = "{mode}", coordinate_transformation_mode = "{transform}"> (x, , s)'
-    opset = 19 if transform == "half_pixel_symmetric" else 13
+    _require_same_resize(
+        f'mode = "{mode}", coordinate_transformation_mode = "{transform}"', transform, scales
+    )
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS[:4])
+@pytest.mark.parametrize("nearest", ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
+@pytest.mark.parametrize("scales", SCALES)
+def test_resize_rounds_in_float32_as_onnx_runtime(nearest, transform, scales):
+    _require_same_resize(
+        f'nearest_mode = "{nearest}", coordinate_transformation_mode = "{transform}"', transform, scales
+    )
+
+
+def _require_same_resize(attributes, transform, scales):
+    regions = {"none": np.zeros(0, np.float32)} if OPSETS.get(transform) == 11 else {}
+    body = f"y = Resize <{attributes}> (x, {''.join(regions)}, s)"
+    used = {"s": np.array([1, 1, *scales], np.float32), **regions}
+    model = build(f"net ({X}) => (float[2, 3, A, B] y) {{ {body} }}", OPSETS.get(transform, 13), **used)
+    _require_same(model)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+@pytest.mark.parametrize("scales", [(2.0, 3.0), (1.4, 1.7), (0.5, 0.6), (1.5, 0.5)])
+def test_resize_without_a_say_in_how_is_that_of_onnx_runtime(mode, scales):
+    """In opset 10 the scales are the second input, and between two pixels the upper one counts where it shrinks."""
     s = np.array([1, 1, *scales], np.float32)
-    model = build(f"net ({X}) => (float[2, 3, A, B] y) {{ {body} }}", opset, s=s)
+    _require_same(
+        build(f'net ({X}) => (float[2, 3, A, B] y) {{ y = Resize <mode = "{mode}"> (x, s) }}', 10, s=s)
+    )
+
+
+def _require_same(model):
     feeds = feeds_of(model)
     (expected,) = run(model, feeds)
     found = to_torch(model)(torch.from_numpy(feeds["x"]))
     assert found.shape == expected.shape
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "pool", ["GlobalLpPool", "GlobalLpPool <p = 3>", "LpPool <kernel_shape = [2]>", "ReduceL2 <axes = [2]>"]
+)
+def test_the_gradient_of_a_norm_of_zeros_is_zero(pool):
+    norm = to_torch(build(f"net (float[1, 2, 2] x) => (float[1, 2, 1] y) {{ y = {pool} (x) }}", 13))
+    x = torch.tensor([[[0.0, 0.0], [0.0, 2.0]]], requires_grad=True)
+    y = norm(x)
+    y.sum().backward()
+    torch.testing.assert_close(y.flatten(), torch.tensor([0.0, 2.0]))
+    torch.testing.assert_close(x.grad, torch.tensor([[[0.0, 0.0], [0.0, 1.0]]]))
+
+
+def test_averages_of_halves_over_three_axes():
+    body = "y = AveragePool <kernel_shape = [1, 2, 2]> (x)"
+    model = build(f"net (float16[1, 1, 1, 2, 2] x) => (float16[1, 1, 1, 1, 1] y) {{ {body} }}")
+    found = to_torch(model)(torch.tensor([1, 2, 3, 4.0], dtype=torch.float16).reshape(1, 1, 1, 2, 2))
+    assert found.dtype == torch.float16
+    assert found.item() == 2.5
 
 
 def test_local_response_of_an_even_size_looks_one_channel_further_ahead():

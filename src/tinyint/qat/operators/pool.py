@@ -97,7 +97,9 @@ def _average_pool(node: Node) -> Function:
         whole, native = _padding(window, sizes)
         if native is not None and set(window.dilations) == {1}:
             run = _AVERAGE[len(window.kernel)]
-            return run(x, window.kernel, window.strides, native, False, with_pads)
+            # torch 2.13 has none over three axes for float16 on a CPU
+            values = x.float() if len(window.kernel) == 3 and x.dtype == torch.float16 else x
+            return run(values, window.kernel, window.strides, native, False, with_pads).to(x.dtype)
         counted = torch.ones(1, 1, *sizes, dtype=x.dtype, device=x.device)
         if with_pads:
             counted = pad_space(counted, window.padding(sizes), 1.0)
@@ -113,7 +115,7 @@ def _lp_pool(node: Node) -> Function:
 
     def lp_pool(x: Tensor) -> Tensor:
         whole, _ = _padding(window, x.shape[2:])
-        return _window_sum(pad_space(x.abs() ** p, whole), window) ** (1 / p)
+        return _root(_window_sum(pad_space(x.abs() ** p, whole), window), p)
 
     return lp_pool
 
@@ -124,7 +126,13 @@ def _space(x: Tensor) -> list[int]:
 
 def _global_lp_pool(node: Node) -> Function:
     p = node.integer("p", 2)
-    return lambda x: (x.abs() ** p).sum(_space(x), keepdim=True) ** (1 / p)
+    return lambda x: _root((x.abs() ** p).sum(_space(x), keepdim=True), p)
+
+
+def _root(x: Tensor, p: int) -> Tensor:
+    """The p-th root; its gradient at 0 is 0, not infinite, for the sake of windows that a ReLU emptied."""
+    positive = x > 0
+    return torch.where(positive, x, 1) ** (1 / p) * positive
 
 
 def _max_unpool(node: Node) -> Function:

@@ -43,28 +43,41 @@ class _Axis:
     span: tuple[float, float]
 
     def places(self, transform: str) -> Tensor:
-        """Where in the input each output is read, float64."""
-        x = torch.arange(self.out, dtype=torch.float64)
-        width, last = self.scale * self.size, self.size - 1
+        """Where in the input each output is read: numbers of float32, as in ONNX Runtime, whose ties they meet."""
+        x, scale, last = torch.arange(self.out, dtype=torch.float32), _single(self.scale), self.size - 1
         match transform:
             case "align_corners":
-                return x * (last / (width - 1)) if width != 1 else x * 0
+                found = x * last / _single(self.out - 1) if self.out > 1 else x * 0
             case "asymmetric":
-                return x / self.scale
+                found = x / scale
+            case "tf_half_pixel_for_nn":
+                found = (x + 0.5) / scale
             case "tf_crop_and_resize":
-                begin, end = self.span
-                if width == 1:
-                    return x * 0 + (begin + end) * last / 2
-                return x * ((end - begin) * last / (width - 1)) + begin * last
-            case "pytorch_half_pixel" if width == 1:
-                return x * 0 - 0.5
+                found = self._cropped(x, *self.span)
+            case "pytorch_half_pixel" if self.out == 1:
+                found = x * 0
             case "half_pixel_symmetric":
-                return self.size / 2 * (1 - self.out / width) + (x + 0.5) / self.scale - 0.5
-        return (x + 0.5) / self.scale - 0.5
+                begin = self.size / 2 * (1 - _single(self.out) / (scale * self.size))
+                found = begin + (x.double() + 0.5) / scale - 0.5
+            case _:
+                found = (x + 0.5) / scale - 0.5
+        return found.float().double()
+
+    def _cropped(self, x: Tensor, begin: float, end: float) -> Tensor:
+        last = self.size - 1
+        if self.out == 1:
+            return x * 0 + (begin + end) * last / 2
+        return _single(begin) * last + x * _single(end - begin) * last / _single(self.out - 1)
+
+    def rounding(self, nearest: str) -> str:
+        """Which pixel counts between two: before opset 11, the lower one if the image grows, else the upper one."""
+        return ("floor" if self.scale >= 1 else "ceil") if nearest == "by scale" else nearest
 
 
-# Five times 1.4 are seven, although 1.4 is less than that in float32.
-_UP = 1 + 2**-23
+def _single(number: float) -> Tensor:
+    """A float32 of one element, by which torch divides, and does not multiply with its inverse."""
+    return torch.tensor([number], dtype=torch.float32)
+
 
 _ROUND: dict[str, Callable[[Tensor], Tensor]] = {
     "round_prefer_floor": lambda x: torch.ceil(x - 0.5),
@@ -72,9 +85,14 @@ _ROUND: dict[str, Callable[[Tensor], Tensor]] = {
     "floor": torch.floor,
     "ceil": torch.ceil,
 }
+_SAYS_HOW = (
+    11  # the first operator set whose Resize has attributes for it, and another input before the scales
+)
 
 
 def _resize(node: Node) -> Function:
+    if node.opset < _SAYS_HOW:
+        return _upsample(node)
     how = _How(
         mode=node.text("mode", "nearest"),
         transform=node.text("coordinate_transformation_mode", "half_pixel"),
@@ -98,7 +116,8 @@ def _resize(node: Node) -> Function:
 
 
 def _upsample(node: Node) -> Function:
-    how = _How(mode=node.text("mode", "nearest"), transform="asymmetric", nearest="floor")
+    """Upsample, and the Resize that took its place for one operator set."""
+    how = _How(mode=node.text("mode", "nearest"), transform="asymmetric", nearest="by scale")
     fixed, scales = node.reals("scales"), node.reader(1)
 
     def upsample(x: Tensor, scale: Tensor | None = None) -> Tensor:
@@ -123,9 +142,11 @@ def _axes(x: Tensor, on: list[int], scales: Any, sizes: Any, policy: str, roi: A
         elif sizes:
             scale, out = sizes[i] / size, sizes[i]
         else:
-            scale, out = scales[i], math.floor(size * scales[i] * _UP)
+            scale, out = scales[i], int(_single(scales[i]) * size)
         found.append(_Axis(axis, size, out, scale, (roi[i], roi[i + len(on)])))
     cropped = [a for a in found if a.span != (0.0, 1.0)]
+    if all(a.size == a.out for a in found):
+        return cropped  # else the same image, also where a scale of 1.2 moves its pixels, as in ONNX Runtime
     return [a for a in found if a.scale != 1 or a.size != a.out or a in cropped]
 
 
@@ -137,7 +158,7 @@ def _interpolate(x: Tensor, axes: list[_Axis], how: _How) -> Tensor:
     for axis in axes:
         places = axis.places(how.transform)
         if how.mode == "nearest":
-            index = _ROUND[how.nearest](places).long().clamp(0, axis.size - 1).to(x.device)
+            index = _ROUND[axis.rounding(how.nearest)](places).long().clamp(0, axis.size - 1).to(x.device)
             values = values.index_select(axis.axis, index)
         else:
             matrix = _weights(places, axis, how).to(values)
@@ -182,7 +203,7 @@ def _native(x: Tensor, axes: list[_Axis], how: _How) -> Tensor | None:
     out = [a.out for a in axes]
     if how.mode == "nearest":
         integer = all(a.out % a.size == 0 for a in axes)
-        same = whole and integer and how.transform == "asymmetric" and how.nearest == "floor"
+        same = whole and integer and how.transform == "asymmetric" and how.nearest in ("floor", "by scale")
         return functional.interpolate(x, out, mode="nearest") if same else None
     corners = how.transform == "align_corners"
     half = how.transform == "half_pixel" or (how.transform == "pytorch_half_pixel" and min(out) > 1)
