@@ -22,6 +22,7 @@ from tinyint import qat
 from tinyint.errors import ModelError, TinyintError, TinyintWarning
 from tinyint.graph.io import load_model, save_model
 from tinyint.graph.passes.exact_products import exact_products
+from tinyint.graph.prepare import prepare
 from tinyint.runtimes import Runtime, get_runtime, openvino
 from tinyint.runtimes.source import whole
 from tinyint.targets import get_target
@@ -193,19 +194,37 @@ def _numpy(outputs: Any, names: Sequence[str]) -> dict[str, np.ndarray]:
 
 def _as_torch(case: _Case) -> None:
     module = qat.to_torch(load_model(case.path))
+    half = any(array.dtype == np.float16 for array in case.samples[0].values())
+    single = qat.to_torch(prepare(load_model(case.path))) if half else module
+    if half and any(_largest(single, sample) > 65504 for sample in case.samples):
+        return  # ONNX Runtime computes in float32 what torch does in float16, where this model leaves the numbers
     with torch.no_grad():
         found = [
             _numpy(module(*(torch.tensor(s[n]) for n in module.input_names)), module.output_names)
             for s in case.samples
         ]
     for name in smooth(onnx.load(case.path).graph):
-        for ours, theirs in zip(case.expected, found, strict=True):
+        for sample, ours, theirs in zip(case.samples, case.expected, found, strict=True):
             _same_form(name, ours[name], theirs[name])
             if ours[name].dtype.kind != "f" or not ours[name].any():
                 continue  # of nothing, any deviation is infinitely much: Sigmoid(-19) is 0 in ONNX Runtime alone
             least = 25 if ours[name].dtype == np.float16 else 60
-            if (db := sqnr([ours[name]], [theirs[name]])) < least:
+            db = sqnr([ours[name]], [theirs[name]])
+            off = np.sqrt(np.mean((ours[name].astype(np.float64) - theirs[name]) ** 2))
+            # 1 + tanh(-8) is what is left of 1, whose rounding it keeps.
+            if db < least and off > 8 * float(np.finfo(ours[name].dtype).eps) * _largest(single, sample):
                 raise _FaultError("torch", f"{name}: {db:.1f} dB")
+
+
+def _largest(module: qat.GraphModule, sample: dict[str, np.ndarray]) -> float:
+    """The largest magnitude of any float tensor in the model, inner ones too."""
+    values: dict[str | None, Any] = {None: None, **module.constants()}
+    values |= {name: torch.tensor(sample[name]) for name in module.input_names}
+    with torch.no_grad():
+        for step in module.steps:
+            values |= zip(step.outputs, step.function([values[name] for name in step.inputs]), strict=False)
+    floats = [v for v in values.values() if isinstance(v, torch.Tensor) and v.is_floating_point()]
+    return max(float(v.detach().abs().max()) for v in floats if v.numel())
 
 
 _DONE: dict[str, Callable[[_Case], None]] = {

@@ -18,6 +18,7 @@ from tests.fuzz.per_tensor import quantized_per_tensor
 from tests.fuzz.run import task
 from tests.graph.build import build as build_text
 from tinyint import qparams
+from tinyint.qat.operators import OPERATORS, Function
 
 # OpenVINO's own optimizer fails at some graphs in int8 that it reads in float, which it says when they are proven.
 ELSEWHERE = {"load: openvino", "form"}
@@ -88,3 +89,24 @@ def test_a_quantizer_whose_codes_are_shifted_has_no_luck_with_zeros() -> None:
     assert found[0] == 0.0
     assert len(set(found)) == 5
     assert min(found) < -6
+
+
+def test_a_wrong_operator_in_torch_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convolutions and products that are 1 % too large, in float32."""
+    way = "torch", ""
+    drawn = ((draft, build(draft)) for draft, _ in map(task, range(100)))
+    weighted = [
+        draft
+        for draft, made in drawn
+        if made
+        and made.model.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+        and {"Conv", "MatMul"}.intersection(node.op_type for node in made.model.graph.node)
+    ]
+    done = [draft for draft in weighted if judge(draft, way, folder).outcome == "done"]
+    for name in ("Conv", "MatMul"):
+        monkeypatch.setitem(OPERATORS, name, lambda node, made=OPERATORS[name]: _enlarged(made(node)))
+    assert [judge(draft, way, folder).fault for draft in done].count("torch") > len(done) / 2
+
+
+def _enlarged(function: Function) -> Function:
+    return lambda *inputs: 1.01 * function(*inputs)

@@ -228,12 +228,24 @@ def test_the_gradient_of_a_norm_of_zeros_is_zero(pool):
     torch.testing.assert_close(x.grad, torch.tensor([[[0.0, 0.0], [0.0, 1.0]]]))
 
 
-def test_averages_of_halves_over_three_axes():
-    body = "y = AveragePool <kernel_shape = [1, 2, 2]> (x)"
-    model = build(f"net (float16[1, 1, 1, 2, 2] x) => (float16[1, 1, 1, 1, 1] y) {{ {body} }}")
-    found = to_torch(model)(torch.tensor([1, 2, 3, 4.0], dtype=torch.float16).reshape(1, 1, 1, 2, 2))
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("y = GlobalLpPool (x)", 50000.0),  # 30000² + 40000² is beyond 65504
+        ("y = LpPool <kernel_shape = [1, 1, 2]> (x)", 50000.0),
+        ("y = ReduceL2 <axes = [4]> (x)", 50000.0),
+        ("y = ReduceLogSum <axes = [4]> (x)", 11.1563),  # log(70000)
+        ("y = AveragePool <kernel_shape = [1, 1, 2]> (x)", 35000.0),
+        ("y = AveragePool <kernel_shape = [1, 1, 3], pads = [0, 0, 0, 0, 0, 1]> (x)", 35000.0),
+        ("a = ReduceMax <axes = [4]> (x)  y = Mean (a, a)", 40000.0),
+        ("a = ReduceMax <axes = [4]> (x)  y = LRN <size = 1, alpha = 1.0, beta = 0.5> (a)", 1.0),
+    ],
+)
+def test_halves_do_not_overflow_inside_an_operator(body, expected):
+    model = build(f"net (float16[1, 1, 1, 1, 2] x) => (float16[1, 1, 1, 1, 1] y) {{ {body} }}")
+    found = to_torch(model)(torch.tensor([30000, 40000.0], dtype=torch.float16).reshape(1, 1, 1, 1, 2))
     assert found.dtype == torch.float16
-    assert found.item() == 2.5
+    assert found.item() == pytest.approx(expected, rel=1e-3)
 
 
 def test_local_response_of_an_even_size_looks_one_channel_further_ahead():

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tinyint.qat.operators.node import Function, Maker, Node, plain
+from tinyint.qat.operators.node import Function, Maker, Node, in_single, plain
 
 __all__ = ["OPERATORS", "WIDE", "wide"]
 
@@ -49,7 +49,7 @@ def _many(function: Callable[[Tensor, Tensor], Tensor]) -> Maker:
 
 
 def _mean(*inputs: Tensor) -> Tensor:
-    return functools.reduce(torch.add, inputs) / len(inputs)
+    return (functools.reduce(torch.add, map(in_single, inputs)) / len(inputs)).to(inputs[0].dtype)
 
 
 def _clip(node: Node) -> Function:

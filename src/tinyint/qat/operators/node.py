@@ -17,7 +17,7 @@ from torch import Tensor
 from tinyint.errors import ModelError
 from tinyint.graph.walk import constant_of
 
-__all__ = ["Function", "Maker", "Node", "plain", "to_tensor", "torch_dtype"]
+__all__ = ["Function", "Maker", "Node", "in_single", "plain", "to_tensor", "torch_dtype"]
 
 Function: TypeAlias = Callable[..., Tensor | tuple[Tensor, ...]]
 """Takes the node's inputs in order, None for one that is left out; returns its outputs."""
@@ -117,6 +117,11 @@ Maker: TypeAlias = Callable[[Node], Function]
 def plain(function: Function) -> Maker:
     """The maker of an operator that has no attributes."""
     return lambda _: function
+
+
+def in_single(x: Tensor) -> Tensor:
+    """Float32 of what has fewer bits, for operators whose inner numbers leave the range of float16."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def to_tensor(array: NDArray[Any]) -> Tensor:

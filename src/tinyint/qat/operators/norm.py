@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tinyint.qat.operators.node import Function, Maker, Node
+from tinyint.qat.operators.node import Function, Maker, Node, in_single
 
 __all__ = ["OPERATORS"]
 
@@ -48,7 +48,7 @@ def _layer_norm(node: Node) -> Function:
         if not statistics and scale.shape == x.shape[start:] and (bias is None or bias.shape == scale.shape):
             return functional.layer_norm(x, x.shape[start:], scale, bias, eps)
         axes = list(range(start, x.dim()))
-        wide = x.float() if x.dtype != torch.float64 else x
+        wide = in_single(x)
         mean = wide.mean(axes, keepdim=True)
         inverse = (wide.var(axes, correction=0, keepdim=True) + eps).rsqrt()
         y = ((wide - mean) * inverse).to(x.dtype) * scale
@@ -61,7 +61,7 @@ def _rms_norm(node: Node) -> Function:
     axis, eps = node.integer("axis", -1), node.real("epsilon", 1e-5)
 
     def rms_norm(x: Tensor, scale: Tensor) -> Tensor:
-        wide = x.float() if x.dtype != torch.float64 else x
+        wide = in_single(x)
         axes = list(range(axis % x.dim(), x.dim()))
         return (wide * (wide.square().mean(axes, keepdim=True) + eps).rsqrt()).to(x.dtype) * scale
 
@@ -86,9 +86,10 @@ def _local_response(node: Node) -> Function:
     before = math.floor((size - 1) / 2)
 
     def local_response(x: Tensor) -> Tensor:
-        squares = functional.pad(x.square().flatten(2).transpose(1, 2), (before, size - 1 - before))
+        wide = in_single(x)
+        squares = functional.pad(wide.square().flatten(2).transpose(1, 2), (before, size - 1 - before))
         mean = functional.avg_pool1d(squares, size, 1).transpose(1, 2).reshape(x.shape)
-        return x / (bias + alpha * mean) ** beta
+        return (wide / (bias + alpha * mean) ** beta).to(x.dtype)
 
     return local_response
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tinyint.qat.operators.node import Function, Maker, Node, plain
+from tinyint.qat.operators.node import Function, Maker, Node, in_single, plain
 from tinyint.qat.operators.window import Window, pad_space, read_window
 
 __all__ = ["OPERATORS"]
@@ -97,15 +97,17 @@ def _average_pool(node: Node) -> Function:
         whole, native = _padding(window, sizes)
         if native is not None and set(window.dilations) == {1}:
             run = _AVERAGE[len(window.kernel)]
-            # torch 2.13 has none over three axes for float16 on a CPU
-            values = x.float() if len(window.kernel) == 3 and x.dtype == torch.float16 else x
+            # Over three axes, torch 2.13 has none of float16 on a CPU.
+            values = in_single(x) if len(window.kernel) == 3 else x
             return run(values, window.kernel, window.strides, native, False, with_pads).to(x.dtype)
-        counted = torch.ones(1, 1, *sizes, dtype=x.dtype, device=x.device)
+        values = in_single(x)
+        counted = torch.ones(1, 1, *sizes, dtype=values.dtype, device=x.device)
         if with_pads:
             counted = pad_space(counted, window.padding(sizes), 1.0)
         over = [(w[0] + w[1] + n - c) for w, n, c in zip(whole, sizes, counted.shape[2:], strict=True)]
         ends = [(0, o) for o in over] if with_pads else whole
-        return _window_sum(pad_space(x, whole), window) / _window_sum(pad_space(counted, ends), window)
+        total, count = (_window_sum(pad_space(v, e), window) for v, e in ((values, whole), (counted, ends)))
+        return (total / count).to(x.dtype)
 
     return average_pool
 
@@ -115,7 +117,8 @@ def _lp_pool(node: Node) -> Function:
 
     def lp_pool(x: Tensor) -> Tensor:
         whole, _ = _padding(window, x.shape[2:])
-        return _root(_window_sum(pad_space(x.abs() ** p, whole), window), p)
+        powers = in_single(x).abs() ** p
+        return _root(_window_sum(pad_space(powers, whole), window), p).to(x.dtype)
 
     return lp_pool
 
@@ -126,7 +129,7 @@ def _space(x: Tensor) -> list[int]:
 
 def _global_lp_pool(node: Node) -> Function:
     p = node.integer("p", 2)
-    return lambda x: _root((x.abs() ** p).sum(_space(x), keepdim=True), p)
+    return lambda x: _root((in_single(x).abs() ** p).sum(_space(x), keepdim=True), p).to(x.dtype)
 
 
 def _root(x: Tensor, p: int) -> Tensor:

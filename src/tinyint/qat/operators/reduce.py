@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tinyint.qat.operators.node import Function, Maker, Node
+from tinyint.qat.operators.node import Function, Maker, Node, in_single
 
 __all__ = ["OPERATORS"]
 
@@ -79,7 +79,7 @@ def _l2(x: Tensor, axes: list[int], keep: bool) -> Tensor:
 
 
 def _log_sum(x: Tensor, axes: list[int], keep: bool) -> Tensor:
-    return _sum(x, axes, keep).log().to(x.dtype)
+    return _sum(in_single(x), axes, keep).log().to(x.dtype)
 
 
 def _log_sum_exp(x: Tensor, axes: list[int], keep: bool) -> Tensor:
