@@ -7,7 +7,7 @@ named in order; what they do stands in the modules that they are imported from.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -21,11 +21,11 @@ from tinyint.graph.passes.unused import drop_unused_constants
 from tinyint.graph.prepare import prepare_float
 from tinyint.graph.walk import inner_nodes
 from tinyint.plan import ConstantPlan, Plan, Use, plan
-from tinyint.qdq import insert
-from tinyint.qparams import assign_qparams
 from tinyint.recipe import Recipe, match_rules
-from tinyint.repair import Quantization, repair_float, repair_parameters
+from tinyint.repair import repair_float
+from tinyint.runtimes import Feeds
 from tinyint.signature import sign
+from tinyint.static import quantize_static
 from tinyint.targets import Target
 from tinyint.weight_only import quantize_weights, require_integers
 
@@ -82,9 +82,12 @@ def quantize(
     target: Target,
     recipe: Recipe,
     record: Callable[[], CalibrationRecord],
+    samples: Callable[[], Sequence[Feeds]] = tuple,
     stopwatch: Stopwatch | None = None,
 ) -> Quantized:
     """Quantizes a prepared model by the recipe's method; `record` is called if that needs a calibration record.
+
+    `samples` is called for what the static model is tried on, on its runtime (see `trial`).
 
     What the recipe's `steps` ask for before ranges are known has been done by `repair_float`.
 
@@ -93,7 +96,7 @@ def quantize(
     watch = stopwatch or Stopwatch()
     match recipe.method:
         case "static":
-            result = _static(prepared, target, recipe, record, watch)
+            result = _static(prepared, target, recipe, record, samples, watch)
         case "dynamic" if target.dynamic:
             result = _dynamic(prepared, target, recipe, watch)
         case _:
@@ -115,21 +118,19 @@ def _static(
     target: Target,
     recipe: Recipe,
     record: Callable[[], CalibrationRecord],
+    samples: Callable[[], Sequence[Feeds]],
     watch: Stopwatch,
 ) -> Quantized:
-    """calibrate → plan → ranges and qparams → steps → write Q/DQ"""
+    """calibrate → plan → ranges and qparams → steps → write Q/DQ, again without what the runtime does not take"""
     with watch.time("quantize"):
         plan(prepared, target, recipe)  # before anything takes long: whether there is something to quantize
     with watch.time("calibrate"):
         calibration = record()
     with watch.time("quantize"):
-        planned = plan(prepared, target, recipe, calibration)
-        assignment = assign_qparams(prepared, planned, calibration, recipe.range_method)
-        state = Quantization(graph=prepared, plan=planned, record=calibration, assignment=assignment)
-        state, notes = repair_parameters(state, recipe)
-        model = insert(state.graph, state.plan, state.assignment)
+        static = quantize_static(prepared, target, recipe, calibration, samples())
+    state = static.state
     return Quantized(
-        model=model,
+        model=static.model,
         prepared=state.graph,
         target=target,
         recipe=recipe,
@@ -138,7 +139,7 @@ def _static(
         constants=state.plan.constants,
         planned_int8=state.plan.int8_nodes,
         float_nodes=state.plan.float_nodes,
-        notes=notes,
+        notes=static.notes,
         stopwatch=watch,
     )
 

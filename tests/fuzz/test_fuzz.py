@@ -20,9 +20,6 @@ from tests.graph.build import build as build_text
 from tinyint import qparams
 from tinyint.qat.operators import OPERATORS, Function
 
-# OpenVINO's own optimizer fails at some graphs in int8 that it reads in float, which it says when they are proven.
-ELSEWHERE = {"load: openvino", "form"}
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -40,8 +37,7 @@ def test_whatever_is_done_with_a_valid_model_is_refused_or_right(
     folder: Path, draft: Draft, way: tuple[str, str]
 ) -> None:
     verdict = judge(draft, way, folder)
-    excused = way[1].startswith("openvino") and verdict.fault in ELSEWHERE
-    assert verdict.fault is None or excused, f"{way}: {verdict.fault}: {verdict.told}"
+    assert verdict.fault is None, f"{way}: {verdict.fault}: {verdict.told}"
 
 
 def test_most_drafts_are_valid_models_of_many_operators() -> None:

@@ -158,3 +158,16 @@ def test_a_file_is_brought_into_a_form_that_openvino_reads(tmp_path: Path, form:
     for source in (path, path.read_bytes()):
         found = RUNTIME.open(source).run({"x": x})["y"]
         assert found.tolist() == [[[[1, 0], [3, 0]], [[0, 2], [0, 4]]]]
+
+
+def test_outputs_that_are_one_value_keep_their_names() -> None:
+    """OpenVINO merges them: each port has both names."""
+    model = onnx.parser.parse_model("""
+        <ir_version: 10, opset_import: ["" : 22]>
+        g (float[2] x) => (float[2] z, float[2] a)
+        {
+            z = Relu (x)
+            a = Dropout (z)
+        }""")
+    outputs = RUNTIME.open(model.SerializeToString()).run({"x": np.float32([-1, 2])})
+    assert {name: array.tolist() for name, array in outputs.items()} == {"z": [0, 2], "a": [0, 2]}

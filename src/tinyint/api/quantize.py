@@ -29,8 +29,9 @@ from tinyint.ptq import quantize as run
 from tinyint.recipe import Recipe
 from tinyint.recipe_source import RecipeSource, resolve_recipe
 from tinyint.repair import Repaired
-from tinyint.runtimes.base import Provider, TensorSpec
+from tinyint.runtimes.base import Feeds, Provider, TensorSpec
 from tinyint.targets import Target, get_target
+from tinyint.trial import TRIAL_SAMPLES
 
 __all__ = ["Result", "quantize"]
 
@@ -188,6 +189,7 @@ class _Job:
             target=target,
             recipe=self.recipe,
             record=lambda: self.record(repaired),
+            samples=self.trial_samples,
             stopwatch=self.watch,
         )
         self.notes.extend(quantized.notes)
@@ -203,6 +205,10 @@ class _Job:
         # Those that were skipped count: the proof begins behind them.
         self.used, self.calibrated = record.samples + len(self.calibrating.skipped), record
         return record
+
+    def trial_samples(self) -> list[Feeds]:
+        """The first calibration samples; none where there is a record instead."""
+        return [sample.inputs for sample in itertools.islice(self.calibrating or (), TRIAL_SAMPLES)]
 
     def proof_samples(self) -> Samples | None:
         """Samples that calibration has not seen; where there are none, some that it has."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx_ir as ir
 
@@ -28,16 +30,24 @@ from tinyint.targets import Target
 __all__ = ["ConstantPlan", "Plan", "Role", "TensorPlan", "Use", "plan"]
 
 
-def plan(model: ir.Model, target: Target, recipe: Recipe, record: CalibrationRecord | None = None) -> Plan:
+def plan(
+    model: ir.Model,
+    target: Target,
+    recipe: Recipe,
+    record: CalibrationRecord | None = None,
+    *,
+    rejected: Mapping[str, str] | None = None,
+) -> Plan:
     """Plans static quantization of a prepared model (see `graph.prepare`).
 
     Without a record it is not known which tensors are too unlike to share a scale, or hold masks; none is taken to.
+    `rejected`: nodes that the runtime does not take in int8 here (`trial`), with the reason.
     Raises RecipeError for a rule or pattern that matches nothing, ModelError where nothing could run in int8.
     """
     graph = model.graph
     rules = match_rules(recipe, [(name_of(node), op_names(node)) for node in graph])
     step_of = None if record is None else _steps(target, recipe, record)
-    held = norms(graph) | ({} if record is None else masking(graph, record))
+    held = norms(graph) | ({} if record is None else masking(graph, record)) | dict(rejected or {})
     while True:  # what is refused changes what is around it; each turn refuses more
         decisions = decide(graph, target, recipe, rules, held)
         ties = tie(graph, target, decisions, step_of)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,13 +37,16 @@ from tinyint.qat.settings import QatSettings
 from tinyint.qat.tracking import RangeTracker
 from tinyint.qat.unfolding import Norm, find_norms
 from tinyint.qat.weights import WeightQuantizer
-from tinyint.qparams import Assignment, assign_qparams
+from tinyint.qparams import Assignment
 from tinyint.ranges import weight_range
 from tinyint.recipe import Recipe
 from tinyint.recipe_source import RecipeSource, resolve_training
-from tinyint.repair import Quantization, Repaired, repair_float, repair_parameters
+from tinyint.repair import Repaired, repair_float
+from tinyint.runtimes import Feeds
 from tinyint.scheme import Scheme
+from tinyint.static import quantize_static
 from tinyint.targets import Target, get_target
+from tinyint.trial import TRIAL_SAMPLES
 from tinyint.weight_pairs import LimitedWeight
 
 __all__ = ["prepare"]
@@ -86,8 +90,8 @@ def prepare(
         norms = find_norms(trained, prepared, name)
     compile_graph(prepared.graph)  # before anything takes long: whether all of it can be trained
     plan(prepared, target, recipe)  # likewise, whether there is something to quantize
-    repaired, record = _calibrated(prepared, fingerprint, data_or_record, recipe, preprocessing)
-    state = _start(repaired.model, target, recipe, record)
+    repaired, record, samples = _calibrated(prepared, fingerprint, data_or_record, recipe, preprocessing)
+    state = quantize_static(repaired.model, target, recipe, record, samples).state
     origin = Origin(
         prepared=state.graph,
         trained=trained or state.graph,
@@ -102,14 +106,6 @@ def prepare(
     activations, tracker = _activations(state.graph.graph, state.plan, state.assignment, settings)
     weights = _weights(state.graph.graph, state.plan, state.assignment, settings)
     return QatModule(origin, activations, weights, tracker)
-
-
-def _start(graph: ir.Model, target: Target, recipe: Recipe, record: CalibrationRecord) -> Quantization:
-    """What training starts from: as without training, up to where the model would be written."""
-    planned = plan(graph, target, recipe, record)
-    assignment = assign_qparams(graph, planned, record, recipe.range_method)
-    state = Quantization(graph=graph, plan=planned, record=record, assignment=assignment)
-    return repair_parameters(state, recipe)[0]
 
 
 def _resolved(given: RecipeSource, settings: QatSettings) -> tuple[Recipe, QatSettings]:
@@ -130,14 +126,14 @@ def _calibrated(
     source: CalibrationRecord | str | Path | Iterable[Any],
     recipe: Recipe,
     preprocessing: Preprocessing | None,
-) -> tuple[Repaired, CalibrationRecord]:
-    """The graph after the steps that come before ranges, and its record."""
+) -> tuple[Repaired, CalibrationRecord, list[Feeds]]:
+    """The graph after the steps that come before ranges, its record, and the first samples where they are at hand."""
     if isinstance(source, str | Path) and str(source).endswith(".calibration.npz"):
         source = CalibrationRecord.load(source)
     if isinstance(source, CalibrationRecord):
         repaired = repair_float(prepared, fingerprint, recipe, decisions=source.decisions)
         repaired.require(source)
-        return repaired, source
+        return repaired, source, []
     specs = input_specs(prepared)
     data = open_data(source, specs, preprocessing)
     # A recipe that does not say how many has a default, which fewer are no reason to warn of.
@@ -152,7 +148,7 @@ def _calibrated(
     record = repaired.observed(observe)
     for notice in (*repaired.undone, *data.notices):
         warnings.warn(notice, TinyintWarning, stacklevel=3)
-    return repaired, record
+    return repaired, record, [sample.inputs for sample in islice(data, TRIAL_SAMPLES)]
 
 
 def _activations(

@@ -17,6 +17,7 @@ from onnx_ir.passes.common import InlinePass
 
 from tinyint.errors import DependencyError, ModelError, TargetError
 from tinyint.graph.message import has_closed_inputs, open_dimensions
+from tinyint.graph.names import name_of
 from tinyint.graph.passes.deform_conv import unroll_deform_conv
 from tinyint.graph.passes.shapes import infer_shapes
 from tinyint.graph.passes.widen import holds, widen_floats
@@ -156,11 +157,19 @@ def _compile(model: ModelSource, threads: int | None, precision: Precision) -> t
     label = model_label(model)
     try:
         with _read(core, model) as read:
-            # The compiled model's ports also carry the names of values that were merged into them.
-            outputs = tuple(port.get_any_name() for port in read.outputs)
+            outputs = _output_names(read.outputs, model)
             return core.compile_model(read, "CPU", settings), outputs
     except (RuntimeError, UnicodeDecodeError) as error:
         raise ModelError(f"{label}: openvino cannot load it: {_reason(error)}") from error
+
+
+def _output_names(ports: list[Any], model: ModelSource) -> tuple[str, ...]:
+    """The outputs as the model calls them. Of values that are one, OpenVINO knows the names of some."""
+    if not (isinstance(model, (str, Path)) and Path(model).suffix == ".xml"):
+        declared = tuple(name_of(value) for value in graph_of(model).outputs)
+        if len(declared) == len(ports):
+            return declared
+    return tuple(port.get_any_name() for port in ports)
 
 
 @contextmanager
