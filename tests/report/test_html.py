@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from tests.proof.build import report
 from tinyint.proof.verify import OutputProof
 from tinyint.report.html import to_html
+from tinyint.report.words import figures
 
 
 class Checker(HTMLParser):
@@ -71,3 +72,11 @@ def test_names_in_tables_stay_in_one_line_and_the_table_scrolls_where_the_screen
     assert re.search(r"td code \{[^}]*white-space: nowrap", page)
     assert re.search(r"\.scroll \{[^}]*overflow-x: auto", page)
     assert page.count("<table>") == page.count('<div class="scroll"><table>') > 0
+
+
+def test_a_share_that_is_not_known_is_said_to_be_unknown():
+    known = report()
+    unknown = replace(known, coverage=replace(known.coverage, macs_int8=None, macs_planned=None))
+    assert {f.name: f.int8 for f in figures(unknown)}["multiply-adds in int8"] == "unknown"
+    assert "An unknown share of the multiply-adds" in to_html(unknown)
+    assert unknown.to_json()["coverage"]["macs_int8"] is None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,19 +105,15 @@ def compare(
     threads: int | None = None,
     preprocessing: Declaration | str | Path | None = None,
     on_error: OnError = "stop",
-    notice: Callable[[str], object] = lambda _: None,
     example_inputs: Any = None,
 ) -> Comparison:
     """Where the error arises: every quantized tensor against the float model's, worst first, with a cause.
 
-    `notice` is told what the user should know about the data. Raises ModelError if the two models do not belong
-    together, DataError.
+    Raises ModelError if the two models do not belong together, DataError.
     """
     reference, quantized = Source.of(float_model, example_inputs), Source.of(int8_model)
     declared = resolve_preprocessing(preprocessing, quantized.model.metadata_props)
     declared = declared or resolve_preprocessing(None, reference.model.metadata_props)
     dataset = open_data(data, input_specs(reference.model), declared, limit=samples, on_error=on_error)
     found = compare_tensors(reference.model, quantized.model, dataset, samples, threads=threads)
-    for message in dataset.notices:
-        notice(message)
-    return found
+    return replace(found, notices=dataset.notices)

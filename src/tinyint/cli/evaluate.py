@@ -182,8 +182,8 @@ def compare(
         threads=threads,
         preprocessing=preprocessing,
         on_error=on_error,
-        notice=lambda message: screen.tell(f"note: {message}"),
     )
+    screen.note(*found.notices)
     table = Table(
         title=f"SQNR on {counted(found.samples, 'sample')}: the {min(top, len(found.rows))} worst of {len(found.rows)}"
     )

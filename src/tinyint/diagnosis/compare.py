@@ -68,13 +68,14 @@ class Comparison:
     """`rows`, worst first; `unmatched`: quantized tensors that the float model does not have under that name.
 
     `unlike`: in how many samples a tensor, whose shape depends on values, has another one in the int8 model; its row is
-    of the others, and missing where there are none.
+    of the others, and missing where there are none. `notices`: sentences that the user should be shown.
     """
 
     rows: tuple[TensorComparison, ...]
     unmatched: tuple[str, ...]
     samples: int
     unlike: Mapping[str, int] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
 
 
 def compare(

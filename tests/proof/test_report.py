@@ -1,13 +1,4 @@
-import json
-import math
-from dataclasses import replace
-
-import numpy as np
-
 from tests.proof.build import report
-from tinyint.jsonable import to_json
-from tinyint.report.html import to_html
-from tinyint.report.words import figures
 
 KEYS = {
     "output",
@@ -49,20 +40,6 @@ def test_the_document_has_the_promised_keys():
         "precision": "float32",
         "threads": 1,
     }
-
-
-def test_what_json_cannot_say_is_null():
-    text = to_json({"a": math.inf, "b": [math.nan, 1.5], "c": np.float32(2), "d": (np.int64(3), None, True)})
-    assert json.loads(text) == {"a": None, "b": [None, 1.5], "c": 2.0, "d": [3, None, True]}
-    assert report().to_json()["verification"]["sqnr_db"] is None
-
-
-def test_a_share_that_is_not_known_is_said_to_be_unknown():
-    known = report()
-    unknown = replace(known, coverage=replace(known.coverage, macs_int8=None, macs_planned=None))
-    assert {f.name: f.int8 for f in figures(unknown)}["multiply-adds in int8"] == "unknown"
-    assert "An unknown share of the multiply-adds" in to_html(unknown)
-    assert unknown.to_json()["coverage"]["macs_int8"] is None
 
 
 def test_the_verdict_comes_first():
