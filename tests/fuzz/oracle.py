@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -274,6 +274,17 @@ def _stored_weights_in_float(case: _Case) -> Iterator[None]:
         yield
     finally:
         core.set_property("CPU", {option: size})
+
+
+def run_float(draft: Draft, way: Way) -> None:
+    """Runs the float model on the runtime of the way's target."""
+    drawn = build(draft)
+    if drawn is None or not way[1]:
+        return
+    with suppress(TinyintError):
+        session = get_runtime(get_target(way[1]).runtime).open(drawn.model.SerializeToString(), threads=1)
+        for sample in drawn.samples:
+            session.run(sample)
 
 
 def _runs_float(runtime: Runtime, case: _Case) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tests.fuzz.figures import smooth, sqnr
 from tests.fuzz.models import Draft, build, drafts
 from tests.fuzz.oracle import WAYS, judge
 from tests.fuzz.per_tensor import quantized_per_tensor
-from tests.fuzz.run import task
+from tests.fuzz.run import Judge, task
 from tests.graph.build import build as build_text
 from tinyint import qparams
 from tinyint.qat.operators import OPERATORS, Function
@@ -26,6 +27,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
 
 
+@pytest.fixture(scope="module")
+def apart() -> Iterator[Judge]:
+    with Judge() as judge_apart:
+        yield judge_apart
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINYINT_CACHE_DIR", str(tmp_path))
@@ -34,9 +41,9 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(max_examples=int(os.environ.get("TINYINT_FUZZ", "150")))
 @given(draft=drafts, way=st.sampled_from(WAYS))
 def test_whatever_is_done_with_a_valid_model_is_refused_or_right(
-    folder: Path, draft: Draft, way: tuple[str, str]
+    apart: Judge, draft: Draft, way: tuple[str, str]
 ) -> None:
-    verdict = judge(draft, way, folder)
+    verdict = apart(draft, way)
     assert verdict.fault is None, f"{way}: {verdict.fault}: {verdict.told}"
 
 
