@@ -22,6 +22,7 @@ from tinyint.graph.passes.deform_conv import unroll_deform_conv
 from tinyint.graph.passes.gemm import normalize_gemm
 from tinyint.graph.passes.global_pool import recognize_global_pool
 from tinyint.graph.passes.inline_if import inline_constant_if
+from tinyint.graph.passes.matmul import flatten_matrices
 from tinyint.graph.passes.names import name_nodes
 from tinyint.graph.passes.no_ops import drop_no_ops
 from tinyint.graph.passes.opset import upgrade_opset
@@ -50,6 +51,7 @@ PASSES: tuple[Callable[[ir.Model], None], ...] = (
     drop_pool_attributes,
     clone_shared_constants,
     normalize_gemm,
+    flatten_matrices,
     split_biases,
     fold_affine,
     fold_padding,

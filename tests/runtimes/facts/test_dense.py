@@ -8,6 +8,7 @@ import pytest
 from tests.processor import VNNI, X86
 from tests.runtimes.facts.probes import OPENVINO, ORT, error_in_lsb, in_int8, nodes
 from tests.runtimes.graphs import Graph
+from tinyint.errors import ModelError
 from tinyint.numerics import sqnr_db
 from tinyint.runtimes import openvino
 
@@ -60,6 +61,19 @@ class TestDense:
         model = dense(op, shape, bias="float")
         assert nodes(ORT, model)["dense"].op == "Gemm"
         assert in_int8(OPENVINO, model, ["dense"]) == ["dense"]
+
+    @pytest.mark.parametrize(
+        ("shape", "loads"), [((32, 8), True), ((1, 32, 8), True), ((1, 1, 32, 8), False)]
+    )
+    def test_openvino_loads_no_stored_matrix_of_four_axes(self, shape: tuple[int, ...], loads: bool) -> None:
+        """(2026.4.1); `graph.passes.matmul` makes two of them."""
+        g = Graph(1, 1, 4, 32)
+        model = g.model(g.add("MatMul", ["x", g.weight("w", shape, axis=len(shape) - 1)], "dense"))
+        if loads:
+            OPENVINO.open(model, threads=1)
+            return
+        with pytest.raises(ModelError, match="final_weights_rank"):
+            OPENVINO.open(model, threads=1)
 
     @VNNI
     @pytest.mark.parametrize(("length", "exact"), [(31, True), (32, False), (768, False)])
