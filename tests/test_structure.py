@@ -147,12 +147,32 @@ def test_a_file_reads_like_a_page(module):
             assert length <= MAX_FUNCTION, f"{module}.{node.name} has {length} lines"
 
 
-@pytest.mark.parametrize("module", list(FILES))
+def registers(node: ast.AST) -> bool:
+    """Whether the node of the syntax tree adds to the initializers of a graph."""
+    if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        subscripted = [target.value for target in targets if isinstance(target, ast.Subscript)]
+        return any(isinstance(of, ast.Attribute) and of.attr == "initializers" for of in subscripted)
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    of, method = node.func.value, node.func.attr
+    if method == "register_initializer":
+        return True
+    held = isinstance(of, ast.Attribute) and of.attr == "initializers"
+    return held and method in ("add", "update", "setdefault")
+
+
+@pytest.mark.parametrize("module", [m for m in FILES if m != "graph.edit"])
 def test_initializers_are_registered_in_one_place(module):
-    source = FILES[module].read_text(encoding="utf-8")
-    assert module == "graph.edit" or ".register_initializer(" not in source, (
-        "use GraphEditor, which finds a free name"
-    )
+    for node in ast.walk(ast.parse(FILES[module].read_text(encoding="utf-8"))):
+        assert not registers(node), f"{module}:{node.lineno}: use GraphEditor, which finds a free name"
+
+
+def test_what_registers_an_initializer():
+    lines = ["g.register_initializer(v)", "g.initializers[n] = v", "m.graph.initializers.add(v)"]
+    others = ["del g.initializers[n]", "g.initializers.pop(n)", "x[n] = g.initializers[n]", "names.add(v)"]
+    found = [any(map(registers, ast.walk(ast.parse(line)))) for line in (*lines, *others)]
+    assert found == [True] * 3 + [False] * 4
 
 
 @pytest.mark.parametrize("module", list(FILES))

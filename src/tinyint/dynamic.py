@@ -17,6 +17,7 @@ from tinyint.graph.names import name_of
 from tinyint.graph.ops import facts, layout_of
 from tinyint.graph.walk import constant_of, is_float32, static_shape
 from tinyint.plan import ConstantPlan, Use
+from tinyint.plan.decisions import Decisions
 from tinyint.plan.tensors import weight_plan
 from tinyint.qparams import assign_constants
 from tinyint.recipe import Recipe, Rule
@@ -31,8 +32,11 @@ def quantize_dynamic(
     """A copy of the prepared `model` with integer products, their weights, and the reason for each other node."""
     model = model.clone()
     graph = model.graph
-    reasons = {name_of(node): _refusal(node, target, rules) for node in graph}
-    chosen = [node for node in graph if reasons[name_of(node)] is None]
+    decisions = Decisions(graph)
+    for node in graph:
+        if (reason := _refusal(node, target, rules)) is not None:
+            decisions.keep_float(node, reason)
+    chosen = [node for node in graph if decisions.runs_int8(node)]
     plans = {
         (name_of(node), 1): weight_plan(node, target, recipe, rules.get(name_of(node))) for node in chosen
     }
@@ -46,10 +50,11 @@ def quantize_dynamic(
         if layout_of(node).outputs_first:
             codes = codes.T
         rewriter.replace(node, codes, constant.params.scale)
-    return model, plans, {name: reason for name, reason in reasons.items() if reason is not None}
+    return model, plans, decisions.float_nodes
 
 
 def _refusal(node: ir.Node, target: Target, rules: dict[str, Rule]) -> str | None:
+    """What keeps the node in float, if anything does."""
     name = name_of(node)
     if name in rules and rules[name].float:
         return "kept in float, as the recipe asks"

@@ -29,11 +29,7 @@ class GraphBuilder:
         self, op_type: str, inputs: list[ir.Value], **attributes: int | list[int] | ir.DataType
     ) -> ir.Value:
         self._count += 1
-        name = f"tinyint/{op_type}_{self._count}"
-        node = ir.node(op_type, inputs, attributes=attributes, name=name, num_outputs=1)
-        self._editor.rename(node.outputs[0], name)
-        self._graph.append(node)
-        return node.outputs[0]
+        return self._editor.node(op_type, inputs, f"tinyint/{op_type}_{self._count}", attributes)
 
     def reduce(self, op_type: str, rows: ir.Value, axis: int = 1) -> ir.Value:
         """One number in place of those along `axis`: of rows (N, any), (N, 1)."""

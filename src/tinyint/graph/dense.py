@@ -10,7 +10,7 @@ import onnx
 
 from tinyint.errors import ModelError
 
-__all__ = ["graphs", "make_dense"]
+__all__ = ["graphs", "make_dense", "tensor_names"]
 
 _LARGEST = 2**31 - 2**24
 """Bytes of a constant; what unpacks to more is no model that was exported."""
@@ -43,6 +43,13 @@ def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
         for attribute in node.attribute:
             for body in (attribute.g, *attribute.graphs) if attribute.type in _BODIES else ():
                 yield from graphs(body)
+
+
+def tensor_names(graph: onnx.GraphProto) -> set[str]:
+    """The names of all tensors, those in bodies included."""
+    parts = list(graphs(graph))
+    fed = {value.name for part in parts for value in (*part.input, *part.initializer)}
+    return fed | {name for part in parts for node in part.node for name in node.output}
 
 
 _BODIES = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)

@@ -22,9 +22,6 @@ __all__ = [
     "starts_at_zero",
 ]
 
-_ANY_FORMAT = ("ConvTranspose", "Gemm", "MatMul")
-"""Operators that take every format of activations which an operator asks for."""
-
 
 def is_product(node: ir.Node) -> bool:
     """Whether the node multiplies two computed matrices."""
@@ -89,6 +86,6 @@ def read_by_products(value: ir.Value, target: Target) -> bool:
         if moves(reader, target):
             if not all(read_by_products(out, target) for out in reader.outputs):
                 return False
-        elif reader.op_type in target.operators and reader.op_type not in _ANY_FORMAT:
+        elif (rule := target.operators.get(reader.op_type)) is not None and not rule.any_format:
             return False
     return True

@@ -29,6 +29,7 @@ _SYMMETRIC = Scheme(qtype=INT8.narrow(), symmetric=True)
 
 _gemm = OperatorRule(
     output=Output.OPTIONAL,
+    any_format=True,
     joined_along=-1,
     joined=_SYMMETRIC,
     packings=(Packing.FLAT,),
@@ -84,6 +85,7 @@ OPENVINO = Target(
             grouped=False,
             windows={Window.GAPS: "leaves out the bias where its strides leave places to no window"},
             operands=_SYMMETRIC,
+            any_format=True,
             weight_axis=1,
             packings=_CONVOLVED,
             source=f"{_MEASURED}: in int8 only under a zero-point of 0, with scales along axis 1, and not in groups",

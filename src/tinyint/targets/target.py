@@ -84,6 +84,7 @@ class OperatorRule:
     * `weightless`: for Gemm and MatMul
     * `operands`: the format of what it reads, where not any will do; of Gemm and MatMul, if both sides are computed. A
       first operand that cannot be negative may have the usual one
+    * `any_format`: whether it takes the format that another operator asks for by `operands` or `joined`
     * `joined_along`: the axis along which a Concat may have joined what it reads, where not any will do; what was
       joined along others, and can be negative, must have the format `joined`, or it runs in float where that is None
     * `weight_axis`: of per-channel weights, where the operator has an axis of its own
@@ -109,6 +110,7 @@ class OperatorRule:
     grouped: bool = True
     weightless: Weightless = Weightless.NEVER
     operands: Scheme | None = None
+    any_format: bool = False
     joined_along: int | None = None
     joined: Scheme | None = None
     weight_axis: int | WeightAxis = WeightAxis.OPERATORS_OWN

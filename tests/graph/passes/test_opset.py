@@ -136,3 +136,17 @@ def test_an_operator_that_cannot_be_converted_is_named() -> None:
     model = build("g (float[N,4] x) => (float[N,4] y) { y = NoSuchOperator(x) }", 11)
     with pytest.raises(ModelError, match=r"opset 11 .*NoSuchOperator"):
         prepare(model)
+
+
+@pytest.mark.parametrize("size", [24, 600], ids=["small", "large"])
+def test_names_that_the_converter_gives_do_not_collide(size: int) -> None:
+    """It calls what it puts behind a Softmax `s_intermediate`."""
+    text = (
+        "g (float[2,3,{0}] x) => (float[2,3,{0}] y) {{ s = Softmax (x)  s_intermediate_output = Exp (s)"
+        "  y = Add (s_intermediate_output, s_intermediate) }}"
+    )
+    model = build(text.format(size), 11, s_intermediate=(size,))
+    prepared, feeds = prepare(model), feeds_of(model)
+    np.testing.assert_allclose(run(prepared, feeds)[0], run(model, feeds)[0], atol=1e-5)
+    assert "s_intermediate_1" in prepared.graph.initializers
+    assert "s_intermediate_output" in {node.outputs[0].name for node in prepared.graph}

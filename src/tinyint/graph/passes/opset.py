@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx import version_converter
 
 from tinyint.errors import ModelError
-from tinyint.graph.dense import graphs
+from tinyint.graph.dense import graphs, tensor_names
 from tinyint.graph.edit import GraphEditor, replace_node
 from tinyint.graph.message import OLDEST_OPSET
 from tinyint.graph.names import name_of
@@ -19,6 +21,8 @@ from tinyint.graph.walk import constant_of
 __all__ = ["upgrade_opset"]
 
 WANTED, LEAST = 17, 13
+_CONVERTERS_OWN = ("_intermediate", "_intermediate_output")
+"""How names end that onnx's converter makes without looking whether they are taken."""
 _RESIZE_MODES = 11  # the first operator set whose Resize says which pixel goes where
 _HARDMAX_BY_AXIS = 13  # before, Hardmax flattened all axes from its own on
 
@@ -37,6 +41,7 @@ def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
         )
     proto, weights = weightless_proto(model)
     _copy_for_bodies(proto.graph)
+    aside = _set_aside(proto.graph, weights.keys())
     reason = ""
     for target in (wanted, LEAST):
         if opset >= target:
@@ -51,7 +56,8 @@ def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(" failed: ")[-1]
             continue
         result = from_proto(converted)
-        restore_weights(result, weights)
+        restore_weights(result, {aside.get(name, name): tensor for name, tensor in weights.items()})
+        _call_again(result, {new: name for name, new in aside.items()})
         _mend_conversion(result, opset)
         return result
     if opset < LEAST:
@@ -66,8 +72,7 @@ def _copy_for_bodies(graph: onnx.GraphProto) -> None:
     """Lets bodies read copies of what nodes outside make: the converter fails to replace a node that a body reads."""
     inner = [node for body in list(graphs(graph))[1:] for node in body.node]
     read = {name for node in inner for name in node.input}
-    taken = read | {name for node in (*graph.node, *inner) for name in node.output}
-    taken |= {value.name for value in (*graph.input, *graph.initializer)}
+    taken = tensor_names(graph)
     nodes = list(graph.node)
     del graph.node[:]
     for node in nodes:
@@ -78,6 +83,36 @@ def _copy_for_bodies(graph: onnx.GraphProto) -> None:
             graph.node.append(onnx.helper.make_node("Identity", [name], [copy]))
             for reader in inner:
                 reader.input[:] = [copy if given == name else given for given in reader.input]
+
+
+def _set_aside(graph: onnx.GraphProto, weights: Collection[str]) -> dict[str, str]:
+    """Give other names, returned by the old ones, to tensors whose own the converter gives without asking.
+
+    `weights`: what is an input only now.
+    """
+    taken, parts = tensor_names(graph), list(graphs(graph))
+    kept = {value.name for part in parts for value in (*part.input, *part.output)} - set(weights)
+    own = {name for name in taken - kept if name.endswith(_CONVERTERS_OWN)}
+    renamed = {}
+    for name in sorted(own):
+        renamed[name] = next(c for i in range(len(taken) + 1) if (c := f"tinyint/{i}") not in taken)
+        taken.add(renamed[name])
+    for part in parts:
+        for tensor in (*part.input, *part.initializer, *part.value_info):
+            tensor.name = renamed.get(tensor.name, tensor.name)
+        for node in part.node:
+            node.input[:] = [renamed.get(name, name) for name in node.input]
+            node.output[:] = [renamed.get(name, name) for name in node.output]
+    return renamed
+
+
+def _call_again(model: ir.Model, names: dict[str, str]) -> None:
+    """Give values, in place, these names by those that they have; numbered where they are taken by now."""
+    editor = GraphEditor(model.graph)
+    values = [value for node in model.graph.all_nodes() for value in (*node.inputs, *node.outputs)]
+    for value in values:
+        if value is not None and value.name in names:
+            editor.rename(value, names[value.name])
 
 
 def _drop_leftovers(graph: onnx.GraphProto) -> None:

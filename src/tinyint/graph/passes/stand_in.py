@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import onnx
 
+from tinyint.graph.dense import tensor_names
+
 __all__ = ["with_stand_ins"]
 
 _MICROSOFT = "com.microsoft"
@@ -24,13 +26,13 @@ _NOT_INFERRED = {"GroupNormalization"}
 _TYPED_LIKE_FIRST = {
     "Attention", "PackedAttention", "GroupQueryAttention", "FusedMatMul", "FusedConv", "FusedGemm",
 }  # fmt: skip
-_PLACE = "tinyint/any_shape"
 
 
 def with_stand_ins(proto: onnx.ModelProto) -> None:
     """Replace, in place, the nodes of the main graph that inference does not know, under their outputs' names."""
     version = next((entry.version for entry in proto.opset_import if entry.domain == ""), 1)
-    unknown = False
+    taken, unknown = tensor_names(proto.graph), False
+    place = next(p for i in range(len(taken) + 1) if (p := f"tinyint/any_shape_{i}") not in taken)
     for node in proto.graph.node:
         known = node.domain == "" and onnx.defs.has(node.op_type, version, "")
         if known and node.op_type not in _NOT_INFERRED:
@@ -43,7 +45,7 @@ def with_stand_ins(proto: onnx.ModelProto) -> None:
         elif node.op_type == "EmbedLayerNormalization" and len(node.input) > 2:
             node.CopyFrom(onnx.helper.make_node("Gather", [node.input[2], first], [made]))
         elif node.op_type in _TYPED_LIKE_FIRST:
-            node.CopyFrom(onnx.helper.make_node("Reshape", [first, _PLACE], [made]))
+            node.CopyFrom(onnx.helper.make_node("Reshape", [first, place], [made]))
             unknown = True
     if unknown:
-        proto.graph.input.append(onnx.helper.make_tensor_value_info(_PLACE, onnx.TensorProto.INT64, None))
+        proto.graph.input.append(onnx.helper.make_tensor_value_info(place, onnx.TensorProto.INT64, None))

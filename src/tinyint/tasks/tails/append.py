@@ -64,5 +64,8 @@ def _make_room(editor: GraphEditor, tail: ir.Graph, kept: list[ir.Value]) -> Non
     for value in (*computed, *editor.graph.initializers.values()):
         if value.name in made:
             editor.rename(value, name_of(value))
-    for value in [value for node in tail for value in node.outputs if value.name not in made]:
-        editor.rename(value, name_of(value))
+    for node in tail:
+        node.name = editor.node_name(name_of(node))
+        for value in node.outputs:
+            if value.name not in made:
+                editor.rename(value, name_of(value))
