@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tinyint.granularity import PerAxis
 from tinyint.numerics import (
     INT7,
     INT8,
@@ -87,7 +88,9 @@ def test_no_subnormal_scale():
 
 
 def test_per_channel_goes_along_the_axis():
-    params = qparams_from_range([0, 0], [1.27, 12.7], qtype=INT8.narrow(), symmetric=True, axis=1)
+    params = qparams_from_range(
+        [0, 0], [1.27, 12.7], qtype=INT8.narrow(), symmetric=True, granularity=PerAxis(1)
+    )
     codes = quantize(np.float32([[1.27, 1.27], [0.1, 0.1]]), params)
     assert codes.tolist() == [[127, 13], [10, 1]]
 
@@ -95,7 +98,7 @@ def test_per_channel_goes_along_the_axis():
 def test_bad_parameters_are_refused():
     with pytest.raises(ValueError, match="> 0"):
         QParams(scale=np.float32(0), zero_point=np.int8(0), qtype=INT8)
-    with pytest.raises(ValueError, match="axis"):
+    with pytest.raises(ValueError, match="does not go with per tensor"):
         QParams(scale=np.float32([1, 2]), zero_point=np.int8([0, 0]), qtype=INT8)
     with pytest.raises(ValueError, match="finite"):
         qparams_from_range(0.0, np.inf, qtype=UINT8, symmetric=False)

@@ -7,6 +7,7 @@ from tests.models import residual
 from tests.runtimes.graphs import Graph
 from tinyint import qdq
 from tinyint.errors import ModelError
+from tinyint.granularity import PerAxis
 from tinyint.graph.ops import ALL
 from tinyint.numerics import INT8, UINT8, Constant, QParams
 from tinyint.plan import Plan, TensorPlan
@@ -58,7 +59,7 @@ def test_what_is_written_is_read_back():
 def test_constants_are_replaced_by_their_codes():
     model = residual()
     scale = np.full(8, 0.5, np.float32)
-    params = QParams(scale=scale, zero_point=np.zeros(8), qtype=INT8, axis=0)
+    params = QParams(scale=scale, zero_point=np.zeros(8), qtype=INT8, granularity=PerAxis(0))
     copy = model.clone()
     qdq.quantize_constants(copy.graph, {("conv1", 1): Constant(params=params)})
     assert "w1" not in copy.graph.initializers

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinyint.granularity import PER_TENSOR, PerAxis
 from tinyint.numerics import INT8, UINT8, fake_quantize, qparams_from_range, sqnr_db
 from tinyint.observers import Summary
 from tinyint.ranges import (
@@ -26,7 +27,8 @@ from tinyint.scheme import Scheme
 U8 = Scheme(qtype=UINT8, symmetric=False)
 S8 = Scheme(qtype=INT8, symmetric=True)
 A8 = Scheme(qtype=INT8, symmetric=False)
-WEIGHT = Scheme(qtype=INT8.narrow(), symmetric=True, axis=0)
+WEIGHT = Scheme(qtype=INT8.narrow(), symmetric=True, granularity=PerAxis(0))
+COLUMNS = replace(WEIGHT, granularity=PerAxis(1))
 SCHEMES = pytest.mark.parametrize("scheme", [U8, S8, A8], ids=str)
 ALGORITHMS = ["minmax", "absmax", "moving_average", "average", "percentile", "mse", "kl", "emd"]
 
@@ -310,15 +312,15 @@ def test_every_histogram_has_a_range(histogram, scheme):
 
 def test_weight_range_by_hand():
     weight = np.array([[1.0, -2.0], [0.0, 0.0], [3.0, 4.0]], np.float32)
-    lo, hi = weight_range(weight, 0, "absmax", WEIGHT)
+    lo, hi = weight_range(weight, "absmax", WEIGHT)
     np.testing.assert_array_equal(lo, [-2, 0, 0])
     np.testing.assert_array_equal(hi, [1, 0, 4])
-    lo, hi = weight_range(weight, None, "absmax", replace(WEIGHT, axis=None))
+    lo, hi = weight_range(weight, "absmax", replace(WEIGHT, granularity=PER_TENSOR))
     assert (lo.shape, hi.shape, float(lo), float(hi)) == ((), (), -2.0, 4.0)
 
 
 def weight_error(weight, lo, hi):
-    params = qparams_from_range(lo, hi, qtype=WEIGHT.qtype, symmetric=True, axis=1)
+    params = qparams_from_range(lo, hi, qtype=WEIGHT.qtype, symmetric=True, granularity=PerAxis(1))
     return np.square(fake_quantize(weight, params) - weight).sum(axis=(0, 2))
 
 
@@ -326,8 +328,8 @@ def test_mse_of_weights_clips_the_channel_with_an_outlier_alone():
     rng = np.random.default_rng(0)
     weight = rng.uniform(-1, 1, (256, 2, 256)).astype(np.float32)  # channels along axis 1
     weight[0, 1, 0] = 3.0
-    lo, hi = weight_range(weight, 1, "mse", WEIGHT)
-    plain_lo, plain_hi = weight_range(weight, 1, "absmax", WEIGHT)
+    lo, hi = weight_range(weight, "mse", COLUMNS)
+    plain_lo, plain_hi = weight_range(weight, "absmax", COLUMNS)
     assert max(-lo[0], hi[0]) > 0.97
     assert 0.9 < hi[1] < 2.5
     assert weight_error(weight, lo, hi)[1] < 0.9 * weight_error(weight, plain_lo, plain_hi)[1]
@@ -338,5 +340,5 @@ def test_mse_of_weights_clips_the_channel_with_an_outlier_alone():
 def test_mse_of_weights_is_never_worse_than_absmax(seed, size, power):
     x = np.random.default_rng(seed).standard_normal((2, 3, size))
     weight = (np.sign(x) * np.abs(x) ** power).astype(np.float32)
-    mse, absmax = (weight_error(weight, *weight_range(weight, 1, m, WEIGHT)) for m in ("mse", "absmax"))
+    mse, absmax = (weight_error(weight, *weight_range(weight, m, COLUMNS)) for m in ("mse", "absmax"))
     assert (mse <= absmax * (1 + 1e-5)).all()

@@ -16,6 +16,7 @@ LAYERS = [
     "errors metadata",
     "files documents jsonable",
     "synthetic graph.layout graph.names",
+    "granularity",
     "numerics observers graph.ops graph.serde runtimes.base",
     "scheme distance runtimes.source runtimes.host runtimes.ort_graph data graph.walk",
     "graph.dense graph.soundness graph.external",

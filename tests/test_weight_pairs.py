@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinyint.granularity import PerAxis, per_axis
 from tinyint.graph.ops import layout_of
 from tinyint.numerics import INT8, QParams
 from tinyint.targets import Packing
@@ -30,7 +31,9 @@ def limited(kind: str, weight: np.ndarray, packings=tuple(Packing), largest_code
     others = tuple(i for i in range(len(shape)) if i != axis)
     bound = np.abs(weight).max() if axis is None else np.abs(weight).max(axis=others)
     scale = np.maximum(np.asarray(bound, np.float32), 1e-3) / 127
-    params = QParams(scale=scale, zero_point=np.zeros_like(scale), qtype=INT8.narrow(), axis=axis)
+    params = QParams(
+        scale=scale, zero_point=np.zeros_like(scale), qtype=INT8.narrow(), granularity=per_axis(axis)
+    )
     return node, LimitedWeight(node, weight, params, packings, largest_code)
 
 
@@ -71,6 +74,8 @@ def test_a_packing_that_is_not_known_leaves_seven_bits():
 def test_a_depthwise_kernel_keeps_all_codes():
     weight = np.ones((4, 1, 3, 3), np.float32)
     node = ir.node("Conv", [], {"group": 4})
-    params = QParams(scale=np.full(4, 1 / 127), zero_point=np.zeros(4), qtype=INT8.narrow(), axis=0)
+    params = QParams(
+        scale=np.full(4, 1 / 127), zero_point=np.zeros(4), qtype=INT8.narrow(), granularity=PerAxis(0)
+    )
     found = LimitedWeight(node, weight, params, (Packing.FLAT,))
     assert found.codes(found.fitted()).min() == 127

@@ -9,7 +9,7 @@ The convention, with x real, q the stored integer, s the scale and z the zero-po
 * asymmetric: s = (hi - lo) / (qmax - qmin), z = round_half_even(qmin - lo / s).
 * symmetric signed: s = max(|lo|, |hi|) / qmax, z = 0, with [qmin, qmax] = [-qmax, qmax] for weights.
 * symmetric unsigned: z = 0 where lo >= 0, so that no code is lost; else z = (qmax + 1) / 2.
-* per channel: s and z have shape (C,), and apply along `axis`.
+* s and z have the shape that their granularity gives them: (), (C,) along an axis, or one for each block of an axis.
 * bias: int32 with s_b = s_x · s_w, z = 0; a channel whose bias would overflow gets a larger s_w, and a dead one the s_w
   that its bias needs.
 
@@ -22,8 +22,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import ml_dtypes  # noqa: F401  NumPy's int4
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from tinyint.granularity import PER_TENSOR, Granularity, axis_of, has_shape, per_axis, spread
 
 Array = NDArray[Any]
 FloatArray = NDArray[np.float32]
@@ -67,6 +70,7 @@ class QType:
 UINT8 = QType(storage="uint8", qmin=0, qmax=255)
 INT8 = QType(storage="int8", qmin=-128, qmax=127)
 INT7 = QType(storage="int8", qmin=-64, qmax=63)
+INT4 = QType(storage="int4", qmin=-8, qmax=7)
 INT16 = QType(storage="int16", qmin=-32768, qmax=32767)
 INT32 = QType(storage="int32", qmin=-(2**31), qmax=2**31 - 1)
 
@@ -75,33 +79,37 @@ INT32 = QType(storage="int32", qmin=-(2**31), qmax=2**31 - 1)
 class QParams:
     """How one tensor is quantized.
 
-    * `scale`: float32, shape () or (C,), finite, > 0
+    * `scale`: float32, of the shape that goes with `granularity`, finite, > 0
     * `zero_point`: the storage type of `qtype`, the shape of `scale`
-    * `axis`: the axis of length C, or None when `scale` has shape ()
     """
 
     scale: FloatArray
     zero_point: Array
     qtype: QType
-    axis: int | None = None
+    granularity: Granularity = PER_TENSOR
 
     def __post_init__(self) -> None:
         scale = np.asarray(self.scale, np.float32)
         zero_point = np.broadcast_to(np.asarray(self.zero_point, self.qtype.dtype), scale.shape)
         if not (np.isfinite(scale).all() and (scale > 0).all()):
             raise ValueError(f"scale must be finite and > 0, got {scale}")
-        if (scale.ndim == 0) != (self.axis is None):
-            raise ValueError(f"scale of shape {scale.shape} does not go with axis {self.axis}")
+        if not has_shape(self.granularity, scale):
+            raise ValueError(f"scale of shape {scale.shape} does not go with {self.granularity}")
         object.__setattr__(self, "scale", scale)
         object.__setattr__(self, "zero_point", zero_point)
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, QParams)
-            and (self.qtype, self.axis) == (other.qtype, other.axis)
+            and (self.qtype, self.granularity) == (other.qtype, other.granularity)
             and np.array_equal(self.scale, other.scale)
             and np.array_equal(self.zero_point, other.zero_point)
         )
+
+    @property
+    def axis(self) -> int | None:
+        """The axis that has a scale for each index; None for one scale. Raises ValueError for blocks."""
+        return axis_of(self.granularity)
 
     def range(self) -> tuple[FloatArray, FloatArray]:
         """The real numbers that the lowest and the highest code stand for, each of the shape of `scale`."""
@@ -126,9 +134,9 @@ class Constant:
 
 
 def qparams_from_range(
-    lo: ArrayLike, hi: ArrayLike, *, qtype: QType, symmetric: bool, axis: int | None = None
+    lo: ArrayLike, hi: ArrayLike, *, qtype: QType, symmetric: bool, granularity: Granularity = PER_TENSOR
 ) -> QParams:
-    """Scale and zero-point for the range [lo, hi], each of shape () or (C,); see the convention above."""
+    """Scale and zero-point for the range [lo, hi], each of the shape of the scale; see the convention above."""
     low = np.minimum(np.asarray(lo, np.float64), 0.0)
     high = np.maximum(np.asarray(hi, np.float64), 0.0)
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
@@ -139,7 +147,7 @@ def qparams_from_range(
         scale = _safe_scale((high - low) / (qtype.qmax - qtype.qmin))
         zero_point = np.rint(qtype.qmin - low / scale.astype(np.float64))
     zero_point = np.clip(zero_point, qtype.qmin, qtype.qmax).astype(qtype.dtype)
-    return QParams(scale=scale, zero_point=zero_point, qtype=qtype, axis=axis)
+    return QParams(scale=scale, zero_point=zero_point, qtype=qtype, granularity=granularity)
 
 
 def _symmetric(low: Array, high: Array, qtype: QType) -> tuple[FloatArray, Array]:
@@ -157,20 +165,11 @@ def _safe_scale(scale: Array) -> FloatArray:
     return np.where(scale > 0, np.maximum(scale, SMALLEST_SCALE), 1.0).astype(np.float32)
 
 
-def _along(values: Array, axis: int | None, ndim: int) -> Array:
-    """`values` of shape () or (C,), reshaped to broadcast along `axis` of a tensor of `ndim` dimensions."""
-    if axis is None:
-        return values
-    shape = [1] * ndim
-    shape[axis] = -1
-    return values.reshape(shape)
-
-
 def quantize(x: ArrayLike, params: QParams) -> Array:
     """The integer codes of x, of x's shape and the storage type of `params`."""
     x = np.asarray(x, np.float32)
-    scale = _along(params.scale, params.axis, x.ndim)
-    zero_point = _along(params.zero_point, params.axis, x.ndim)
+    scale = spread(params.scale, params.granularity, x.shape)
+    zero_point = spread(params.zero_point, params.granularity, x.shape)
     with np.errstate(over="ignore"):  # a quotient beyond float32 saturates below
         q = np.rint(x / scale) + zero_point.astype(np.float64)
     codes: Array = np.clip(q, params.qtype.qmin, params.qtype.qmax).astype(params.qtype.dtype)
@@ -179,8 +178,8 @@ def quantize(x: ArrayLike, params: QParams) -> Array:
 
 def dequantize(q: Array, params: QParams) -> FloatArray:
     """The real numbers, float32, that the codes stand for."""
-    scale = _along(params.scale, params.axis, q.ndim)
-    zero_point = _along(params.zero_point, params.axis, q.ndim)
+    scale = spread(params.scale, params.granularity, q.shape)
+    zero_point = spread(params.zero_point, params.granularity, q.shape)
     return ((q.astype(np.int64) - zero_point.astype(np.int64)).astype(np.float32) * scale).astype(np.float32)
 
 
@@ -232,7 +231,10 @@ def bias_params(input_scale: ArrayLike, weight_scale: ArrayLike) -> QParams:
     scale = np.asarray(input_scale, np.float32) * np.asarray(weight_scale, np.float32)
     scale = np.asarray(np.maximum(scale, SMALLEST_SCALE), np.float32)
     return QParams(
-        scale=scale, zero_point=np.zeros_like(scale), qtype=INT32, axis=None if scale.ndim == 0 else 0
+        scale=scale,
+        zero_point=np.zeros_like(scale),
+        qtype=INT32,
+        granularity=per_axis(None if scale.ndim == 0 else 0),
     )
 
 

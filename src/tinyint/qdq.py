@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.errors import ModelError
+from tinyint.granularity import PerAxis, PerBlock, PerTensor, per_axis
 from tinyint.graph.edit import GraphEditor, replace_node
 from tinyint.graph.flow import range_source
 from tinyint.graph.names import name_of
@@ -77,7 +78,7 @@ def _quantize_tensor(editor: GraphEditor, value: ir.Value, plan: TensorPlan, par
     if is_output:
         editor.rename(value, f"{name}_float")
     parameters = _parameters(editor, stem, params)
-    axis = {} if params.axis is None else {"axis": params.axis}
+    axis = _attributes(params)
     q = ir.node("QuantizeLinear", [value, *parameters], attributes=axis, name=f"{stem}/Q")
     _describe(q.outputs[0], f"{stem}_q", ir.DataType.from_numpy(params.qtype.dtype), value.shape)
     dq = ir.node("DequantizeLinear", [q.outputs[0], *parameters], attributes=axis, name=f"{stem}/DQ")
@@ -119,13 +120,23 @@ def _requantize_for_bodies(editor: GraphEditor) -> None:
 def _dequantize(
     editor: GraphEditor, codes: ir.Value, params: QParams, base: str, *, before: ir.Node
 ) -> ir.Value:
-    axis = {} if params.axis is None else {"axis": params.axis}
     inputs = [codes, *_parameters(editor, base, params)]
-    node = ir.node("DequantizeLinear", inputs, attributes=axis, name=f"{base}/DQ")
+    node = ir.node("DequantizeLinear", inputs, attributes=_attributes(params), name=f"{base}/DQ")
     _describe(node.outputs[0], f"{base}_dq", ir.DataType.FLOAT, codes.shape)
     assert isinstance(before.graph, ir.Graph)
     before.graph.insert_before(before, node)
     return node.outputs[0]
+
+
+def _attributes(params: QParams) -> dict[str, int]:
+    """Of a QuantizeLinear or DequantizeLinear; those of blocks need opset 21 (ONNX operator specification)."""
+    match params.granularity:
+        case PerTensor():
+            return {}
+        case PerAxis(axis):
+            return {"axis": axis}
+        case PerBlock(axis, size):
+            return {"axis": axis, "block_size": size}
 
 
 def _drop_unread(constant: ir.Value) -> None:
@@ -273,7 +284,10 @@ def read_params(node: ir.Node) -> QParams | None:
     axis = node.attributes.get_int("axis", 1) if scale.ndim else None
     try:
         return QParams(
-            scale=scale.astype(np.float32), zero_point=zero_point.reshape(scale.shape), qtype=qtype, axis=axis
+            scale=scale.astype(np.float32),
+            zero_point=zero_point.reshape(scale.shape),
+            qtype=qtype,
+            granularity=per_axis(axis),
         )
     except ValueError as error:
         name = node.name or node.outputs[0].name

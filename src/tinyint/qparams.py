@@ -85,7 +85,7 @@ def constant_params(
             raise ModelError(
                 f"the constant {name!r} of node {use[0]!r} holds NaN or Inf; repair the float model"
             )
-        lo, hi = weight_range(array, plan.scheme.axis, plan.range, plan.scheme)
+        lo, hi = weight_range(array, plan.range, plan.scheme)
         params[use] = _from_scheme(lo, hi, plan.scheme)
         limited = _limited(nodes, use, plan, params[use], tensors)
         if limited is not None:
@@ -199,7 +199,9 @@ def _calibrated(
 
 
 def _from_scheme(lo: float | FloatArray, hi: float | FloatArray, scheme: Scheme) -> QParams:
-    return qparams_from_range(lo, hi, qtype=scheme.qtype, symmetric=scheme.symmetric, axis=scheme.axis)
+    return qparams_from_range(
+        lo, hi, qtype=scheme.qtype, symmetric=scheme.symmetric, granularity=scheme.granularity
+    )
 
 
 def _fit_bias(

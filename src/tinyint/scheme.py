@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinyint.numerics import QType
+from tinyint.granularity import PER_TENSOR, Granularity, axis_of
+from tinyint.numerics import INT4, INT7, INT8, INT16, QType
+
+__all__ = ["WEIGHT_FORMATS", "Scheme"]
+
+WEIGHT_FORMATS = {4: INT4.narrow(), 7: INT7.narrow(), 8: INT8.narrow(), 16: INT16.narrow()}
+"""Of weights, by their bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,14 +19,18 @@ class Scheme:
 
     * `qtype`: the integer format
     * `symmetric`: zero-point fixed (0 for signed formats) instead of fitted to the range
-    * `axis`: one scale for each index along this axis, or one for the whole tensor (None)
+    * `granularity`: what has a scale of its own
     """
 
     qtype: QType
     symmetric: bool
-    axis: int | None = None
+    granularity: Granularity = PER_TENSOR
+
+    @property
+    def axis(self) -> int | None:
+        """The axis that has a scale for each index; None for one scale. Raises ValueError for blocks."""
+        return axis_of(self.granularity)
 
     def __str__(self) -> str:
         kind = "symmetric" if self.symmetric else "asymmetric"
-        where = "per tensor" if self.axis is None else f"per channel, axis {self.axis}"
-        return f"{self.qtype.storage} [{self.qtype.qmin}, {self.qtype.qmax}] {kind} {where}"
+        return f"{self.qtype.storage} [{self.qtype.qmin}, {self.qtype.qmax}] {kind} {self.granularity}"

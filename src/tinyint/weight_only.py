@@ -13,17 +13,17 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.errors import ModelError
+from tinyint.granularity import per_axis
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import weight_axis
 from tinyint.graph.passes.opset import upgrade_opset
 from tinyint.graph.walk import constant_of
 from tinyint.numerics import INT8
 from tinyint.plan import ConstantPlan, Role, Use
-from tinyint.plan.tensors import WEIGHT_FORMATS
 from tinyint.qdq import quantize_constants
 from tinyint.qparams import assign_constants
 from tinyint.recipe import Recipe, Rule
-from tinyint.scheme import Scheme
+from tinyint.scheme import WEIGHT_FORMATS, Scheme
 
 __all__ = ["quantize_weights", "require_integers", "storable_bytes"]
 
@@ -103,7 +103,7 @@ def _plan(node: ir.Node, position: int, recipe: Recipe, rule: Rule | None) -> Co
     wish = recipe.weights_for(rule)
     qtype = INT8.narrow() if wish.bits is None else WEIGHT_FORMATS[wish.bits]
     axis = None if wish.granularity == "per_tensor" else _axis(node, position)
-    scheme = Scheme(qtype=qtype, symmetric=True, axis=axis)
+    scheme = Scheme(qtype=qtype, symmetric=True, granularity=per_axis(axis))
     return ConstantPlan(role=Role.WEIGHT, scheme=scheme, range=wish.range)
 
 

@@ -4,6 +4,7 @@ import pytest
 from tests.graph.build import build
 from tests.models import depthwise, inception, residual, transformer
 from tinyint.errors import ModelError, RecipeError, TargetError
+from tinyint.granularity import PerAxis
 from tinyint.graph.ops import ALL
 from tinyint.graph.prepare import prepare
 from tinyint.numerics import INT8, UINT8
@@ -33,7 +34,7 @@ def test_constants_of_a_residual_network():
         ("conv1", 1): Role.WEIGHT,
         ("conv1", 2): Role.BIAS,
     }
-    assert constants["conv1", 1].scheme == Scheme(qtype=INT8.narrow(), symmetric=True, axis=0)
+    assert constants["conv1", 1].scheme == Scheme(qtype=INT8.narrow(), symmetric=True, granularity=PerAxis(0))
     assert constants["fc", 1].scheme is not None
     assert constants["fc", 1].scheme.axis == 0  # transB
 

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinyint.granularity import PerAxis, per_axis
 from tinyint.numerics import INT7, INT8, UINT8, QParams, QType, fake_quantize, qparams_from_range
 from tinyint.qat import arithmetic
 from tinyint.qat import fake_quant as fq
@@ -51,7 +52,7 @@ def test_per_tensor_equals_numerics(qtype, symmetric, low, high, one_sided, seed
 @given(qtypes, st.booleans(), st.lists(st.tuples(ends, ends), min_size=3, max_size=3), st.integers(0, 2**31))
 def test_per_channel_equals_numerics(qtype, symmetric, ranges, seed):
     low, high = np.transpose(ranges)
-    params = qparams_from_range(-low, high, qtype=qtype, symmetric=symmetric, axis=1)
+    params = qparams_from_range(-low, high, qtype=qtype, symmetric=symmetric, granularity=PerAxis(1))
     x = values_for(params, (2, 3, 7), seed)
     found = fq.fake_quantize(torch.tensor(x), *bounds(params, 3))
     np.testing.assert_array_equal(found.numpy(), fake_quantize(x, params))
@@ -102,7 +103,7 @@ def test_rows_of_channels_agree_block_by_block(axis, symmetric, layout, block, m
     monkeypatch.setattr(fq, "_BLOCK", block)
     shape = (7, 6, 3, 5)
     low, high = np.random.default_rng(0).uniform(0.1, 3.0, (2, shape[axis]))
-    params = qparams_from_range(-low, high, qtype=INT8, symmetric=symmetric, axis=axis)
+    params = qparams_from_range(-low, high, qtype=INT8, symmetric=symmetric, granularity=per_axis(axis))
     values = values_for(params, shape, 1)
     x = torch.tensor(values).contiguous(memory_format=layout).requires_grad_()
     scale, lower, upper = bounds(params, 4)
@@ -191,7 +192,7 @@ def test_scales_equal_those_of_numerics(qtype: QType, symmetric: bool):
     generator = np.random.default_rng(3)
     lo = np.append(-generator.uniform(0, 3, 500) * 10.0 ** generator.integers(-44, 30, 500), [0, 0, -1, 0, 1])
     hi = np.append(generator.uniform(0, 3, 500) * 10.0 ** generator.integers(-44, 30, 500), [0, 1, 0, 5, 2])
-    params = qparams_from_range(lo, hi, qtype=qtype, symmetric=symmetric, axis=0)
+    params = qparams_from_range(lo, hi, qtype=qtype, symmetric=symmetric, granularity=PerAxis(0))
     scale, zero_point = arithmetic.scale_and_zero_point(
         torch.tensor(lo), torch.tensor(hi), qtype=qtype, symmetric=symmetric
     )

@@ -9,6 +9,7 @@ import torch
 
 from tests.models import residual
 from tests.qat.test_export import trained
+from tinyint.granularity import PerAxis
 from tinyint.numerics import INT8, QParams, qparams_from_range
 from tinyint.proof.saturation import saturating_nodes
 from tinyint.qat.export import export
@@ -23,7 +24,9 @@ from tinyint.weight_pairs import LimitedWeight
 @pytest.mark.parametrize("inputs", [1, 3, 4])  # listed pairs, and neighbours along an axis
 def test_codes_are_those_of_numpy(inputs):
     weight = np.random.default_rng(0).uniform(-1, 1, (8, inputs, 3, 3)).astype(np.float32)
-    params = QParams(scale=np.full(8, 1 / 127), zero_point=np.zeros(8), qtype=INT8.narrow(), axis=0)
+    params = QParams(
+        scale=np.full(8, 1 / 127), zero_point=np.zeros(8), qtype=INT8.narrow(), granularity=PerAxis(0)
+    )
     limited = LimitedWeight(ir.node("Conv", [], {}), weight, params, tuple(Packing))
     exact = torch.tensor(weight / params.scale.reshape(-1, 1, 1, 1))
     np.testing.assert_array_equal(PairLimiter(limited)(exact).numpy(), limited.codes(params))
@@ -74,8 +77,10 @@ def test_views_of_a_weight_give_the_codes_of_its_rows(shape, axis, strided):
 
 def test_the_gradient_passes_to_weights_that_were_moved():
     weight = torch.tensor([[1.0, 0.9, -0.2, 0.3]], requires_grad=True)
-    scheme = Scheme(qtype=INT8.narrow(), symmetric=True, axis=0)
-    params = qparams_from_range(np.array([-1.0]), np.array([1.0]), qtype=scheme.qtype, symmetric=True, axis=0)
+    scheme = Scheme(qtype=INT8.narrow(), symmetric=True, granularity=PerAxis(0))
+    params = qparams_from_range(
+        np.array([-1.0]), np.array([1.0]), qtype=scheme.qtype, symmetric=True, granularity=PerAxis(0)
+    )
     # a share that a division has left just below 1 clips nothing
     quantizer = WeightQuantizer(
         scheme, params, torch.tensor([1.0 - 1e-9], dtype=torch.float64), learned=False

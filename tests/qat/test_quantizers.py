@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tinyint.errors import RecipeError
+from tinyint.granularity import PerAxis
 from tinyint.numerics import (
     INT8,
     UINT8,
@@ -26,7 +27,7 @@ from tinyint.ranges import weight_range
 from tinyint.scheme import Scheme
 
 U8 = Scheme(qtype=UINT8, symmetric=False)
-S8 = Scheme(qtype=INT8.narrow(), symmetric=True, axis=0)
+S8 = Scheme(qtype=INT8.narrow(), symmetric=True, granularity=PerAxis(0))
 HALF = torch.tensor(0.5, dtype=torch.float64)
 
 
@@ -166,11 +167,15 @@ def test_frozen_ranges_do_not_move_and_keep_a_gradient_of_zero(make):
 @given(hnp.arrays(np.float32, (3, 4), elements=st.floats(-8, 8, width=32)), st.floats(2.0**-10, 4, width=32))
 def test_weights_and_biases_equal_numerics(weight, input_scale):
     bias = np.array([1.0, -2.5, 1e9], np.float32)  # the last one would overflow
-    start = qparams_from_range(*weight_range(weight, 0, "absmax", S8), qtype=S8.qtype, symmetric=True, axis=0)
+    start = qparams_from_range(
+        *weight_range(weight, "absmax", S8), qtype=S8.qtype, symmetric=True, granularity=PerAxis(0)
+    )
     quantizer = WeightQuantizer(S8, start, torch.ones((), dtype=torch.float64), learned=False)
     found = quantizer([torch.tensor(weight), torch.tensor(bias), torch.tensor(input_scale)])
     scale = fit_bias(bias, np.float32(input_scale), start.scale, dead_channels(weight, 0))
-    expected = qparams_from_range(0 * scale, scale * 127, qtype=S8.qtype, symmetric=True, axis=0)
+    expected = qparams_from_range(
+        0 * scale, scale * 127, qtype=S8.qtype, symmetric=True, granularity=PerAxis(0)
+    )
     object.__setattr__(expected, "scale", scale)
     np.testing.assert_array_equal(found[0].numpy(), fake_quantize(weight, expected))
     np.testing.assert_array_equal(
@@ -181,7 +186,9 @@ def test_weights_and_biases_equal_numerics(weight, input_scale):
 
 def test_weights_are_followed_and_their_gradient_passes_whole():
     weight = torch.tensor([[1.0, -127.0], [3.0, 2.0]], requires_grad=True)
-    start = qparams_from_range([-1.0, -1.0], [1.0, 1.0], qtype=S8.qtype, symmetric=True, axis=0)
+    start = qparams_from_range(
+        [-1.0, -1.0], [1.0, 1.0], qtype=S8.qtype, symmetric=True, granularity=PerAxis(0)
+    )
     quantizer = WeightQuantizer(S8, start, torch.ones((), dtype=torch.float64), learned=False)
     (y,) = quantizer([weight])
     assert y[0].tolist() == [1.0, -127.0]
@@ -190,7 +197,7 @@ def test_weights_are_followed_and_their_gradient_passes_whole():
 
 
 def test_weights_that_the_recipe_clips_stay_clipped():
-    start = qparams_from_range([-1.0], [1.0], qtype=S8.qtype, symmetric=True, axis=0)
+    start = qparams_from_range([-1.0], [1.0], qtype=S8.qtype, symmetric=True, granularity=PerAxis(0))
     quantizer = WeightQuantizer(S8, start, HALF, learned=False)
     (y,) = quantizer([torch.tensor([[1.0, -254.0]])])
     assert y.tolist() == [[1.0, -127.0]]

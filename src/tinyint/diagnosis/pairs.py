@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
+from tinyint.granularity import per_axis
 from tinyint.graph.edit import unnumbered
 from tinyint.graph.flow import settled
 from tinyint.graph.names import name_of
@@ -198,7 +199,7 @@ def _product_weight(
         scale=np.asarray(scale, np.float32),
         zero_point=np.zeros(scale.shape, codes.dtype) if stored is None else stored.reshape(scale.shape),
         qtype=QType(storage=codes.dtype.name, qmin=int(limits.min), qmax=int(limits.max)),
-        axis=None if scale.ndim == 0 else 1,
+        granularity=per_axis(None if scale.ndim == 0 else 1),
     )
     yield Constant(
         name=(source.name or base) if source is not None else base,

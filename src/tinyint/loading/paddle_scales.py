@@ -10,6 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from tinyint.errors import ModelError
+from tinyint.granularity import per_axis
 from tinyint.graph.edit import GraphEditor, bypass
 from tinyint.graph.names import name_of
 from tinyint.graph.walk import constant_of
@@ -73,7 +74,7 @@ def _store(editor: GraphEditor, value: ir.Value, scales: Any, axis: int | None) 
             f"the weight {name!r} of the quantized Paddle model has {scales.size} scales along axis {axis}, but the "
             f"shape {array.shape} after its conversion"
         )
-    params = QParams(scale=scales, zero_point=np.int8(0), qtype=INT8, axis=axis)  # type: ignore[arg-type]
+    params = QParams(scale=scales, zero_point=np.int8(0), qtype=INT8, granularity=per_axis(axis))  # type: ignore[arg-type]
     readers = [(use.node, use.idx) for use in value.uses()]
     codes = editor.constant(f"{name}_q", quantize(array.astype(np.float32), params))
     constants = [

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import onnx_ir as ir
 
 from tinyint.errors import TargetError
+from tinyint.granularity import per_axis
 from tinyint.graph.flow import bias_position, is_epilogue, range_source, settled
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import ALL, All, Kind, data_inputs, facts, kind_of, weight_axis
 from tinyint.graph.walk import constant_of, sole_consumer, static_shape
-from tinyint.numerics import INT7, INT8, INT16
 from tinyint.plan.biases import fenced_reader, needed_bias
 from tinyint.plan.decisions import Decisions
 from tinyint.plan.joined import joined_in
@@ -22,12 +22,11 @@ from tinyint.plan.products import holders, is_particular, moves, sources
 from tinyint.plan.windows import window_refusal
 from tinyint.ranges.pair_sums import pair_limit
 from tinyint.recipe import Recipe, Rule
-from tinyint.scheme import Scheme
+from tinyint.scheme import WEIGHT_FORMATS, Scheme
 from tinyint.targets import Inputs, Output, Target, WeightAxis
 
-__all__ = ["WEIGHT_FORMATS", "Placement", "place", "weight_plan"]
+__all__ = ["Placement", "place", "weight_plan"]
 
-WEIGHT_FORMATS = {7: INT7.narrow(), 8: INT8.narrow(), 16: INT16.narrow()}
 
 _SHORT = 32  # elements of which steps of 1/256 hold the mean in 8 codes
 
@@ -183,7 +182,7 @@ def weight_scheme(node: ir.Node, target: Target, recipe: Recipe, rule: Rule | No
         return Scheme(qtype=qtype, symmetric=True)
     if operator is not None and isinstance(operator.weight_axis, int):
         axis = operator.weight_axis
-    return Scheme(qtype=qtype, symmetric=True, axis=axis)
+    return Scheme(qtype=qtype, symmetric=True, granularity=per_axis(axis))
 
 
 def weight_plan(node: ir.Node, target: Target, recipe: Recipe, rule: Rule | None) -> ConstantPlan:

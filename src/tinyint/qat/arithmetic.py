@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tinyint.granularity import per_axis
 from tinyint.numerics import BIAS_LIMIT, BIAS_STEPS, SMALLEST_SCALE, QParams, QType
 
 __all__ = ["along", "bias_scale", "fit_bias", "read_qparams", "scale_and_zero_point"]
@@ -66,5 +67,5 @@ def read_qparams(scale: Tensor, zero_point: Tensor, qtype: QType, axis: int | No
         scale=scale.detach().cpu().numpy().astype(np.float32),
         zero_point=zero_point.detach().cpu().numpy().astype(qtype.dtype),
         qtype=qtype,
-        axis=axis,
+        granularity=per_axis(axis),
     )

@@ -223,9 +223,11 @@ def _limited(node: ir.Node, weight: FloatArray, plan: ConstantPlan) -> LimitedWe
     """The weight under its limit on pairs, for any codes of the activations: their ranges may move in training."""
     if plan.packings is None or plan.scheme is None:
         return None
-    lo, hi = weight_range(weight, plan.scheme.axis, plan.range, plan.scheme)
+    lo, hi = weight_range(weight, plan.range, plan.scheme)
     scheme = plan.scheme
-    params = qparams_from_range(lo, hi, qtype=scheme.qtype, symmetric=scheme.symmetric, axis=scheme.axis)
+    params = qparams_from_range(
+        lo, hi, qtype=scheme.qtype, symmetric=scheme.symmetric, granularity=scheme.granularity
+    )
     return LimitedWeight(node, weight, params, plan.packings)
 
 
@@ -236,8 +238,7 @@ def _share(
     if method == "absmax" and limited is None:
         return torch.ones((), dtype=torch.float64)
     whole, part = (
-        np.maximum(-lo, hi)
-        for lo, hi in (weight_range(weight, scheme.axis, m, scheme) for m in ("absmax", method))
+        np.maximum(-lo, hi) for lo, hi in (weight_range(weight, m, scheme) for m in ("absmax", method))
     )
     if limited is not None:
         part = limited.fitted().scale.astype(np.float64) * scheme.qtype.qmax

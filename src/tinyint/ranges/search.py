@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyint.granularity import PerAxis
 from tinyint.numerics import FloatArray, fake_quantize, qparams_from_range
 from tinyint.ranges.bins import Counts, Edges, points
 from tinyint.scheme import Scheme
@@ -128,5 +129,7 @@ def _ranges(outer: tuple[float, float], low_grid: Edges, high_grid: Edges, tied:
 
 def _candidates(x: FloatArray, lows: Edges, highs: Edges, scheme: Scheme) -> FloatArray:
     """x of shape (n,), quantized to each of g ranges: shape (g, n)."""
-    params = qparams_from_range(lows, highs, qtype=scheme.qtype, symmetric=scheme.symmetric, axis=0)
+    params = qparams_from_range(
+        lows, highs, qtype=scheme.qtype, symmetric=scheme.symmetric, granularity=PerAxis(0)
+    )
     return fake_quantize(np.broadcast_to(x, (len(lows), len(x))), params)

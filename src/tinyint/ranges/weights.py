@@ -7,24 +7,22 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyint.granularity import PerAxis, scales_of
+from tinyint.granularity import rows as rows_of
 from tinyint.numerics import FloatArray, fake_quantize, qparams_from_range
 from tinyint.scheme import Scheme
 
 
 def weight_range(
-    weight: FloatArray, axis: int | None, method: Literal["absmax", "mse"], scheme: Scheme
+    weight: FloatArray, method: Literal["absmax", "mse"], scheme: Scheme
 ) -> tuple[FloatArray, FloatArray]:
-    """(lo, hi), each of shape () if `axis` is None, else (C,) with C the length of `axis`; both hold zero.
+    """(lo, hi), each of the shape of the scales; both hold zero.
 
-    "mse" clips each channel to the share r of its range, r in [0.3, 1], with the least error by the model
+    "mse" clips what shares a scale to the share r of its range, r in [0.3, 1], with the least error by the model
     "clipping + uniform rounding noise, s²/12 an element" (OMSE), and only where the simulated quantizer
     confirms that this is better than r = 1.
     """
-    rows = (
-        weight.reshape(1, -1)
-        if axis is None
-        else np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)
-    )
+    rows = rows_of(weight, scheme.granularity)
     lo, hi = rows.min(axis=1, initial=0.0), rows.max(axis=1, initial=0.0)
     if method == "mse" and rows.size:
         block = max(1, 2**17 // rows.shape[1])
@@ -32,7 +30,8 @@ def weight_range(
             part = slice(at, at + block)
             ratio = _best_ratio(rows[part], lo[part], hi[part], scheme)
             lo[part], hi[part] = lo[part] * ratio, hi[part] * ratio
-    return (lo[0], hi[0]) if axis is None else (lo, hi)
+    lo, hi = (scales_of(ends, scheme.granularity, weight.shape) for ends in (lo, hi))
+    return lo, hi
 
 
 def _best_ratio(rows: FloatArray, lo: FloatArray, hi: FloatArray, scheme: Scheme) -> FloatArray:
@@ -50,7 +49,9 @@ def _best_ratio(rows: FloatArray, lo: FloatArray, hi: FloatArray, scheme: Scheme
         best, least = np.where(better, ratio, best), np.where(better, error, least)
 
     def simulated(ratio: FloatArray) -> NDArray[Any]:
-        params = qparams_from_range(lo * ratio, hi * ratio, qtype=qtype, symmetric=scheme.symmetric, axis=0)
+        params = qparams_from_range(
+            lo * ratio, hi * ratio, qtype=qtype, symmetric=scheme.symmetric, granularity=PerAxis(0)
+        )
         error = fake_quantize(rows, params) - rows
         return np.asarray(np.einsum("ck,ck->c", error, error))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tinyint.granularity import PerAxis
 from tinyint.graph.ops import COMPARISONS
 from tinyint.numerics import INT8, UINT8
 from tinyint.scheme import Scheme
@@ -64,7 +65,7 @@ OPENVINO = Target(
     cpu=VNNI,
     summary="OpenVINO on x86 with VNNI: uint8 activations, int8 weights per channel, none after what moves values",
     activation=Scheme(qtype=UINT8, symmetric=False),
-    weight=Scheme(qtype=INT8.narrow(), symmetric=True, axis=0),
+    weight=Scheme(qtype=INT8.narrow(), symmetric=True, granularity=PerAxis(0)),
     clamps_absorbed=True,
     int32_bias=True,
     operators={

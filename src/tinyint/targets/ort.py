@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tinyint.granularity import PerAxis
 from tinyint.graph.ops import COMPARISONS
 from tinyint.numerics import INT8, UINT8
 from tinyint.scheme import Scheme
@@ -92,7 +93,7 @@ ORT = Target(
     cpu=ANY,
     summary="what ONNX Runtime does on every processor",
     activation=Scheme(qtype=UINT8, symmetric=False),
-    weight=Scheme(qtype=INT8.narrow(), symmetric=True, axis=0),
+    weight=Scheme(qtype=INT8.narrow(), symmetric=True, granularity=PerAxis(0)),
     clamps_absorbed=True,
     int32_bias=True,
     operators=_OPERATORS,

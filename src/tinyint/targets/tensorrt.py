@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tinyint.granularity import PerAxis
 from tinyint.graph.ops import COMPARISONS
 from tinyint.numerics import INT8
 from tinyint.runtimes.tensorrt import build_commands
@@ -27,7 +28,7 @@ TENSORRT = Target(
     cpu=GPU,
     summary="TensorRT: int8 with zero-point 0, quantizers before weighted layers and on the skip input of Add",
     activation=Scheme(qtype=INT8.narrow(), symmetric=True),
-    weight=Scheme(qtype=INT8.narrow(), symmetric=True, axis=0),
+    weight=Scheme(qtype=INT8.narrow(), symmetric=True, granularity=PerAxis(0)),
     clamps_absorbed=False,
     int32_bias=False,
     operators={

@@ -18,6 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from tests.runtimes.graphs import Graph
+from tinyint.granularity import per_axis
 from tinyint.graph.ops import layout_of
 from tinyint.numerics import INT8, QParams
 from tinyint.runtimes import get_runtime
@@ -141,7 +142,9 @@ def off_from_exact(runtime: str, kind: Kind, seed: int) -> float:
     weight = filters(kind, np.asarray(rows, np.float32))
     channels = weight.shape[kind.outputs]
     scale = np.full(channels, np.abs(weight).max() / 127, np.float32)
-    params = QParams(scale=scale, zero_point=np.zeros(channels), qtype=INT8.narrow(), axis=kind.outputs)
+    params = QParams(
+        scale=scale, zero_point=np.zeros(channels), qtype=INT8.narrow(), granularity=per_axis(kind.outputs)
+    )
     limited = LimitedWeight(kind.node(), weight, params, packings(runtime, kind.op))
     codes = limited.codes(limited.fitted())
     off = 0.0

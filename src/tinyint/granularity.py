@@ -1,0 +1,125 @@
+"""How many scales a tensor has: one, one for each index along an axis, or one for each block along an axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "PER_TENSOR",
+    "Granularity",
+    "PerAxis",
+    "PerBlock",
+    "PerTensor",
+    "axis_of",
+    "has_shape",
+    "per_axis",
+    "rows",
+    "scales_of",
+    "spread",
+]
+
+Values: TypeAlias = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class PerTensor:
+    """One scale, of shape ()."""
+
+    def __str__(self) -> str:
+        return "per tensor"
+
+
+@dataclass(frozen=True)
+class PerAxis:
+    """One scale for each index along `axis`, of shape (C,)."""
+
+    axis: int
+
+    def __str__(self) -> str:
+        return f"per channel, axis {self.axis}"
+
+
+@dataclass(frozen=True)
+class PerBlock:
+    """One scale for each `size` neighbours along `axis`: of the tensor's shape, but that the axis counts blocks.
+
+    The last block of a row may be shorter (ONNX operator specification, DequantizeLinear-21).
+    """
+
+    axis: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"per block of {self.size}, axis {self.axis}"
+
+
+Granularity: TypeAlias = PerTensor | PerAxis | PerBlock
+PER_TENSOR = PerTensor()
+
+
+def per_axis(axis: int | None) -> PerTensor | PerAxis:
+    """Per tensor where there is no axis."""
+    return PER_TENSOR if axis is None else PerAxis(axis)
+
+
+def axis_of(granularity: Granularity) -> int | None:
+    """The axis that has a scale for each index; None for one scale in all. Raises ValueError for blocks."""
+    match granularity:
+        case PerTensor():
+            return None
+        case PerAxis(axis):
+            return axis
+    raise ValueError(f"scales {granularity} are not those of an axis")
+
+
+def has_shape(granularity: Granularity, scales: Values) -> bool:
+    """Whether there may be scales of this shape."""
+    match granularity:
+        case PerTensor():
+            return scales.ndim == 0
+        case PerAxis():
+            return scales.ndim == 1
+        case PerBlock():
+            return granularity.axis < scales.ndim
+
+
+def spread(scales: Values, granularity: Granularity, shape: tuple[int, ...]) -> Values:
+    """The scales, or what goes with them, so that they broadcast over a tensor of this shape."""
+    match granularity:
+        case PerTensor():
+            return scales
+        case PerAxis(axis):
+            ends = [1] * len(shape)
+            ends[axis] = -1
+            return scales.reshape(ends)
+        case PerBlock(axis, size):
+            return np.repeat(scales, size, axis).take(range(shape[axis]), axis)
+
+
+def rows(tensor: Values, granularity: Granularity) -> Values:
+    """(scales, elements): what shares each scale; short blocks are filled up with zeros."""
+    match granularity:
+        case PerTensor():
+            return tensor.reshape(1, -1)
+        case PerAxis(axis):
+            return np.moveaxis(tensor, axis, 0).reshape(tensor.shape[axis], -1)
+        case PerBlock(axis, size):
+            moved = np.moveaxis(tensor, axis, -1)
+            whole = np.pad(moved, [(0, 0)] * (moved.ndim - 1) + [(0, -moved.shape[-1] % size)])
+            return whole.reshape(-1, size)
+
+
+def scales_of(values: Values, granularity: Granularity, shape: tuple[int, ...]) -> Values:
+    """One value for each of the `rows` of a tensor of this shape, (scales,), in the shape of its scales."""
+    match granularity:
+        case PerTensor():
+            return values.reshape(())
+        case PerAxis():
+            return values
+        case PerBlock(axis):
+            others = [size for i, size in enumerate(shape) if i != axis]
+            return np.moveaxis(values.reshape(*others, -1), -1, axis)
