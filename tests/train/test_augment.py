@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tinyint.data import Boxes, Preprocessing, Sample
+from tinyint.data import Boxes, LabelKind, Preprocessing, Sample
 from tinyint.data.picture import Picture
 from tinyint.errors import DataError, RecipeError
 from tinyint.train import parse_config
@@ -192,29 +192,27 @@ def test_a_rotation_brings_in_the_mean_color():
 
 
 @pytest.mark.parametrize(
-    ("options", "task", "kind", "message"),
+    ("options", "labels", "kind", "message"),
     [
-        ({"shift": 2}, "detection", "images", "data.augment.shift does not go with detection"),
-        ({"rotation": 5}, "segmentation", "images", "data.augment.rotation does not go with segmentation"),
-        ({"crop": 1}, "classification", "images", "data.augment.crop does not go with classification"),
-        ({"expand": 2}, "segmentation", "images", "data.augment.expand does not go"),
-        ({"scale": (0.5, 2)}, "detection", "images", "data.augment.scale does not go"),
-        ({"resized_crop": (0.5, 1)}, "detection", "images", "data.augment.resized_crop does not go"),
-        ({"flip": True}, "classification", "texts", "data.augment.flip does not go with the texts of there"),
+        ({"shift": 2}, LabelKind.BOXES, "images", "data.augment.shift does not go with detection"),
+        ({"rotation": 5}, LabelKind.MASK, "images", "data.augment.rotation does not go with segmentation"),
+        ({"crop": 1}, LabelKind.CLASS, "images", "data.augment.crop does not go with classification"),
+        ({"expand": 2}, LabelKind.MASK, "images", "data.augment.expand does not go"),
+        ({"scale": (0.5, 2)}, LabelKind.BOXES, "images", "data.augment.scale does not go"),
+        ({"resized_crop": (0.5, 1)}, LabelKind.BOXES, "images", "data.augment.resized_crop does not go"),
+        ({"flip": True}, LabelKind.CLASS, "texts", "data.augment.flip does not go with the texts of there"),
         ({"hue": 0.1}, None, "arrays", "data.augment.hue is for image files, but there gives arrays"),
     ],
 )
-def test_what_does_not_go_with_the_data_is_named(options, task, kind, message):
+def test_what_does_not_go_with_the_data_is_named(options, labels, kind, message):
     with pytest.raises(DataError, match=message):
-        check_augmentation(Augmentation(**options), task, kind, "there")
+        check_augmentation(Augmentation(**options), labels, kind, "there")
 
 
 def test_what_goes_with_the_data_passes():
-    check_augmentation(
-        Augmentation(flip=True, resized_crop=(0.1, 1), hue=0.1), "classification", "images", ""
-    )
-    check_augmentation(Augmentation(flip=True, crop=0.5, expand=2), "detection", "images", "")
-    check_augmentation(Augmentation(scale=(0.5, 2), noise=0.1), "segmentation", "images", "")
+    check_augmentation(Augmentation(flip=True, resized_crop=(0.1, 1), hue=0.1), LabelKind.CLASS, "images", "")
+    check_augmentation(Augmentation(flip=True, crop=0.5, expand=2), LabelKind.BOXES, "images", "")
+    check_augmentation(Augmentation(scale=(0.5, 2), noise=0.1), LabelKind.MASK, "images", "")
     check_augmentation(Augmentation(flip=True, shift=1, noise=0.1), None, "arrays", "")
 
 

@@ -13,7 +13,7 @@ import torch
 from tinyint.data import Preprocessing, TextPreprocessing
 from tinyint.data.image_input import check_preprocessing
 from tinyint.runtimes.base import TensorSpec
-from tinyint.tasks import Segmentation
+from tinyint.tasks import TASKS, Segmentation
 from tinyint.train import TrainingConfig, load_config
 from tinyint.train.augment import check_augmentation
 from tinyint.train.data import preprocessing_of
@@ -66,7 +66,8 @@ def test_data_and_changes_to_them_are_for_the_task(config: TrainingConfig) -> No
         config.model.input,
     )
     assert size is not None
-    check_augmentation(config.data.augment, entry.task, "texts" if entry.text else "images", "the data")
+    labels = TASKS[entry.task].label_kind
+    check_augmentation(config.data.augment, labels, "texts" if entry.text else "images", "the data")
     if entry.text:
         assert isinstance(declared, TextPreprocessing)
         assert (declared.max_length,) == size
