@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 
+from tinyint.cli.last_words import last_words
+
 __all__ = ["INTERRUPTED", "TERMINATED", "Terminated", "main"]
 
 _WRONG = 2
@@ -19,9 +21,10 @@ def main() -> None:
     """The entry point of `tinyint`."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        from tinyint.cli.app import app
+        with last_words():
+            from tinyint.cli.app import app
 
-        app()
+            app()
     except Terminated:  # before or after the command itself
         sys.exit(TERMINATED)
     except KeyboardInterrupt:

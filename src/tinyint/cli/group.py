@@ -6,6 +6,8 @@
 3    done, but with a bad verdict (`quantize --strict`)
 130  Ctrl-C
 143  SIGTERM
+
+A library may end the process by a signal, which `last_words` tells.
 """
 
 from __future__ import annotations
