@@ -60,8 +60,8 @@ def run(code):
 def commands(command, path=()):
     """(path, command) of every command that does something."""
     if hasattr(command, "commands"):
-        for name, inner in command.commands.items():
-            yield from commands(inner, (*path, name))
+        for name in command.commands:
+            yield from commands(command.get_command(None, name), (*path, name))
     else:
         yield path, command
 
@@ -95,7 +95,7 @@ def test_every_printed_command_exists_with_its_options(line):
     command = ROOT_COMMAND
     while words and hasattr(command, "commands") and not words[0].startswith("-"):
         assert words[0] in command.commands, line
-        command = command.commands[words.pop(0)]
+        command = command.get_command(None, words.pop(0))
     known = {
         option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
     }

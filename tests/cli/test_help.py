@@ -1,26 +1,30 @@
 """Every command explains itself."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import typer
 
 from tests.cli.conftest import Run
 from tinyint.cli.app import app
+from tinyint.cli.commands import SUMMARIES, load
 
 LEAVES = "demo quantize calibrate evaluate compare export predict inspect bench doctor advise cache".split()  # noqa: SIM905
 
 
-def commands(group: typer.Typer, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
-    for command in group.registered_commands:
-        assert command.callback is not None
-        yield (*path, command.name or command.callback.__name__.replace("_", "-")), command.callback
-    for sub in group.registered_groups:
-        assert sub.typer_instance is not None
-        yield from commands(sub.typer_instance, (*path, str(sub.name)))
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
+        if hasattr(command, "list_commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
 
 
-COMMANDS = dict(commands(app))
+COMMANDS = dict(commands(typer.main.get_command(app)))
 
 
 def test_all_commands_are_there():
@@ -39,12 +43,36 @@ def test_a_command_tells_what_it_does_and_shows_an_example(path: tuple[str, ...]
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_every_option_has_a_help_text(path: tuple[str, ...]):
-    command = typer.main.get_command(app)
-    for name in path:
-        command = command.commands[name]  # type: ignore[attr-defined]
-    for parameter in command.params:
+    for parameter in COMMANDS[path].params:
         assert getattr(parameter, "help", None), f"{path}: {parameter.name}"
 
 
 def test_the_version(run: Run):
     assert run("--version").stdout.startswith("tinyint 0.")
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_the_list_of_commands_says_what_each_says_of_itself(name: str):
+    first, *_ = load(name).help.partition("\n\n")
+    assert SUMMARIES[name] == " ".join(first.split())
+
+
+def test_a_mistyped_command_gets_the_nearest_one(run: Run):
+    shown = run("quantise")
+    assert shown.exit_code == 2
+    assert "quantize" in shown.output
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_what_needs_no_command_imports_none(option: str):
+    code = f"""
+import sys
+sys.argv = ["tinyint", "{option}"]
+try:
+    from tinyint.cli import main
+    main()
+except SystemExit:
+    print([name for name in ("numpy", "onnx", "pydantic", "tinyint.api", "tinyint.targets") if name in sys.modules])
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[]"

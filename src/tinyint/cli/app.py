@@ -1,4 +1,4 @@
-"""The commands by name."""
+"""The commands by name. Each is imported when it runs: help and version need none of them."""
 
 from __future__ import annotations
 
@@ -7,23 +7,7 @@ from typing import Annotated
 import typer
 
 import tinyint
-from tinyint.cli.advise import advise
-from tinyint.cli.bench import bench
-from tinyint.cli.data import data
-from tinyint.cli.demo import demo
-from tinyint.cli.evaluate import compare, evaluate
-from tinyint.cli.export import export
 from tinyint.cli.group import Commands
-from tinyint.cli.inspect import inspect
-from tinyint.cli.machine import cache, doctor
-from tinyint.cli.paddle_options import names_paddle_files
-from tinyint.cli.predict import predict
-from tinyint.cli.qat import qat
-from tinyint.cli.quantize import calibrate, quantize
-from tinyint.cli.recipe import recipe
-from tinyint.cli.run_command import RunCommand
-from tinyint.cli.train import train
-from tinyint.cli.zoo import zoo
 
 __all__ = ["app"]
 
@@ -52,25 +36,3 @@ def tinyint_(
 
     Start with `tinyint demo`, then `tinyint quantize MODEL -o OUT --data DATA`.
     """
-
-
-for _command in (
-    demo,
-    quantize,
-    calibrate,
-    evaluate,
-    compare,
-    export,
-    predict,
-    inspect,
-    bench,
-    doctor,
-    advise,
-    cache,
-):
-    app.command()(names_paddle_files(_command))
-for _command in (train, qat):
-    app.command(cls=RunCommand)(_command)
-app.add_typer(recipe, name="recipe")
-app.add_typer(zoo, name="zoo")
-app.add_typer(data, name="data")

@@ -31,7 +31,7 @@ def demo(
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    """Quantize a small network that ships with the package, prove it, evaluate it and measure it; under a minute.
+    """Quantize a small network that ships with the package, prove it and measure it; under a minute.
 
     The network is a MobileNetV2 that reads handwritten digits; the images of the test were never shown to it.
 

@@ -25,6 +25,7 @@ import typer
 from typer.core import TyperGroup
 
 from tinyint.cli import INTERRUPTED, TERMINATED, Terminated
+from tinyint.cli.commands import SUMMARIES, load, summary
 from tinyint.cli.screen import Screen, discard_output
 from tinyint.errors import TinyintError, TinyintWarning
 
@@ -43,7 +44,37 @@ _TYPERS_OWN: tuple[type[Exception], ...] = (_USAGE, typer.Exit, typer.Abort)
 
 
 class Commands(TyperGroup):
-    """A group whose commands end as said above."""
+    """A group whose commands are imported when they run, and end as said above."""
+
+    _brief = False  # whether only names and summaries are wanted
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._loaded: dict[str, Any] = {}
+        self.commands.update({name: summary(name) for name in SUMMARIES})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if self._brief or cmd_name not in SUMMARIES:
+            return super().get_command(ctx, cmd_name)
+        if cmd_name not in self._loaded:
+            self._loaded[cmd_name] = load(cmd_name)
+        return self._loaded[cmd_name]
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        with self._briefly():
+            super().format_help(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        with self._briefly():
+            return super().shell_complete(ctx, incomplete)
+
+    @contextmanager
+    def _briefly(self) -> Iterator[None]:
+        self._brief = True
+        try:
+            yield
+        finally:
+            self._brief = False
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
         with _usage_told(Screen(json="--json" in args)):

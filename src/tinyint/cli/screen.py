@@ -8,22 +8,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, RenderableType
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
-
-from tinyint.api.progress import Progress as Listener
 from tinyint.errors import OutputError
 from tinyint.jsonable import escaped, to_json
+
+if TYPE_CHECKING:  # rich is slow to import, and most of what is said needs none of it
+    from rich.console import Console, RenderableType
+
+    from tinyint.api.progress import Progress as Listener
 
 __all__ = ["Screen", "discard_output"]
 
@@ -31,6 +24,8 @@ _PLAIN_WIDTH = 120  # in files and pipes, where rich assumes 80
 
 
 def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
     console = Console(stderr=stderr, highlight=False, soft_wrap=False)
     if not console.is_terminal:
         console.width = _PLAIN_WIDTH
@@ -73,6 +68,8 @@ class Screen:
 
         Raises OutputError where the standard output takes no more.
         """
+        from rich.text import Text
+
         with _standard_output():
             self.document(document)
             console = _console(stderr=False)
@@ -113,6 +110,15 @@ class Screen:
     @contextmanager
     def progress(self) -> Iterator[Listener]:
         """A bar for each step, on stderr; nothing where that is no terminal."""
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
         console = _console(stderr=True)
         columns = (
             TextColumn("{task.description:<10}"),

@@ -28,7 +28,7 @@ __all__ = ["show_keys", "show_outcome", "train"]
 def train(
     config: Config = None, *, run: RunOptions, help_config: HelpConfig = None, json: Json = False
 ) -> None:
-    """Train a float model, for classes, boxes or pixels: a network of the zoo, one of your own, or an ONNX file.
+    """Train a float model for classes, boxes or pixels: a network of the zoo, your own, or an ONNX file.
 
     The best model is kept in DIR/best_model. A run that was stopped goes on with --resume, to the same weights.
 
