@@ -118,6 +118,7 @@ WAYS: dict[str, Callable[[Case], ir.Model]] = {
     "equalize": lambda case: quantized(
         case, "x86-vnni", "default", "steps=equalize", "weights.granularity=per_tensor"
     ),
+    "steps": lambda case: quantized(case, "generic", "default", "steps=[equalize, absorb_bias]"),
     **{
         f"calibration {algorithm}": lambda case, algorithm=algorithm: quantized(
             case, "x86-avx2", "default", f"calibration={algorithm}", "samples=3"

@@ -15,10 +15,11 @@ from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.calibrate.statistics import ChannelExtrema, Request
 from tinyint.data import Sample
 from tinyint.diagnosis.compare import compare
-from tinyint.errors import RecipeError, RecordError, TinyintWarning
+from tinyint.errors import ModelError, RecipeError, RecordError, TinyintWarning
 from tinyint.graph.io import save_model
 from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import constant_of
+from tinyint.metadata import DECISIONS
 from tinyint.numerics import sqnr_db
 from tinyint.recipe import Recipe
 from tinyint.repair import repair_float
@@ -203,6 +204,9 @@ def test_a_comparison_looks_at_the_shifted_tensors():
     found = compare(model, int8, [Sample(inputs, name=str(i)) for i, inputs in enumerate(noise(model, 4))])
     assert found.unmatched == ()
     assert min(row.worst_db for row in found.rows) > 15
+    int8.metadata_props[DECISIONS] = "[]"
+    with pytest.raises(ModelError, match=r"metadata tinyint\.decisions are no JSON of decisions"):
+        compare(model, int8, [])
 
 
 def test_training_starts_from_it_and_exports_it():

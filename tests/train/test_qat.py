@@ -11,11 +11,13 @@ import torch
 from tests.processor import ORT_TARGET
 from tests.train.build import config
 from tests.train.test_loop import Notes, Stop, assert_equal_state, state_of
+from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import DataError, ModelError, RecipeError
 from tinyint.graph.io import is_quantized, load_model
 from tinyint.qat import QatSettings
 from tinyint.runtimes import get_runtime
 from tinyint.train import qat, train
+from tinyint.train.launch import RECORD
 
 QAT = {"optimizer__learning_rate": 0.01, "quantization__target": ORT_TARGET}
 
@@ -174,3 +176,12 @@ def test_a_finished_run_that_goes_on_says_what_was_found_before(here, best):
     metrics.write_text("{")
     with pytest.raises(ModelError, match=r"best_model/metrics\.json': .*; delete it"):
         qat(settings, best, resume=True)
+
+
+def test_steps_that_read_the_data_decide_before_the_training(here, best):
+    notes, steps = Notes(), {"quantization__set": '["steps=[equalize, absorb_bias]"]'}
+    outcome = qat(config(here, **QAT | steps), best, watcher=notes)
+    assert [note.split(":")[0] for note in notes.notices[:2]] == ["equalize", "absorb_bias"]
+    assert "absorb_bias" in CalibrationRecord.load(here / "out" / RECORD).decisions
+    assert outcome.proof.same_top1 == 1.0
+    assert outcome.proof.within_1_lsb > 0.999
