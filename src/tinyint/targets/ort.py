@@ -23,7 +23,7 @@ MEASURED = "measured with onnxruntime 1.31.1 on x86: tests/runtimes/facts"
 # The formulas of `kernel` are those of MLAS, held to the bit on x86 and taken to be the same on ARM.
 
 # Operators that only move values; Resize in its nearest mode.
-_MOVERS = (
+MOVERS = (
     "MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Gather", "Resize", "Split",
     "Expand", "Tile", "DepthToSpace",
 )  # fmt: skip
@@ -72,7 +72,7 @@ _OPERATORS = {
     ),
     "GlobalAveragePool": replace(_unary, kernel=Kernel.SCALED_MEAN),
     "Concat": OperatorRule(tied=True, source="onnxruntime, QLinearConcat; with equal scales it copies bytes"),
-    **dict.fromkeys(_MOVERS, _moved),
+    **dict.fromkeys(MOVERS, _moved),
     "ArgMax": OperatorRule(source=f"{_SELECTORS}: DropDQ; {MEASURED}: it runs on the bytes"),
 }
 

@@ -8,10 +8,12 @@ import pytest
 from tests.processor import X86
 from tests.runtimes.facts.probes import OPENVINO, ORT, in_int8
 from tests.runtimes.graphs import Graph
+from tinyint.graph.ops import COMPARISONS
 from tinyint.runtimes.base import Runtime
 from tinyint.targets import Target
 from tinyint.targets.openvino import OPENVINO as OPENVINO_TARGET
-from tinyint.targets.x86 import COMPARISONS, MOVERS, X86_VNNI
+from tinyint.targets.ort import MOVERS
+from tinyint.targets.x86 import X86_VNNI
 
 pytestmark = X86
 
