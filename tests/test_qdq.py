@@ -24,6 +24,7 @@ def insert(model: ir.Model, **reads) -> ir.Model:
         target="x86-vnni",
         tensors=tensors,
         constants={},
+        bias_weights={},
         absorbed=frozenset(),
         fenced=frozenset(),
         biases=frozenset(),

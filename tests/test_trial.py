@@ -34,8 +34,8 @@ class _Built:
     def plan(self) -> Plan:
         order = tuple(name for name in NODES if name in self.model)
         return Plan(
-            target="", tensors={}, constants={}, absorbed=frozenset(), fenced=frozenset(), biases=frozenset(),
-            int8_nodes=order, float_nodes={},
+            target="", tensors={}, constants={}, bias_weights={}, absorbed=frozenset(), fenced=frozenset(),
+            biases=frozenset(), int8_nodes=order, float_nodes={},
         )  # fmt: skip
 
 

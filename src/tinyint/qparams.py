@@ -59,14 +59,13 @@ def assign_qparams(model: ir.Model, plan: Plan, record: CalibrationRecord, metho
     tensors = {name: _from_scheme(*ranges[t.group], t.scheme) for name, t in plan.tensors.items()}
     params = constant_params(nodes, plan.constants, tensors)
     _refine_unseen(nodes, plan, ranges, tensors, params)
-    for use, constant in plan.constants.items():
-        if constant.weight is not None:
-            _fit_bias(nodes, use, constant.weight, tensors, params)
+    for use, weight in plan.bias_weights.items():
+        _fit_bias(nodes, use, weight, tensors, params)
     return Assignment(tensors=tensors, constants=with_codes(nodes, plan.constants, params, tensors))
 
 
 def assign_constants(nodes: Mapping[str, ir.Node], plans: Mapping[Use, ConstantPlan]) -> dict[Use, Constant]:
-    """Weights and operands, whatever multiplies them; biases, which follow from others, are left out."""
+    """Weights and operands, whatever multiplies them."""
     return with_codes(nodes, plans, constant_params(nodes, plans))
 
 
@@ -75,11 +74,9 @@ def constant_params(
     plans: Mapping[Use, ConstantPlan],
     tensors: Mapping[str, QParams] | None = None,
 ) -> dict[Use, QParams]:
-    """Parameters of weights and operands, without biases; `tensors` tells which codes multiply a weight."""
+    """Parameters of weights and operands; `tensors` tells which codes multiply a weight."""
     params: dict[Use, QParams] = {}
     for use, plan in plans.items():
-        if plan.scheme is None:
-            continue
         name, array = _constant(nodes, use)
         if not np.isfinite(array).all():
             raise ModelError(
@@ -99,10 +96,11 @@ def with_codes(
     params: Mapping[Use, QParams],
     tensors: Mapping[str, QParams] | None = None,
 ) -> dict[Use, Constant]:
-    """The constants under these parameters; those whose pair sums are limited with codes that keep to it."""
+    """The constants under these parameters, biases too; weights whose pair sums are limited with codes that keep to
+    that."""
     constants = {}
     for use, qparams in params.items():
-        limited = _limited(nodes, use, plans[use], qparams, tensors)
+        limited = _limited(nodes, use, plans[use], qparams, tensors) if use in plans else None
         codes = None if limited is None else limited.codes(qparams)
         constants[use] = Constant(params=qparams, codes=codes)
     return constants
@@ -168,12 +166,10 @@ def _refine_unseen(
 ) -> None:
     """Finer scales for groups in which calibration saw zeros alone, where an operator with a bias reads them."""
     scales: dict[str, float] = {}
-    for use, constant in plan.constants.items():
-        if constant.weight is None:
-            continue
-        group = plan.tensors[input_tensor(nodes[constant.weight[0]], tensors)].group
+    for use, weight in plan.bias_weights.items():
+        group = plan.tensors[input_tensor(nodes[weight[0]], tensors)].group
         if ranges[group] == (0.0, 0.0):
-            scale = unseen_input_scale(_constant(nodes, use)[1], constants[constant.weight].scale)
+            scale = unseen_input_scale(_constant(nodes, use)[1], constants[weight].scale)
             scales[group] = min(scale, scales.get(group, scale))
     for name, tensor in plan.tensors.items():
         if tensor.group in scales:

@@ -144,7 +144,6 @@ def test_noise_is_as_expected_of_eight_bits() -> None:
     case, _ = STORED["a product"]
     _, result = quantized(case, "weight_only", "generic")
     (constant,) = result.constants.values()
-    assert constant.scheme is not None
     assert (constant.scheme.axis, constant.scheme.qtype.qmax) == (1, 127)
     codes = next(
         v
@@ -158,7 +157,7 @@ def test_noise_is_as_expected_of_eight_bits() -> None:
 def test_each_gate_of_an_lstm_has_scales_of_its_own() -> None:
     case, _ = STORED["an LSTM"]
     _, result = quantized(case, "weight_only", "generic")
-    assert {plan.scheme.axis for plan in result.constants.values() if plan.scheme is not None} == {1}
+    assert {plan.scheme.axis for plan in result.constants.values()} == {1}
     generator = np.random.default_rng(0)
     loud = case.model()
     gates = generator.choice([0.02, 1.0], size=(2, 64, 1)).astype(np.float32)  # of unlike magnitudes

@@ -48,7 +48,7 @@ def test_a_bias_where_several_read_what_has_none(conv: str, rest: str, bias: flo
     for target in ("openvino-vnni", "openvino-avx2"):
         found = planned(target, model)
         assert found.biases == places
-        assert not needed or ("a", 2) not in found.constants
+        assert not needed or ("a", 2) not in found.bias_weights
     assert planned("x86-vnni", model).biases == set()
 
 
@@ -113,7 +113,7 @@ def test_a_bias_of_different_numbers_for_products_of_few_rows(
     found = planned("openvino-vnni", model)
     assert "a" in found.int8_nodes
     assert found.biases == ({place} if place else set())
-    assert place not in found.constants
+    assert place not in found.bias_weights
     assert planned("x86-vnni", model).biases == set()
 
 

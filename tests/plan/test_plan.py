@@ -29,13 +29,11 @@ def test_a_residual_network_is_int8_throughout_on_x86():
 
 
 def test_constants_of_a_residual_network():
-    constants = plan(residual(), X86, DEFAULT).constants
-    assert {use: c.role for use, c in constants.items() if use[0] == "conv1"} == {
-        ("conv1", 1): Role.WEIGHT,
-        ("conv1", 2): Role.BIAS,
-    }
+    planned = plan(residual(), X86, DEFAULT)
+    constants = planned.constants
+    assert {use: c.role for use, c in constants.items() if use[0] == "conv1"} == {("conv1", 1): Role.WEIGHT}
+    assert planned.bias_weights["conv1", 2] == ("conv1", 1)
     assert constants["conv1", 1].scheme == Scheme(qtype=INT8.narrow(), symmetric=True, granularity=PerAxis(0))
-    assert constants["fc", 1].scheme is not None
     assert constants["fc", 1].scheme.axis == 0  # transB
 
 
@@ -116,7 +114,7 @@ def test_attention_is_int8_but_what_stands_between_float_operators_is_not():
     assert set(planned.float_nodes) == {"softmax", "skip", "norm"}
     assert planned.float_nodes["norm"] == "LayerNormalization has no int8 form"
     # the bias is added in int32, and what is moved is moved as bytes
-    assert planned.constants["query_bias", 1].weight == ("query", 1)
+    assert planned.bias_weights["query_bias", 1] == ("query", 1)
     assert planned.tensors["k"].group == planned.tensors["kt"].group
     assert "q0" not in planned.tensors
 
@@ -185,7 +183,6 @@ def test_per_tensor_weights_and_seven_bits():
         residual(), X86, DEFAULT.with_settings(["weights.granularity=per_tensor", "weights.bits=7"])
     )
     scheme = planned.constants["conv1", 1].scheme
-    assert scheme is not None
     assert (scheme.axis, scheme.qtype.qmin, scheme.qtype.qmax) == (None, -63, 63)
 
 

@@ -76,6 +76,7 @@ def plan(
         target=target.name,
         tensors={name: _tensor(name, placement, group_of[name]) for name in placement.reads},
         constants=placement.constants,
+        bias_weights=placement.bias_weights,
         absorbed=_absorbed(graph, target, decisions, placement, group_of),
         fenced=frozenset(placement.fenced),
         biases=frozenset(placement.biases),

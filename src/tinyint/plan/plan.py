@@ -25,7 +25,6 @@ class Role(StrEnum):
     """What a quantized constant is to its node."""
 
     WEIGHT = "weight"
-    BIAS = "bias"
     OPERAND = "operand"  # the constant of an Add or Mul
 
 
@@ -63,17 +62,14 @@ class TensorPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class ConstantPlan:
-    """A constant that is stored in integers.
+    """A weight or an operand that is stored in integers.
 
     * `packings`: how kernels whose pair sums saturate lay the weight out (`ranges.pair_sums`); None: none saturate
-    * `weight`: of a bias, which has no scheme: its scale is s_x · s_w (see `numerics`), with s_w that of the constant
-      read there
     """
 
     role: Role
-    scheme: Scheme | None
+    scheme: Scheme
     range: Literal["absmax", "mse"] = "absmax"
-    weight: Use | None = None
     packings: tuple[Packing, ...] | None = None
 
 
@@ -82,7 +78,9 @@ class Plan:
     """What quantization will do to a model.
 
     * `tensors`: by tensor name
-    * `constants`: by the place that reads them
+    * `constants`: weights and operands, by the place that reads them
+    * `bias_weights`: constant biases, by the place that reads them, each with that of the weight that it goes with: its
+      scale is s_x · s_w (see `numerics`)
     * `absorbed`: clamps that the quantizer behind them replaces
     * `fenced`: nodes in float that the runtime would take for int8 ones, since quantizers are around them, or would
       fold into one: they read a copy, through an operator that no runtime runs on bytes
@@ -94,6 +92,7 @@ class Plan:
     target: str
     tensors: Mapping[str, TensorPlan]
     constants: Mapping[Use, ConstantPlan]
+    bias_weights: Mapping[Use, Use]
     absorbed: frozenset[str]
     fenced: frozenset[str]
     biases: frozenset[Use]

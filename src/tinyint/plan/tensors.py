@@ -40,6 +40,7 @@ class Placement:
     fixed_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     stretches: dict[str, Stretch] = field(default_factory=dict)
     constants: dict[Use, ConstantPlan] = field(default_factory=dict)
+    bias_weights: dict[Use, Use] = field(default_factory=dict)
     fenced: set[str] = field(default_factory=set)
     biases: set[Use] = field(default_factory=set)
 
@@ -76,6 +77,7 @@ def place(
             placement.read_by(value, (name_of(node), i), scheme)
         _place_outputs(placement, node, target, scheme)
         placement.constants.update(_constants(node, target, recipe, rules.get(name_of(node))))
+        placement.bias_weights.update(_biases(node, target))
     _hold_operands(placement, graph, target, decisions, apart)
     _hold_softmax(placement, graph, target)
     placement.fenced = {name_of(node) for node in graph if _must_be_fenced(node, target, placement)}
@@ -84,7 +86,7 @@ def place(
             continue
         if (use := needed_bias(node, target, placement.reads)) is not None:
             placement.biases.add(use)
-            placement.constants.pop(use, None)
+            placement.bias_weights.pop(use, None)
         if (reader := fenced_reader(node, target, placement.reads)) is not None:
             placement.fenced.add(name_of(reader))
     return placement
@@ -259,9 +261,16 @@ def _constants(
         yield (name, i), ConstantPlan(role=Role.OPERAND, scheme=activation_scheme(target, recipe, rule))
     if row.weight is not None and constant_of(node.inputs[row.weight]) is not None:
         yield (name, row.weight), weight_plan(node, target, recipe, rule)
-        bias = _bias(node, row.bias) if target.int32_bias else None
-        if bias is not None:
-            yield bias, ConstantPlan(role=Role.BIAS, scheme=None, weight=(name, row.weight))
+
+
+def _biases(node: ir.Node, target: Target) -> Iterator[tuple[Use, Use]]:
+    """The constant bias of a node with constant weights, if it is stored in integers; and these."""
+    row = facts(node)
+    if not target.int32_bias or row is None or row.weight is None:
+        return
+    bias = None if constant_of(node.inputs[row.weight]) is None else _bias(node, row.bias)
+    if bias is not None:
+        yield bias, (name_of(node), row.weight)
 
 
 def _bias(node: ir.Node, position: int | None) -> Use | None:

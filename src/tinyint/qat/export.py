@@ -105,7 +105,7 @@ def _own(module: QatModule, trained: ir.Model) -> Assignment:
     planned = module.origin.plan
     tensors = {name: module.activations[name].qparams() for name in planned.tensors}
     nodes = {name_of(node): node for node in trained.graph}
-    biases = {c.weight: use for use, c in planned.constants.items() if c.weight is not None}
+    biases = {weight: use for use, weight in planned.bias_weights.items()}
     constants: dict[Use, Constant] = {}
     for use, quantizer in module.weights.items():
         weight, bias_use = _tensor(nodes, use), biases.get(use)
@@ -173,14 +173,13 @@ def _constants(
     for use in params:
         if _stored_alike(module, planned, use):
             params[use] = own.constants[use].params
-    for use, constant in planned.constants.items():
-        if constant.weight is not None:
-            scale = tensors[input_tensor(nodes[constant.weight[0]], planned.tensors)].scale
-            weight = params[constant.weight]
-            dead = dead_channels(_tensor(nodes, constant.weight).numpy(), weight.axis)
-            fitted = fit_bias(_tensor(nodes, use).numpy(), scale, weight.scale, dead)
-            params[constant.weight] = replace(weight, scale=fitted)
-            params[use] = bias_params(scale, fitted)
+    for use, weight_use in planned.bias_weights.items():
+        scale = tensors[input_tensor(nodes[weight_use[0]], planned.tensors)].scale
+        weight = params[weight_use]
+        dead = dead_channels(_tensor(nodes, weight_use).numpy(), weight.axis)
+        fitted = fit_bias(_tensor(nodes, use).numpy(), scale, weight.scale, dead)
+        params[weight_use] = replace(weight, scale=fitted)
+        params[use] = bias_params(scale, fitted)
     constants = with_codes(nodes, planned.constants, params, tensors)
     for use, trained_constant in own.constants.items():
         if _stored_alike(module, planned, use) and constants[use].params == trained_constant.params:
@@ -191,6 +190,6 @@ def _constants(
 def _stored_alike(module: QatModule, planned: Plan, use: Use) -> bool:
     """Whether the codes that were trained serve the plan: of the same format, and within its limit on pairs."""
     before, now = module.origin.plan.constants.get(use), planned.constants.get(use)
-    if before is None or now is None or now.scheme is None:
+    if before is None or now is None:
         return False
     return before.scheme == now.scheme and now.packings in (None, before.packings)

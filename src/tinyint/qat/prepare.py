@@ -202,8 +202,6 @@ def _weights(
     nodes = {name_of(node): node for node in graph}
     quantizers: dict[Use, WeightQuantizer] = {}
     for use, constant in planned.constants.items():
-        if constant.scheme is None:
-            continue
         params = assignment.constants[use].params
         constant_value = constant_of(nodes[use[0]].inputs[use[1]])
         assert constant_value is not None
@@ -221,7 +219,7 @@ def _weights(
 
 def _limited(node: ir.Node, weight: FloatArray, plan: ConstantPlan) -> LimitedWeight | None:
     """The weight under its limit on pairs, for any codes of the activations: their ranges may move in training."""
-    if plan.packings is None or plan.scheme is None:
+    if plan.packings is None:
         return None
     lo, hi = weight_range(weight, plan.range, plan.scheme)
     scheme = plan.scheme

@@ -61,7 +61,7 @@ class _Program:
     def __post_init__(self) -> None:
         self.nodes = {name_of(node): node for node in self.graph}
         self.fed = {value.name for value in self.graph.inputs}
-        self.biases = {c.weight: use for use, c in self.plan.constants.items() if c.weight is not None}
+        self.biases = {weight: use for use, weight in self.plan.bias_weights.items()}
 
     def add(self, step: Step) -> None:
         """The step, with the quantizers of its constants before it and those of its outputs behind it."""
