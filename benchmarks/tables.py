@@ -1,4 +1,4 @@
-"""Puts the results into README.md and docs/benchmarks.md, between their markers.
+"""Puts the results into docs/benchmarks.md, between its markers.
 
 python benchmarks/tables.py
 """
@@ -306,9 +306,7 @@ def fill(path: Path, name: str, table: str) -> None:
 
 
 def main() -> None:
-    readme, chapter = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
-    fill(readme, "inference", inference(1))
-    fill(readme, "calibration", calibration())
+    chapter = ROOT / "docs" / "benchmarks.md"
     for threads in (1, 2):
         fill(chapter, f"inference, {threads} threads", inference(threads))
     fill(chapter, "fidelity", fidelity())

@@ -29,7 +29,7 @@ CHAPTERS = [*sorted(DOCS.glob("*.md")), *(ROOT / f"{name}.md" for name in ("READ
 TEXT = {path.name: path.read_text(encoding="utf-8") for path in CHAPTERS}
 TABLES = runpy.run_path(str(DOCS / "tables.py"))
 
-# A line such as `<!-- run -->`, and the fenced block behind it.
+# A line such as `<!-- run -->`, and the fenced block after it.
 _MARKED = re.compile(r"<!-- ([a-z -]+) -->\n```\w+\n(.*?)```", re.DOTALL)
 _CONSOLE = re.compile(r"^\$ (tinyint .*)$", re.MULTILINE)
 
@@ -183,6 +183,28 @@ def test_the_readme_names_every_chapter_and_real_extras():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for extra in re.findall(r"\[([a-z,]+)\]\"", "\n".join(TEXT.values())):
         assert set(extra.split(",")) <= set(extras)
+
+
+def test_the_picture_is_what_its_script_draws_from_the_results():
+    drawn = runpy.run_path(str(ROOT / "benchmarks" / "picture.py"))
+    assert drawn["PICTURE"].read_text(encoding="utf-8") == drawn["picture"](), (
+        "run python benchmarks/picture.py"
+    )
+
+
+def test_the_picture_says_where_tinyint_loses():
+    drawn = runpy.run_path(str(ROOT / "benchmarks" / "picture.py"))
+    panel, point, line = (drawn[name] for name in ("Panel", "Point", "Line"))
+
+    def beside(ours, peer):
+        return line(
+            runtime="openvino", ours=point(tool="tinyint", value=ours), peer=point(tool="nncf", value=peer)
+        )
+
+    words = {"title": "", "subtitle": "", "unit": "×", "circumstances": ""}
+    models = {"a": [beside(2.0, 3.0), beside(2.0, 2.0)], "b": [beside(4.0, 3.0)]}
+    speed = panel(**words, ticks=(1,), float_at=1, start=1, end=5, models=models)
+    assert (speed.below, speed.lines) == (1, 3)
 
 
 @pytest.mark.parametrize("text", marked("recipe"))
