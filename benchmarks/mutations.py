@@ -1,0 +1,250 @@
+"""Small faults planted in the package, one at a time: how many of them the tests find.
+
+python benchmarks/mutations.py --count 100 --store
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import compileall
+import importlib
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import cache_from_source
+from pathlib import Path
+
+import pytest
+from machine import ROOT, store
+
+SUBJECTS = {
+    "plan": ("plan", ("tests/plan",)),
+    "qparams": ("qparams.py", ("tests/test_qparams.py",)),
+    "qdq": ("qdq.py", ("tests/test_qdq.py", "tests/test_ptq.py")),
+    "ranges": ("ranges", ("tests/ranges", "tests/test_ranges.py")),
+    "kernels": ("qat/kernels.py", ("tests/qat/test_kernels.py",)),
+}
+"""By name: a file or folder of the package, and the tests that concern it."""
+
+HEAVY = ("numpy", "onnx", "onnx_ir", "onnxruntime", "openvino", "torch", "pydantic")
+"""Imported once; each run of the tests is a fork of this process."""
+
+OPERATORS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.FloorDiv,
+    ast.Pow: ast.Mult,
+    ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}
+
+NAMES = {
+    "min": "max",
+    "max": "min",
+    "minimum": "maximum",
+    "maximum": "minimum",
+    "any": "all",
+    "all": "any",
+    "floor": "ceil",
+    "ceil": "floor",
+    "amin": "amax",
+    "amax": "amin",
+}
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One change of a syntax tree: `new` in place of `old` in a field of `parent`."""
+
+    parent: ast.AST
+    field: str
+    index: int | None
+    old: ast.AST
+    new: ast.AST
+
+    def apply(self) -> str:
+        """Makes the change, and returns the expression before and after: an operator with its operands."""
+        whole = isinstance(self.old, ast.expr)
+        before = ast.unparse(self.old if whole else self.parent)
+        if self.index is None:
+            setattr(self.parent, self.field, self.new)
+        else:
+            getattr(self.parent, self.field)[self.index] = self.new
+        return f"{before} -> {ast.unparse(self.new if whole else self.parent)}"
+
+    @property
+    def line(self) -> int:
+        return getattr(self.old, "lineno", getattr(self.parent, "lineno", 0))
+
+
+def mutations(tree: ast.AST) -> Iterator[Mutation]:
+    """All of a tree, always in the same order."""
+    if isinstance(tree, ast.Assert | ast.JoinedStr) or (
+        isinstance(tree, ast.keyword) and tree.arg == "strict"
+    ):
+        return  # for the type checker, for people, and of zip
+    for field, value in ast.iter_fields(tree):
+        if field in ("annotation", "returns", "type_params", "decorator_list"):
+            continue
+        several = isinstance(value, list)
+        for index, child in enumerate(value if several else [value]):
+            if not isinstance(child, ast.AST):
+                continue
+            for new in (*_replacements(child), *_negated(tree, field, child)):
+                yield Mutation(tree, field, index if several else None, child, new)
+            yield from mutations(child)
+
+
+def _replacements(node: ast.AST) -> Iterator[ast.AST]:
+    match node:
+        case ast.Constant(value=bool(value)):
+            yield ast.Constant(not value)
+        case ast.Constant(value=int(value) | float(value)):
+            yield ast.Constant(value + 1)
+            yield ast.Constant(value - 1)
+        case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=operand):
+            yield operand
+        case ast.Name(id=name) if name in NAMES:
+            yield ast.Name(NAMES[name], node.ctx)
+        case ast.Attribute(value=of, attr=name) if name in NAMES:
+            yield ast.Attribute(of, NAMES[name], node.ctx)
+        case _ if type(node) in OPERATORS:
+            yield OPERATORS[type(node)]()
+
+
+def _negated(parent: ast.AST, field: str, node: ast.AST) -> Iterator[ast.AST]:
+    is_condition = isinstance(parent, ast.If | ast.IfExp | ast.While) and field == "test"
+    is_filter = isinstance(parent, ast.comprehension) and field == "ifs"
+    already = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+    if (is_condition or is_filter) and isinstance(node, ast.expr) and not already:
+        yield ast.UnaryOp(ast.Not(), node)
+
+
+def main() -> None:
+    options = _options()
+    for name in HEAVY:
+        importlib.import_module(name)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / "tinyint"
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "src" / "tinyint", package, ignore=ignored)
+        compileall.compile_dir(package, quiet=2)
+        for name in options.module or SUBJECTS:
+            rows.append(_measured(name, package, options.count, options.seed))
+            if options.store:
+                store("mutations", rows, ("module", "seed"))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--module", choices=SUBJECTS, action="append", help="this one alone; may be repeated")
+    parser.add_argument("--count", type=int, default=100, help="mutations a module")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--store", action="store_true", help="keep the counts in benchmarks/results/mutations.json"
+    )
+    return parser.parse_args()
+
+
+def _measured(name: str, package: Path, count: int, seed: int) -> dict[str, object]:
+    source, tests = SUBJECTS[name]
+    start = time.perf_counter()
+    if _tests_fail(package, tests, limit=1800):
+        sys.exit(f"{', '.join(tests)}: the tests fail without a mutation")
+    limit = 60 + 3 * (time.perf_counter() - start)
+    drawn = _drawn(package / source, count, seed)
+    survivors = []
+    for path, number in drawn:
+        text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text)
+        mutation = list(mutations(tree))[number]
+        line, told = mutation.line, mutation.apply()
+        cached = Path(cache_from_source(str(path)))
+        cached.unlink(missing_ok=True)
+        try:
+            path.write_text(ast.unparse(ast.fix_missing_locations(tree)), encoding="utf-8")
+            found = _tests_fail(package, tests, limit)
+        finally:
+            path.write_text(text, encoding="utf-8")
+        if not found:
+            survivors.append(f"{path.relative_to(package)}:{line}: {told}")
+            print(f"survived: {survivors[-1]}", flush=True)
+    caught = len(drawn) - len(survivors)
+    print(f"{name}: {caught} of {len(drawn)} caught, {time.perf_counter() - start:.0f} s", flush=True)
+    return {"module": name, "seed": seed, "drawn": len(drawn), "caught": caught, "survivors": survivors}
+
+
+def _drawn(source: Path, count: int, seed: int) -> list[tuple[Path, int]]:
+    files = sorted(source.rglob("*.py")) if source.is_dir() else [source]
+    every = [
+        (path, number)
+        for path in files
+        for number, _ in enumerate(mutations(ast.parse(path.read_text(encoding="utf-8"))))
+    ]
+    return random.Random(seed).sample(every, min(count, len(every)))
+
+
+def _tests_fail(package: Path, tests: tuple[str, ...], limit: float) -> bool:
+    """Whether one does with the package as it is now; one that does not end counts."""
+    child = os.fork()
+    if child == 0:
+        _test(package, tests)
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            code = os.waitstatus_to_exitcode(status)
+            if code == pytest.ExitCode.NO_TESTS_COLLECTED:
+                sys.exit(f"{', '.join(tests)}: there are no tests")
+            return code != pytest.ExitCode.OK
+        time.sleep(0.05)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return True
+
+
+def _test(package: Path, tests: tuple[str, ...]) -> None:
+    """Ends the process with what the tests say."""
+    os.setsid()
+    os.chdir(ROOT)
+    for number in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("tinyint", "tests")]:
+        del sys.modules[name]
+    sys.dont_write_bytecode = True
+    sys.path[:0] = [str(package.parent), str(ROOT)]
+    os.environ |= {
+        "PYTHONPATH": os.pathsep.join(sys.path[:2]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(package.parent / "hypothesis"),
+    }
+    os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
+
+
+if __name__ == "__main__":
+    main()
