@@ -206,7 +206,7 @@ def _drawn(source: Path, count: int, seed: int) -> list[tuple[Path, int]]:
         for path in files
         for number, _ in enumerate(mutations(ast.parse(path.read_text(encoding="utf-8"))))
     ]
-    return random.Random(seed).sample(every, min(count, len(every)))
+    return random.Random(seed).sample(every, min(count, len(every)))  # noqa: S311
 
 
 def _tests_fail(package: Path, tests: tuple[str, ...], limit: float) -> bool:

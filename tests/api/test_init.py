@@ -1,0 +1,54 @@
+"""The public names."""
+
+import subprocess
+import sys
+
+import pytest
+
+import tinyint
+from tinyint.errors import DependencyError
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    heavy = [
+        "torch",
+        "numpy",
+        "onnx",
+        "onnx_ir",
+        "onnxruntime",
+        "openvino",
+        "typer",
+        "rich",
+        "pydantic",
+        "jinja2",
+    ]
+    code = f"import sys, tinyint; print([m for m in {heavy} if m in sys.modules], 'quantize' in dir(tinyint))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[] True"
+
+
+def test_every_public_name_is_there_and_sorted():
+    assert list(tinyint.__all__) == sorted(tinyint.__all__)
+    for name in tinyint.__all__:
+        assert getattr(tinyint, name) is not None
+    with pytest.raises(AttributeError, match="nothing_such"):
+        _ = tinyint.nothing_such
+
+
+def test_open_takes_the_runtime_that_the_model_is_for(model, samples):
+    made = tinyint.quantize(model, samples, target="openvino", verify=False).model
+    assert type(tinyint.open(made)).__name__ == "OpenVINOSession"
+    assert type(tinyint.open(made, "onnxruntime")).__name__ == "OrtSession"
+    assert type(tinyint.open(model)).__name__ == "OrtSession"
+    with pytest.raises(DependencyError, match="onnxruntime"):
+        tinyint.open(model, "onnxruntme")
+
+
+def test_benchmark_measures_every_model_on_every_runtime(model):
+    timings = tinyint.benchmark(
+        [model], runtimes=["onnxruntime", "openvino"], threads=1, iterations=3, warmup=1
+    )
+    assert [timing.runtime for timing in timings] == ["onnxruntime", "openvino"]
+    with pytest.raises(DependencyError, match="does not run TensorRT engines itself") as caught:
+        tinyint.benchmark([model], runtimes=["tensorrt"])
+    assert "pip install" not in str(caught.value)
