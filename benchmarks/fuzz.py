@@ -29,7 +29,9 @@ BLOCK = 500  # models a process, whose memory is given back
 def main() -> None:
     options = _options()
     torch.set_num_threads(1)
-    ways = tuple(way for way in WAYS if options.method in (None, way[0]))
+    ways = tuple(
+        way for way in WAYS if options.method in (None, way[0]) and way[1].startswith(options.target)
+    )
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     seeds = iter(range(options.first, options.first + options.models))
     start = time.perf_counter()
@@ -53,6 +55,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--models", type=int, default=20_000)
     parser.add_argument("--first", type=int, default=0, help="the number of the first model")
     parser.add_argument("--method", choices=sorted({way[0] for way in WAYS}), help="this one alone")
+    parser.add_argument("--target", default="", help="those whose names begin so alone")
     parser.add_argument("--minimize", action="store_true", help="show the smallest model with each fault")
     parser.add_argument(
         "--store", action="store_true", help="keep the counts in benchmarks/results/fuzz.json"
