@@ -21,6 +21,7 @@ from tinyint.graph.passes.unused import drop_unused_constants
 from tinyint.graph.prepare import prepare_float
 from tinyint.graph.walk import inner_nodes
 from tinyint.plan import ConstantPlan, Plan, Use, plan
+from tinyint.plan.points import misread_points
 from tinyint.recipe import Recipe, match_rules
 from tinyint.repair import repair_float
 from tinyint.runtimes import Feeds
@@ -149,8 +150,9 @@ def _dynamic(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stopwatc
     with watch.time("quantize"):
         rules = match_rules(recipe, [(name_of(node), op_names(node)) for node in prepared.graph.all_nodes()])
         model, products, reasons = quantize_dynamic(prepared, target, recipe, rules)
-        model, others = quantize_weights(model, recipe, rules)
-        require_integers(prepared, {**products, **others}, rules)
+        misread = misread_points(model, target)
+        model, others = quantize_weights(model, recipe, rules, misread)
+        require_integers(prepared, {**products, **others}, rules, misread)
     return Quantized(
         model=model,
         prepared=prepared,
@@ -167,8 +169,9 @@ def _weight_only(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stop
     """weights as integers, restored to float before they are used"""
     with watch.time("quantize"):
         rules = match_rules(recipe, [(name_of(node), op_names(node)) for node in prepared.graph.all_nodes()])
-        model, constants = quantize_weights(prepared, recipe, rules)
-        require_integers(prepared, constants, rules)
+        misread = misread_points(prepared, target)
+        model, constants = quantize_weights(prepared, recipe, rules, misread)
+        require_integers(prepared, constants, rules, misread)
     why = f"its weights are stored in integers (weight-only); {target.stored_weights}"
     stored = {name for name, _ in constants}
     stored |= {name_of(n) for n in prepared.graph if any(inner.name in stored for inner in inner_nodes(n))}
@@ -179,6 +182,9 @@ def _weight_only(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stop
         recipe=recipe,
         constants=constants,
         planned_int8=(),
-        float_nodes={name_of(n): why if n.name in stored else "it has no weights" for n in prepared.graph},
+        float_nodes={
+            name_of(n): misread.get(name_of(n), why if n.name in stored else "it has no weights")
+            for n in prepared.graph
+        },
         stopwatch=watch,
     )

@@ -7,7 +7,7 @@ the runtimes fold it once, at load.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 import numpy as np
 import onnx_ir as ir
@@ -34,9 +34,9 @@ _RECURRENT = ("LSTM", "GRU", "RNN")
 
 
 def quantize_weights(
-    model: ir.Model, recipe: Recipe, rules: dict[str, Rule]
+    model: ir.Model, recipe: Recipe, rules: dict[str, Rule], misread: Container[str] = ()
 ) -> tuple[ir.Model, dict[Use, ConstantPlan]]:
-    """A copy of the prepared `model` with integer weights, and where they are read.
+    """A copy of the prepared `model` with integer weights, and where they are read; those of `misread` stay in float.
 
     int16 needs opset 21 (ONNX operator specification, DequantizeLinear-21), to which the copy is raised; ModelError if
     that fails.
@@ -51,7 +51,7 @@ def quantize_weights(
     plans = {
         (name_of(node), i): _plan(node, i, recipe, rules.get(name_of(node)))
         for node in model.graph.all_nodes()
-        if not (node.name in rules and rules[name_of(node)].float)
+        if name_of(node) not in misread and not (node.name in rules and rules[name_of(node)].float)
         for i in _weights(node)
     }
     nodes = {name_of(node): node for node in model.graph.all_nodes()}
@@ -65,7 +65,9 @@ def storable_bytes(model: ir.Model) -> int:
     return sum(value.const_value.nbytes for value in weights if value is not None and value.const_value)
 
 
-def require_integers(model: ir.Model, stored: Mapping[Use, ConstantPlan], rules: Mapping[str, Rule]) -> None:
+def require_integers(
+    model: ir.Model, stored: Mapping[Use, ConstantPlan], rules: Mapping[str, Rule], misread: Mapping[str, str]
+) -> None:
     """Raises ModelError, with the reason, where nothing of the prepared `model` is stored in integers."""
     if stored:
         return
@@ -82,6 +84,9 @@ def require_integers(model: ir.Model, stored: Mapping[Use, ConstantPlan], rules:
         why = f"its weights are {' and '.join(wide)}; export it in float32"
     elif all(node.name in rules and rules[name_of(node)].float for node, _ in held):
         why = "the recipe keeps every node with weights in float; loosen its rules"
+    elif misread:
+        name, reason = next(iter(misread.items()))
+        why = f"of node {name!r}, {reason}"
     else:
         largest = max(array.size for _, array in held)
         why = f"the largest of its weights has {largest} elements; from {_SMALLEST} on they are worth a node"

@@ -39,6 +39,8 @@ def _has(node: ir.Node, window: Window) -> bool:
             return len(node.inputs) > 2 and node.inputs[2] is not None and _leaves_gaps(node)
         case Window.COLUMN:
             return _makes_a_column(node)
+        case Window.POINT:
+            return _pads_a_point(node)
 
 
 def _leaves_gaps(transposed: ir.Node) -> bool:
@@ -50,6 +52,13 @@ def _leaves_gaps(transposed: ir.Node) -> bool:
         size is not None and len({dilation * i % stride for i in range(size)}) < stride
         for size, stride, dilation in zip(kernel, strides, dilations, strict=True)
     )
+
+
+def _pads_a_point(conv: ir.Node) -> bool:
+    kernel = (static_shape(conv.inputs[1]) or (0, 0, 0))[2:]
+    strides, pads = conv.attributes.get_ints("strides", [1]), conv.attributes.get_ints("pads", [0])
+    alone = set(kernel) == {1} and conv.attributes.get_int("group", 1) == 1
+    return alone and max(strides) > 1 and any(pads)
 
 
 def _makes_a_column(conv: ir.Node) -> bool:

@@ -76,7 +76,8 @@ OPENVINO = Target(
             kernel=Kernel.RESCALED,
             needs_bias=True,
             windows={
-                Window.COLUMN: "is wrong for a result of one column, in groups of one channel in and several out"
+                Window.COLUMN: "is wrong for a result of one column, in groups of one channel in and several out",
+                Window.POINT: "takes the strides of a kernel of one place before its padding",
             },
             source=f"{_MEASURED}: runs in int8 with or without a quantizer behind it, depthwise as well, but in float "
             "behind a Concat along another axis than the channels; the quantizer gives zeros where others read the "
@@ -117,6 +118,7 @@ OPENVINO = Target(
         **dict.fromkeys(("Softmax", "Pad", "Tile", "SpaceToDepth", "Resize (linear)"), _NO_KERNEL),
         **dict.fromkeys(("ArgMax", "ArgMin"), "OpenVINO runs it as TopK, in float"),
     },
+    misreads_points=True,
     stored_weights="a Gemm or MatMul over 32 elements or more quantizes what it multiplies as it runs, in groups of "
     "32, unless OpenVINO is told DYNAMIC_QUANTIZATION_GROUP_SIZE=0; other arithmetic is float",
     sources=(
@@ -124,6 +126,7 @@ OPENVINO = Target(
         "the bit by tests/qat/test_kernels.py",
         f"{_MEASURED}: int8 activations give wrong values behind Concat on processors without AMX, uint8 ones do not",
         f"{_MEASURED}: weights must be int8 with zero-point 0",
+        f"{_MEASURED}/test_points.py: convolutions of one place with stored weights, beside a Transpose or a Reshape",
     ),
 )
 

@@ -141,6 +141,8 @@ class Target:
     * `left_float`: why it does not, for operators of which users ask
     * `dynamic`: operators that have kernels with activations quantized at run time
     * `stored_weights`: what is done with weights that are stored in integers, and multiply floats
+    * `misreads_points`: whether it takes convolutions of one place with such weights, beside a Transpose or a Reshape,
+      for products of matrices whatever their strides, their padding and the order of axes
     * `check`: holds a Q/DQ graph, whoever wrote it, to the rules of the backend
     * `build_commands`: how the backend's own tool makes of a file what it runs, by version; None: tinyint runs the file
     """
@@ -158,6 +160,7 @@ class Target:
     left_float: Mapping[str, str] = field(default_factory=dict)
     dynamic: frozenset[str] = field(default_factory=frozenset)
     stored_weights: str = "the arithmetic is float"
+    misreads_points: bool = False
     check: Callable[[ir.Model], Sequence[Violation]] = _breaks_no_rule
     build_commands: Callable[[str], Mapping[str, str]] | None = None
     sources: tuple[str, ...]
