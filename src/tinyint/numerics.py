@@ -7,7 +7,8 @@ The convention, with x real, q the stored integer, s the scale and z the zero-po
 * s is float32, finite and > 0. A range of width zero (a dead tensor or channel) gets s = 1.
 * The range [lo, hi] is widened to hold 0, so that 0 is represented exactly (padding, ReLU).
 * asymmetric: s = (hi - lo) / (qmax - qmin), z = round_half_even(qmin - lo / s).
-* symmetric signed: s = max(|lo|, |hi|) / qmax, z = 0, with [qmin, qmax] = [-qmax, qmax] for weights.
+* symmetric signed: s = max(|lo|, |hi|) / qmax, z = 0, with [qmin, qmax] = [-qmax, qmax] for weights; what
+  QuantizeLinear makes has all codes, whatever the range.
 * symmetric unsigned: z = 0 where lo >= 0, so that no code is lost; else z = (qmax + 1) / 2.
 * s and z have the shape that their granularity gives them: (), (C,) along an axis, or one for each block of an axis.
 * bias: int32 with s_b = s_x · s_w, z = 0; a channel whose bias would overflow gets a larger s_w, and a dead one the s_w

@@ -7,6 +7,7 @@ import onnx_ir as ir
 import pytest
 import torch
 
+from tests.graph.build import build
 from tests.models import depthwise, detector, inception, noise, residual, transformer
 from tests.processor import EXACT, OPENVINO_TARGET
 from tinyint import qdq
@@ -153,6 +154,19 @@ def test_another_target_takes_over_what_was_trained_and_says_what_differs(networ
     # The trained weights are in it: the exported model is near the trained module, and far from the one before.
     before = in_torch(prepare(network(), record_for(network()), target="x86-vnni").eval(), samples)
     assert np.square(theirs - ours).sum() < 0.2 * np.square(before - ours).sum()
+
+
+def test_a_value_beyond_a_symmetric_range_has_the_code_that_the_runtime_gives_it():
+    """The scale is 1, and QuantizeLinear saturates at -128, one code further than 127 on the other side."""
+    w = np.array([[127.0], [0.0]], np.float32)
+    model = build("net (float[1, 2] x) => (float[1, 1] y) { y = MatMul (x, w) }", w=w)
+    samples = [Sample({"x": np.array([[-127.0, 127.0]], np.float32)}, name="0")]
+    record = calibrate(model, samples, fingerprint=model_fingerprint(model), threads=1)
+    module = prepare(model, record, target="tensorrt").eval()
+    beyond = [{"x": np.array([[value, 0.0]], np.float32)} for value in (-300.0, 300.0)]
+    simulated = on_runtime("onnxruntime", export(module), beyond, optimize=False)
+    assert in_torch(module, beyond).flatten().tolist() == [-128.0 * 127.0, 127.0 * 127.0]
+    assert simulated.flatten().tolist() == [-128.0 * 127.0, 127.0 * 127.0]
 
 
 @pytest.mark.parametrize("weights", ["absmax", "lsq"])

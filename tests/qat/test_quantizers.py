@@ -145,6 +145,14 @@ def test_an_end_at_zero_stays_there():
     np.testing.assert_allclose(quantizer.qparams().range(), [0.0, 6.0], rtol=1e-6)
 
 
+def test_pact_starts_from_the_calibrated_scale():
+    """A symmetric range has one end, 127 steps from 0, although its lowest code lies 128 steps from it."""
+    signed = Scheme(qtype=INT8, symmetric=True)
+    quantizer = ClippingQuantizer(signed, params(-127.0, 100.0, signed))
+    assert quantizer.qparams().scale == 1.0
+    assert quantizer([torch.tensor([-200.0, 200.0])])[0].tolist() == [-128.0, 127.0]
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -170,7 +170,7 @@ class ClippingQuantizer(ActivationQuantizer):
         super().__init__(scheme, params)
         lo, hi = (torch.tensor(end) for end in params.range())
         self.both = scheme.symmetric and bool(lo < 0)
-        self.register_buffer("units", torch.maximum(-lo, hi)[None] if self.both else torch.stack([-lo, hi]))
+        self.register_buffer("units", hi[None] if self.both else torch.stack([-lo, hi]))
         self.ends = nn.Parameter(torch.ones_like(self.units))
 
     def forward(self, values: list[Tensor | None], in_place: bool = False) -> tuple[Tensor, Tensor]:  # noqa: ARG002

@@ -26,7 +26,7 @@ _MOVERS = (
 # gemm_x8s8s32x_convolution.cpp, jit_brgemm_conv_utils.cpp).
 _CONVOLVED = (Packing.BY_POSITION, Packing.FLAT, Packing.COLUMNS)
 
-_SYMMETRIC = Scheme(qtype=INT8.narrow(), symmetric=True)
+_SYMMETRIC = Scheme(qtype=INT8, symmetric=True)
 
 _gemm = OperatorRule(
     output=Output.OPTIONAL,

@@ -27,7 +27,7 @@ TENSORRT = Target(
     runtime="tensorrt",
     cpu=GPU,
     summary="TensorRT: int8 with zero-point 0, quantizers before weighted layers and on the skip input of Add",
-    activation=Scheme(qtype=INT8.narrow(), symmetric=True),
+    activation=Scheme(qtype=INT8, symmetric=True),
     weight=Scheme(qtype=INT8.narrow(), symmetric=True, granularity=PerAxis(0)),
     clamps_absorbed=False,
     int32_bias=False,
