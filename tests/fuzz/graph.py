@@ -172,5 +172,5 @@ def _tensor(name: str, inferred: onnx.TypeProto | None) -> Tensor:
     dims = inferred.tensor_type.shape.dim
     require(all(dim.HasField("dim_value") for dim in dims))
     shape = tuple(dim.dim_value for dim in dims)
-    require(0 < np.prod(shape, dtype=np.int64) <= 4 * MOST_ELEMENTS)
+    require(min(shape, default=1) > 0 and np.prod(shape, dtype=np.int64) <= 4 * MOST_ELEMENTS)
     return Tensor(name, helper.tensor_dtype_to_np_dtype(inferred.tensor_type.elem_type), shape)
