@@ -197,10 +197,15 @@ def judge(name: str) -> dict[str, Parts]:
             try:
                 found[f"{name}: {way}"] = parts_of(make(case))
             except TinyintError as error:
-                found[f"{name}: {way}"] = {"refused": str(error).replace(folder, "")}
+                found[f"{name}: {way}"] = {"refused": _anywhere(str(error), folder)}
             except Exception as error:  # a fault, which another change may mend
-                found[f"{name}: {way}"] = {"fault": repr(error).replace(folder, "")}
+                found[f"{name}: {way}"] = {"fault": _anywhere(repr(error), folder)}
     return found
+
+
+def _anywhere(told: str, folder: str) -> str:
+    """Wherever this state and its files are."""
+    return told.replace(folder, "").replace(str(ROOT), "")
 
 
 def differences(before: dict[str, Parts], after: dict[str, Parts]) -> Iterator[str]:
