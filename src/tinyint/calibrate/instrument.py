@@ -16,7 +16,7 @@ is made for those that are known to, and made anew when another one turns out to
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
@@ -75,6 +75,18 @@ class Probe:
     size: int | str
     infinite: int | None = None
 
+    def extrema(self, numbers: Mapping[int, float] | Sequence[float]) -> tuple[float, float]:
+        """Of one sample, from its row of PEAKS or EXTREMA."""
+        if self.lo is None:
+            return 0.0, numbers[self.hi]
+        return -numbers[self.lo] if self.pooled else numbers[self.lo], numbers[self.hi]
+
+    def counts(self, numbers: Mapping[str, Sequence[int]]) -> tuple[int, int]:
+        """The infinities and the NaNs of one sample."""
+        if self.infinite is None:
+            return 0, 0
+        return numbers[INFINITE][self.infinite], numbers[UNDEFINED][self.infinite]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Instrumented:
@@ -92,28 +104,19 @@ class Instrumented:
 
     def read(self, found: Mapping[str, Array], rows: int = 1) -> list[list[Observation]]:
         """The outputs of one run on `rows` samples: sample by sample, tensor by tensor."""
-        starts, peaks = self._peaks(found, rows)
-        columns = {start: column for column, start in enumerate(starts)}
+        peaks = self._peaks(found, rows)
         numbers = {key: found[name].tolist() for key, name in self.names.items() if key != PEAKS}
         subsamples = [found[p.subsample].reshape(rows, -1) for p in self.probes]
         sizes = [p.size if isinstance(p.size, int) else int(found[p.size]) for p in self.probes]
         samples = []
         for row in range(rows):
-            sample = []
-            for p, subsample, size in zip(self.probes, subsamples, sizes, strict=True):
-                if p.pooled:
-                    lo = 0.0 if p.lo is None else -peaks[row][columns[p.lo]]
-                    hi = peaks[row][columns[p.hi]]
-                else:
-                    lo = 0.0 if p.lo is None else numbers[EXTREMA][row][p.lo]
-                    hi = numbers[EXTREMA][row][p.hi]
-                odd = (
-                    (0, 0)
-                    if p.infinite is None
-                    else (numbers[name][row][p.infinite] for name in (INFINITE, UNDEFINED))
-                )
-                sample.append(Observation(p.tensor, lo, hi, subsample[row], size, *odd))
-            samples.append(sample)
+            of_row = {key: values[row] for key, values in numbers.items()}
+            extrema = (p.extrema(peaks[row] if p.pooled else of_row[EXTREMA]) for p in self.probes)
+            odd = (p.counts(of_row) for p in self.probes)
+            sample = zip(self.probes, extrema, subsamples, sizes, odd, strict=True)
+            samples.append(
+                [Observation(p.tensor, *ends, sub[row], size, *n) for p, ends, sub, size, n in sample]
+            )
         return samples
 
     def overflowing(self, found: Mapping[str, Array], rows: int = 1) -> set[str]:
@@ -124,14 +127,15 @@ class Instrumented:
         seen = (o for sample in self.read(found, rows) for o in sample)
         return {o.tensor for o in seen if not (math.isfinite(o.lo) and math.isfinite(o.hi))} - known
 
-    def _peaks(self, found: Mapping[str, Array], rows: int) -> tuple[list[int], list[list[float]]]:
-        """Where tensors begin in PEAKS, and the maximum of each, row by row."""
+    def _peaks(self, found: Mapping[str, Array], rows: int) -> list[dict[int, float]]:
+        """Row by row, the maximum of each tensor, by its first channel in PEAKS."""
         starts = sorted({i for p in self.probes if p.pooled for i in (p.lo, p.hi) if i is not None})
         if not starts:
-            return starts, []
+            return [{} for _ in range(rows)]
         peaks = found[self.names[PEAKS]]
         highest = peaks.reshape(rows, -1, peaks.shape[1]).max(axis=1)
-        return starts, np.maximum.reduceat(highest, starts, axis=1).tolist()
+        maxima = np.maximum.reduceat(highest, starts, axis=1).tolist()
+        return [dict(zip(starts, row, strict=True)) for row in maxima]
 
 
 def instrument(

@@ -79,13 +79,7 @@ def read_cityscapes(root: Path, split: str) -> list[ImageFile]:
             f"{root} is in the layout of Cityscapes, and has no split {split!r}: {nearest(split, splits)}; name it: "
             f"{root}:{splits[0] if splits else 'val'}"
         )
-    cities = [
-        sorted(city.glob(f"*_{_IMAGES}.png")) for city in sorted(folder.iterdir()) if os.path.isdir(city)
-    ]
-    turns = itertools.chain.from_iterable(itertools.zip_longest(*cities))
-    images = [image for image in turns if image is not None]
-    if not images:
-        raise DataError(f"there are no images CITY/*_{_IMAGES}.png in {folder}")
+    images = _images(folder)
     for kind, ids in _KINDS.items():
         masks = [_mask(split, image, kind) for image in images]
         found = [os.path.isfile(root / mask) for mask in masks]
@@ -97,6 +91,18 @@ def read_cityscapes(root: Path, split: str) -> list[ImageFile]:
                 f"{images[found.index(False)]} has no label image {root / masks[found.index(False)]}"
             )
     return [ImageFile(image, _name(root, image)) for image in images]
+
+
+def _images(folder: Path) -> list[Path]:
+    """Those of all cities in turn."""
+    cities = [
+        sorted(city.glob(f"*_{_IMAGES}.png")) for city in sorted(folder.iterdir()) if os.path.isdir(city)
+    ]
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*cities))
+    images = [image for image in turns if image is not None]
+    if not images:
+        raise DataError(f"there are no images CITY/*_{_IMAGES}.png in {folder}")
+    return images
 
 
 def _mask(split: str, image: Path, kind: str) -> str:

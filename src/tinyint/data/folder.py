@@ -45,17 +45,22 @@ def read_folder(root: Path, *, labelled: bool = True) -> Folder:
             f"{root} holds images ({images[0]}, …) beside folders ({classes[0]}, …): it is unclear whether the "
             "folders are classes; move the images into them, or name a list file (FOLDER:LIST)"
         )
+    return Folder(_in_turn(root, flat, folders), _order_notice(classes), classes)
+
+
+def _in_turn(root: Path, flat: list[str], folders: list[str]) -> list[ImageFile]:
+    """The images of the class folders: the first of each, the second of each, …"""
     per_class = [_class_files(root, name, label) for label, name in enumerate(folders)]
     if not any(per_class):
         raise DataError(_nothing_found(root, flat))
-    for name, files in zip(folders, per_class, strict=True):
-        if not files:
-            raise DataError(
-                f"the class folder {root / name} holds no image; remove it if it is no class "
-                "(the labels of the others depend on it)"
-            )
+    empty = next((name for name, files in zip(folders, per_class, strict=True) if not files), None)
+    if empty is not None:
+        raise DataError(
+            f"the class folder {root / empty} holds no image; remove it if it is no class "
+            "(the labels of the others depend on it)"
+        )
     turns = itertools.chain.from_iterable(itertools.zip_longest(*per_class))
-    return Folder([file for file in turns if file is not None], _order_notice(classes), classes)
+    return [file for file in turns if file is not None]
 
 
 def _listing(root: Path) -> list[os.DirEntry[str]]:

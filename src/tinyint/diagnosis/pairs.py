@@ -65,34 +65,29 @@ def pair(float_graph: ir.Graph, int8_graph: ir.Graph) -> Pairs:
     """Matches by name: computed tensors by their own, constants by the node that reads them or their own."""
     activations: dict[tuple[str, float], Activation] = {}
     constants: list[Constant] = []
-    unmatched = []
+    unmatched: list[str] = []
+    matched: Activation | Constant | None
     values = _values(float_graph)
     nodes = {node.name: node for node in float_graph if node.name}
     names_in_int8 = set(_values(int8_graph))
     for node in int8_graph:
         if node.op_type == "MatMulInteger":
             constants += _product_weight(node, nodes, float_graph, int8_graph)
-        if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or not node.inputs[0]:
+        source = node.inputs[0] if _quantizes(node) else None
+        if source is None:
             continue
-        if _already_seen(node):
-            continue
-        params, is_constant = _params(node), constant_of(node.inputs[0]) is not None
-        if params is None:
-            if is_constant or node.op_type == "QuantizeLinear":
-                unmatched.append(name_of(node.inputs[0]))
-        elif is_constant:
-            constant = _constant(node, params, nodes, float_graph)
-            if constant is None:
-                unmatched.append(name_of(node.inputs[0]))
-            else:
-                constants.append(constant)
-        elif node.op_type == "QuantizeLinear":
-            value = _counterpart(node, values, names_in_int8)
-            if value is None:
-                unmatched.append(name_of(node.inputs[0]))
-                continue
-            activation = _activation(value, node, params)
-            activations.setdefault((activation.name, float(params.scale.flat[0])), activation)
+        params, matched = _params(node), None
+        if params is not None and constant_of(source) is not None:
+            matched = _constant(node, params, nodes, float_graph)
+        elif params is not None and (value := _counterpart(node, values, names_in_int8)) is not None:
+            matched = _activation(value, node, params)
+        match matched:
+            case None:
+                unmatched.append(name_of(source))
+            case Constant():
+                constants.append(matched)
+            case Activation(name=name, params=own):
+                activations.setdefault((name, float(own.scale.flat[0])), matched)
     return Pairs(
         activations=tuple(activations.values()), constants=tuple(constants), unmatched=tuple(unmatched)
     )
@@ -113,10 +108,17 @@ def _values(graph: ir.Graph) -> dict[str, ir.Value]:
     return {value.name: value for value in (*graph.inputs, *computed) if value.name}
 
 
-def _already_seen(node: ir.Node) -> bool:
-    """Whether the node dequantizes what a QuantizeLinear, which has its own turn, makes of a constant."""
-    source = None if node.inputs[0] is None else node.inputs[0].producer()
-    return source is not None and source.op_type == "QuantizeLinear"
+def _quantizes(node: ir.Node) -> bool:
+    """Whether the node quantizes a tensor, or dequantizes a constant that is stored in integers.
+
+    What is dequantized behind a QuantizeLinear has had its turn there.
+    """
+    if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.inputs[0] is None:
+        return False
+    source = node.inputs[0].producer()
+    if source is not None and source.op_type == "QuantizeLinear":
+        return False
+    return node.op_type == "QuantizeLinear" or constant_of(node.inputs[0]) is not None
 
 
 def _activation(value: ir.Value, quantizer: ir.Node, params: QParams) -> Activation:

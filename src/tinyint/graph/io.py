@@ -198,15 +198,20 @@ def _hash_nodes(graph: ir.Graph | ir.Function, add: Callable[[bytes], None]) -> 
         add(repr((node.op_identifier(), inputs, [value.name for value in node.outputs])).encode())
         for name, attribute in sorted(node.attributes.items()):
             add(repr((name, str(attribute.type), attribute.ref_attr_name)).encode())
-            if attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
-                _hash_tensor(attribute.as_tensor(), add)
-            elif attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
-                _hash_graph(attribute.as_graph(), add)
-            elif attribute.type == ir.AttributeType.GRAPHS and not attribute.is_ref():
-                for graph_value in attribute.as_graphs():
-                    _hash_graph(graph_value, add)
-            else:
-                add(repr(attribute.value).encode())
+            _hash_value(attribute, add)
+
+
+def _hash_value(attribute: ir.Attr, add: Callable[[bytes], None]) -> None:
+    kind = None if attribute.is_ref() else attribute.type
+    if kind == ir.AttributeType.TENSOR:
+        _hash_tensor(attribute.as_tensor(), add)
+    elif kind == ir.AttributeType.GRAPH:
+        _hash_graph(attribute.as_graph(), add)
+    elif kind == ir.AttributeType.GRAPHS:
+        for graph in attribute.as_graphs():
+            _hash_graph(graph, add)
+    else:
+        add(repr(attribute.value).encode())
 
 
 def _hash_tensor(tensor: ir.TensorProtocol, add: Callable[[bytes], None]) -> None:

@@ -54,13 +54,16 @@ def single_precision(program: Any) -> None:
     elif isinstance(program, dict):
         if str(program.get("#", "")).endswith("_interp"):
             for attribute in program.get("A", ()):
-                held = attribute.get("AT", {}).get("D")
-                if attribute.get("N") == "scale" and isinstance(held, list):
-                    attribute["AT"]["D"] = [
-                        each | {"#": each["#"].replace("a_f64", "a_f32")} for each in held
-                    ]
+                _let_be_float32(attribute)
         for part in program.values():
             single_precision(part)
+
+
+def _let_be_float32(attribute: dict[str, Any]) -> None:
+    """The factors of an interpolation; any other attribute stays as it is."""
+    held = attribute.get("AT", {}).get("D")
+    if attribute.get("N") == "scale" and isinstance(held, list):
+        attribute["AT"]["D"] = [each | {"#": each["#"].replace("a_f64", "a_f32")} for each in held]
 
 
 def _translated(model: Path, parameters: Path, directory: Path) -> tuple[Path, Path]:

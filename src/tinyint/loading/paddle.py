@@ -74,21 +74,7 @@ def find_paddle(path: Path) -> PaddleFiles | None:
     Raises ModelError for a directory without exactly one inference model, and for a missing file.
     """
     if os.path.isdir(path):
-        found = [
-            file for suffix in _SUFFIXES for file in sorted(path.glob(f"*{suffix}")) if _has_weights(file)
-        ]
-        stems = {file.stem for file in found}
-        if len(stems) == 1:
-            path = found[0]
-        elif stems:
-            raise ModelError(
-                f"'{path}' holds several Paddle models ({', '.join(sorted(stems))}); give the .json or .pdmodel file "
-                "of one"
-            )
-        else:
-            path = path / _OLD
-            if not path.is_file():
-                raise ModelError(_nothing_in(path.parent))
+        path = _only_program(path)
     if path.name == _OLD and path.is_file():
         together = path.with_name("__params__")
         return PaddleFiles(path, together if together.is_file() else path.parent)
@@ -102,6 +88,20 @@ def find_paddle(path: Path) -> PaddleFiles | None:
             "paddle.jit.save, or say by --params-filename what they are called"
         )
     return PaddleFiles(path, path.with_suffix(".pdiparams"))
+
+
+def _only_program(folder: Path) -> Path:
+    found = [file for suffix in _SUFFIXES for file in sorted(folder.glob(f"*{suffix}")) if _has_weights(file)]
+    stems = {file.stem for file in found}
+    if len(stems) > 1:
+        raise ModelError(
+            f"'{folder}' holds several Paddle models ({', '.join(sorted(stems))}); give the .json or .pdmodel file "
+            "of one"
+        )
+    program = found[0] if found else folder / _OLD
+    if not found and not program.is_file():
+        raise ModelError(_nothing_in(folder))
+    return program
 
 
 def _has_weights(program: Path) -> bool:

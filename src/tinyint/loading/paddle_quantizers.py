@@ -80,15 +80,19 @@ class _Rewriter:
         elif op.type in _FROM_CODES and (source in self.numbers or source in self.weights):
             self.renamed[result] = source
         elif op.type in _FROM_CODES and source in self.makers:
-            weight = next(name for name in self.makers[source].input_arg_names if self._is_weight(name))
-            if op.type == "fake_dequantize_max_abs":
-                self._restore(weight, np.array([LEVELS * LEVELS / op.attr("max_range")]), None)
-            else:
-                self._restore(weight, self.read(op.input("Scales")[0]), _attribute(op, "quant_axis", 0))
+            self._restore_before(op, source)
             self.renamed[result] = source
         else:
             raise ValueError(f"the quantizer {op.type} of {source} has no scale that is fixed")
         self._remove(op)
+
+    def _restore_before(self, op: Any, product: str) -> None:
+        """The weight of a product whose result the operator dequantizes."""
+        weight = next(name for name in self.makers[product].input_arg_names if self._is_weight(name))
+        if op.type == "fake_dequantize_max_abs":
+            self._restore(weight, np.array([LEVELS * LEVELS / op.attr("max_range")]), None)
+        else:
+            self._restore(weight, self.read(op.input("Scales")[0]), _attribute(op, "quant_axis", 0))
 
     def _check(self, op: Any) -> None:
         bits = [_attribute(op, "bit_length", 8), *(_attribute(op, "quant_bits", None) or ())]

@@ -65,14 +65,16 @@ def _dicts(tree: ast.AST) -> Iterator[tuple[str, ast.Dict | ast.Call]]:
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
         given = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
         value = node.value
-        if isinstance(value, ast.Dict):
-            keys = {key.value for key in value.keys if isinstance(key, ast.Constant)}
-        elif isinstance(value, ast.Call) and getattr(value.func, "id", "") == "dict" and not value.args:
-            keys = {keyword.arg for keyword in value.keywords}
-        else:
-            continue
-        if keys & _KEYS:
+        if isinstance(value, ast.Dict | ast.Call) and _named_keys(value) & _KEYS:
             yield given, value
+
+
+def _named_keys(value: ast.Dict | ast.Call) -> set[object]:
+    """The keys of a dict that are constants; none of another call than that of `dict` by keywords."""
+    if isinstance(value, ast.Dict):
+        return {key.value for key in value.keys if isinstance(key, ast.Constant)}
+    is_dict = getattr(value.func, "id", "") == "dict" and not value.args
+    return {keyword.arg for keyword in value.keywords} if is_dict else set()
 
 
 def _read(file: Path, given: str, node: ast.Dict | ast.Call) -> dict[str, Any]:

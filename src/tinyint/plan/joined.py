@@ -58,12 +58,10 @@ def _joined(value: ir.Value, axis: int, decisions: Decisions) -> Iterator[ir.Nod
         return
     if producer.op_type == "Concat":
         parts = [part for part in producer.inputs if part is not None]
-        if producer.attributes.get_int("axis", 0) % len(source.shape) != axis:
-            if not all(starts_at_zero(part) for part in parts):
-                yield producer
-            return
-        for part in parts:
-            yield from _joined(part, axis, decisions)
+        if producer.attributes.get_int("axis", 0) % len(source.shape) == axis:
+            yield from (before for part in parts for before in _joined(part, axis, decisions))
+        elif not all(map(starts_at_zero, parts)):
+            yield producer
     elif kind_of(producer) is Kind.CLAMP:
         yield from _joined(source, axis, decisions)
     elif producer.op_type in _KEEP_AXES and decisions.runs_int8(producer):

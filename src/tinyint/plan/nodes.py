@@ -50,28 +50,29 @@ def _refusal(
     node: ir.Node, target: Target, recipe: Recipe, rules: Mapping[str, Rule], held: Mapping[str, str]
 ) -> str | None:
     """Why the node cannot or shall not be quantized, whatever stands around it."""
-    row, name = facts(node), name_of(node)
-    kind = kind_of(node)
+    name = name_of(node)
     if name in rules and rules[name].float:
         rule = rules[name]
         return f"kept in float, as the recipe asks for {rule.name or rule.op_type or rule.scope}"
-    if row is None:
-        inside = (
-            " and holds a subgraph"
-            if any(a.type == ir.AttributeType.GRAPH for a in node.attributes.values())
-            else ""
-        )
-        return f"{node.op_type} has no int8 form{inside}"
+    if facts(node) is None:
+        holds_graph = any(a.type == ir.AttributeType.GRAPH for a in node.attributes.values())
+        return f"{node.op_type} has no int8 form{' and holds a subgraph' if holds_graph else ''}"
     if name in held:
         return held[name]
     if bias_position(node) is not None:
         return None
-    if kind is Kind.CLAMP:
+    if kind_of(node) is Kind.CLAMP:
         return None if clamp_range(node) else "its bounds are not constant, or leave zero out"
     operator = target.operators.get(node.op_type)
     if operator is None or _interpolates(node):
         known = _described(node) if _interpolates(node) else node.op_type
         return target.left_float.get(known, f"{target.name} has no rule for {_described(node)} in int8")
+    return _rule_refusal(node, operator, target, recipe)
+
+
+def _rule_refusal(node: ir.Node, operator: OperatorRule, target: Target, recipe: Recipe) -> str | None:
+    """Why not, though the target has a rule for the operator."""
+    kind = kind_of(node)
     if not _requested(node, operator, recipe):
         return f"{node.op_type} is not among the operator types of the recipe"
     if not all(is_float32(value) for _, value in data_inputs(node)):
@@ -134,27 +135,31 @@ def _compute_refusal(node: ir.Node, operator: OperatorRule, target: Target, reci
 def _refusal_by_neighbours(node: ir.Node, target: Target, recipe: Recipe, decisions: Decisions) -> str | None:
     """Why a node without weights stays in float, given the decisions on what feeds it."""
     if is_epilogue(node):
-        return (
-            None
-            if _belongs_to_int8(node, decisions)
-            else "the operator before it runs in float, or others read it"
-        )
+        belongs = _belongs_to_int8(node, decisions)
+        return None if belongs else "the operator before it runs in float, or others read it"
     computed = [value for _, value in data_inputs(node) if constant_of(value) is None]
     if not computed:
         return "its data are constant"
+    if _reached_by_int8(node, computed, target, recipe, decisions):
+        return None
     given = any(_output_rule(value, target, decisions) is not None for value in computed)
-    beside = _GIVEN_FLOAT if given else _BESIDE_FLOAT
+    return _GIVEN_FLOAT if given else _BESIDE_FLOAT
+
+
+def _reached_by_int8(
+    node: ir.Node, computed: list[ir.Value], target: Target, recipe: Recipe, decisions: Decisions
+) -> bool:
+    """Whether what the node reads is quantized anyway, or is worth it for what reads the node."""
     if target.operators[node.op_type].inputs is Inputs.RESIDUAL:
-        return None if residual_input(node, decisions) is not None else beside
+        return residual_input(node, decisions) is not None
     if kind_of(node) is Kind.PRESERVING:
-        return None if all(_made_in_int8(value, target, decisions) for value in computed) else beside
+        return all(_made_in_int8(value, target, decisions) for value in computed)
     others = [value for value in computed if not _held_in_int8(value, target, recipe, decisions)]
     quantized = all(_quantized_for_weights(value, decisions) for value in others)
-    if len(others) == len(
-        computed
-    ):  # nothing calls for it, but between quantizers that stand anyway it costs nothing
-        return None if quantized and _feeds_int8(node, decisions) else beside
-    return None if quantized or _feeds_int8(node, decisions) else beside
+    if len(others) < len(computed):
+        return quantized or _feeds_int8(node, decisions)
+    # Nothing calls for it, but between quantizers that stand anyway it costs nothing.
+    return quantized and _feeds_int8(node, decisions)
 
 
 def _held_in_int8(value: ir.Value, target: Target, recipe: Recipe, decisions: Decisions) -> bool:

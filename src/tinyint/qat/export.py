@@ -131,33 +131,43 @@ def _adapted(module: QatModule, state: Quantization, target: Target) -> Quantiza
     origin, trained, own = module.origin, state.graph, state.assignment
     planned = plan(trained, target, origin.recipe, origin.record)
     assignment = assign_qparams(trained, planned, origin.record, origin.recipe.range_method)
-    tensors, untrained, changed = dict(assignment.tensors), [], []
-    for group in dict.fromkeys(tensor.group for tensor in planned.tensors.values()):
-        names = [name for name, tensor in planned.tensors.items() if tensor.group == group]
-        known = [own.tensors[name] for name in names if name in own.tensors]
-        shared = len({id(module.activations[name]) for name in names if name in own.tensors}) == 1
-        for name in names:
-            scheme = planned.tensors[name].scheme
-            if not known:
-                untrained.append(name)
-            elif shared and module.activations[next(n for n in names if n in own.tensors)].scheme == scheme:
-                tensors[name] = known[0]
-            else:
-                changed.append(name)
-                lo, hi = (np.stack(ends) for ends in zip(*(params.range() for params in known), strict=True))
-                tensors[name] = qparams_from_range(
-                    lo.min(), hi.max(), qtype=scheme.qtype, symmetric=scheme.symmetric
-                )
+    kept, changed = _trained_activations(module, planned, own)
+    tensors = {**assignment.tensors, **kept, **changed}
+    untrained = [name for name in planned.tensors if name not in kept and name not in changed]
     warnings.warn(
         f"the module was trained for {origin.target.name} and is exported for {target.name}: "
-        f"{len(tensors) - len(untrained) - len(changed)} of {len(tensors)} tensors keep their trained scales, "
-        f"{len(changed)} keep trained ranges in another form{_some(changed)}, and {len(untrained)} have calibrated "
-        f"ranges{_some(untrained)}; evaluate the result before it is used",
+        f"{len(kept)} of {len(tensors)} tensors keep their trained scales, "
+        f"{len(changed)} keep trained ranges in another form{_some(list(changed))}, and {len(untrained)} have "
+        f"calibrated ranges{_some(untrained)}; evaluate the result before it is used",
         TinyintWarning,
         stacklevel=3,
     )
     constants = _constants(module, trained, planned, own, tensors)
     return replace(state, plan=planned, assignment=Assignment(tensors=tensors, constants=constants))
+
+
+def _trained_activations(
+    module: QatModule, planned: Plan, own: Assignment
+) -> tuple[dict[str, QParams], dict[str, QParams]]:
+    """The parameters of the tensors that were trained: those that stay, and the ranges that take another scheme."""
+    kept, changed = {}, {}
+    for group in dict.fromkeys(tensor.group for tensor in planned.tensors.values()):
+        names = [name for name, tensor in planned.tensors.items() if tensor.group == group]
+        known = [name for name in names if name in own.tensors]
+        if not known:
+            continue
+        quantizers = {id(module.activations[name]): module.activations[name] for name in known}
+        trained_as = module.activations[known[0]].scheme if len(quantizers) == 1 else None
+        for name in names:
+            scheme = planned.tensors[name].scheme
+            if scheme == trained_as:
+                kept[name] = own.tensors[known[0]]
+            else:
+                lo, hi = zip(*(own.tensors[each].range() for each in known), strict=True)
+                changed[name] = qparams_from_range(
+                    np.min(lo), np.max(hi), qtype=scheme.qtype, symmetric=scheme.symmetric
+                )
+    return kept, changed
 
 
 def _some(names: list[str]) -> str:

@@ -126,15 +126,22 @@ def _quantize(
     if not _is_dense(x):
         _quantize_block(x, scale, lower, upper, out, inside)
     elif scale.dim():
-        count = max(1, _BLOCK // max(math.prod(x.shape[1:]), 1))
-        for start in range(0, x.shape[0], count):
-            rows = slice(start, start + count)
-            ours = [v[rows] if v.dim() == x.dim() and v.shape[0] > 1 else v for v in (scale, lower, upper)]
-            mask = None if inside is None else inside[rows]
-            _quantize_block(x[rows], ours[0], ours[1], ours[2], out[rows], mask)
+        _quantize_rows(x, scale, lower, upper, out, inside)
     else:
         for source, target, mask in _blocks(x, out, out if inside is None else inside):
             _quantize_block(source, scale, lower, upper, target, None if inside is None else mask)
+
+
+def _quantize_rows(
+    x: Tensor, scale: Tensor, lower: Tensor, upper: Tensor, out: Tensor, inside: Tensor | None
+) -> None:
+    """As many rows a block as fit; those of the parameters with them, where each row has its own."""
+    count = max(1, _BLOCK // max(math.prod(x.shape[1:]), 1))
+    for start in range(0, x.shape[0], count):
+        rows = slice(start, start + count)
+        ours = [v[rows] if v.dim() == x.dim() and v.shape[0] > 1 else v for v in (scale, lower, upper)]
+        mask = None if inside is None else inside[rows]
+        _quantize_block(x[rows], ours[0], ours[1], ours[2], out[rows], mask)
 
 
 def _quantize_block(

@@ -159,19 +159,31 @@ def with_norms(
     due = {name: norm for norm in folded.values() for name in (norm.weight, norm.bias)}
     for step in steps:
         for norm in dict.fromkeys(due[name] for name in step.inputs if name in due):
-            inputs = norm.weight, norm.bias if norm.own_bias else None, *norm.statistics
-            outputs = norm.weight or "", norm.bias or "", f"{norm.name} (factor)"
-            yield Step(f"{norm.name}/fold", norm.fold, inputs, outputs)
+            yield _fold(norm)
             del due[norm.weight], due[norm.bias]
         if step.name in alone:
             yield replace(step, function=modules[alone[step.name].name])
         elif step.name in folded:
-            norm, (made, *_) = folded[step.name], step.outputs
-            raw = f"{made} ({norm.name})"
-            _, shift, *running = norm.statistics
-            yield replace(step, outputs=(raw,))
-            yield Step(
-                norm.name, modules[norm.name], (raw, f"{norm.name} (factor)", shift, *running), (made,)
-            )
+            norm = folded[step.name]
+            yield from _followed(step, norm, modules[norm.name])
         else:
             yield step
+
+
+def _fold(norm: Norm) -> Step:
+    inputs = norm.weight, norm.bias if norm.own_bias else None, *norm.statistics
+    return Step(f"{norm.name}/fold", norm.fold, inputs, (norm.weight or "", norm.bias or "", _factor(norm)))
+
+
+def _followed(step: Step, norm: Norm, module: TrainedNorm) -> tuple[Step, Step]:
+    """The operator, and the batch norm behind it under the operator's name of the result."""
+    made = step.outputs[0]
+    raw = f"{made} ({norm.name})"
+    _, shift, *running = norm.statistics
+    behind = Step(norm.name, module, (raw, _factor(norm), shift, *running), (made,))
+    return replace(step, outputs=(raw,)), behind
+
+
+def _factor(norm: Norm) -> str:
+    """The tensor between the two steps of a batch norm."""
+    return f"{norm.name} (factor)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -48,21 +48,22 @@ def _explain_one(error: dict[str, Any], known: Mapping[str, tuple[str, ...]]) ->
     names = [part for part in error["loc"] if isinstance(part, str)]
     key = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
-        part = names[-2] if len(names) > 1 else ""
-        options = list(known[part])
-        if not part:
-            options += [f"{outer}.{inner}" for outer in ("activations", "weights") for inner in known[outer]]
-        return f"unknown key {shown(key)}; {nearest(names[-1], options)}"
+        return f"unknown key {shown(key)}; {nearest(names[-1], _options(names, known))}"
     if error["type"] == "value_error":
         told = str(error["ctx"]["error"])
         seen = f"got {shown(error['input'])}, " if told.startswith("expected") else ""
         return f"{key}: {seen}{told}" if key else told
     if error["type"] in ("model_type", "model_attributes_type"):
-        expected = (
-            f"expected a mapping with keys of {', '.join(known[names[-1]])}"
-            if names
-            else "expected a mapping"
-        )
+        keys = f" with keys of {', '.join(known[names[-1]])}" if names else ""
+        expected = f"expected a mapping{keys}"
     else:
         expected = str(error["msg"]).replace("Input should be", "expected")
     return f"{key or 'recipe'}: got {shown(error['input'])}, {expected}"
+
+
+def _options(names: Sequence[str], known: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The keys that could stand where the last of the names does; at the top, those of the sections too."""
+    if len(names) > 1:
+        return list(known[names[-2]])
+    inner = [f"{outer}.{key}" for outer in ("activations", "weights") for key in known[outer]]
+    return [*known[""], *inner]

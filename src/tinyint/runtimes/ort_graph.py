@@ -86,14 +86,21 @@ def _origins(nodes: Sequence[ir.Node], source: ir.Graph) -> list[tuple[str, ...]
     by_name = {node.name: node for node in source if node.name}
     by_value = {out.name: node for node in source for out in node.outputs if out.name}
     named = [_by_name(node, by_name, by_value) for node in nodes]
-    found = [[] if origin is None else [origin] for origin in named]
     claimed = {name_of(origin) for origin in named if origin is not None}
-    for node, sources in zip(nodes, found, strict=True):
-        if sources and _WEIGHTED.search(node.op_type):
-            if not _WEIGHTED.search(sources[0].op_type):  # named by the value behind its activation
-                sources[:0] = _walk(sources[0], claimed, forward=False)
-            sources += _walk(sources[-1], claimed, forward=True)
-    return [tuple(name_of(n) for n in sources) for sources in found]
+    return [
+        () if origin is None else _fused(node, origin, claimed)
+        for node, origin in zip(nodes, named, strict=True)
+    ]
+
+
+def _fused(node: ir.Node, origin: ir.Node, claimed: set[str]) -> tuple[str, ...]:
+    """The source node that gave the name, and those around it that were fused into it."""
+    sources = [origin]
+    if _WEIGHTED.search(node.op_type):
+        if not _WEIGHTED.search(origin.op_type):  # named by the value behind its activation
+            sources[:0] = _walk(origin, claimed, forward=False)
+        sources += _walk(sources[-1], claimed, forward=True)
+    return tuple(name_of(n) for n in sources)
 
 
 def _by_name(node: ir.Node, by_name: dict[str, ir.Node], by_value: dict[str, ir.Node]) -> ir.Node | None:

@@ -96,20 +96,13 @@ class _Run:
             self._step(batch)
             if self.done % config.log_interval == 0 or self.done == self.iters:
                 mark = self._report(began, first, mark)
-            if config.eval_interval and self.done % config.eval_interval == 0:
+            if self._is_due(config.eval_interval):
                 self._evaluate()
-            if config.save_interval and self.done % config.save_interval == 0:
+            if self._is_due(config.save_interval):
                 self._save()
         lost = not has_metrics(self.directory / BEST_MODEL)
         if first < self.iters or lost:
-            if lost or not config.eval_interval or self.iters % config.eval_interval:
-                self._evaluate()
-            if self.given.val is None:
-                self._require_finite()
-                with self._settled():
-                    self._write_best({"iteration": self.done, "loss": self.mean_loss})
-            if not config.save_interval or self.iters % config.save_interval:
-                self._save()
+            self._conclude(lost)
         return Outcome(
             best_model=str(self.directory / BEST_MODEL),
             best=self.best,
@@ -119,6 +112,21 @@ class _Run:
             seconds=time.monotonic() - began,
             proof=self.proof if self.wrote else saved_proof(self.directory / BEST_MODEL),
         )
+
+    def _is_due(self, interval: int) -> bool:
+        """Whether what is done every `interval` iterations, if at all, is now."""
+        return interval > 0 and self.done % interval == 0
+
+    def _conclude(self, lost: bool) -> None:
+        """What the last iteration has not done already; `lost`: there is no best model."""
+        if lost or not self._is_due(self.config.eval_interval):
+            self._evaluate()
+        if self.given.val is None:
+            self._require_finite()
+            with self._settled():
+                self._write_best({"iteration": self.done, "loss": self.mean_loss})
+        if not self._is_due(self.config.save_interval):
+            self._save()
 
     def _batches(self, first: int) -> Iterator[Batch]:
         config = self.config

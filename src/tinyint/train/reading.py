@@ -139,13 +139,16 @@ def _apply(mapping: dict[str, Any], override: str) -> None:
             mapping[part] = setting_value(override, text, is_list=False)
             return
         model = _section(field) if field is not None else None
-        inner = mapping.get(part)
-        if isinstance(inner, str) and part == "model":
-            inner = {"source": inner}
-        if inner is not None and not isinstance(inner, Mapping):
-            raise RecipeError(f"override {override!r}: {part} is {shown(inner)}, which has no keys")
-        mapping[part] = dict(inner or {})
+        mapping[part] = _spelled_out(part, mapping.get(part), override)
         mapping = mapping[part]
+
+
+def _spelled_out(part: str, section: Any, override: str) -> dict[str, Any]:
+    if isinstance(section, str) and part == "model":
+        return {"source": section}
+    if section is not None and not isinstance(section, Mapping):
+        raise RecipeError(f"override {override!r}: {part} is {shown(section)}, which has no keys")
+    return dict(section or {})
 
 
 def _explain(error: dict[str, Any]) -> str:

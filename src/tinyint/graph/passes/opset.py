@@ -77,12 +77,17 @@ def _copy_for_bodies(graph: onnx.GraphProto) -> None:
     del graph.node[:]
     for node in nodes:
         graph.node.append(node)
-        for name in [name for name in node.output if name in read]:
-            copy = next(c for i in range(len(taken) + 1) if (c := f"{name}_outside_{i}") not in taken)
-            taken.add(copy)
-            graph.node.append(onnx.helper.make_node("Identity", [name], [copy]))
-            for reader in inner:
-                reader.input[:] = [copy if given == name else given for given in reader.input]
+        copies = {name: _free(f"{name}_outside", taken) for name in node.output if name in read}
+        graph.node.extend(onnx.helper.make_node("Identity", [name], [copy]) for name, copy in copies.items())
+        for reader in inner if copies else ():
+            reader.input[:] = [copies.get(name, name) for name in reader.input]
+
+
+def _free(stem: str, taken: set[str]) -> str:
+    """A name that no tensor has, and is taken from now on."""
+    name = next(name for i in range(len(taken) + 1) if (name := f"{stem}_{i}") not in taken)
+    taken.add(name)
+    return name
 
 
 def _set_aside(graph: onnx.GraphProto, weights: Collection[str]) -> dict[str, str]:

@@ -26,17 +26,8 @@ def widen_floats(model: ir.Model, keep: Collection[ir.DataType] = HALVES) -> Non
     if not any(holds(model, half) for half in HALVES):
         return
     outputs = [value.dtype for value in model.graph.outputs]
-    for graph in model.graphs():
-        for value in graph.initializers.values():
-            value.const_value = _widened(value.const_value)
-            _retype(value)
-        for value in graph.inputs:
-            if graph is not model.graph or value.dtype not in keep:
-                _retype(value)
-    for node in model.graph.all_nodes():
-        _widen_attributes(node)
-        for value in node.outputs:
-            _retype(value)
+    for graph in list(model.graphs()):
+        _widen_values(graph, () if graph is not model.graph else keep)
     editor = GraphEditor(model.graph)
     for value in list(model.graph.inputs):
         if value.dtype in HALVES:
@@ -44,6 +35,20 @@ def widen_floats(model: ir.Model, keep: Collection[ir.DataType] = HALVES) -> Non
     for i, dtype in enumerate(outputs):
         if dtype in HALVES and dtype in keep and not model.graph.outputs[i].is_graph_input():
             _cast_output(editor, i, dtype)
+
+
+def _widen_values(graph: ir.Graph, keep: Collection[ir.DataType]) -> None:
+    """All that one graph holds, but inputs of the types in `keep`."""
+    for value in graph.initializers.values():
+        value.const_value = _widened(value.const_value)
+        _retype(value)
+    for value in graph.inputs:
+        if value.dtype not in keep:
+            _retype(value)
+    for node in graph:
+        _widen_attributes(node)
+        for value in node.outputs:
+            _retype(value)
 
 
 def holds(model: ir.Model, dtype: ir.DataType) -> bool:

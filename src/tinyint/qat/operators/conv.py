@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from tinyint.qat.operators.node import Function, Maker, Node, plain
-from tinyint.qat.operators.window import pad_space, read_window
+from tinyint.qat.operators.window import Window, pad_space, read_window
 
 __all__ = ["OPERATORS"]
 
@@ -36,38 +36,44 @@ def _conv(node: Node) -> Function:
 
 
 def _conv_transpose(node: Node) -> Function:
-    group, shape, extra = (
-        node.integer("group", 1),
-        node.integers("output_shape"),
-        node.integers("output_padding"),
-    )
+    group, extra = node.integer("group", 1), node.integers("output_padding")
 
     def conv_transpose(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        window = read_window(node, weight.shape[2:])
-        sizes, added = x.shape[2:], extra or [0] * (x.dim() - 2)
+        window, added = read_window(node, weight.shape[2:]), extra or [0] * (x.dim() - 2)
         run = _TRANSPOSED[x.dim() - 2]
-        same = window.auto.startswith("SAME")
-        if not shape and not same and all(begin == end for begin, end in window.pads):
+        if _is_torchs_own(node, window, added):
             pads = [begin for begin, _ in window.pads]
-            if all(a < max(s, d) for a, s, d in zip(added, window.strides, window.dilations, strict=True)):
-                return run(x, weight, bias, window.strides, pads, added, group, window.dilations)
-        # The full product, of which the padding is then cut off; output_padding cuts less, or pads.
-        cuts = []
-        for i, (size, stride) in enumerate(zip(sizes, window.strides, strict=True)):
-            begin, end = window.pads[i]
-            if shape or same:
-                wanted = shape[i - len(sizes)] if shape else size * stride
-                total = (size - 1) * stride + added[i] + window.extents[i] - wanted
-                if same:  # as ONNX Runtime has it, whose result is smaller then
-                    total = max(total, 0)
-                less, more = total // 2, total - total // 2
-                begin, end = (less, more) if window.auto == "SAME_UPPER" else (more, less)
-            cuts.append((-begin, added[i] - end))
+            return run(x, weight, bias, window.strides, pads, added, group, window.dilations)
         full = run(x, weight, None, window.strides, 0, 0, group, window.dilations)
-        y = pad_space(full, cuts)
-        return y if bias is None else y + bias.reshape(-1, *[1] * len(sizes))
+        y = pad_space(full, _cuts(node, window, added, x.shape[2:]))
+        return y if bias is None else y + bias.reshape(-1, *[1] * len(window.strides))
 
     return conv_transpose
+
+
+def _is_torchs_own(node: Node, window: Window, added: Sequence[int]) -> bool:
+    """Whether torch has such padding: as much at both ends, and not by the size of the result."""
+    if node.integers("output_shape") or window.auto.startswith("SAME"):
+        return False
+    room = zip(added, window.strides, window.dilations, strict=True)
+    return all(begin == end for begin, end in window.pads) and all(a < max(s, d) for a, s, d in room)
+
+
+def _cuts(node: Node, window: Window, added: Sequence[int], sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """What the padding cuts off the full product, negative, axis by axis; output_padding cuts less, or pads."""
+    shape, same = node.integers("output_shape"), window.auto.startswith("SAME")
+    cuts = []
+    for i, (size, stride) in enumerate(zip(sizes, window.strides, strict=True)):
+        begin, end = window.pads[i]
+        if shape or same:
+            wanted = shape[i - len(sizes)] if shape else size * stride
+            total = (size - 1) * stride + added[i] + window.extents[i] - wanted
+            if same:  # as ONNX Runtime has it, whose result is smaller then
+                total = max(total, 0)
+            less, more = total // 2, total - total // 2
+            begin, end = (less, more) if window.auto == "SAME_UPPER" else (more, less)
+        cuts.append((-begin, added[i] - end))
+    return cuts
 
 
 def _gemm(node: Node) -> Function:

@@ -5,7 +5,8 @@ X is (time, batch, input), or (batch, time, input) with layout 1. W is (directio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import torch
@@ -116,32 +117,46 @@ def _recurrent(kind: str) -> Maker:
         ) -> tuple[Tensor, ...]:
             x = x.transpose(0, 1) if batch_first else x
             given = [*initial, *[None] * (3 - len(initial))]
+            peepholes = given[2] if states == 2 else None
             ends, outputs = [], []
             for d in range(directions):
-                zero = x.new_zeros(x.shape[1], hidden)
-                state: State = tuple(
-                    zero if s is None else (s[:, d] if batch_first else s[d]) for s in given[:states]
-                )
+                state = _initial(given[:states], d, x.new_zeros(x.shape[1], hidden), batch_first)
                 biases = (x.new_zeros(2 * w.shape[1]) if bias is None else bias[d]).chunk(2)
-                peephole = given[2][d] if states == 2 and given[2] is not None else None
-                backwards = direction == "reverse" or d == 1
-
-                def step(
-                    inputs: Tensor, now: State, d: int = d, b: State = biases, p: Tensor | None = peephole
-                ) -> State:
-                    return _STEPS[kind](cells[d], inputs, now, r[d], b[0], b[1], p)
-
-                out, state = _run(x @ w[d].t(), state, step, lengths, backwards)
+                peephole = None if peepholes is None else peepholes[d]
+                step = partial(_step, kind, cells[d], r[d], biases, peephole)
+                out, state = _run(x @ w[d].t(), state, step, lengths, direction == "reverse" or d == 1)
                 outputs.append(out)
                 ends.append(state)
-            axis = 2 if batch_first else 1
-            y = torch.stack([out.transpose(0, 1) if batch_first else out for out in outputs], axis)
-            last = [torch.stack([end[i] for end in ends], 1 if batch_first else 0) for i in range(states)]
-            return (y, *last)
+            return _stacked(outputs, ends, batch_first)
 
         return recurrent
 
     return make
+
+
+def _initial(given: Sequence[Tensor | None], direction: int, zero: Tensor, batch_first: bool) -> State:
+    """The state that one direction starts from; what is not given is zero."""
+    axis = 1 if batch_first else 0
+    return tuple(zero if state is None else state.select(axis, direction) for state in given)
+
+
+def _step(
+    kind: str,
+    cell: _Cell,
+    r: Tensor,
+    biases: Sequence[Tensor],
+    peephole: Tensor | None,
+    x: Tensor,
+    now: State,
+) -> State:
+    return _STEPS[kind](cell, x, now, r, biases[0], biases[1], peephole)
+
+
+def _stacked(outputs: Sequence[Tensor], ends: Sequence[State], batch_first: bool) -> tuple[Tensor, ...]:
+    """All outputs and the last states, with an axis of directions."""
+    outputs = [out.transpose(0, 1) for out in outputs] if batch_first else outputs
+    y = torch.stack(list(outputs), 2 if batch_first else 1)
+    return (y, *(torch.stack(last, 1 if batch_first else 0) for last in zip(*ends, strict=True)))
 
 
 def _run(
