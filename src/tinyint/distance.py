@@ -1,4 +1,4 @@
-"""How far arrays are from each other: the SQNR and the cosine, masks left out."""
+"""Distance between arrays: SQNR and cosine, masks left out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def are_values(array: Array) -> NDArray[np.bool_]:
 
 
 def cosine(a: Array, b: Array) -> float:
-    """The cosine of the angle between two arrays of one shape, over the elements that are values in both.
+    """Cosine of the angle between two arrays of one shape, masks left out.
 
     Two zero arrays are equal, 1; a zero array and another one have nothing in common, 0.
     """
@@ -41,7 +41,7 @@ def cosine(a: Array, b: Array) -> float:
 
 @dataclass(kw_only=True)
 class NoiseSum:
-    """Signal and noise energy of a tensor, over any number of arrays; masks of the reference are left out.
+    """Signal and noise energy over any number of arrays, masks left out.
 
     `count`: of the values, `total`: their sum.
     """
@@ -70,12 +70,15 @@ class NoiseSum:
 
     @property
     def sqnr_db(self) -> float:
-        """10·log10(signal / noise): inf if there is no noise, -inf if there is nothing else."""
+        """10·log10(signal / noise): inf without noise, -inf without signal."""
         return _db(self.signal, self.noise)
 
     @property
     def constant_db(self) -> float:
-        """The SQNR of a constant, the mean of the reference: signal / variance, the variance being Σx² - (Σx)²/n."""
+        """SQNR of a constant, the mean of the reference.
+
+        signal / variance, the variance being Σx² - (Σx)²/n.
+        """
         if not self.count:
             return math.inf
         return _db(self.signal, max(self.signal - self.total**2 / self.count, 0.0))
@@ -89,7 +92,10 @@ def _db(signal: float, noise: float) -> float:
 
 
 def blocks(a: Array, b: Array) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Two arrays of one shape, flat and in float64, a piece at a time: a copy of the whole would double the memory."""
+    """Pieces of two arrays of one shape, flat and in float64.
+
+    A copy of the whole would double the memory.
+    """
     flat_a, flat_b = a.reshape(-1), b.reshape(-1)
     for start in range(0, flat_a.size, _BLOCK):
         part = slice(start, start + _BLOCK)

@@ -42,7 +42,7 @@ _repr.maxlevel = 3
 
 
 class DocumentError(Exception):
-    """What is wrong with a document, and in which line of it."""
+    """Fault of a document, with its line."""
 
     def __init__(self, problem: str, line: int = 1) -> None:
         super().__init__(problem)
@@ -63,7 +63,10 @@ def read_document(path: str | Path) -> bytes:
 
 
 def parse_yaml(content: str | bytes) -> Any:
-    """What a document says. Raises DocumentError, also for a key that stands twice in a mapping."""
+    """Content of a YAML document.
+
+    Raises DocumentError, also for a key that is twice in a mapping.
+    """
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
     except UnicodeDecodeError as error:

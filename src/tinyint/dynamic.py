@@ -1,4 +1,4 @@
-"""Weights in int8, activations quantized as they come: no data, and integer kernels where the runtime has them.
+"""Dynamic quantization: int8 weights, activations quantized at run time, no data.
 
 x·W + b becomes, with q, s, z from DynamicQuantizeLinear (uint8, asymmetric, over the range of this very tensor),
 
@@ -29,7 +29,10 @@ __all__ = ["quantize_dynamic"]
 def quantize_dynamic(
     model: ir.Model, target: Target, recipe: Recipe, rules: dict[str, Rule]
 ) -> tuple[ir.Model, dict[Use, ConstantPlan], dict[str, str]]:
-    """A copy of the prepared `model` with integer products, their weights, and the reason for each other node."""
+    """Copy of the prepared `model` with integer products.
+
+    With its weights, and the reason for each other node.
+    """
     model = model.clone()
     graph = model.graph
     decisions = Decisions(graph)

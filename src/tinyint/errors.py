@@ -1,4 +1,4 @@
-"""The errors that a user can cause, and what to catch.
+"""Errors that a user can cause, and their hierarchy.
 
     TinyintError                 anything below; the command line prints it and exits with code 2
     ├── ModelError               a model that cannot be read, is not supported, or is quantized already
@@ -52,7 +52,7 @@ class RecipeError(TinyintError):
 
 
 class TargetError(TinyintError):
-    """The target is unknown, or cannot run what the recipe asks for."""
+    """Unknown target, or one that cannot run the recipe."""
 
 
 class RecordError(TinyintError):
@@ -64,7 +64,10 @@ class DependencyError(TinyintError):
 
 
 class DivergedError(TinyintError):
-    """The loss or a weight became NaN or infinite; the last checkpoint and the best model are as they were."""
+    """Loss or weight that became NaN or infinite.
+
+    The last checkpoint and the best model are unchanged.
+    """
 
 
 class OutputError(TinyintError):
@@ -79,7 +82,10 @@ _LISTED = 6
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
-    """A half sentence that lists the known names closest to `name`, or the first few of them if none is close."""
+    """Half sentence with the known names closest to `name`.
+
+    The first few of them if none is close.
+    """
     options = sorted(set(known))
     close = difflib.get_close_matches(name, options, n=count, cutoff=0.5)
     if close:

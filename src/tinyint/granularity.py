@@ -1,4 +1,4 @@
-"""How many scales a tensor has: one, one for each index along an axis, or one for each block along an axis."""
+"""Granularity of scales: per tensor, per axis index, or per block."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ class PerAxis:
 
 @dataclass(frozen=True)
 class PerBlock:
-    """One scale for each `size` neighbours along `axis`: of the tensor's shape, but that the axis counts blocks.
+    """One scale per `size` neighbours along `axis`.
+
+    Scales have the tensor's shape, but that the axis counts blocks.
 
     The last block of a row may be shorter (ONNX operator specification, DequantizeLinear-21).
     """
@@ -67,7 +69,10 @@ def per_axis(axis: int | None) -> PerTensor | PerAxis:
 
 
 def axis_of(granularity: Granularity) -> int | None:
-    """The axis that has a scale for each index; None for one scale in all. Raises ValueError for blocks."""
+    """Axis with a scale for each index; None for one scale.
+
+    Raises ValueError for blocks.
+    """
     match granularity:
         case PerTensor():
             return None
@@ -88,7 +93,7 @@ def has_shape(granularity: Granularity, scales: Values) -> bool:
 
 
 def spread(scales: Values, granularity: Granularity, shape: tuple[int, ...]) -> Values:
-    """The scales, or what goes with them, so that they broadcast over a tensor of this shape."""
+    """Scales, or values per scale, that broadcast over a tensor of this shape."""
     match granularity:
         case PerTensor():
             return scales
@@ -101,7 +106,7 @@ def spread(scales: Values, granularity: Granularity, shape: tuple[int, ...]) -> 
 
 
 def rows(tensor: Values, granularity: Granularity) -> Values:
-    """(scales, elements): what shares each scale; short blocks are filled up with zeros."""
+    """Elements by scale, (scales, elements); short blocks are padded with zeros."""
     match granularity:
         case PerTensor():
             return tensor.reshape(1, -1)
@@ -114,7 +119,7 @@ def rows(tensor: Values, granularity: Granularity) -> Values:
 
 
 def scales_of(values: Values, granularity: Granularity, shape: tuple[int, ...]) -> Values:
-    """One value for each of the `rows` of a tensor of this shape, (scales,), in the shape of its scales."""
+    """Values per row (scales,), in the shape of the tensor's scales."""
     match granularity:
         case PerTensor():
             return values.reshape(())

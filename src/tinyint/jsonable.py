@@ -28,7 +28,10 @@ def jsonable(value: Any) -> Any:
 
 
 def to_json(value: Any) -> str:
-    """`value` as JSON text that any reader takes: no NaN, no Infinity; of bytes that are not UTF-8, their escapes."""
+    """`value` as strict JSON text: no NaN, no Infinity.
+
+    Bytes that are not UTF-8 become escapes.
+    """
     text = json.dumps(jsonable(value), indent=2, ensure_ascii=False, allow_nan=False)
     return escaped(text, r"[\ud800-\udfff]")
 

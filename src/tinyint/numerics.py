@@ -1,4 +1,4 @@
-"""The number formats and the arithmetic of quantization. Nothing else in the project does this arithmetic.
+"""Number formats and arithmetic of quantization, in this module alone.
 
 The convention, with x real, q the stored integer, s the scale and z the zero-point:
 
@@ -44,7 +44,7 @@ UNSEEN_STEPS = 2.0**16
 
 @dataclass(frozen=True, kw_only=True)
 class QType:
-    """An integer format: how codes are stored, and which of the storable codes are used."""
+    """Integer format: storage of codes, and the range of codes in use."""
 
     storage: str  # NumPy name of the stored type
     qmin: int
@@ -56,7 +56,7 @@ class QType:
 
     @property
     def bits(self) -> int:
-        """Bits that the codes in use need (7 for [-63, 63], although stored in 8)."""
+        """Bits of the codes in use (7 for [-63, 63], although stored in 8)."""
         return (self.qmax - self.qmin).bit_length()
 
     @property
@@ -109,11 +109,14 @@ class QParams:
 
     @property
     def axis(self) -> int | None:
-        """The axis that has a scale for each index; None for one scale. Raises ValueError for blocks."""
+        """Axis with a scale for each index; None for one scale.
+
+        Raises ValueError for blocks.
+        """
         return axis_of(self.granularity)
 
     def range(self) -> tuple[FloatArray, FloatArray]:
-        """The real numbers that the lowest and the highest code stand for, each of the shape of `scale`."""
+        """Real numbers of the lowest and the highest code, shaped like `scale`."""
         z = self.zero_point.astype(np.float32)
         lo, hi = (self.qtype.qmin - z) * self.scale, (self.qtype.qmax - z) * self.scale
         return np.asarray(lo, np.float32), np.asarray(hi, np.float32)
@@ -137,7 +140,10 @@ class Constant:
 def qparams_from_range(
     lo: ArrayLike, hi: ArrayLike, *, qtype: QType, symmetric: bool, granularity: Granularity = PER_TENSOR
 ) -> QParams:
-    """Scale and zero-point for the range [lo, hi], each of the shape of the scale; see the convention above."""
+    """Scale and zero-point for [lo, hi], shaped like the scale.
+
+    See the convention above.
+    """
     low = np.minimum(np.asarray(lo, np.float64), 0.0)
     high = np.maximum(np.asarray(hi, np.float64), 0.0)
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
@@ -178,7 +184,7 @@ def quantize(x: ArrayLike, params: QParams) -> Array:
 
 
 def dequantize(q: Array, params: QParams) -> FloatArray:
-    """The real numbers, float32, that the codes stand for."""
+    """Real numbers (float32) of the codes."""
     scale = spread(params.scale, params.granularity, q.shape)
     zero_point = spread(params.zero_point, params.granularity, q.shape)
     return ((q.astype(np.int64) - zero_point.astype(np.int64)).astype(np.float32) * scale).astype(np.float32)
@@ -199,7 +205,9 @@ def dead_channels(weight: ArrayLike, axis: int | None) -> NDArray[np.bool_]:
 def fit_bias(
     bias: ArrayLike, input_scale: ArrayLike, weight_scale: ArrayLike, dead: ArrayLike = False
 ) -> FloatArray:
-    """The weight scales, raised where the int32 bias would overflow, and lowered in `dead` channels for its sake.
+    """Weight scales without overflow of the int32 bias.
+
+    Raised where it would overflow, and lowered in `dead` channels for its sake.
 
     `bias` has shape (C,), `input_scale` (), `weight_scale` () or (C,); the result has the shape of the last.
     A channel with tiny weights and a large bias gives up weight resolution, not its bias (onnxruntime PR 22020). One
@@ -215,7 +223,9 @@ def fit_bias(
 
 
 def unseen_input_scale(bias: ArrayLike, weight_scale: ArrayLike) -> float:
-    """The scale of an input in which calibration saw zeros alone: 1, or finer for the sake of the int32 bias.
+    """Scale of an input that was zero in calibration.
+
+    1, or finer for the sake of the int32 bias.
 
     The bias is then all of the result, and in steps of s_x · s_w it is to have 16 bits. `bias` has shape (C,),
     `weight_scale` () or (C,).
@@ -228,7 +238,10 @@ def unseen_input_scale(bias: ArrayLike, weight_scale: ArrayLike) -> float:
 
 
 def bias_params(input_scale: ArrayLike, weight_scale: ArrayLike) -> QParams:
-    """int32 parameters with s_b = s_x · s_w, computed in float32 as the runtimes do; shape () or (C,)."""
+    """int32 parameters with s_b = s_x · s_w; shape () or (C,).
+
+    Computed in float32 as the runtimes do.
+    """
     scale = np.asarray(input_scale, np.float32) * np.asarray(weight_scale, np.float32)
     scale = np.asarray(np.maximum(scale, SMALLEST_SCALE), np.float32)
     return QParams(
@@ -246,7 +259,10 @@ def is_uniform(values: ArrayLike) -> bool:
 
 
 def sqnr_db(reference: ArrayLike, value: ArrayLike) -> float:
-    """Signal to quantization noise ratio in dB, 10·log10(Σ reference² / Σ (reference - value)²); inf if equal."""
+    """Signal to quantization noise ratio in dB; inf if equal.
+
+    10·log10(Σ reference² / Σ (reference - value)²).
+    """
     r, v = np.asarray(reference, np.float64), np.asarray(value, np.float64)
     noise, signal = float(np.square(r - v).sum()), float(np.square(r).sum())
     if noise == 0.0:

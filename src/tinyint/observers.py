@@ -34,7 +34,10 @@ _ULP_EXPONENT = 149  # 2^-149 is the smallest positive float32
 
 
 class Histogram:
-    """Counts of values in bins of width 2^exponent: bin i holds [(i - HALF)·w, (i - HALF + 1)·w)."""
+    """Counts of values in bins of width w = 2^exponent.
+
+    Bin i holds [(i - HALF)·w, (i - HALF + 1)·w).
+    """
 
     def __init__(self) -> None:
         self.exponent: int | None = None  # None: nothing seen
@@ -80,7 +83,10 @@ class Histogram:
         return int(self.counts.sum())
 
     def trimmed(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Edges (n + 1,) and counts (n,) from the first to the last occupied bin; n = 0 when empty."""
+        """Edges (n + 1,) and counts (n,) of the occupied bins; n = 0: empty.
+
+        From the first to the last occupied one.
+        """
         occupied = np.flatnonzero(self.counts)
         if occupied.size == 0:
             return np.zeros(1), np.zeros(0, np.int64)
@@ -152,7 +158,9 @@ class Summary:
         elements: int | None = None,
         infinite: int = 0,
     ) -> None:
-        """Adds one sample: its exact extrema (float32 values), some of its elements, and its content key.
+        """Adds one sample: its exact extrema, a subsample, and its content key.
+
+        The extrema are float32 values.
 
         `elements`: how many it has; None if `values` are all of them. `infinite`: how many there are besides.
         """
@@ -190,8 +198,11 @@ class Summary:
         return self._hi
 
     def missed(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Extrema of single samples beyond the histogram, and their weights in units of its counts: what is so rare
-        that the subsample passed it by. Of a transformer's outliers there may be one in a hundred thousand."""
+        """Extrema of samples beyond the histogram, and their weights.
+
+        Weights are in units of its counts: values so rare that the subsample passed them by. Of a transformer's
+        outliers there may be one in a hundred thousand.
+        """
         edges, _ = self.histogram.trimmed()
         ends = np.array([end for entry in self._tail for end in (entry.lo, entry.hi)])
         values = ends[(ends < edges[0]) | (ends > edges[-1])]
@@ -219,7 +230,7 @@ class Summary:
         return tuple(self._tail)
 
     def to_header(self) -> dict[str, Any]:
-        """What is not an array, for JSON; see `from_header`."""
+        """All but the arrays, for JSON; see `from_header`."""
         return {
             "samples": self.samples,
             "elements": self.elements,
@@ -243,7 +254,7 @@ class Summary:
         return summary
 
     def contradiction(self) -> str | None:
-        """Why no samples can have left these numbers, as far as they show it; None if they can."""
+        """Contradiction in the numbers, as no samples can leave it; None if consistent."""
         counts, exponent, tail = self.histogram.counts, self.histogram.exponent, self._tail
         occupied = np.flatnonzero(counts)
         if self.samples < 1 or min(self.elements, self.infinite, int(counts.min())) < 0:

@@ -1,4 +1,4 @@
-"""The main path: a float model and some samples → an int8 model for one target.
+"""Main path: a float model and samples → an int8 model for one target.
 
 `prepare_float` and `repair_float` make the graph that `quantize` hands to one of three methods. Each is a few steps,
 named in order; what they do stands in the modules that they are imported from.
@@ -34,7 +34,7 @@ __all__ = ["Quantized", "Stopwatch", "prepare_float", "quantize", "repair_float"
 
 
 class Stopwatch:
-    """Seconds a step, in the order of the steps, without those of steps within it."""
+    """Seconds per step, in order, without those of inner steps."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -53,7 +53,7 @@ class Stopwatch:
 
 @dataclass(frozen=True, kw_only=True)
 class Quantized:
-    """An int8 model, and what was decided on the way.
+    """Int8 model, and the decisions on the way.
 
     * `model`: the quantized graph, with its recipe and target in the metadata
     * `prepared`: the float graph that was planned on; node names agree with `float_nodes`
@@ -86,7 +86,9 @@ def quantize(
     samples: Callable[[], Sequence[Feeds]] = tuple,
     stopwatch: Stopwatch | None = None,
 ) -> Quantized:
-    """Quantizes a prepared model by the recipe's method; `record` is called if that needs a calibration record.
+    """Quantizes a prepared model by the recipe's method.
+
+    `record` is called if that needs a calibration record.
 
     `samples` is called for what the static model is tried on, on its runtime (see `trial`).
 

@@ -34,7 +34,10 @@ _STORAGES = ("int8", "uint8", "int16", "uint16", "int32")
 
 
 def insert(model: ir.Model, plan: Plan, assignment: Assignment) -> ir.Model:
-    """A copy of the prepared float `model` with the plan carried out. Inputs and outputs keep names and types."""
+    """Copy of the prepared float `model` with the plan's quantizers.
+
+    Inputs and outputs keep names and types.
+    """
     model = model.clone()
     graph = model.graph
     quantize_constants(graph, assignment.constants)
@@ -54,7 +57,10 @@ def insert(model: ir.Model, plan: Plan, assignment: Assignment) -> ir.Model:
 
 
 def quantize_constants(graph: ir.Graph, constants: Mapping[Use, Constant]) -> None:
-    """Stores the constants at these places, in bodies too, as integers behind a DequantizeLinear each."""
+    """Stores constants as integers, each with a DequantizeLinear after it.
+
+    Those at these places, in bodies too.
+    """
     nodes, editor = {name_of(node): node for node in graph.all_nodes()}, GraphEditor(graph)
     for (name, position), constant in constants.items():
         node = nodes[name]
@@ -224,8 +230,10 @@ class QuantizedTensor:
 
 
 def declares_int8(node: ir.Node) -> bool:
-    """Whether a node of a Q/DQ graph stands between quantizers: all of its floats are dequantized, but for a bias and
-    the convolution that a sum is fused with."""
+    """Whether a node of a Q/DQ graph is between quantizers.
+
+    All of its floats are dequantized, but for a bias and the convolution that a sum is fused with.
+    """
     if node.op_type in _CONVERSIONS:
         return False
     read = [value for value in node.inputs[:2] if value is not None and _is_float(value)]
@@ -249,7 +257,7 @@ def _is_product(value: ir.Value) -> bool:
 
 
 def read(model: ir.Model) -> list[QuantizedTensor]:
-    """Every quantizer of a Q/DQ graph, whoever wrote it: computed tensors first to last, and constants."""
+    """All quantizers of any Q/DQ graph: tensors first to last, and constants."""
     found = []
     for node in model.graph.all_nodes():
         if node.op_type == "QuantizeLinear":
@@ -266,8 +274,10 @@ def read(model: ir.Model) -> list[QuantizedTensor]:
 
 
 def read_params(node: ir.Node) -> QParams | None:
-    """The parameters of a QuantizeLinear or DequantizeLinear; None if they are computed, blocked, or not in integers
-    of 8 to 32 bits."""
+    """Parameters of a QuantizeLinear or DequantizeLinear.
+
+    None if they are computed, blocked, or not in integers of 8 to 32 bits.
+    """
     scale = constant_of(node.inputs[1])
     zero_point = constant_of(node.inputs[2]) if len(node.inputs) > 2 else None
     if scale is None or scale.ndim > 1:

@@ -1,4 +1,4 @@
-"""Plan + calibration record + weights → the scale and zero-point of every quantized tensor."""
+"""Plan + calibration record + weights → scale and zero-point of every tensor."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """The parameters of each tensor by name, and the form of each constant by the place that reads it."""
+    """Parameters per tensor name, and form of each constant per place."""
 
     tensors: Mapping[str, QParams]
     constants: Mapping[Use, Constant]
@@ -96,8 +96,10 @@ def with_codes(
     params: Mapping[Use, QParams],
     tensors: Mapping[str, QParams] | None = None,
 ) -> dict[Use, Constant]:
-    """The constants under these parameters, biases too; weights whose pair sums are limited with codes that keep to
-    that."""
+    """Constants under these parameters, biases too.
+
+    Weights whose pair sums are limited get codes that keep to the limit.
+    """
     constants = {}
     for use, qparams in params.items():
         limited = _limited(nodes, use, plans[use], qparams, tensors) if use in plans else None
@@ -121,7 +123,7 @@ def _limited(
 
 
 def largest_code(value: ir.Value | None, params: QParams) -> int:
-    """The highest code that a quantized tensor can hold, by what the operator that made it gives at most.
+    """Highest possible code of a quantized tensor, by the operator before it.
 
     One more than that of the bound, which a quantizer on the way may have rounded up.
     """
@@ -224,7 +226,10 @@ def _input_params(node: ir.Node, tensors: Mapping[str, QParams]) -> QParams:
 
 
 def input_tensor(node: ir.Node, tensors: Container[str]) -> str:
-    """Which of the tensors serves the node's first input: itself, or the one before the operators that moved it."""
+    """Tensor that serves the node's first input.
+
+    Itself, or the one before the operators that moved it.
+    """
     value = node.inputs[0]
     while value is not None and value.name not in tensors:
         producer = value.producer()

@@ -1,4 +1,4 @@
-"""A recipe from whatever names or holds one: a preset, a file, a mapping, in keys of our own or of PaddleSlim's."""
+"""Recipes from presets, files or mappings, in tinyint's or PaddleSlim's keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ RecipeSource: TypeAlias = "str | Path | Recipe | Mapping[str, Any]"
 
 
 def resolve_recipe(given: RecipeSource, settings: Iterable[str] = ()) -> tuple[Recipe, list[str]]:
-    """The recipe, with settings applied, and what the user should be told about it. Raises RecipeError.
+    """Recipe with settings applied, and notes for the user.
+
+    Raises RecipeError.
 
     A preset's name, a YAML file, a mapping, or either of the last two in PaddleSlim's keys, or a Python file of those.
     """

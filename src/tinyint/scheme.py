@@ -1,4 +1,4 @@
-"""How one tensor is quantized: a frozen value, to be compared, hashed and written down."""
+"""Quantization scheme of one tensor: a frozen, hashable value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WEIGHT_FORMATS = {4: INT4.narrow(), 7: INT7.narrow(), 8: INT8.narrow(), 16: INT1
 
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
-    """Format and geometry of a quantized tensor, without its numbers (those are `QParams`).
+    """Format and geometry of a quantized tensor, without numbers (`QParams`).
 
     * `qtype`: the integer format
     * `symmetric`: zero-point fixed (0 for signed formats) instead of fitted to the range
@@ -28,7 +28,10 @@ class Scheme:
 
     @property
     def axis(self) -> int | None:
-        """The axis that has a scale for each index; None for one scale. Raises ValueError for blocks."""
+        """Axis with a scale for each index; None for one scale.
+
+        Raises ValueError for blocks.
+        """
         return axis_of(self.granularity)
 
     def __str__(self) -> str:

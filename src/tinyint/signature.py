@@ -1,4 +1,4 @@
-"""What a quantized model says about itself, so that any command can tell what it is and make it again."""
+"""Signature of a quantized model: how it was made, for any command to read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def sign(
     float_nodes: Mapping[str, str],
     record: CalibrationRecord | None,
 ) -> None:
-    """Writes into the model's metadata how it was made, and leaves the inference of shapes to the runtime."""
+    """Writes the model's origin into its metadata.
+
+    And leaves the inference of shapes to the runtime.
+    """
     model.metadata_props.update(
         {
             VERSION: tinyint.__version__,
@@ -48,7 +51,10 @@ def sign(
 
 
 def signed_decisions(model: ir.Model) -> dict[str, Decision]:
-    """What the steps took from the samples that the model was made with. Raises ModelError if it cannot be read."""
+    """Steps' decisions from the samples, out of the metadata.
+
+    Raises ModelError if they cannot be read.
+    """
     text = model.metadata_props.get(DECISIONS, "{}")
     try:
         found = json.loads(text)

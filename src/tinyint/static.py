@@ -1,4 +1,4 @@
-"""The static method: a prepared graph and its calibration record → the plan, its parameters, and the int8 graph."""
+"""Static method: prepared graph and calibration record → plan, parameters, int8 graph."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Static", "quantize_static"]
 
 @dataclass(frozen=True, kw_only=True)
 class Static:
-    """What was decided, what the steps on parameters did, and the graph that carries it out."""
+    """Decisions, notes of parameter steps, and the int8 graph."""
 
     state: Quantization
     notes: tuple[str, ...]
@@ -36,7 +36,9 @@ class Static:
 def quantize_static(
     prepared: ir.Model, target: Target, recipe: Recipe, record: CalibrationRecord, samples: Sequence[Feeds]
 ) -> Static:
-    """plan → ranges and qparams → steps → write Q/DQ, again without the nodes that the runtime does not take (`trial`).
+    """plan → ranges and qparams → steps → write Q/DQ.
+
+    Again without the nodes that the runtime does not take (`trial`).
 
     `samples`: what it is tried on; without, it only has to load. Raises as `plan`.
     """

@@ -1,4 +1,4 @@
-"""Which planned nodes a runtime does not take in int8, found by trying the model on it.
+"""Trial runs: planned nodes that a runtime does not take in int8.
 
 A target's facts say what its runtime runs in int8. Its optimizer has the last word: on some graphs it fails, or makes
 of them something else. Such nodes stay in float, and the rest of the model in int8.
@@ -69,7 +69,7 @@ class Trial:
         return runtime if runs else None
 
     def fault(self, model: ir.Model) -> str | None:
-        """What the runtime does wrong with `model`; None if nothing is found."""
+        """Fault of the runtime with `model`; None if nothing is found."""
         runtime = self.runtime
         assert runtime is not None
         kinds = (self._fault(model, runtime, threads) for threads in dict.fromkeys((1, host().cores)))
@@ -105,7 +105,9 @@ class Trial:
 
 
 def tried(trial: Trial, build: Callable[[Mapping[str, str]], P]) -> P:
-    """`build({})`, or with the nodes in float, each with its reason, without which the runtime takes the model.
+    """`build({})`, or with the nodes in float that the runtime needs so.
+
+    Each with its reason.
 
     Raises ModelError, from `build`, where nothing is left for int8.
     """

@@ -1,4 +1,6 @@
-"""Store the weights as integers and compute in float: a quarter (int8) or half (int16) of the size, without any data.
+"""Weight-only quantization: integer weights, float compute, no data.
+
+A quarter (int8) or half (int16) of the size.
 
 Every float32 constant of two or more dimensions is a weight here, embeddings, the classifier and those in the bodies of
 If and Loop included, but not the biases of an LSTM: a DequantizeLinear restores it for whichever operator reads it, and
@@ -60,7 +62,7 @@ def quantize_weights(
 
 
 def storable_bytes(model: ir.Model) -> int:
-    """Bytes of the weights that are stored in integers, where no rule keeps one in float."""
+    """Bytes of weights stored in integers, unless rules keep them in float."""
     weights = {node.inputs[i] for node in model.graph.all_nodes() for i in _weights(node)}
     return sum(value.const_value.nbytes for value in weights if value is not None and value.const_value)
 
@@ -68,7 +70,10 @@ def storable_bytes(model: ir.Model) -> int:
 def require_integers(
     model: ir.Model, stored: Mapping[Use, ConstantPlan], rules: Mapping[str, Rule], misread: Mapping[str, str]
 ) -> None:
-    """Raises ModelError, with the reason, where nothing of the prepared `model` is stored in integers."""
+    """Raises ModelError where nothing of `model` is stored in integers.
+
+    With the reason; `model` is prepared.
+    """
     if stored:
         return
     held = [

@@ -1,4 +1,4 @@
-"""Calibration: what the tensors of a float model hold, from one pass over some samples."""
+"""Calibration: summaries of a float model's tensors, from one pass over samples."""
 
 from tinyint.calibrate.record import CalibrationRecord, Decision
 from tinyint.calibrate.run import calibrate

@@ -12,7 +12,7 @@ __all__ = ["GraphBuilder"]
 
 
 class GraphBuilder:
-    """Appends nodes and shared constants to a graph, and collects what is to leave it.
+    """Appends nodes and shared constants to a graph, and collects its new outputs.
 
     `joined` holds the parts of each output that many tensors share, with the number of columns that they take.
     """
@@ -32,7 +32,7 @@ class GraphBuilder:
         return self._editor.node(op_type, inputs, f"tinyint/{op_type}_{self._count}", attributes)
 
     def reduce(self, op_type: str, rows: ir.Value, axis: int = 1) -> ir.Value:
-        """One number in place of those along `axis`: of rows (N, any), (N, 1)."""
+        """Reduction over `axis`: of rows (N, any), (N, 1)."""
         if self._opset < 18 and op_type != "ReduceSum":
             return self.node(op_type, [rows], axes=[axis])
         return self.node(op_type, [rows, self.integers(axis)])
@@ -43,13 +43,13 @@ class GraphBuilder:
         return name_of(value)
 
     def joined(self, output: str, value: ir.Value, columns: int = 1) -> int:
-        """The first of the columns (axis 1) that the value takes in the output of that name."""
+        """First of the output's columns (axis 1) that the value takes."""
         parts, start = self._joined.get(output, ([], 0))
         self._joined[output] = [*parts, value], start + columns
         return start
 
     def finish(self) -> dict[str, str]:
-        """Makes what was collected the outputs of the graph; the names of those that were joined."""
+        """Makes the collected values outputs of the graph; returns the joined names."""
         names = {
             name: self.output(self.node("Concat", parts, axis=1)) for name, (parts, _) in self._joined.items()
         }

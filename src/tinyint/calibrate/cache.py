@@ -1,4 +1,4 @@
-"""Calibration records kept on disk, so that trying another recipe or target does not run the model again.
+"""Cache of calibration records on disk: another recipe or target needs no new run.
 
 A record is found by what it was made from: the float model, the data and the number of samples. The directory is
 bounded: what was used least recently goes first. A cache never fails a run; at worst it is of no use.
@@ -30,7 +30,10 @@ _TEMPORARY = r"[0-9a-f]{64}\.(npz|partial)"
 
 
 def cache_directory() -> Path | None:
-    """TINYINT_CACHE_DIR, or the place that the platform has for caches; None if that needs a home and there is none."""
+    """TINYINT_CACHE_DIR, or the platform's place for caches.
+
+    None if that needs a home and there is none.
+    """
     if chosen := os.environ.get("TINYINT_CACHE_DIR"):
         return _at_home(chosen)
     if sys.platform == "win32":
@@ -51,7 +54,10 @@ def _at_home(path: str) -> Path | None:
 def cache_key(
     model_fingerprint: str, data_fingerprint: str, samples: str, needs: AbstractSet[Request] = frozenset()
 ) -> str:
-    """SHA-256 (hex) of what a record depends on: the model, the data, and the statistics that were asked for."""
+    """SHA-256 (hex) of all that a record depends on.
+
+    The model, the data, and the requested statistics.
+    """
     asked = sorted(map(str, needs))
     text = "\n".join((model_fingerprint, data_fingerprint, samples, str(_FORMAT), *asked))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -65,7 +71,10 @@ class RecordCache:
     limit: int = LIMIT_BYTES
 
     def load(self, key: str) -> CalibrationRecord | None:
-        """The record of that key, marked as used now; None if there is none. A damaged one is removed."""
+        """Record of the key, marked as used now; None if there is none.
+
+        A damaged record is removed.
+        """
         if self.directory is None:
             return None
         self._tidy()
@@ -82,7 +91,10 @@ class RecordCache:
         return record
 
     def store(self, key: str, record: CalibrationRecord) -> None:
-        """Keeps the record, and removes the least recently used ones beyond the limit. Warns if it cannot."""
+        """Stores the record, and removes the least recently used ones beyond the limit.
+
+        Warns if it cannot.
+        """
         try:
             if self.directory is None:
                 raise OutputError("there is no home directory to keep it in")
@@ -98,7 +110,10 @@ class RecordCache:
         self._trim()
 
     def checkpoint(self, key: str) -> Path | None:
-        """Where an interrupted calibration leaves what it has; None if nothing can be written there."""
+        """Path of the checkpoint of an interrupted calibration.
+
+        None if nothing can be written there.
+        """
         if self.directory is None:
             return None
         try:
@@ -113,7 +128,7 @@ class RecordCache:
         return sum(size for _, size, _ in self._files())
 
     def clear(self) -> tuple[int, int]:
-        """Removes everything, but what is being written; the number of files and of bytes that are gone."""
+        """Removes all but files being written; returns numbers of files and bytes removed."""
         removed = [size for path, size, _ in self._files() if _remove(path)]
         return len(removed), sum(removed)
 

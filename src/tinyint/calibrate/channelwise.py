@@ -41,7 +41,10 @@ class ChannelProbe:
 def observe_channels(
     graph: ir.Graph, builder: GraphBuilder, needs: AbstractSet[Request], *, by_sample: bool
 ) -> tuple[ChannelProbe, ...]:
-    """Adds what the requests ask for; raises ValueError for a tensor that the graph does not have."""
+    """Adds the requested statistics to the graph.
+
+    Raises ValueError for a tensor that the graph does not have.
+    """
     values = {name_of(value): value for value in _values(graph)}
     if missing := [str(need) for need in needs if need.tensor not in values]:
         raise ValueError(f"the graph has no such tensor: {missing[0]}")

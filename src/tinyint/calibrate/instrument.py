@@ -43,7 +43,7 @@ PEAKS, EXTREMA, INFINITE, UNDEFINED = (f"tinyint/{n}" for n in ("peaks", "extrem
 
 
 class Observation(NamedTuple):
-    """What one sample made one tensor hold.
+    """One tensor's extrema and subsample for one sample.
 
     `lo`, `hi`: of its finite values, inf and -inf where it has none; `subsample`: infinities included.
     """
@@ -90,7 +90,7 @@ class Probe:
 
 @dataclass(frozen=True, kw_only=True)
 class Instrumented:
-    """A model whose outputs are observations, for rows of one sample each or for one row of all.
+    """Model whose outputs are observations, one row per sample or for all.
 
     PEAKS, float32 (N, channels, 1, 1); EXTREMA, float32, INFINITE and UNDEFINED, int64 (rows, columns); subsamples.
     `names`: what the model calls the first four, as far as it has them; `channels`: of the statistics that were asked
@@ -145,7 +145,9 @@ def instrument(
     infinite: AbstractSet[str] = frozenset(),
     by_sample: bool = False,
 ) -> Instrumented:
-    """A copy of a prepared float model that observes every tensor in `graph.flow.observed`, and what `needs` ask for.
+    """Copy of a prepared float model with observers of its tensors.
+
+    Every tensor in `graph.flow.observed` is observed, and the statistics in `needs`.
 
     * `infinite`: the tensors that are observed without their infinities
     * `by_sample`: a row of the outputs for each row of the inputs; else one for all, as for one sample
@@ -162,7 +164,10 @@ def instrument(
 
 
 def require_batches(model: ir.Model) -> None:
-    """Raises ModelError unless axis 0 of every input and every observed tensor counts the samples of a batch."""
+    """Requires axis 0 of inputs and observed tensors to count samples.
+
+    Raises ModelError otherwise.
+    """
     refused = "the model cannot be calibrated in batches"
     for value in model.graph.inputs:
         if value.shape is not None and value.shape and isinstance(value.shape[0], int):

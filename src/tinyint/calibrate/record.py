@@ -1,4 +1,4 @@
-"""What calibration leaves: a summary of every observed tensor, from which any target's scales follow.
+"""Calibration record: summaries of every observed tensor, for any target's scales.
 
 The file is an `.npz`. The same model and samples give the same bytes, in whatever order or parts they came. What steps
 asked for beyond the summaries, and decided, is in files of format 3; a record without any is one of format 2.
@@ -59,14 +59,14 @@ class CalibrationRecord:
         return len(self.seen)
 
     def saw(self, key: bytes) -> bool:
-        """Whether a sample of this content key is among those that the record is of."""
+        """Whether the record includes a sample of this content key."""
         prefix = _prefix(key)
         place = bisect.bisect_left(self.seen, prefix)
         return place < len(self.seen) and self.seen[place] == prefix
 
     @property
     def identity(self) -> str:
-        """What two records of the same samples and model have in common, in a word."""
+        """Hash shared by records of the same samples and model."""
         return f"{self.samples}-{self.data_fingerprint:032x}-{self.model_fingerprint[:32]}"
 
     def count(self, key: bytes) -> None:
@@ -75,7 +75,10 @@ class CalibrationRecord:
         self.data_fingerprint = (self.data_fingerprint + int.from_bytes(key, "big")) % 2 ** (8 * _KEY_BYTES)
 
     def merge(self, other: CalibrationRecord) -> None:
-        """Adds the samples of `other`. Raises RecordError if it is of another model, or has other statistics."""
+        """Adds the samples of `other`.
+
+        Raises RecordError if it is of another model, or has other statistics.
+        """
         other.require_model(self.model_fingerprint)
         if self.statistics.keys() != other.statistics.keys():
             odd = sorted(map(str, self.statistics.keys() ^ other.statistics.keys()))
@@ -90,7 +93,10 @@ class CalibrationRecord:
         self.data_fingerprint = (self.data_fingerprint + other.data_fingerprint) % 2 ** (8 * _KEY_BYTES)
 
     def statistic(self, need: Request) -> Statistic:
-        """What was asked for. Raises RecordError if it was not."""
+        """The requested statistic of a tensor.
+
+        Raises RecordError if it was not requested.
+        """
         found = self.statistics.get(need)
         if found is None or not found.samples:
             raise RecordError(
@@ -115,7 +121,10 @@ class CalibrationRecord:
 
     @classmethod
     def load(cls, path: str | Path) -> CalibrationRecord:
-        """Reads a record. Raises RecordError if it cannot be read, or its numbers contradict each other."""
+        """Reads a record.
+
+        Raises RecordError if it cannot be read, or its numbers contradict each other.
+        """
         try:
             if not os.path.exists(path):
                 raise RecordError(f"{path}: there is no such file; make a record with `tinyint calibrate`")

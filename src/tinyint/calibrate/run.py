@@ -42,7 +42,7 @@ def calibrate(
     checkpoint: Path | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> CalibrationRecord:
-    """The record of a prepared model over all of `data`, in memory that does not grow.
+    """Record of a prepared model over all of `data`, in constant memory.
 
     Samples of one shape run together, `batch_size` at most; what each of them does to the tensors is kept apart.
     `fingerprint` is that of the model before preparation; `needs` are observed beside the summaries. With `checkpoint`,

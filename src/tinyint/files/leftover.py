@@ -1,4 +1,4 @@
-"""Temporary names, the lock that says that their writer lives, and what is done with those of dead ones."""
+"""Temporary names, locks of living writers, and removal of dead writers' files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _SUFFIX = r"\.[0-9a-f]{8}\.tmp"
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """One at a time of those that publish into a directory, or tidy it up; without locks there, all at once."""
+    """Lock of a directory for publishing and tidying.
+
+    Without locks on that file system, all go at once.
+    """
     opened = None
     with suppress(OSError):
         opened = os.open(directory, os.O_RDONLY)
@@ -41,7 +44,7 @@ def locked(directory: Path) -> Iterator[None]:
 def temporary(
     path: Path, finish: Callable[[Path], None] = lambda _: None, *, directory: bool
 ) -> Iterator[Path]:
-    """A file or directory beside `path`, locked while it is written, and removed at the end if it is still there.
+    """Locked temporary file or directory beside `path`, removed at the end if left.
 
     What killed writers of `path` left is removed before; `finish` is told their directories first.
     """
@@ -64,7 +67,7 @@ def temporary(
 
 
 def sweep(path: Path, finish: Callable[[Path], None] = lambda _: None) -> None:
-    """Removes what killed writers of `path` left beside it; `finish` is told their directories first."""
+    """Removes leftovers of killed writers of `path`; `finish` gets their directories first."""
     for left in leftovers(path.parent, re.escape(path.name)):
         if left.is_dir():
             finish(left)
@@ -72,7 +75,7 @@ def sweep(path: Path, finish: Callable[[Path], None] = lambda _: None) -> None:
 
 
 def leftovers(directory: Path, names: str) -> Iterator[Path]:
-    """What killed writers left in a directory, of files whose names the regular expression takes."""
+    """Leftovers of killed writers whose file names the regular expression matches."""
     pattern = re.compile(rf"\.(?:{names}){_SUFFIX}")
     with suppress(OSError):
         for entry in os.listdir(directory):

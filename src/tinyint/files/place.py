@@ -1,4 +1,4 @@
-"""Where a file is to be: whether it can be there, and what the one that is there hands on."""
+"""Destination of a file: whether it is writable, and attributes of the file replaced."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ __all__ = ["followed", "hand_on", "refusals", "require_writable", "to_disk"]
 
 
 def followed(path: str | Path) -> Path:
-    """Where a link leads, else the path as it is: what a link names is written, and the link stays."""
+    """Target of a link, else the path.
+
+    The file that a link names is written, and the link stays.
+    """
     path = Path(path)
     return Path(os.path.realpath(path)) if os.path.islink(path) else path
 
 
 def require_writable(path: Path, *, keep: Iterable[object] = ()) -> None:
-    """Raises OutputError where `path` cannot be a file, or is among `keep`: what is read, of which paths count."""
+    """Raises OutputError if `path` is not writable or is one of `keep`.
+
+    `keep` are the paths that are read.
+    """
     try:
         if os.path.exists(path) and not path.is_file():
             raise OutputError(f"cannot write '{path}': it is not a regular file; give a file name")
@@ -57,7 +63,10 @@ def refusals(path: Path) -> Iterator[None]:
 
 
 def hand_on(old: Path, new: Path, *, least: int = 0) -> None:
-    """Gives `new` the permissions of the file that it replaces, and `least`; its owner, where that is allowed."""
+    """Gives `new` the permissions of the replaced file, and `least`.
+
+    Its owner too, where that is allowed.
+    """
     try:
         facts = old.stat()
     except FileNotFoundError:
@@ -70,7 +79,7 @@ def hand_on(old: Path, new: Path, *, least: int = 0) -> None:
 
 
 def to_disk(path: Path) -> None:
-    """Waits until a file, or the names in a directory, would outlast a loss of power."""
+    """Waits until a file or directory would outlast a loss of power."""
     with (
         suppress(OSError) if path.is_dir() else nullcontext()
     ):  # not every system can do that for directories

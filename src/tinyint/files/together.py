@@ -29,7 +29,7 @@ Journal: TypeAlias = dict[str, list[int] | None]
 
 @contextmanager
 def written_together(path: str | Path, *, keep: Iterable[object] = ()) -> Iterator[Path]:
-    """A directory to write `path.name`, and what goes beside it, into; at the end its files are moved to their places.
+    """Temporary directory for `path.name` and its companions, published together at the end.
 
     A place that cannot be written shows before the work is done. On an error or Ctrl-C the files that stood there
     before are as they were. Where `path` is a link, what it leads to is written, and the rest beside that.

@@ -15,7 +15,9 @@ __all__ = ["atomic_write"]
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary file beside `path`; rename it to `path` at the end; on an error or Ctrl-C remove it.
+    """Temporary file beside `path`, renamed to it at the end.
+
+    On an error or Ctrl-C it is removed.
 
     Where `path` is a link, what it leads to is written; permissions stay those of the file that is replaced.
     Raises OutputError, naming path and remedy, if the system refuses.

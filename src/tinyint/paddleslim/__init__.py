@@ -35,7 +35,7 @@ __all__ = ["recipe_from_paddleslim", "training_from_paddleslim"]
 
 
 def recipe_from_paddleslim(config: Mapping[str, Any] | str | Path) -> tuple[Recipe, list[str]]:
-    """The recipe that says the same as a PaddleSlim config, and one sentence for each key that cannot be honoured.
+    """Recipe of a PaddleSlim config, and a sentence for each unsupported key.
 
     `config` is the dict, a YAML file of it, the keys at its top or in a section such as `Quantization`, or a Python
     file that assigns it. An unknown key, operator or value is a RecipeError. The recipe serves many models

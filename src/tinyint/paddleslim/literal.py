@@ -1,4 +1,4 @@
-"""A config that stands as a literal in a Python file, as in PaddleSlim's demos: read, never run."""
+"""Config literals in Python files, as in PaddleSlim's demos: read, never run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What PaddleSlim's keys, operators and values mean here."""
+"""Meaning of PaddleSlim's keys, operators and values here."""
 
 from __future__ import annotations
 

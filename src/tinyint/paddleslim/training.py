@@ -1,4 +1,4 @@
-"""What a quant_aware config says of the quantizers in training, in the words of `qat.settings.QatSettings`."""
+"""Quantizers of a quant_aware config, as `qat.settings.QatSettings`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`plan(model, target, recipe) -> Plan`: what quantization will do, before anything is changed."""
+"""`plan(model, target, recipe) -> Plan`: decisions, before anything is changed."""
 
 from __future__ import annotations
 

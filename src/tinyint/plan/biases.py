@@ -1,5 +1,8 @@
-"""What an int8 operator gets since its target is wrong without: a bias that changes nothing (`qdq.insert`), or a fence
-before what would be folded into the quantizer behind it."""
+"""Biases and fences that int8 operators need to be right on a target.
+
+A bias that changes nothing (`qdq.insert`), or a fence before operators that would be folded into the quantizer after
+it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,9 @@ _FOLDED = frozenset({"Add", "Div", "Mul", "Neg", "Sub"})
 
 
 def needed_bias(node: ir.Node, target: Target, quantized: Container[str]) -> Use | None:
-    """Where the int8 node needs one; `quantized`: the tensors that a quantizer stands on.
+    """Place of the bias that an int8 node needs, if any.
+
+    `quantized`: the tensors that have a quantizer.
 
     A MatMul that nothing is added to gets it at position 2, as a Gemm.
     """
@@ -46,7 +51,7 @@ def _is_forked(node: ir.Node, position: int) -> bool:
 
 
 def fenced_reader(node: ir.Node, target: Target, quantized: Container[str]) -> ir.Node | None:
-    """The arithmetic with constants behind such a product, if the target would fold it into a quantizer behind that.
+    """Arithmetic with constants that the target would fold into a later quantizer.
 
     No bias mends it: it would be folded too.
     """

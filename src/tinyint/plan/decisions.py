@@ -10,7 +10,7 @@ __all__ = ["Decisions"]
 
 
 class Decisions:
-    """One decision a node of a graph: in int8, unless there is a reason for float.
+    """One decision per node: int8, unless there is a reason for float.
 
     A node of another graph, as in the body of an If, runs in float.
     """

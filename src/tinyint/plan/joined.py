@@ -1,4 +1,4 @@
-"""What a Concat has joined along an axis by which a target's kernel cannot dequantize.
+"""Concats along an axis by which a target's kernel cannot dequantize.
 
 OpenVINO moves the quantizer behind a Concat before it, and gives each part zero-points of its own, of the shape of the
 joined axis. A product takes those only along the axis that it sums over.
@@ -23,7 +23,7 @@ _KEEP_AXES = ("MaxPool", "Transpose")
 
 
 def unjoinable(graph: ir.Graph, target: Target, decisions: Decisions) -> dict[str, str]:
-    """The int8 nodes that must run in float for what a Concat before them has joined, with the reason."""
+    """Int8 nodes that need float because of a Concat before them, with reasons."""
     found = {}
     for node in graph:
         joined = joined_in(node, target, decisions)
@@ -40,7 +40,7 @@ def unjoinable(graph: ir.Graph, target: Target, decisions: Decisions) -> dict[st
 
 
 def joined_in(node: ir.Node, target: Target, decisions: Decisions) -> ir.Node | None:
-    """The first Concat before an int8 node that has joined what it reads along an axis that its rule does not take."""
+    """First Concat before an int8 node along an axis outside its rule."""
     rule = target.operators.get(node.op_type)
     value = node.inputs[0] if node.inputs else None
     if rule is None or rule.joined_along is None or not decisions.runs_int8(node) or value is None:

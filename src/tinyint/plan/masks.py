@@ -1,4 +1,4 @@
-"""Operators that touch a mask: a tensor of which some values stand for nothing, and lie far from all others.
+"""Operators on masks: tensors with some meaningless values, far from all others.
 
 Attention adds minus infinity, the least float or -10,000 to scores that shall not count. One range for both kinds of
 values has no codes left for the scores; so what reads or writes such a tensor stays in float, however it is masked.
@@ -25,7 +25,7 @@ _SPAN = 64.0  # of what Softmax reads: a step of a quarter is off by a quarter i
 
 
 def masking(graph: ir.Graph, record: CalibrationRecord) -> dict[str, str]:
-    """The nodes that stay in float since they touch a mask, by name, each with the reason."""
+    """Masking nodes that stay in float, by name, each with the reason."""
     masks = _scores(graph, record)
     masks |= {name: told for name, summary in record.summaries.items() if (told := _mask(summary))}
     found: dict[str, str] = {}

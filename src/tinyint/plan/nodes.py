@@ -25,7 +25,9 @@ _GIVEN_FLOAT = "the int8 operators before it give float results here, so quantiz
 def decide(
     graph: ir.Graph, target: Target, recipe: Recipe, rules: Mapping[str, Rule], held: Mapping[str, str]
 ) -> Decisions:
-    """One decision a node of the main graph, in graph order; `held` are nodes that stay in float, with the reason.
+    """One decision per node of the main graph, in graph order.
+
+    `held` are nodes that stay in float, with the reason.
 
     Operators with weights are decided on their own. The others follow: they run in int8 where a tensor that is
     quantized anyway reaches them, and epilogues go with the operator before them. Operators that only move values
@@ -190,7 +192,9 @@ def _output_rule(value: ir.Value, target: Target, decisions: Decisions) -> Outpu
 
 
 def residual_input(node: ir.Node, decisions: Decisions) -> int | None:
-    """Which input of an Add is the skip connection: the one that comes the shorter way, if the other is a Conv's.
+    """Index of the skip connection among the inputs of an Add.
+
+    The one that comes the shorter way, if the other is a Conv's.
 
     The longer way ends in an int8 operator with weights, which adds the skip connection in its own epilogue.
     """

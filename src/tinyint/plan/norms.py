@@ -1,4 +1,4 @@
-"""Norms that are written in parts: which nodes belong to one, so that it stays in float as a whole.
+"""Norms written in parts, whose nodes stay in float as a whole.
 
 A norm divides a tensor by the root of a mean or sum of squares: RMSNorm, L2 norm, LayerNorm and InstanceNorm before
 they are one operator. A square spans twice the bits of what is squared, so that 8 bits hold the largest alone, and
@@ -36,7 +36,7 @@ class _Statistic(NamedTuple):
 
 
 def norms(graph: ir.Graph) -> dict[str, str]:
-    """The nodes of norms, and squares by themselves, each with the reason why it stays in float."""
+    """Nodes of norms, and lone squares, each with the reason for float."""
     found: dict[str, str] = {}
     for node in graph:
         start = _squared(node)

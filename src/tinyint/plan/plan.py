@@ -1,4 +1,4 @@
-"""The plan: a scheme for each tensor that will be quantized, and a reason for each node that stays in float.
+"""Plan: a scheme for each quantized tensor, a reason for each float node.
 
 Planning changes nothing in the model. It answers three questions in turn, each in a file of its own:
 which nodes run in int8 (`nodes`), where quantizers stand (`tensors`), and which tensors share a scale (`ties`).
@@ -22,7 +22,7 @@ Use: TypeAlias = tuple[str, int]
 
 
 class Role(StrEnum):
-    """What a quantized constant is to its node."""
+    """Role of a quantized constant in its node."""
 
     WEIGHT = "weight"
     OPERAND = "operand"  # the constant of an Add or Mul
@@ -75,7 +75,7 @@ class ConstantPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What quantization will do to a model.
+    """Schemes and decisions of one quantization.
 
     * `tensors`: by tensor name
     * `constants`: weights and operands, by the place that reads them

@@ -1,4 +1,4 @@
-"""Products that read one format only, of two computed tensors above all: which quantizers hold their operands."""
+"""Quantizers of products that read one format only, mostly of two computed tensors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def is_particular(node: ir.Node, rule: OperatorRule) -> bool:
 
 
 def moves(node: ir.Node, target: Target) -> bool:
-    """Whether the quantizers before the node serve its readers as well, should it run in int8."""
+    """Whether the quantizers before an int8 node serve its readers as well."""
     rule = target.operators.get(node.op_type)
     transparent = rule is not None and rule.output is Output.TRANSPARENT
     return transparent and kind_of(node) in (Kind.PRESERVING, Kind.JOIN)
@@ -54,7 +54,7 @@ def holders(node: ir.Node, passes: Callable[[ir.Node], bool]) -> Iterator[ir.Val
 
 
 def held_apart(product: ir.Node, target: Target) -> bool:
-    """Whether nothing but matrix products reads, in int8, what the operands are held in."""
+    """Whether only int8 matrix products read the operands' quantized tensors."""
     return all(
         read_by_products(value, target) for value in holders(product, lambda node: moves(node, target))
     )
@@ -81,7 +81,10 @@ def starts_at_zero(value: ir.Value) -> bool:
 
 
 def read_by_products(value: ir.Value, target: Target) -> bool:
-    """Whether of int8 operators only products read the tensor, also behind operators that move it."""
+    """Whether products alone read the tensor in int8.
+
+    Also after operators that move it.
+    """
     for reader, _ in consumers(value):
         if moves(reader, target):
             if not all(read_by_products(out, target) for out in reader.outputs):

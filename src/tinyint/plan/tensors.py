@@ -1,4 +1,4 @@
-"""Where quantizers stand: the tensors and constants around the nodes that run in int8."""
+"""Placement of quantizers: tensors and constants around int8 nodes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SHORT = 32  # elements of which steps of 1/256 hold the mean in 8 codes
 
 @dataclass(kw_only=True)
 class Placement:
-    """Quantizers by tensor name, with the places that read them, and the constants by place."""
+    """Quantizers by tensor name, with their readers, and constants by place."""
 
     reads: dict[str, set[Use] | All] = field(default_factory=dict)
     schemes: dict[str, Scheme] = field(default_factory=dict)
@@ -67,7 +67,10 @@ def place(
     decisions: Decisions,
     apart: Collection[ir.Node],
 ) -> Placement:
-    """The quantizers that the int8 nodes of `decisions` need on `target`; those before `apart` serve no others."""
+    """Quantizers that the int8 nodes of `decisions` need on `target`.
+
+    Those before `apart` serve no others.
+    """
     placement = Placement()
     for node in graph:
         if not decisions.runs_int8(node) or is_epilogue(node):
@@ -174,7 +177,10 @@ def activation_scheme(target: Target, recipe: Recipe, rule: Rule | None) -> Sche
 
 
 def weight_scheme(node: ir.Node, target: Target, recipe: Recipe, rule: Rule | None) -> Scheme:
-    """The target's scheme for weights, unless the recipe or the rule chooses, along the operator's own axis."""
+    """Scheme of weights along the operator's own axis.
+
+    The target's, unless the recipe or the rule chooses.
+    """
     wish = recipe.weights_for(rule)
     qtype = target.weight.qtype if wish.bits is None else WEIGHT_FORMATS[wish.bits]
     operator = target.operators.get(node.op_type)

@@ -1,4 +1,4 @@
-"""Which tensors share one scale: those that an operator moves values between without touching them."""
+"""Tensors that share a scale: operators move values between them unchanged."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Ties:
     steps: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def groups(self, names: Iterable[str]) -> dict[str, str]:
-        """For each of the tensors, the first one of those that it shares its scale with."""
+        """First member of each tensor's scale group."""
         first_of: dict[str, str] = {}
         return {name: first_of.setdefault(self.root(name), name) for name in names}
 
@@ -54,7 +54,9 @@ class Ties:
 
 
 def tie(graph: ir.Graph, target: Target, decisions: Decisions, step_of: StepOf | None = None) -> Ties:
-    """The sets, as operators that move values demand them and, where steps are known, as those of joins allow.
+    """Scale groups: as moving operators demand and joins allow.
+
+    Joins allow by the tensors' steps, where those are known.
 
     A join of a clamped and a free tensor ties nothing, and is better off so: a range of its own lets the quantizer
     replace the clamp.
@@ -101,8 +103,11 @@ def _is_felt(node: ir.Node, decisions: Decisions) -> bool:
 
 
 def read_as_one(node: ir.Node, decisions: Decisions) -> bool:
-    """Whether all that read the node's outputs, behind operators that move or join them, are in int8 and products,
-    means or comparisons. What is computed element by element may make much of the finer part: a gate, a batch norm."""
+    """Whether all readers are int8 products, means or comparisons.
+
+    Readers of the node's outputs, also after operators that move or join them. Elementwise readers, a gate or a batch
+    norm, may make much of the finer part.
+    """
     for out in node.outputs:
         if out.is_graph_output():
             return False
@@ -133,7 +138,7 @@ def _computed(node: ir.Node) -> list[ir.Value]:
 
 
 def cut_of(value: ir.Value) -> tuple[float, float] | None:
-    """The range that the clamp which made the tensor cuts to, seen through operators that move values."""
+    """Range of the clamp before the tensor, through operators that move values."""
     producer = value.producer()
     while producer is not None and kind_of(producer) is Kind.PRESERVING and producer.inputs[0] is not None:
         producer = producer.inputs[0].producer()

@@ -1,4 +1,4 @@
-"""Pools and convolutions whose windows a target's int8 kernel does not take, as `targets.window` has it."""
+"""Windows of pools and convolutions that int8 kernels refuse (`targets.window`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["window_refusal"]
 
 
 def window_refusal(node: ir.Node, operator: OperatorRule) -> str | None:
-    """What the int8 kernel does wrong with such windows; None if nothing."""
+    """Fault of the int8 kernel with such windows; None if there is none."""
     for window in Window:
         if window in operator.windows and _has(node, window):
             return operator.windows[window]

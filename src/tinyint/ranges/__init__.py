@@ -1,4 +1,4 @@
-"""From the summary of a tensor to the range [lo, hi] that its codes cover.
+"""Range algorithms: from a tensor's summary to the range [lo, hi].
 
 A range that keeps every value is coarse for the many small ones; a narrow one clips the few large ones. Each
 algorithm is a pure function that settles this trade in its own way. A range always holds zero, and reaches no
@@ -37,7 +37,10 @@ Algorithm = Literal["minmax", "absmax", "moving_average", "average", "percentile
 
 @dataclass(frozen=True, kw_only=True)
 class RangeMethod:
-    """Which algorithm, and its parameter: `percentile` for "percentile", `norm` (the p of L_p) for "mse"."""
+    """Range algorithm and its parameter.
+
+    `percentile` for "percentile", `norm` (the p of L_p) for "mse".
+    """
 
     algorithm: Algorithm
     percentile: float = 99.99
@@ -45,7 +48,9 @@ class RangeMethod:
 
 
 def find_range(summary: Summary, method: RangeMethod, scheme: Scheme) -> tuple[float, float]:
-    """The range [lo, hi], lo <= 0 <= hi, of one tensor. The summary must have seen a sample.
+    """Range [lo, hi], lo <= 0 <= hi, of one tensor.
+
+    The summary must have seen a sample.
 
     A subsample of zeros alone says nothing about the rest, and then the range is that of "minmax".
     """
@@ -80,6 +85,9 @@ def _within(outer: tuple[float, float], found: tuple[float, float]) -> tuple[flo
 
 
 def absmax_range(lo: float, hi: float) -> tuple[float, float]:
-    """[-m, m] with m = max(|lo|, |hi|); the half of it that holds the data if they are on one side of zero."""
+    """[-m, m] with m = max(|lo|, |hi|), or the occupied half of it.
+
+    The half, if the data are on one side of zero.
+    """
     bound = max(-lo, hi)
     return (-bound if lo < 0 else 0.0), (bound if hi > 0 else 0.0)

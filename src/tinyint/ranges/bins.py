@@ -1,4 +1,4 @@
-"""Histograms as the range algorithms take them: `(edges, counts)` of shapes (n + 1,) and (n,).
+"""Histograms for range algorithms: `(edges, counts)`, shapes (n + 1,) and (n,).
 
 Bins are of equal width, and zero is on the grid of edges, be it within them or not.
 """
@@ -24,7 +24,7 @@ def first_bin(edges: Edges) -> int:
 def points(
     edges: Edges, counts: Counts, outer: tuple[float, float], most: int
 ) -> tuple[FloatArray, NDArray[np.float64]]:
-    """At most `most` values, and their weights, that stand for the histogram.
+    """At most `most` weighted values that represent the histogram.
 
     A value at the centre of each bin would beat against the steps of the quantizer where these are about as
     narrow as a bin, so values stand at golden-ratio offsets. The bin that begins at zero holds the zeros of a

@@ -15,7 +15,9 @@ _MOST = 1.5  # 1.8 dB; up to 3 where a histogram does not tell where in a bin th
 def kl_range(
     edges: Edges, counts: Counts, outer: tuple[float, float], scheme: Scheme, missed: Points = NO_POINTS
 ) -> tuple[float, float]:
-    """±T within `outer`, with the T that loses least information (see `kl_bound`), of those that do not cut too much.
+    """±T within `outer`, with the T that loses least information.
+
+    See `kl_bound`; of those that do not cut too much.
 
     The mean square of what is cut and rounded stays close to that under the full range (`_MOST`). The divergence alone
     knows no distances: of data away from zero it prefers a range that none of them is in, whose one level holds them
@@ -70,8 +72,9 @@ def _narrowest(folded: Counts, width: float, missed: Points, full: float) -> int
 
 
 def kl_bound(folded: Counts, levels: int, narrowest: int = 0) -> int:
-    """How many bins of a histogram of |x| to keep, so that KL(P ‖ Q) is least; every number of bins >= `levels`
-    and `narrowest` is tried.
+    """Number of bins of |x| to keep for the least KL(P ‖ Q).
+
+    Every number of bins >= `levels` and `narrowest` is tried.
 
     Migacz, 8-bit Inference with TensorRT (GTC 2017). P is the kept bins, with the clipped mass in the last of
     them. Q is the kept bins without it, merged into `levels` levels and spread evenly over the non-empty bins

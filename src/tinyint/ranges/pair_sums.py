@@ -35,13 +35,13 @@ _BLOCK = 2**17  # elements: with their scratch they stay in the cache of a core
 
 
 def pair_limit(largest_code: int = 255) -> int:
-    """The largest sum of two weights of one sign, for activations of codes up to `largest_code`."""
+    """Largest sum of two same-sign weights, for activation codes up to `largest_code`."""
     return _LARGEST_SUM // max(largest_code, 1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PairLimit:
-    """What the sums of weights in a flattened filter must keep to.
+    """Limit on pair sums of weights in a flattened filter.
 
     * `pairs`: sets of positions that are added in twos, each (P, 2)
     * `limit`: the largest sum of two codes of one sign
@@ -59,7 +59,10 @@ class PairLimit:
 
 
 def limit_codes(x: FloatArray, bound: PairLimit) -> FloatArray:
-    """The codes nearest to x (C, K), in units of the scale, that keep to the bound; whole numbers of x's shape."""
+    """Codes nearest to x (C, K) within the bound, in x's shape.
+
+    x is in units of the scale; codes are whole numbers.
+    """
     codes = np.clip(np.rint(x), -bound.largest, bound.largest)
     exact = x
     for index, pairs in enumerate(bound.pairs):
@@ -78,7 +81,9 @@ def limit_codes(x: FloatArray, bound: PairLimit) -> FloatArray:
 
 
 def fit_ratio(rows: FloatArray, scale: FloatArray, bound: PairLimit) -> FloatArray:
-    """By how much to enlarge the scale of each row of weights, (C,) for rows (C, K) and scales (C,); 1 to 2.
+    """Factor, 1 to 2, that enlarges the scale of each weight row.
+
+    (C,) for rows (C, K) and scales (C,).
 
     Candidates are compared by the model "uniform rounding noise, s²/12 an element, and half the square of each pair's
     excess"; those next to the best one, the more the shorter the row, and both ends, by their codes.

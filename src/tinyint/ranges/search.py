@@ -31,7 +31,9 @@ def mse_range(
     norm: float = 2.0,
     missed: Points = NO_POINTS,
 ) -> tuple[float, float]:
-    """The range within `outer` with the smallest E|x - x̂|^norm, over the histogram and the values it `missed`.
+    """Range within `outer` of the smallest E|x - x̂|^norm.
+
+    Over the histogram and the values it `missed`.
 
     Choukroun et al., Low-bit Quantization of Neural Networks (OMSE, 2019); p = 2.4 is BRECQ's choice (Li et
     al., 2021).
@@ -51,7 +53,10 @@ def emd_range(
     scheme: Scheme,
     missed: Points = NO_POINTS,
 ) -> tuple[float, float]:
-    """The range within `outer` with the smallest |mean x - mean x̂| + |std x - std x̂| (PaddleSlim's `emd`)."""
+    """Range within `outer` of the least change of moments (PaddleSlim's `emd`).
+
+    |mean x - mean x̂| + |std x - std x̂|.
+    """
 
     def cost(x: NDArray[Any], quantized: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float64]:
         share = weights / weights.sum()
@@ -71,7 +76,10 @@ def quantization_error(
     norm: float = 2.0,
     missed: Points = NO_POINTS,
 ) -> float:
-    """E|x - x̂|^norm of the histogram and the values it `missed` when [lo, hi] = `found` is quantized to `scheme`."""
+    """E|x - x̂|^norm for [lo, hi] = `found` under `scheme`.
+
+    Of the histogram and the values it `missed`.
+    """
     x, weights = _with(missed, points(edges, counts, (float(edges[0]), float(edges[-1])), len(counts)))
     quantized = _candidates(x, np.array([found[0]]), np.array([found[1]]), scheme)
     return float((np.abs(np.subtract(quantized, x, dtype=np.float64)) ** norm @ weights)[0] / weights.sum())

@@ -1,4 +1,4 @@
-"""What the user asks for: method, formats, and ordered rules for single nodes; a frozen value, with YAML in and out."""
+"""Recipe: method, formats, and ordered rules for nodes; frozen, in YAML."""
 
 from tinyint.recipe.match import match_rules
 from tinyint.recipe.model import Activations, Method, Recipe, Rule, Weights

@@ -13,7 +13,7 @@ Node = tuple[str, tuple[str, ...]]
 
 
 def match_rules(recipe: Recipe, nodes: Sequence[Node]) -> dict[str, Rule]:
-    """The first rule that matches each node, by node name; nodes without one are left out.
+    """First matching rule per node name; nodes without one are left out.
 
     `nodes` are (name, operator types): a node answers to each of its types ("Conv" and "DepthwiseConv"). A `skip` is a
     rule that keeps its nodes in float. A rule, skip or operator type of the recipe that matches no node at all is a

@@ -55,7 +55,7 @@ class Weights(_Part):
 
 
 class Rule(_Part):
-    """What holds for the nodes that every given selector matches.
+    """Settings for the nodes that match every given selector.
 
     Selectors: `op_type`; `name`, a glob, or a regular expression between slashes; `scope`, the first components of a
     node name, which `/` separates. Then either `float: true`, or formats, of which the keys that are given override
@@ -96,7 +96,7 @@ def check_pattern(pattern: str | None) -> None:
 
 @cache
 def compiled(pattern: str) -> re.Pattern[str]:
-    """A /regular expression/ that is found anywhere in a name, but never in a part of a number: 1 is not in 10."""
+    """/Regular expression/ for anywhere in a name, numbers whole: 1 is not in 10."""
     flags, inner = re.match(r"((?:\(\?[aiLmsux]+\))?)(.*)", pattern[1:-1], re.DOTALL).groups()  # type: ignore[union-attr]
     return re.compile(rf"{flags}(?<![0-9](?=[0-9]))(?:{inner})(?!(?<=[0-9])[0-9])")
 
@@ -189,11 +189,11 @@ class Recipe(_Part):
         return RangeMethod(algorithm=self.calibration, percentile=self.percentile, norm=self.norm)
 
     def activations_for(self, rule: Rule | None) -> Activations:
-        """The recipe's, overridden by those keys that the rule gives."""
+        """Activations of the recipe, overridden by the rule's keys."""
         return _override(self.activations, rule.activations if rule else None)
 
     def weights_for(self, rule: Rule | None) -> Weights:
-        """The recipe's, overridden by those keys that the rule gives."""
+        """Weights of the recipe, overridden by the rule's keys."""
         return _override(self.weights, rule.weights if rule else None)
 
     @staticmethod
@@ -204,7 +204,10 @@ class Recipe(_Part):
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Self:
-        """A preset by its name, or a YAML file; a file without `name` is named after itself."""
+        """Recipe from a preset's name or a YAML file.
+
+        A file without `name` is named after itself.
+        """
         text = str(name_or_path)
         if text in cls.presets():
             content = (resources.files("tinyint") / "recipes" / f"{text}.yaml").read_bytes()
@@ -230,7 +233,10 @@ class Recipe(_Part):
             raise RecipeError(f"{source}: {str(error).removeprefix('recipe: ')}") from None
 
     def dump(self) -> str:
-        """YAML that `parse` turns into an equal recipe; every key that has an effect stands in it."""
+        """YAML that `parse` turns into an equal recipe.
+
+        Every key that has an effect is in it.
+        """
         return yaml.safe_dump(self._mapping(), sort_keys=False)
 
     def _mapping(self) -> dict[str, Any]:

@@ -12,7 +12,10 @@ from tinyint.errors import RecipeError, nearest
 
 
 def read_yaml(content: str | bytes, source: str) -> dict[str, Any]:
-    """The mapping that a YAML document holds. RecipeError, opened by `source` and with the line, for anything else."""
+    """Mapping of a YAML document.
+
+    RecipeError, opened by `source` and with the line, for anything else.
+    """
     try:
         document = parse_yaml(content)
     except DocumentError as error:
@@ -27,7 +30,10 @@ def read_yaml(content: str | bytes, source: str) -> dict[str, Any]:
 
 
 def setting_value(setting: str, text: str, *, is_list: bool) -> Any:
-    """The value in `KEY=VALUE`: YAML, or plain patterns between commas, since `*` and `@` mean something to YAML."""
+    """Value in `KEY=VALUE`: YAML, or plain patterns between commas.
+
+    `*` and `@` mean something to YAML.
+    """
     try:
         value = parse_yaml(text)
     except DocumentError as error:
@@ -40,7 +46,10 @@ def setting_value(setting: str, text: str, *, is_list: bool) -> Any:
 
 
 def explain(error: ValidationError, known: Mapping[str, tuple[str, ...]]) -> str:
-    """One sentence for each mistake: the key, what was seen, what is allowed. `known`: the keys of each part."""
+    """One sentence per mistake: the key, the value seen, the values allowed.
+
+    `known`: the keys of each part.
+    """
     return sentences(_explain_one(dict(e), known) for e in error.errors(include_url=False))
 
 

@@ -1,4 +1,4 @@
-"""Repair steps, which lower the error of a quantized model: `step` says what one is, `run` applies a recipe's."""
+"""Repair steps that lower quantization error: interface in `step`, execution in `run`."""
 
 from tinyint.repair.run import Observe, Repaired, repair_float, repair_parameters
 from tinyint.repair.step import FloatStep, ParameterStep, Quantization

@@ -1,4 +1,4 @@
-"""Absorption of high biases: what a channel never falls below goes into the biases of the operators that read it.
+"""Absorption of high biases: a channel's lower bound moves into its readers' biases.
 
     W₂·relu(W₁·x + b₁) + b₂  =  W₂·relu(W₁·x + b₁ - c) + (b₂ + W₂·c)        where W₁·x + b₁ ≥ c ≥ 0
 
@@ -31,7 +31,7 @@ _WORTH_WHILE = 0.9
 
 
 def offsets(lo: FloatArray, hi: FloatArray) -> FloatArray:
-    """What to take from each channel, float32 (channels,), of the least and largest value before a Relu.
+    """Offset per channel, float32 (channels,), from its extrema before a Relu.
 
     Zeros where the activation as a whole would hardly range less.
     """
@@ -41,7 +41,7 @@ def offsets(lo: FloatArray, hi: FloatArray) -> FloatArray:
 
 
 def absorbed(weight: Array, offset: Array) -> Array:
-    """What the bias of an operator grows by, float64 (outputs,).
+    """Growth of an operator's bias, float64 (outputs,).
 
     `weight`: (groups, outputs, inputs, kernel) as of `WeightLayout.matrix`; `offset`: (inputs of all groups,).
     """

@@ -1,4 +1,4 @@
-"""The channels of a graph: which must share a factor, which may have none, and the layers that they lie between."""
+"""Channels of a graph: shared factors, pinned channels, and the layers between."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ __all__ = ["Bias", "ChannelGraph", "ChannelTracer", "Channels", "Linear"]
 
 
 class Channels(NamedTuple):
-    """The channels of one tensor: the axis that counts them, and their numbers, (size of that axis,)."""
+    """Channels of one tensor: their axis, and their numbers.
+
+    The numbers have shape (size of that axis,).
+    """
 
     axis: int
     numbers: Numbers
@@ -26,7 +29,10 @@ class Channels(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Linear:
-    """An operator with constant weights, and the channels on both sides, in the form of `WeightLayout.matrix`."""
+    """Operator with constant weights, and the channels on both sides.
+
+    In the form of `WeightLayout.matrix`.
+    """
 
     node: ir.Node
     weight: ir.Value
@@ -34,7 +40,7 @@ class Linear:
     inputs: Numbers
 
     def layer(self) -> Layer:
-        """What `equalizing_factors` has to know of it."""
+        """Input of `equalizing_factors` for this operator."""
         array = constant_of(self.weight)
         assert array is not None
         weight = np.abs(layout_of(self.node).matrix(array.astype(np.float32, copy=False))).max(axis=3)
@@ -56,7 +62,7 @@ class Bias:
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelGraph:
-    """What equalization has to know of a graph.
+    """Channel groups and linear layers of a graph, for equalization.
 
     * `count`: channels that may get a factor, numbered from 0
     * `pinned`: by operator type, how many tensors keep their scale because one of that type reads or makes them
@@ -70,7 +76,7 @@ class ChannelGraph:
 
 @dataclass(kw_only=True)
 class ChannelTracer:
-    """Collects, node by node, what `ChannelGraph` is made of."""
+    """Collects the parts of a `ChannelGraph`, node by node."""
 
     known: dict[str, Channels] = field(default_factory=dict)
     linears: list[Linear] = field(default_factory=list)
@@ -84,7 +90,7 @@ class ChannelTracer:
         return None if value is None else self.known.get(name_of(value))
 
     def pin(self, value: ir.Value | None, why: str | None) -> None:
-        """The tensor keeps its scale, since an operator of type `why` reads or makes it."""
+        """Keeps the tensor's scale, since an operator of type `why` touches it."""
         channels = self.of(value)
         if channels is not None:
             self.pins.append((channels.numbers, why))

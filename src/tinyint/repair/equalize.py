@@ -32,7 +32,9 @@ STEP = Equalize()
 
 
 def equalize_graph(prepared: ir.Model) -> tuple[ir.Model, str]:
-    """A copy of a prepared float graph with equalized weights, bit for bit the same function; and what was done.
+    """Copy of a float graph with equalized weights and the same function.
+
+    The graph is prepared, and the function the same bit for bit; with a note of the changes.
 
     Where that is nothing, the graph itself.
     """

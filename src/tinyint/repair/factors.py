@@ -1,4 +1,4 @@
-"""Cross-layer equalization: factors on the channels between linear layers that make the weights' ranges alike.
+"""Cross-layer equalization: factors per channel that make weight ranges alike.
 
     W₂·f(W₁·x + b₁)  =  (W₂·S⁻¹)·f(S·W₁·x + S·b₁)        for S diagonal, positive, and f(s·x) = s·f(x)
 
@@ -48,7 +48,7 @@ class Layer:
 
 
 def equalizing_factors(layers: Sequence[Layer], biases: Floats) -> Floats:
-    """One factor a channel, (channels,), each a power of two; 1 for those without weights on either side.
+    """Powers of two per channel, (channels,); 1 without weights on either side.
 
     `biases`: (channels,), the largest |b| that is added to the channel.
 

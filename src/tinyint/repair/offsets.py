@@ -1,4 +1,4 @@
-"""Where a number can be taken from a channel before a Relu, and given back behind it.
+"""Paths for offsets: subtracted from a channel before a Relu, added back after.
 
 From an operator with weights into its Relu, through operators that give c for the constant c, into operators with
 weights that add up the same at every place: those without padding.
@@ -37,7 +37,7 @@ class Reader:
 
 @dataclass(frozen=True, kw_only=True)
 class OffsetPath:
-    """From one operator with weights to those that read its channels.
+    """Path from one weighted operator to the readers of its channels.
 
     * `writer`: the name of the operator, `before`: of its output, before the Relu
     * `tensors`: all that hold the channels, `before` the first
@@ -51,7 +51,7 @@ class OffsetPath:
 
 
 def offset_paths(graph: ir.Graph) -> list[OffsetPath]:
-    """Those of a prepared float graph."""
+    """Offset paths of a prepared float graph."""
     return [path for node in graph if (path := _path(graph, node)) is not None]
 
 

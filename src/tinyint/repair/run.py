@@ -1,4 +1,7 @@
-"""The repair steps of a recipe, each in its place: on the float graph, or on the parameters of a quantization."""
+"""Repair steps of a recipe, each in its place.
+
+On the float graph, or on the parameters of a quantization.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ _TOLERANCE = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Repaired:
-    """A prepared float graph that computes what it did, and is easier to quantize.
+    """Prepared float graph with the same function, easier to quantize.
 
     * `fingerprint`: of the graph, for calibration records; `source`: of the one before the steps
     * `steps`: that were asked for, by name; `notes`: what each did; `undone`: the notes of those that were taken back,
@@ -47,7 +50,10 @@ class Repaired:
     record: CalibrationRecord | None = None
 
     def require(self, record: CalibrationRecord) -> None:
-        """Raises RecordError unless the record is of this graph: the steps have changed what its tensors hold."""
+        """Raises RecordError unless the record is of this graph.
+
+        The steps have changed its tensors.
+        """
         reading = [step for step in _steps(self.steps) if isinstance(step, FloatStep) and step.reads_data]
         lacking = [step for step in reading if step.name not in record.decisions]
         if (self.fingerprint != self.source or lacking) and self.source == record.model_fingerprint:
@@ -59,7 +65,7 @@ class Repaired:
         record.require_model(self.fingerprint)
 
     def observed(self, observe: Observe) -> CalibrationRecord:
-        """The record of the graph: the one that there is, if it has what is needed, or else of a calibration."""
+        """Record with the needed statistics: the given one, or of a new calibration."""
         if self.record is not None and self.needs <= self.record.statistics.keys():
             return self.record
         record = observe(self)
@@ -79,7 +85,9 @@ def repair_float(
     observe: Observe | None = None,
     decisions: Mapping[str, Decision] | None = None,
 ) -> Repaired:
-    """The steps that come before ranges are known. `fingerprint` is that of the model before preparation.
+    """Runs the steps that come before ranges.
+
+    `fingerprint` is that of the model before preparation.
 
     Steps that read the data calibrate with `observe`, unless `decisions` tell what they decided before. Raises
     RecipeError for a step that does not go with the recipe's method.
@@ -155,7 +163,7 @@ def _difference(before: CalibrationRecord, after: CalibrationRecord, apart: froz
 
 
 def repair_parameters(state: Quantization, recipe: Recipe) -> tuple[Quantization, tuple[str, ...]]:
-    """The steps that come after ranges are known, and what each did."""
+    """Runs the steps that come after ranges, with a note for each."""
     notes = []
     for step in _parameter_steps(recipe):
         state, note = step.apply(state)

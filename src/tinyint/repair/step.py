@@ -1,4 +1,4 @@
-"""What a repair step is: a change of the float graph, or of what quantization makes of it.
+"""Interface of repair steps: changes of the float graph or its quantization.
 
 Everything is frozen: a step returns new values, and a sentence on what was done, also if that is nothing.
 """
@@ -20,7 +20,7 @@ __all__ = ["FloatStep", "ParameterStep", "Quantization"]
 
 
 class FloatStep(ABC):
-    """Comes before ranges are known: the float graph computes the same as before, and is easier to quantize.
+    """Step before ranges: same function, easier to quantize.
 
     * `name`: in recipes
     * `version`: raise it when the same model would come out differently, so that no older record is taken for it
@@ -32,20 +32,20 @@ class FloatStep(ABC):
     reads_data: ClassVar[bool] = False
 
     def needs(self, model: ir.Model) -> frozenset[Request]:  # noqa: ARG002
-        """What calibration must observe in the prepared graph, beside its summaries."""
+        """Statistics to observe in the prepared graph, beside its summaries."""
         return frozenset()
 
     def decide(self, model: ir.Model, record: CalibrationRecord) -> Decision:  # noqa: ARG002
-        """What the samples say, enough to carry the step out without them; {} for nothing to do."""
+        """Decisions from the samples, enough to repeat the step; {} for nothing to do."""
         return {}
 
     def moved(self, model: ir.Model, decision: Decision) -> frozenset[str]:  # noqa: ARG002
-        """The tensors that hold something else after the step; the others are held to what they held."""
+        """Tensors whose values the step changes; the others are checked as unchanged."""
         return frozenset()
 
     @abstractmethod
     def apply(self, model: ir.Model, decision: Decision) -> tuple[ir.Model, str]:
-        """The new graph, or the graph itself where nothing is changed, and what was done.
+        """New graph, or the same if nothing changed, and a note.
 
         Raises RecordError for a decision on another graph.
         """
@@ -53,7 +53,7 @@ class FloatStep(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Quantization:
-    """All that lies between the float graph and the file: what is quantized, how, and by which samples."""
+    """State between float graph and file: schemes, parameters, samples."""
 
     graph: ir.Model
     plan: Plan
@@ -62,14 +62,14 @@ class Quantization:
 
 
 class ParameterStep(ABC):
-    """Comes after ranges are known: other weights or biases in the graph, other scales or codes in the assignment."""
+    """Step after ranges: changes weights, biases, scales or codes."""
 
     name: ClassVar[str]
 
     def needs(self, model: ir.Model) -> frozenset[Request]:  # noqa: ARG002
-        """What calibration must observe in the prepared graph, beside its summaries."""
+        """Statistics to observe in the prepared graph, beside its summaries."""
         return frozenset()
 
     @abstractmethod
     def apply(self, state: Quantization) -> tuple[Quantization, str]:
-        """The new state, and what was done."""
+        """New state, and a note."""

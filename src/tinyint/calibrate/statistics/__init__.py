@@ -1,4 +1,4 @@
-"""Statistics of channels, one a file, by the names that files and cache keys have for them."""
+"""Statistics of channels, one per file, by their names in files and cache keys."""
 
 from tinyint.calibrate.statistics.channel_extrema import ChannelExtrema
 from tinyint.calibrate.statistics.channel_means import ChannelMeans

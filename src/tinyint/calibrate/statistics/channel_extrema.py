@@ -16,7 +16,10 @@ __all__ = ["ChannelExtrema"]
 
 
 class ChannelExtrema(Statistic):
-    """`lo` and `hi`, float32 (channels,). The largest magnitudes, max(-lo, hi), are what SmoothQuant asks for."""
+    """Extrema of channels: `lo` and `hi`, float32 (channels,).
+
+    The largest magnitudes, max(-lo, hi), are for SmoothQuant.
+    """
 
     name = "channel_extrema"
 

@@ -17,7 +17,9 @@ __all__ = ["ChannelMeans"]
 
 
 class ChannelMeans(Statistic):
-    """Of each sample the mean, float32, as the runtime computes it; of these the mean by their elements, exact.
+    """Means of channels over samples, weighted by elements, exact.
+
+    The mean of each sample is float32, as the runtime computes it.
 
     * `elements`: of a channel, over all samples
     """

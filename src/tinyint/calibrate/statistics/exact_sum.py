@@ -1,4 +1,4 @@
-"""Sums of floating point numbers without rounding, so that any order and any split give the same bits.
+"""Exact sums of floating point numbers: any order or split gives the same bits.
 
 A sum is an integer multiple of 2^-149, the smallest float32, written in digits of 32 bits: a superaccumulator (Kulisch
 2011, Computer Arithmetic and Validity). Of the digits, arrays of the sum's shape, only those that were reached are
@@ -22,14 +22,20 @@ _PLACES = 14
 
 
 class ExactSum:
-    """The sum of arrays of one shape. Digits, by place, are int64 and carried into [-2^31, 2^31) when they are read."""
+    """Exact sum of arrays of one shape.
+
+    Digits, by place, are int64 and carried into [-2^31, 2^31) when they are read.
+    """
 
     def __init__(self) -> None:
         self._digits: dict[int, Array] = {}
 
     @classmethod
     def from_digits(cls, places: Iterable[int], digits: Array) -> ExactSum:
-        """The sum with these `digits`, one row a place. Raises ValueError for what `digits()` never gives."""
+        """Sum with these `digits`, one row per place.
+
+        Raises ValueError for digits that `digits()` never gives.
+        """
         made = cls()
         made._digits = {int(place): digit for place, digit in zip(places, digits, strict=True)}
         if not all(0 <= place < _PLACES + 2 for place in made._digits):
@@ -42,7 +48,10 @@ class ExactSum:
         return made
 
     def add(self, terms: Array) -> None:
-        """Adds multiples of 2^-149 below 2^254, float64, as float32 numbers times integers below 2^29 are."""
+        """Adds float64 multiples of 2^-149 below 2^254.
+
+        Float32 numbers times integers below 2^29 are such.
+        """
         rest = np.ldexp(terms.astype(np.float64), -_UNIT)
         for place in reversed(range(_PLACES)):
             digit = np.trunc(np.ldexp(rest, -_BASE * place))
@@ -59,7 +68,7 @@ class ExactSum:
         self._digits[place] = digit if known is None else known + digit
 
     def digits(self) -> dict[int, Array]:
-        """The digits that are not all zero, lowest place first; one sum has one such form."""
+        """Nonzero digits, lowest place first: the only such form of a sum."""
         carried: dict[int, Array] = {}
         carry: Array = np.zeros((), np.int64)
         for place in range(_PLACES + 2):

@@ -1,4 +1,4 @@
-"""What a repair step may ask calibration to observe, beyond the summaries that ranges follow from."""
+"""Statistics for repair steps, observed beside the summaries for ranges."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Statistic(ABC):
     @staticmethod
     @abstractmethod
     def reduce(builder: GraphBuilder, tensor: ir.Value) -> list[ir.Value]:
-        """What leaves the graph of a tensor (samples, channels, elements): each with samples as axis 0."""
+        """Outputs for a tensor (samples, channels, elements), samples on axis 0."""
 
     @abstractmethod
     def update(self, parts: list[Array], elements: int) -> None:
-        """Adds a sample: its row of what `reduce` gives, finite, and the elements that a channel has in it."""
+        """Adds a sample: its finite row of `reduce`, and the elements per channel."""
 
     @abstractmethod
     def merge(self, other: Self) -> None:
@@ -48,7 +48,7 @@ class Statistic(ABC):
 
     @abstractmethod
     def to_header(self) -> dict[str, Any]:
-        """What is not an array, for JSON."""
+        """All but the arrays, for JSON."""
 
     @abstractmethod
     def to_arrays(self) -> dict[str, Array]: ...
@@ -61,7 +61,10 @@ class Statistic(ABC):
     @classmethod
     @abstractmethod
     def from_stored(cls, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Self:
-        """What `to_header` and `to_arrays` gave. Raises KeyError, TypeError or ValueError for a damaged one."""
+        """Statistic from the results of `to_header` and `to_arrays`.
+
+        Raises KeyError, TypeError or ValueError for a damaged one.
+        """
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
