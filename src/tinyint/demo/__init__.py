@@ -38,7 +38,10 @@ def demo_data(split: Literal["calibration", "test"]) -> tuple[NDArray[np.float32
 
 
 def upscale(digits: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """The network's preprocessing: digits (N, 8, 8) of 0..16 -> bicubic (N, 1, 96, 96), paper -1 and ink 1."""
+    """Preprocessing: digits (N, 8, 8) of 0..16 -> bicubic (N, 1, 96, 96).
+
+    Paper is -1 and ink 1.
+    """
     large = [
         Image.fromarray(digit.astype(np.float32)).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
         for digit in digits

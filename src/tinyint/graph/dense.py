@@ -1,4 +1,7 @@
-"""Sparse constants made dense: few tools read them, and their zeros cost nothing that quantization would keep."""
+"""Sparse constants to dense ones.
+
+Few tools read sparse ones, and their zeros cost nothing that quantization would keep.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ _LARGEST = 2**31 - 2**24
 
 
 def make_dense(proto: onnx.ModelProto, label: str) -> None:
-    """Replace, in place, sparse initializers and the sparse values of Constant nodes, bodies and functions included.
+    """Makes sparse constants dense, in place.
+
+    Initializers and values of Constant nodes, bodies and functions included.
 
     Raises ModelError for indices outside the tensor, and for a size that does not fit into a message.
     """
@@ -46,7 +51,7 @@ def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 
 def tensor_names(graph: onnx.GraphProto) -> set[str]:
-    """The names of all tensors, those in bodies included."""
+    """Names of all tensors, those in bodies included."""
     parts = list(graphs(graph))
     fed = {value.name for part in parts for value in (*part.input, *part.initializer)}
     return fed | {name for part in parts for node in part.node for name in node.output}

@@ -20,7 +20,7 @@ __all__ = ["GraphEditor", "bypass", "replace_constant", "replace_node", "unnumbe
 
 
 class GraphEditor:
-    """Adds constants and nodes to a graph, or to a subgraph of it, under free names.
+    """Adds constants and nodes to a graph or subgraph, under free names.
 
     It collects the names once, so that adding is cheap. Names that come into the graph past it are not known to it;
     those of what was removed are not given again.
@@ -36,7 +36,7 @@ class GraphEditor:
         self._last: dict[str, int] = {}
 
     def stem(self, name: str, *, values: Sequence[str] = (), nodes: Sequence[str] = ()) -> str:
-        """`name`, or name_1, name_2, …, under which none of these endings is taken; they are from now on.
+        """Reserves `name`, or name_1, name_2, …, free with all these endings.
 
         A numbered stem is itself the name of nothing, so that `unnumbered` finds what it stands for.
         """
@@ -66,7 +66,10 @@ class GraphEditor:
         reserved: bool = False,
         body: ir.Graph | None = None,
     ) -> ir.Value:
-        """A new initializer of the graph, or of a `body` in it; `reserved`: the name is from `stem`."""
+        """New initializer of the graph, or of a `body` in it.
+
+        `reserved`: the name is from `stem`.
+        """
         own = name if reserved else self.value_name(name)
         constant = ir.tensor(tensor, name=own) if isinstance(tensor, np.ndarray) else tensor
         value = ir.Value(
@@ -87,7 +90,10 @@ class GraphEditor:
         *,
         before: ir.Node | None = None,
     ) -> ir.Value:
-        """The output of a new node, both of this name; the node comes last, or before another."""
+        """Output of a new node, both of this name.
+
+        The node comes last, or before another.
+        """
         node = ir.node(op_type, inputs, attributes, name=self.node_name(name))
         self.rename(node.outputs[0], name)
         if before is None:
@@ -99,13 +105,13 @@ class GraphEditor:
     def supplant(
         self, output: ir.Value, tensor: NDArray[np.generic] | ir.TensorProtocol, body: ir.Graph | None = None
     ) -> None:
-        """Let an initializer stand for a node's output, under its name."""
+        """Replaces a node's output by an initializer of its name."""
         name, output.name = name_of(output), None
         constant = self.constant(name, tensor, reserved=True, body=body)
         output.replace_all_uses_with(constant, replace_graph_outputs=True)
 
     def adopt(self, value: ir.Value) -> None:
-        """Make a value that is in no graph an initializer, renamed if its name is taken."""
+        """Makes a free value an initializer, renamed if its name is taken."""
         value.name = self.value_name(value.name or "constant")
         self.graph.register_initializer(value)
 
@@ -121,7 +127,7 @@ def unnumbered(name: str, known: Container[str]) -> str:
 
 
 def bypass(node: ir.Node, replacement: ir.Value) -> bool:
-    """Let `replacement` stand for the node's first output, and remove the node.
+    """Replaces the node's first output by `replacement`, and removes the node.
 
     An output of the graph keeps its name. Returns False, and changes nothing, where that needs the replacement to
     have two names: it is an input, a constant or an output itself.
@@ -144,7 +150,10 @@ def bypass(node: ir.Node, replacement: ir.Value) -> bool:
 
 
 def replace_node(node: ir.Node, op_type: str, inputs: Sequence[ir.Value], **attributes: Any) -> ir.Node:
-    """Put another operator with one output in the node's place, under the same node and value names."""
+    """Replaces the node by another operator with one output.
+
+    Node and value keep their names.
+    """
     output = node.outputs[0]
     new = ir.node(op_type, inputs, attributes, name=node.name)
     new.outputs[0].shape, new.outputs[0].type = output.shape, output.type

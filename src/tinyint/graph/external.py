@@ -1,4 +1,4 @@
-"""The data files beside a model: mapped, not read, and never from outside the model's directory."""
+"""Data files beside a model: mapped, never from outside the model's directory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ __all__ = ["tensor_reader"]
 def tensor_reader(
     path: Path, maps: dict[Path, np.memmap]
 ) -> Callable[[ir.TensorProtocol], ir.TensorProtocol]:
-    """What makes an array of each tensor of the model at `path`; external ones are views of their file, in `maps`.
+    """Reader of tensors of the model at `path`.
+
+    External ones are views of their file, in `maps`.
 
     There is one map, and one open file, for each data file. The function raises ModelError for data that are missing,
     too short, of another size than the tensor, or outside the model's directory.

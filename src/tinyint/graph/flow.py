@@ -1,5 +1,6 @@
-"""How ranges flow through a graph: past epilogues, which belong to the operator before them, and through operators
-that only move values.
+"""Flow of ranges: past epilogues and through operators that only move values.
+
+An epilogue belongs to the operator before it.
 
 An epilogue is a clamp (Relu, Clip), or the Add of a bias behind a MatMul with constant weights.
 """
@@ -16,8 +17,10 @@ __all__ = ["bias_position", "clamp_range", "is_epilogue", "observed", "range_sou
 
 
 def observed(graph: ir.Graph) -> list[ir.Value]:
-    """The tensors whose ranges decide every scale, on any target: inputs and outputs of operators with an int8 form,
-    behind their clamps, and before operators that only move values."""
+    """Tensors whose ranges decide every scale, on any target.
+
+    Inputs and outputs of operators with an int8 form, after their clamps, and before operators that only move values.
+    """
     found: dict[str, ir.Value] = {}
     for node in graph:
         if facts(node) is None or is_epilogue(node):
@@ -30,7 +33,7 @@ def observed(graph: ir.Graph) -> list[ir.Value]:
 
 
 def range_source(value: ir.Value) -> ir.Value:
-    """The tensor whose values `value` holds a selection of: the first one before operators that only move values."""
+    """Source of a moved tensor: the first before operators that move values."""
     producer = value.producer()
     while producer is not None and kind_of(producer) is Kind.PRESERVING:
         source = producer.inputs[0]
@@ -41,7 +44,7 @@ def range_source(value: ir.Value) -> ir.Value:
 
 
 def settled(value: ir.Value) -> ir.Value:
-    """The tensor behind the epilogues that alone read `value`: the one that a quantizer is to hold."""
+    """Tensor after the epilogues that alone read `value`: the one to quantize."""
     reader = sole_consumer(value)
     while reader is not None and (bias_position(reader) is not None or clamp_range(reader) is not None):
         value = reader.outputs[0]
@@ -55,8 +58,10 @@ def is_epilogue(node: ir.Node) -> bool:
 
 
 def bias_position(node: ir.Node) -> int | None:
-    """Which input of an Add is the bias, one number a column, of the MatMul with constant weights that the other
-    input is from; None for any other node."""
+    """Index of an Add's input that is a MatMul's bias.
+
+    One number per column, of the MatMul with constant weights that the other input is from; None for any other node.
+    """
     if node.op_type != "Add" or len(node.inputs) != 2:
         return None
     for i, value in enumerate(node.inputs):
@@ -79,7 +84,10 @@ def _has_no_bias(product: ir.Node) -> bool:
 
 
 def clamp_range(node: ir.Node) -> tuple[float, float] | None:
-    """What the clamp cuts to; None if the bounds are computed or leave zero out, and for any other node."""
+    """Range of a clamp.
+
+    None if the bounds are computed or leave zero out, and for any other node.
+    """
     if kind_of(node) is not Kind.CLAMP:
         return None
     if node.op_type == "Relu":

@@ -136,7 +136,7 @@ def _quantizes(op_type: str) -> bool:
 
 
 def model_bytes(model: ir.Model) -> bytes | None:
-    """The model as one ONNX message, weights included; None if it would pass protobuf's 2 GiB."""
+    """Model as one ONNX message, weights included; None past protobuf's 2 GiB."""
     if weight_bytes(model) > PROTOBUF_LIMIT:
         return None
     if any(isinstance(tensor, ir.ExternalTensor) for tensor in _all_tensors(model)):
@@ -146,7 +146,9 @@ def model_bytes(model: ir.Model) -> bytes | None:
 
 
 def save_model(model: ir.Model, path: str | Path, *, external: bool = False) -> None:
-    """Write the model to `path`; with `external`, or past 2 GiB, its weights to `path`.data beside it.
+    """Writes the model to `path`.
+
+    With `external`, or past 2 GiB, its weights go to `path`.data beside it.
 
     Either all files are new or all are as before. Raises OutputError if a file cannot be written.
     """

@@ -1,4 +1,4 @@
-"""How an operator lays out its weights, and what that makes it cost."""
+"""Layout of an operator's weights, and its cost."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ class WeightLayout:
     groups: int = 1
 
     def matrix(self, array: NDArray[Element]) -> NDArray[Element]:
-        """The weights as (groups, outputs, inputs, kernel): a view of `array`, which must be contiguous.
+        """Weights as (groups, outputs, inputs, kernel).
+
+        A view of `array`, which must be contiguous.
 
         Batches count as groups.
         """
@@ -46,15 +48,18 @@ class WeightLayout:
         return filters if self.outputs_first else filters.swapaxes(1, 2)
 
     def output_axis(self, rank: int) -> int:
-        """The axis that counts the outputs; where inputs come first, those of one group."""
+        """Axis of the outputs; where inputs come first, those of one group."""
         return self._first(rank) if self.outputs_first else self._first(rank) + 1
 
     def input_axis(self, rank: int) -> int:
-        """The axis that counts the inputs of a filter; where they come first, those of all groups."""
+        """Axis of a filter's inputs; where they come first, those of all groups."""
         return self._first(rank) + 1 if self.outputs_first else self._first(rank)
 
     def scale_axis(self, rank: int) -> int | None:
-        """The axis along which each output has a scale; None where groups share an index, or batches differ."""
+        """Axis with a scale per output.
+
+        None where groups share an index, or batches differ.
+        """
         shared = (self.groups > 1 and not self.outputs_first) or (self.batched and rank != 2)
         return None if shared else self.output_axis(rank)
 
@@ -72,7 +77,7 @@ class WeightLayout:
         weight: tuple[int, ...] | None,
         result: tuple[int, ...] | None,
     ) -> int | None:
-        """Multiply-accumulates, by the shapes of what is read and made; None where those it takes are unknown."""
+        """Multiply-accumulates from the shapes; None where those are unknown."""
         if self.kernel:  # each element made, or read where inputs come first, meets one filter
             met = result if self.outputs_first else data
             return None if met is None or weight is None else math.prod(met) * math.prod(weight[1:])
@@ -83,7 +88,9 @@ class WeightLayout:
 
 
 def is_one_to_one(matrix: NDArray[Any]) -> bool:
-    """Whether each group of a `WeightLayout.matrix` has one input and one output: a depthwise kernel, which adds no
-    pairs."""
+    """Whether each group has one input and one output.
+
+    Of a `WeightLayout.matrix`: a depthwise kernel, which adds no pairs.
+    """
     groups, outputs, inputs, _ = matrix.shape
     return bool(inputs == outputs == 1 < groups)

@@ -1,4 +1,4 @@
-"""From a model's message to the graph in memory: checked once, and brought to one form."""
+"""From a model's message to the graph: checked once, in one form."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ _UNREADABLE = (
 
 
 def read_message(proto: onnx.ModelProto, label: str) -> ir.Model:
-    """The graph of a message, which is changed on the way. See `load_model` for what holds of it.
+    """Graph of a message, which is changed on the way.
+
+    See `load_model` for its properties.
 
     Raises ModelError for what breaks a rule of ONNX or is older than opset 7, with the place.
     """
@@ -44,7 +46,10 @@ def read_message(proto: onnx.ModelProto, label: str) -> ir.Model:
 
 
 def settled(model: ir.Model, label: str) -> ir.Model:
-    """The model itself where it is as `read_message` leaves one, else one that is. Raises what that raises."""
+    """Model as `read_message` leaves one: itself, or a converted one.
+
+    Raises as `read_message` does.
+    """
     whole = all(_is_made(value, graph) for graph in model.graphs() for value in graph.outputs)
     if whole and in_order(model) and not has_closed_inputs(model):
         return model
@@ -88,7 +93,10 @@ def _closed(value: ir.Value) -> bool:
 
 
 def open_dimensions(model: ir.Model) -> None:
-    """Open, in place, every dimension of 0 or less that is declared: so exporters say that they do not know it."""
+    """Opens, in place, every declared dimension of 0 or less.
+
+    So exporters say that they do not know it.
+    """
     values = {value for node in model.graph.all_nodes() for value in node.outputs}
     for value in (*model.graph.inputs, *model.graph.outputs, *values):
         if _closed(value) and value.const_value is None and value.shape is not None:

@@ -8,5 +8,5 @@ __all__ = ["name_of"]
 
 
 def name_of(item: ir.Node | ir.Value) -> str:
-    """The name, which every node of a prepared graph has; "" for what has none, such as an output left out."""
+    """Name of a node or value; "" for those without, as omitted outputs."""
     return item.name or ""

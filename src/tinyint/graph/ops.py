@@ -1,4 +1,4 @@
-"""What the operators are, one row each. What a backend does with them stands in `targets`.
+"""Facts of operators, one row each; those of backends are in `targets`.
 
 Only operators that can carry int8 values have a row; the others (LayerNormalization, Erf, …) always run
 in float, and the planner says so.
@@ -81,7 +81,7 @@ class OpFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class IntegerForm:
-    """An operator on integers: the one that it `stands_for`, and the input that is its weight."""
+    """Integer operator: its float form `stands_for`, and its weight's input."""
 
     stands_for: str
     weight: int
@@ -131,14 +131,14 @@ INTEGER_FORMS = {
 
 
 def facts(node: ir.Node) -> OpFacts | None:
-    """The row of the node's operator, or None if it can only run in float."""
+    """Row of the node's operator, or None if it can only run in float."""
     if node.domain not in ("", "ai.onnx"):
         return None
     return OPERATORS.get(node.op_type)
 
 
 def kind_of(node: ir.Node | None) -> Kind | None:
-    """The kind of the node's operator; None for no node, or an operator without a row.
+    """Kind of the node's operator; None without a node or row.
 
     Resize is preserving only in its nearest mode, and averaging in the others; Pad only where it fills with zeros or
     with values of its input, as another number may be outside their range.
@@ -180,7 +180,10 @@ def is_depthwise(node: ir.Node) -> bool:
 
 
 def data_inputs(node: ir.Node) -> Iterable[tuple[int, ir.Value]]:
-    """The inputs that may carry quantized values, with their positions; weights and biases included if not constant."""
+    """Inputs that may carry quantized values, with their positions.
+
+    Weights and biases are included if not constant.
+    """
     row = facts(node)
     if row is None:
         return
@@ -203,7 +206,7 @@ def is_convolution(node: ir.Node) -> bool:
 
 
 def layout_of(node: ir.Node) -> WeightLayout:
-    """The layout of the weights of a node, which may be the integer form of an operator with weights."""
+    """Layout of a node's weights, also for integer forms."""
     form = INTEGER_FORMS.get(node.op_type)
     row = facts(node) if form is None else OPERATORS[form.stands_for]
     assert row is not None
@@ -217,7 +220,10 @@ def layout_of(node: ir.Node) -> WeightLayout:
 
 
 def weight_axis(node: ir.Node) -> int | None:
-    """The axis of the weight that counts the output channels; None where one scale must do, or without weights."""
+    """Axis of the output channels in the weight.
+
+    None where one scale must do, or without weights.
+    """
     row = facts(node)
     if row is None or row.weight is None:
         return None

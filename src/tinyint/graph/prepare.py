@@ -1,4 +1,4 @@
-"""Brings a float model into the form that calibration and quantization work on, without changing what it computes."""
+"""Preparation of a float model for calibration and quantization, function unchanged."""
 
 from __future__ import annotations
 
@@ -64,8 +64,10 @@ _OLDEST_IR = 8  # the first that goes with opset 17, and later than 4, where con
 
 
 def prepare(model: ir.Model, *, keep_batch_norms: bool = False) -> ir.Model:
-    """A new model that computes the same and has opset ≥ 13 (17 if it was older), no local functions, no foldable
-    constants, batch norms or padding, own constants for each Conv/Gemm/MatMul, unique node names and inferred shapes.
+    """New model of the same function in the prepared form.
+
+    It has opset ≥ 13 (17 if it was older), no local functions, no foldable constants, batch norms or padding, own
+    constants for each Conv/Gemm/MatMul, unique node names and inferred shapes.
 
     With `keep_batch_norms`, those are left behind their operators, under the names that all else has without it.
     Inputs and outputs keep names, order and types; initializers that were listed as inputs become constants.
@@ -109,7 +111,10 @@ def _prepared(model: ir.Model, keep_batch_norms: bool) -> ir.Model:
 
 
 def prepare_float(model: ir.Model, name: str = "the model") -> tuple[ir.Model, str]:
-    """The prepared graph and the fingerprint of a float model. Raises ModelError if it is quantized already."""
+    """Prepared graph and fingerprint of a float model.
+
+    Raises ModelError if it is quantized already.
+    """
     if is_quantized(model):
         raise ModelError(
             f"{name} is quantized already: it holds QuantizeLinear, DequantizeLinear or integer operators; "

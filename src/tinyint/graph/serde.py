@@ -1,4 +1,6 @@
-"""ONNX messages to graphs and back, with the types of maps (ai.onnx.ml), which onnx_ir does not have.
+"""Conversion between ONNX messages and graphs, with map types (ai.onnx.ml).
+
+onnx_ir does not have these.
 
 Such a type waits in the value's `meta` until the graph is written again; in the graph, the value has no type.
 """
@@ -17,7 +19,10 @@ _TYPE = "tinyint/type"
 
 
 def from_proto(proto: onnx.ModelProto) -> ir.Model:
-    """The graph; external data are looked for in the working directory. Raises what onnx_ir does."""
+    """Graph of a message; external data are sought in the working directory.
+
+    Raises what onnx_ir does.
+    """
     types = dict(_maps(proto.graph))
     if not types:
         return ir.from_proto(proto)
@@ -40,7 +45,10 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
 
 
 def save(model: ir.Model, path: Path, data: str, threshold: int) -> None:
-    """Writes the graph to `path`, and tensors of `threshold` bytes or more to the file `data` beside it."""
+    """Writes the graph to `path`, and tensors of `threshold` bytes to `data`.
+
+    The file `data` is beside it; tensors of `threshold` bytes or more go there.
+    """
     ir.save(model, path, external_data=data, size_threshold_bytes=threshold)
     if any(_TYPE in value.meta for value in model.graph.outputs):
         proto = onnx.load_model(path, format="protobuf", load_external_data=False)

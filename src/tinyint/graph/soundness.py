@@ -1,4 +1,4 @@
-"""What must hold of a model's message before anything else looks at it: one definition of every name, whole nodes.
+"""Checks of a model's message: one definition per name, whole nodes.
 
 Nodes may come in any order, as ONNX Runtime takes them; `sort_nodes` puts them right. What an operator asks for
 (inputs, attributes and their types) is onnx's checker's to say, which ONNX Runtime asks as well.
@@ -23,8 +23,11 @@ _NO_VERSION = 1 << 31  # operators' versions are 32 bits wide to the checker
 
 
 def require_sound(proto: onnx.ModelProto, label: str) -> None:
-    """Raises ModelError, with the node or tensor, for a name that is missing, defined twice or no text, for an output
-    that nothing makes, and for a node that breaks the rules of its operator."""
+    """Raises ModelError, with the node or tensor, for an unsound model.
+
+    For a name that is missing, defined twice or no text, for an output without a producer, and for a node that breaks
+    the rules of its operator.
+    """
     for entry in proto.opset_import:
         if not 0 < entry.version < _NO_VERSION:
             raise _broken(label, f"it asks for version {entry.version} of the operators of {entry.domain!r}")
@@ -173,7 +176,7 @@ def _broken(label: str, what: str) -> ModelError:
 
 
 def in_order(model: ir.Model) -> bool:
-    """Whether each node of each graph comes after those that make what it reads."""
+    """Whether each node of each graph comes after its producers."""
     graphs: list[ir.Graph | ir.Function] = [*model.graphs(), *model.functions.values()]
     return all(_is_sorted(graph) for graph in graphs)
 
@@ -191,7 +194,10 @@ def _is_sorted(graph: ir.Graph | ir.Function) -> bool:
 
 
 def sort_nodes(model: ir.Model, label: str) -> None:
-    """Sort the nodes, in place, where they are not sorted. Raises ModelError for a cycle."""
+    """Sorts nodes topologically, in place.
+
+    Raises ModelError for a cycle.
+    """
     if in_order(model):
         return
     try:

@@ -24,7 +24,7 @@ __all__ = [
 
 
 def constant_of(value: ir.Value | None) -> NDArray[np.generic] | None:
-    """The array of an initializer or of a Constant node's output; None for anything that is computed or fed.
+    """Array of an initializer or Constant node; None for computed or fed values.
 
     An initializer that is also a graph input may be overridden by the caller and so is no constant.
     """
@@ -43,7 +43,7 @@ def is_float32(value: ir.Value | None) -> bool:
 
 
 def static_shape(value: ir.Value | None) -> tuple[int | None, ...] | None:
-    """The value's shape with None for each dimension that is not a number; None if the rank is unknown."""
+    """Shape with None for open dimensions; None if the rank is unknown."""
     if value is None or value.shape is None:
         return None
     return tuple(dim if isinstance(dim, int) else None for dim in value.shape)
@@ -55,7 +55,10 @@ def consumers(value: ir.Value) -> tuple[tuple[ir.Node, int], ...]:
 
 
 def sole_consumer(value: ir.Value) -> ir.Node | None:
-    """The one node that reads the value, once; None if several do or if the value is also a graph output."""
+    """Only node that reads the value, once.
+
+    None if several do or if the value is also a graph output.
+    """
     uses = consumers(value)
     return uses[0][0] if len(uses) == 1 and not value.is_graph_output() else None
 
@@ -81,7 +84,7 @@ def macs(model: ir.Model) -> dict[str, int]:
 
 
 def uncounted(model: ir.Model) -> list[ir.Node]:
-    """The products that `macs` leaves out: their shapes are unknown, or they lie in bodies."""
+    """Products outside `macs`: of unknown shapes, or in bodies."""
     cost = macs(model)
     products = filter(is_weighted, model.graph.all_nodes())
     return [node for node in products if node.graph is not model.graph or node.name not in cost]

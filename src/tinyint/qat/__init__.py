@@ -1,4 +1,4 @@
-"""The graph as a torch module to be trained: in float (`to_torch`), or with fake quantization (`prepare`, `export`)."""
+"""Graph as a trainable torch module: float (`to_torch`) or fake-quantized (`prepare`, `export`)."""
 
 from __future__ import annotations
 

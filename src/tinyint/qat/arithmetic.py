@@ -53,7 +53,10 @@ def bias_scale(input_scale: Tensor, weight_scale: Tensor) -> Tensor:
 
 
 def along(values: Tensor, axis: int | None, dims: int) -> Tensor:
-    """`values` of shape () or (C,), reshaped to broadcast along `axis` of a tensor of `dims` dimensions."""
+    """`values` of shape () or (C,), reshaped to broadcast along `axis`.
+
+    Of a tensor of `dims` dimensions.
+    """
     if axis is None:
         return values
     shape = [1] * dims

@@ -1,4 +1,4 @@
-"""Batch norms that are trained: kept behind their operators, and folded into them for the int8 arithmetic.
+"""Trained batch norms: kept after their operators, folded for int8 arithmetic.
 
 An operator y = W·x + b and its batch norm, with the running statistics μ and σ² = running_var + ε, make one operator
 
@@ -33,7 +33,7 @@ __all__ = ["BatchNorm", "Fold", "FoldedBatchNorm", "TrainedNorm", "normalize"]
 
 @dataclass(frozen=True, kw_only=True)
 class Fold:
-    """A step of the program: [W, b or None, γ, β, μ, running_var] → (W', b', a).
+    """Program step: [W, b or None, γ, β, μ, running_var] → (W', b', a).
 
     The numbers are those of `graph.passes.affine`: in float64, rounded once; a is float64. All but W are (C,).
 
@@ -82,7 +82,10 @@ class _Scaled(torch.autograd.Function):
 def normalize(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The batch norm of x (N, C, ...) by the statistics of the joint batch; and those: mean, biased variance, count."""
+    """Batch norm of x (N, C, ...) by the joint batch's statistics.
+
+    And those: mean, biased variance, count.
+    """
     wide = x.float()
     mean, variance, count = channel_moments(wide)
     factor = (variance + epsilon).rsqrt()
@@ -92,7 +95,7 @@ def normalize(
 
 
 class TrainedNorm(nn.Module):
-    """Normalizes by the statistics of the batch in training, and lets running statistics follow them.
+    """Batch norm in training: normalizes by the batch, updates running statistics.
 
     * `rate`: of the moving average: (1 - rate) · old + rate · new
     * `mean`, `variance`: the names of the running statistics in the graph
@@ -124,7 +127,7 @@ def _unbiased(variance: Tensor, count: Tensor) -> Tensor:
 
 
 class BatchNorm(TrainedNorm):
-    """A batch norm that stands alone. A step of the program: [x, γ, β, μ, running_var] → (y,)."""
+    """Separate batch norm: a step [x, γ, β, μ, running_var] → (y,)."""
 
     def forward(self, values: list[Tensor]) -> tuple[Tensor]:
         x, scale, shift, mean, variance = values
@@ -136,7 +139,7 @@ class BatchNorm(TrainedNorm):
 
 
 class FoldedBatchNorm(TrainedNorm):
-    """What a batch norm still does behind the operator it is folded into: [y', a, β, μ, running_var] → (y,)."""
+    """Rest of a folded batch norm: [y', a, β, μ, running_var] → (y,)."""
 
     def forward(self, values: list[Tensor]) -> tuple[Tensor]:
         x, factor, shift, running_mean, running_var = values

@@ -16,7 +16,9 @@ _SMALLEST_POWER = 1e-12
 
 
 def distillation_loss(outputs: Any, targets: Any) -> Tensor:
-    """The power of the difference as a share of the signal's, Σ (y - t)² / Σ (t - mean t)², averaged over the outputs.
+    """Power of the difference over the signal's, averaged over outputs.
+
+    Σ (y - t)² / Σ (t - mean t)².
 
     This is 10^(-SQNR / 10), whatever the scale and the meaning of the outputs. Both arguments have one structure: a
     tensor, or a sequence or mapping of tensors; those that are not floating are passed over.

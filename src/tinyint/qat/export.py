@@ -1,4 +1,4 @@
-"""The trained module → an int8 model: what was trained goes back into the float graph, to be quantized as any other."""
+"""Trained module → int8 model: trained values go back into the float graph."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ __all__ = ["export", "to_float"]
 
 
 def export(module: QatModule, *, target: str | Target | None = None) -> ir.Model:
-    """The int8 model that computes what `module.eval()` computes; save it with `graph.io.save_model`.
+    """Int8 model of the function of `module.eval()`.
+
+    Save it with `graph.io.save_model`.
 
     Without `target`, for the one that the module was trained for. For another one, what was trained is taken over
     where both quantize alike, and the rest follows from the trained ranges, or else the calibrated ones; a
@@ -70,7 +72,10 @@ def _require_finite(module: QatModule) -> None:
 
 
 def to_float(module: QatModule) -> ir.Model:
-    """The prepared float graph with the trained parameters, batch norms folded as they are in `module.eval()`."""
+    """Prepared float graph with trained parameters, batch norms folded.
+
+    As they are in `module.eval()`.
+    """
     model = module.origin.prepared.clone()
     for name, tensor in _trained(module).items():
         value = model.graph.initializers.get(name)

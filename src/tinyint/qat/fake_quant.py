@@ -1,4 +1,4 @@
-"""Fake quantization: what `numerics.fake_quantize` computes, on torch tensors and with gradients.
+"""Fake quantization on torch tensors, with gradients; see `numerics.fake_quantize`.
 
     x̂ = clip(round_half_even(x / s), qmin - z, qmax - z) · s
 
@@ -30,7 +30,9 @@ _LEAST = 1 << 15  # elements: torch gives a thread no fewer
 def fake_quantize(
     x: Tensor, scale: Tensor, lower: Tensor, upper: Tensor, *, in_place: bool = False, clips: bool = True
 ) -> Tensor:
-    """x rounded to the codes `lower` … `upper` times `scale`, with a straight-through gradient for x alone.
+    """x rounded to codes times `scale`, with a straight-through gradient.
+
+    The codes are `lower` … `upper`; the gradient is for x alone.
 
     * `x`: any shape; computed in float32
     * `scale`, `lower` (qmin - z), `upper` (qmax - z): float32, of shapes that broadcast to x
@@ -44,7 +46,9 @@ def fake_quantize(
 def fake_quantize_learned(
     x: Tensor, scale: Tensor, offset: Tensor | None, lower: Tensor, upper: Tensor, levels: int
 ) -> Tensor:
-    """As `fake_quantize`, with gradients for the scale (LSQ) and for the offset, -z · s (LSQ+), if there is one.
+    """`fake_quantize` with gradients for scale (LSQ) and offset (LSQ+).
+
+    The offset is -z · s, if there is one.
 
         ∂x̂/∂s = round(x / s) - x / s   where not clipped, else `lower` or `upper`
         ∂x̂/∂β = 0                      where not clipped, else 1
@@ -60,8 +64,10 @@ def fake_quantize_learned(
 def fake_quantize_clipped(
     x: Tensor, lo: Tensor, hi: Tensor, scale: Tensor, lower: Tensor, upper: Tensor
 ) -> Tensor:
-    """As `fake_quantize`, with gradients for the ends of the range: ∂x̂/∂hi = 1 where x was clipped above, and
-    ∂x̂/∂lo = 1 where it was clipped below (PACT, on both sides)."""
+    """`fake_quantize` with gradients for the ends of the range (PACT).
+
+    ∂x̂/∂hi = 1 where x was clipped above, and ∂x̂/∂lo = 1 where it was clipped below: PACT on both sides.
+    """
     result: Tensor = _LearnedRange.apply(x.float(), lo, hi, scale, lower, upper)  # type: ignore[no-untyped-call]
     return result
 

@@ -16,7 +16,9 @@ _MOMENTUM = 0.01
 
 
 class OscillationFreezer(nn.Module):
-    """Watches the codes of one constant, of the shape of `like`; ten bytes an element.
+    """Freezes oscillating codes of one constant, shaped like `like`.
+
+    Ten bytes an element.
 
     * `held`: where the code is held; `fixed`: at which code
     * `frequency`: the running share of the steps in which the code flipped back

@@ -1,4 +1,4 @@
-"""Puts the runtime's int8 kernels into a program for evaluation, in the place of the steps that they stand for."""
+"""Fusion of evaluation steps into the runtime's int8 kernels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["fuse"]
 
 
 def fuse(steps: Sequence[Step], graph: ir.Graph, target: Target) -> list[Step]:
-    """The steps of `rewrite`, of which those that are one int8 kernel on `target` become one step.
+    """Replaces steps of `rewrite` that `target` runs as one int8 kernel.
 
     They are one where all that the operator reads lies on the grids of quantizers, and a quantizer alone reads what it
     gives, or the target needs none there.

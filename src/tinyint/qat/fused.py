@@ -1,4 +1,4 @@
-"""Steps of a program that stand for several others, and compute what one int8 kernel of the runtime does."""
+"""Fused program steps, each with the arithmetic of one int8 kernel."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ Values = Mapping[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Coded:
-    """A tensor as k = q - z in float32; of a weight, `grid.scale` may have one element a channel."""
+    """Tensor as k = q - z in float32, with its grid.
+
+    Of a weight, `grid.scale` may have one element a channel.
+    """
 
     codes: Tensor
     grid: Grid
@@ -42,7 +45,7 @@ class Coded:
 
 @dataclass(frozen=True, eq=False)
 class Operand:
-    """What an int8 operator reads: a tensor that lies on the grid of a quantizer, or a constant with its own.
+    """Operand of an int8 operator: quantized tensor, or constant on its own grid.
 
     * `name`: of the quantized tensor, or of the constant before it is quantized
     * `bias`, `input_scale`: what else the quantizer of a weight reads
@@ -93,12 +96,14 @@ class FusedStep(ABC):
 
     @abstractmethod
     def compute(self, values: Values, out: Grid | None) -> Tensor:
-        """The k of what the runtime gives; a real number where nothing quantizes it."""
+        """k of the kernel's result; a real number without a quantizer."""
 
 
 @dataclass(frozen=True, eq=False)
 class FusedProduct(FusedStep):
-    """Conv, ConvTranspose, Gemm or MatMul with its weight, its bias, and the quantizer behind it if there is one.
+    """Conv, ConvTranspose, Gemm or MatMul with weight, bias and following quantizer.
+
+    The quantizer, if there is one.
 
     * `function`: the operator
     * `bias`: the name of the one that is an input of the operator; that of a MatMul is added by another
@@ -142,7 +147,7 @@ def _is_exact(x: Grid, weight: Tensor, axis: int | None) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class FusedElementwise(FusedStep):
-    """Add or Mul of two operands, with the quantizer behind it."""
+    """Add or Mul of two operands, with the quantizer after it."""
 
     kernel: Elementwise
     operands: tuple[Operand, ...]
@@ -155,7 +160,10 @@ class FusedElementwise(FusedStep):
 
 @dataclass(frozen=True, eq=False)
 class FusedSum(FusedStep):
-    """Add of a product and something else, as a step of the product, with the quantizer behind it."""
+    """Add of a product and another operand, with the quantizer after it.
+
+    A step of the product.
+    """
 
     product: FusedProduct
     x: Operand
@@ -170,7 +178,7 @@ class FusedSum(FusedStep):
 
 @dataclass(frozen=True, eq=False)
 class FusedMean(FusedStep):
-    """A mean over positions, with the quantizer behind it.
+    """Mean over positions, with the quantizer after it.
 
     * `count`: over how many; None: all that there are of a channel, or of what is reduced
     """
@@ -189,7 +197,7 @@ class FusedMean(FusedStep):
 
 @dataclass(frozen=True, eq=False)
 class FusedRounding(FusedStep):
-    """Whatever gives a tensor, in float32, with the quantizer behind it."""
+    """Any float32 tensor, with the quantizer after it."""
 
     kernel: Rounding
 

@@ -1,4 +1,4 @@
-"""The arithmetic of the runtimes' int8 kernels on codes, to the bit: the formula behind each `targets.Kernel`.
+"""Bit-exact arithmetic of the runtimes' int8 kernels: one formula per `targets.Kernel`.
 
 A code q is held as k = q - z in float32, which is exact. Below, s is a scale, z a zero-point, Σ an exact sum over
 products of codes; `fma` rounds once where a product and a sum in float32 would round twice; all else rounds to float32.
@@ -22,7 +22,7 @@ __all__ = ["ELEMENTWISE", "MEANS", "PRODUCTS", "ROUNDINGS", "Grid", "Mean", "Pro
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """What the codes of a tensor stand for.
+    """Scale and range of a tensor's codes.
 
     * `scale`, `zero_point`: float32, ()
     * `lowest`, `highest`: the codes at which the runtime saturates, which are those of the stored type
@@ -39,18 +39,26 @@ class Grid:
         return cls(scale, zero_point, int(limits.min), int(limits.max))
 
     def round(self, k: Tensor) -> Tensor:
-        """k as a whole number, ties to even, cut where the stored type ends; k is overwritten."""
+        """Rounds k to whole numbers, ties to even, within the stored type.
+
+        k is overwritten.
+        """
         return k.round_().clamp_(self.lowest - self.zero_point, self.highest - self.zero_point)
 
     def round_codes(self, q: Tensor) -> Tensor:
-        """k of q before it is rounded: as `round`, but a tie goes to the even code; q is overwritten."""
+        """k of unrounded q: as `round`, but a tie goes to the even code.
+
+        q is overwritten.
+        """
         return q.round_().clamp_(self.lowest, self.highest).sub_(self.zero_point)
 
 
 @dataclass(frozen=True)
 class Product:
-    """A product of codes. The first three arguments: Σ k_x·k_w, float32 or float64; the codes of the bias, float64, or
-    None, and s_x·s_w, which broadcast to it.
+    """Product of codes.
+
+    The first three arguments: Σ k_x·k_w, float32 or float64; the codes of the bias, float64, or None, and s_x·s_w,
+    which broadcast to it.
 
     * `real`: → y, where nothing quantizes it
     * `coded`: and the grid of y → k_y
@@ -145,7 +153,9 @@ def _affine_sum(codes: Sequence[Tensor], grids: Sequence[Grid], out: Grid) -> Te
 def onto_product(
     product: tuple[Tensor, Tensor | None, Tensor], made: Grid, codes: Tensor, x: Grid, out: Grid
 ) -> Tensor:
-    """`Kernel.ONTO_PRODUCT`: q_y = round(fma(p + q_x, c, d)), with (c, d) from the range of y in units of s_x.
+    """`Kernel.ONTO_PRODUCT`: q_y = round(fma(p + q_x, c, d)).
+
+    With (c, d) from the range of y in units of s_x.
 
     p is what a product of grid `made` gives in units of s_x: mapped to codes and from there to these units at once, so
     that it is cut where the codes end, but not rounded. The zero-point of x goes into this map, of which a shift below

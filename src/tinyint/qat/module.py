@@ -1,4 +1,4 @@
-"""An ONNX graph as a torch module, which runs its nodes one by one on tensors that carry gradients.
+"""ONNX graph as a torch module, run node by node with gradients.
 
 Initializers keep their names: "layer1.0.conv.weight" is `module.layer1.0.conv.weight`, and the same key of
 `state_dict()`. A name that clashes with an attribute of `nn.Module` or with the start of another name gets "_" behind
@@ -35,7 +35,7 @@ _STATISTICS = {("BatchNormalization", 3), ("BatchNormalization", 4)}
 
 
 def to_torch(model: ir.Model) -> GraphModule:
-    """The model as a torch module, in float, that computes what ONNX Runtime does and can be trained.
+    """Trainable torch module, in float, of the model's function.
 
     Raises:
         ModelError: an operator cannot be trained; all such are named.
@@ -76,7 +76,7 @@ class GraphModule(nn.Module):
         self.steps = steps
 
     def constants(self) -> dict[str, Tensor]:
-        """The parameters and buffers that hold the graph's constants, by their names in the graph."""
+        """Parameters and buffers of the graph's constants, by their graph names."""
         return {name: getattr(owner, attribute) for name, owner, attribute in self._places}
 
     def set_constant(self, name: str, value: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""The mean and the variance of each channel, over the joint batch of all processes that train together."""
+"""Mean and variance of channels over the joint batch of all processes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ __all__ = ["channel_moments", "scale_channels", "together"]
 
 
 def together() -> bool:
-    """Whether several processes train, so that what is said of a batch is said of all their batches as one."""
+    """Whether training is distributed; statistics are then global."""
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def channel_moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(mean, variance, count) of x (N, C, ...): of each channel, (C,), and how many elements a channel has, ().
+    """(mean, variance, count) of the channels of x (N, C, ...).
+
+    Of each channel, (C,), and the number of elements in a channel, ().
 
     All float64. The variance is the biased one. Processes may have batches of different sizes; the gradient reaches the
     elements of all of them. The numbers do not depend on how the samples are spread over processes but for the last
@@ -28,7 +30,10 @@ def channel_moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def scale_channels(x: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
-    """x (N, C, ...) times `factor` plus `shift`, both (C,), forward and backward in one pass each."""
+    """x (N, C, ...) times `factor` plus `shift`, in one pass.
+
+    Both are (C,); one pass forward and one backward.
+    """
     factor, shift = factor.to(x.dtype), shift.to(x.dtype)
     return functional.batch_norm(x, torch.zeros_like(shift), torch.ones_like(shift), factor, shift, eps=0.0)
 

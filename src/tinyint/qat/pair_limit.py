@@ -13,7 +13,7 @@ __all__ = ["PairLimiter"]
 
 
 class PairLimiter(nn.Module):
-    """Moves codes to the nearest ones whose pairs keep to the limit, as `pair_sums.limit_codes` does.
+    """Moves codes to the nearest within the pair limit (`pair_sums.limit_codes`).
 
     Of an even number of inputs, neighbours along their axis are the pairs; else their positions in the flattened weight
     are listed, in the buffers `pairs_0`, `pairs_1`, …

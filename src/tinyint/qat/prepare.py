@@ -1,4 +1,4 @@
-"""Float model + data → a torch module with fake quantization, ready to be trained."""
+"""Float model + data → trainable torch module with fake quantization."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def prepare(
     preprocessing: Preprocessing | None = None,
     example_inputs: Any = None,
 ) -> QatModule:
-    """The model with fake quantization where int8 will be on `target` (without one, on this machine).
+    """Model with fake quantization as int8 on `target`.
+
+    Without one, on this machine.
 
     `model`: what `tinyint.load` takes: an ONNX file or graph, a Paddle directory, or an `nn.Module`, which needs
     `example_inputs`. `data_or_record`: what the ranges start from, as for `quantize`: data, a calibration record, or

@@ -1,4 +1,7 @@
-"""An ONNX graph as a list of steps: one function of tensors a node, in the order in which they run."""
+"""ONNX graph as a list of steps, one tensor function per node.
+
+In the order in which they run.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,7 @@ class Program:
         return cls(steps, tuple(reversed(released)))
 
     def run(self, values: dict[str, Any]) -> None:
-        """Puts what the steps give beside the `values` that they start from, and takes out what is released."""
+        """Runs the steps on `values`, and drops those released."""
         for step, released in zip(self.steps, self.released, strict=True):
             inputs = [None if name is None else values[name] for name in step.inputs]
             results = step.function(inputs)
@@ -73,7 +76,9 @@ class Program:
 
 
 def compile_graph(graph: ir.Graph) -> list[Step]:
-    """One step for each node that an output depends on; Constant nodes are values, not steps.
+    """One step per node that an output depends on.
+
+    Constant nodes are values, not steps.
 
     Raises:
         ModelError: an operator, or a form of it, cannot be trained; every one that has no row is named.

@@ -32,7 +32,7 @@ __all__ = ["Origin", "QatModule"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Origin:
-    """What a module was made from; copies of the module share it.
+    """Sources of a module, shared by its copies.
 
     * `prepared`: the float graph that is quantized, with the weights from before training
     * `trained`: the same with the batch norms that are trained in it; without any, the same one
@@ -55,7 +55,9 @@ class Origin:
 
 
 class QatModule(GraphModule):
-    """Computes in `eval()` what the exported model computes in its runtime. Made by `tinyint.qat.prepare`.
+    """Trainable module; `eval()` computes as its exported model in the runtime.
+
+    Made by `tinyint.qat.prepare`.
 
     * `activations`: the quantizer of each tensor that has one; those that share a scale share a quantizer
     * `weights`: the quantizer of each constant, by the place that reads it
@@ -135,17 +137,23 @@ class QatModule(GraphModule):
         return all(quantizer.frozen for quantizer in self._all())
 
     def freeze(self) -> None:
-        """Stops all ranges of activations and all learned scales. The scales of other weights go on to follow them."""
+        """Freezes ranges of activations and learned scales.
+
+        The scales of other weights go on to follow them.
+        """
         for quantizer in self._all():
             quantizer.freeze()
 
     @property
     def statistics_frozen(self) -> bool:
-        """Whether the running statistics of batch norms have stopped following the batches; so if none is trained."""
+        """Whether running statistics of batch norms are frozen.
+
+        So if none is trained.
+        """
         return all(norm.frozen for norm in self.norms.values())
 
     def freeze_statistics(self) -> None:
-        """Stops the running statistics of batch norms, which normalize in training too from now on."""
+        """Freezes running statistics of batch norms, used in training from now on."""
         for norm in self.norms.values():
             norm.frozen = True
 
@@ -159,7 +167,10 @@ class QatModule(GraphModule):
         yield from self.weights.values()
 
     def parameter_groups(self, *, lr: float, weight_decay: float = 0.0) -> list[dict[str, Any]]:
-        """For an optimizer: the weights; biases and other vectors, without decay; and learned ranges, without decay."""
+        """Groups for an optimizer: weights, biases, learned ranges.
+
+        The latter two without decay; biases with other vectors.
+        """
         ranges = {id(p) for p in self.quantizers.parameters()}
         groups: dict[str, list[nn.Parameter]] = {"weights": [], "vectors": [], "ranges": []}
         for parameter in self.parameters():
@@ -186,7 +197,7 @@ class QatModule(GraphModule):
         return self._teacher[0]
 
     def distillation_loss(self, outputs: Any, *args: Tensor, **kwargs: Tensor) -> Tensor:
-        """How far `outputs`, which this module made of these inputs, are from the float graph's; see `distill`."""
+        """Distance of the module's `outputs` to the float graph's; see `distill`."""
         with torch.no_grad():
             targets = self.teacher(*args, **kwargs)
         return distillation_loss(outputs, targets)

@@ -1,4 +1,4 @@
-"""Quantizers of activations: each is a step of the program that turns x into (x̂, s).
+"""Quantizers of activations, as program steps from x to (x̂, s).
 
 The scale goes on to the quantizer of the bias behind it. A quantizer begins with the calibrated parameters; whatever
 `qparams()` returns is what evaluation computes with, and what is exported.
@@ -69,7 +69,7 @@ class ActivationQuantizer(nn.Module):
 
 
 class ObservedQuantizer(ActivationQuantizer):
-    """Follows the values that it sees in training; `tracking.RangeTracker` moves its parameters between the steps.
+    """Quantizer with observed ranges, moved by `tracking.RangeTracker` between steps.
 
     * `seen`: (-min, max) of the values since the tracker looked, (2,); -inf: nothing
     * `cut`: the range of the clamp that this quantizer stands for
@@ -98,7 +98,9 @@ SMALLEST_RATIO = 2.0**-10
 
 
 def relative(ratio: Tensor, unit: Tensor, least: float = -math.inf) -> Tensor:
-    """ratio · unit, for a learned scale held as a multiple of its first value, and at least `least` · unit.
+    """ratio · unit, at least `least` · unit.
+
+    For a learned scale held as a multiple of its first value.
 
     The gradient is divided by `unit`, so that under SGD the product takes the step that it would take as a parameter
     itself, while the steps of Adam are relative to its size. It passes where `least` holds, so that the ratio may come
@@ -120,7 +122,9 @@ class _Relative(torch.autograd.Function):
 
 
 class LearnedQuantizer(ActivationQuantizer):
-    """LSQ: the scale is learned; LSQ+ (`with_offset`): the zero-point too, rounded in every step as it is exported.
+    """LSQ: learned scale; LSQ+ (`with_offset`): learned zero-point too.
+
+    The zero-point is rounded in every step as it is exported.
 
     * `ratio`: the scale, in units of the calibrated one; () float32
     * `offset`: where code 0 lies, in the same units: -z
@@ -159,7 +163,9 @@ class LearnedQuantizer(ActivationQuantizer):
 
 
 class ClippingQuantizer(ActivationQuantizer):
-    """PACT, on both sides: the ends of the range are learned. An end that is zero stays zero.
+    """PACT on both sides: learned ends of the range.
+
+    An end that is zero stays zero.
 
     * `ends`: (-lo, hi), in units of their calibrated values; (2,) float32, or (1,) for a symmetric range
     """

@@ -25,7 +25,9 @@ __all__ = ["reestimate"]
 
 @torch.no_grad()
 def reestimate(module: QatModule, data: Iterable[Any], *, batches: int | None = None) -> int:
-    """Takes the running statistics of trained batch norms anew from the first `batches` of `data`; returns how many.
+    """Re-estimates running statistics of trained batch norms; returns the number of batches.
+
+    From the first `batches` of `data`.
 
     The statistics become the average over these batches, each by its size. Nothing else changes: ranges, steps done,
     mode. Where processes train together, each calls it with its part of each batch.

@@ -1,4 +1,4 @@
-"""Puts quantizers into a program, where the plan says: what `qdq.insert` does to a graph, on steps.
+"""Insertion of quantizers into a program, as `qdq.insert` into a graph.
 
 A value T that all its readers take quantized keeps its name, and what its maker gives becomes "T (float)"; where only
 some do, these read "T (quantized)". A constant at place (node, i) becomes "node[i] (quantized)".

@@ -1,4 +1,4 @@
-"""The module in training as a session, so that it is evaluated as its int8 model will be."""
+"""Module in training as a session, evaluated as its int8 model."""
 
 from __future__ import annotations
 

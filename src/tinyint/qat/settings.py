@@ -1,4 +1,4 @@
-"""What may be chosen in quantization-aware training, beyond the recipe."""
+"""Settings of quantization-aware training, beyond the recipe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ BatchNorms = Literal["folded", "trained"]
 
 
 class QatSettings(BaseModel):
-    """How ranges and batch norms behave while the model is trained. Ranges start from the calibrated ones.
+    """Behaviour of ranges and batch norms in training.
+
+    Ranges start from the calibrated ones.
 
     * `weights`: "absmax" follows the weights, step by step; "lsq" learns the scale
     * `activations`: followed by observation: "moving_average" (of the smallest and the largest value of each batch),
@@ -64,7 +66,7 @@ class QatSettings(BaseModel):
         return self
 
     def over(self, others: Mapping[str, Any]) -> Self:
-        """These settings where they were given, and else the others, which are keys of QatSettings."""
+        """These settings where given, else the others (keys of QatSettings)."""
         given = self.model_dump(include=self.model_fields_set)
         idle = ("rate", "window") if "activations" in given else ()
         return type(self)(**{key: value for key, value in others.items() if key not in idle} | given)

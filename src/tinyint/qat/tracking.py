@@ -36,7 +36,7 @@ class RangeTracker(nn.Module):
         floors: Sequence[tuple[float, float]],
         settings: QatSettings,
     ) -> None:
-        """`floors`: ranges that are covered whatever is seen, for tensors with values of fixed range beside others."""
+        """`floors`: ranges always covered, of tensors with values of fixed range."""
         super().__init__()
         self.quantizers = tuple(quantizers)
         self.settings = settings
@@ -51,7 +51,7 @@ class RangeTracker(nn.Module):
 
     @torch.no_grad()
     def update(self) -> None:
-        """Takes in what the quantizers have seen, in all processes, and moves their scales and zero-points."""
+        """Updates scales and zero-points from observed values of all processes."""
         if not self.quantizers:
             return
         seen = torch.stack([quantizer.seen for quantizer in self.quantizers])

@@ -1,4 +1,4 @@
-"""Which batch norms of a graph are trained, and where they stand in the program."""
+"""Trained batch norms of a graph, and their places in the program."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _bias_name(node: ir.Node, editor: GraphEditor) -> str:
 
 
 def norm_modules(norms: Sequence[Norm]) -> dict[str, TrainedNorm]:
-    """What runs for each, by its name."""
+    """Modules of the batch norms, by name."""
     kinds: dict[bool, type[TrainedNorm]] = {True: FoldedBatchNorm, False: BatchNorm}
     return {n.name: kinds[n.is_folded](n.epsilon, n.rate, *n.statistics[2:]) for n in norms}
 
@@ -149,7 +149,7 @@ def norm_modules(norms: Sequence[Norm]) -> dict[str, TrainedNorm]:
 def with_norms(
     steps: Sequence[Step], norms: Sequence[Norm], modules: Mapping[str, TrainedNorm]
 ) -> Iterator[Step]:
-    """The program of the prepared graph, with what the batch norms do.
+    """Program of the prepared graph, with trained batch norms.
 
     One that is folded becomes two steps. The first gives the operator's constants new values, under their names, ahead
     of what reads them. The second stands behind the operator.

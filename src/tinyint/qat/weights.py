@@ -18,7 +18,7 @@ __all__ = ["WeightQuantizer"]
 
 
 class WeightQuantizer(nn.Module):
-    """Quantizes a constant, with a scale that follows it or, under LSQ, is learned; and the bias that goes with it.
+    """Quantizes a constant by a following or learned (LSQ) scale, and its bias.
 
     A step of the program: [w] → (ŵ,), or [w, bias, s_x] → (ŵ, bias rounded to multiples of s_x · s_w).
 
@@ -107,7 +107,7 @@ class WeightQuantizer(nn.Module):
     def current(
         self, weight: Tensor, bias: Tensor | None = None, input_scale: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Scale and zero-point in effect for this constant; the scale is one that the bias allows for."""
+        """Scale (as the bias allows) and zero-point in effect."""
         dead = None
         if self.ratio is None:
             lo, hi = self._ends(weight.detach())
@@ -132,7 +132,10 @@ class WeightQuantizer(nn.Module):
 
     @torch.no_grad()
     def freeze(self) -> None:
-        """Lets a learned scale stay; one that follows the weights goes on to do so, or it would clip them."""
+        """Freezes a learned scale.
+
+        One that follows the weights goes on to do so, or it would clip them.
+        """
         if self.ratio is not None:
             self.scale.copy_(relative(self.ratio, self.unit, SMALLEST_RATIO))
         self.frozen = True

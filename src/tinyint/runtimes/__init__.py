@@ -1,4 +1,4 @@
-"""The runtimes by name. Each lives in one file, the only one that imports it."""
+"""Runtimes by name, each imported in its own file only."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ RUNTIMES = {
 
 
 def get_runtime(name: str, provider: Provider = "cpu") -> Runtime:
-    """The runtime called `name`; whether it is installed shows when it is used. Raises DependencyError if unknown.
+    """Runtime called `name`, installed or not.
+
+    That shows when it is used. Raises DependencyError if unknown.
 
     `provider`: what ONNX Runtime runs on; the others have no choice.
     """
@@ -50,5 +52,8 @@ def get_runtime(name: str, provider: Provider = "cpu") -> Runtime:
 
 
 def here(runtime: Runtime) -> Runtime:
-    """The runtime if it runs here, else ONNX Runtime, which runs the file of every target."""
+    """Runtime if it runs here, else ONNX Runtime.
+
+    It runs the file of every target.
+    """
     return runtime if runtime.available() else get_runtime("onnxruntime")

@@ -1,4 +1,4 @@
-"""What a runtime is: it opens a model, runs it, and says how it executed it.
+"""Interface of runtimes: open a model, run it, report its execution.
 
 A further runtime is one file with an object of the `Runtime` shape, and one line in `tinyint.runtimes`.
 """
@@ -49,14 +49,14 @@ _MOST_THREADS, _PER_PROCESSOR = 64, 4
 
 @dataclass(frozen=True, kw_only=True)
 class TensorSpec:
-    """An input of a model; None stands for a dimension that the model leaves open."""
+    """Input of a model; None is an open dimension."""
 
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int | None, ...]
 
     def admits(self, array: Array) -> bool:
-        """Whether this input takes `array`: same type, same rank, and the fixed dimensions as declared."""
+        """Whether `array` fits: same type and rank, fixed dimensions as declared."""
         return array.dtype == self.dtype and shape_fits(array.shape, self.shape)
 
     def __str__(self) -> str:
@@ -92,23 +92,31 @@ class Session(Protocol):
 
     @property
     def precision(self) -> Precision:
-        """The type in which the runtime computes what is not quantized."""
+        """Type in which the runtime computes unquantized values."""
         ...
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
-        """The outputs by name, a sequence as a list, a map as a dict; they belong to the caller.
+        """Outputs by name, owned by the caller.
+
+        A sequence is a list, a map a dict.
 
         Raises DataError if the feeds do not fit.
         """
         ...
 
     def run_transient(self, feeds: Feeds) -> dict[str, Array]:
-        """Like `run`, as fast as the runtime can: the arrays are overwritten by the same thread's next call of it."""
+        """`run` at full speed, into arrays that the next call overwrites.
+
+        The next call of the same thread.
+        """
         ...
 
 
 class Runtime(Protocol):
-    """Opens models. Both methods raise ModelError for a model that it cannot load, DependencyError if absent."""
+    """Opens models.
+
+    Both methods raise ModelError for a model that it cannot load, DependencyError if absent.
+    """
 
     @property
     def name(self) -> str: ...
@@ -118,7 +126,7 @@ class Runtime(Protocol):
         ...
 
     def absent(self) -> DependencyError:
-        """What to do where none runs here."""
+        """Advice where the runtime is missing."""
         ...
 
     def open(
@@ -142,7 +150,7 @@ class Runtime(Protocol):
 
 
 def shape_fits(shape: Sequence[int], declared: Sequence[int | None]) -> bool:
-    """Whether the shape is one of those declared, None being a dimension that is open."""
+    """Whether the shape is a declared one, None being an open dimension."""
     return len(declared) == len(shape) and all(
         want in (None, got) for want, got in zip(declared, shape, strict=True)
     )
@@ -157,7 +165,7 @@ def installed(package: str) -> str | None:
 
 
 def check_threads(threads: int | None) -> None:
-    """Raises DataError for a number of threads that no run of this machine gains from."""
+    """Raises DataError for a number of threads beyond this machine's."""
     most = max(_MOST_THREADS, _PER_PROCESSOR * (os.cpu_count() or 1))
     if threads is not None and not 1 <= threads <= most:
         raise DataError(
@@ -182,7 +190,7 @@ def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:
 
 
 def model_label(model: ModelSource) -> str:
-    """How messages call `model`: its path, or its graph's name if it has no file."""
+    """Label of `model` in messages: its path, or its graph's name."""
     if isinstance(model, (str, Path)):
         return str(model)
     if isinstance(model, bytes):

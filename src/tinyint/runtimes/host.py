@@ -52,12 +52,15 @@ class Host:
 
     @property
     def pair_sums_saturate(self) -> bool:
-        """Whether 8-bit kernels add pairs of products in 16 bits (VPMADDUBSW), as all of x86 does without VNNI."""
+        """Whether 8-bit kernels add pairs of products in 16 bits (VPMADDUBSW).
+
+        As all of x86 does without VNNI.
+        """
         return self.is_x86 and bool(self.features) and not self.has_vnni
 
     @property
     def lacks(self) -> str | None:
-        """The instructions without which int8 kernels are no faster than float ones; None if they are there."""
+        """Missing instructions for fast int8 kernels; None if present."""
         if self.is_x86 and not self.has_avx2:
             return "AVX2"
         return "8-bit dot products" if self.is_arm64 and not self.has_dotprod else None
@@ -82,7 +85,7 @@ class Host:
 
 @cache
 def host() -> Host:
-    """This machine; what cannot be found out is left empty.
+    """Facts of this machine; unknown ones are empty.
 
     TINYINT_CPU_FEATURES, instruction sets as /proc/cpuinfo spells them, stands in for the latter: under an emulator
     that shows the processor below it.
@@ -143,7 +146,7 @@ def expected_gain(machine: Host | None = None) -> str:
 
 
 def peak_rss_bytes() -> int | None:
-    """The most memory that this process has held so far; None where the system does not tell."""
+    """Peak memory of this process; None where the system does not tell."""
     try:
         import resource  # not on Windows
     except ImportError:

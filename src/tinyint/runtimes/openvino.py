@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU. The only file that imports it, and only when it is used."""
+"""OpenVINO on the CPU, imported in this file only, on first use."""
 
 from __future__ import annotations
 
@@ -104,7 +104,10 @@ class OpenVINORuntime:
         optimize: bool = True,
         precision: Precision | None = None,
     ) -> OpenVINOSession:
-        """Raises TargetError for `optimize=False`, which OpenVINO does not have, and for a type the CPU lacks."""
+        """Opens a model; raises TargetError for unsupported options and types.
+
+        `optimize=False`, which OpenVINO does not have, and a type that the CPU lacks.
+        """
         if not optimize:
             raise TargetError("openvino always optimizes; simulate op by op on onnxruntime instead")
         chosen: Precision = precision or "float32"

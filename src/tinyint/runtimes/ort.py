@@ -1,4 +1,4 @@
-"""ONNX Runtime, on the CPU or on a GPU of NVIDIA's. The only file that imports it."""
+"""ONNX Runtime, on the CPU or NVIDIA GPUs, imported in this file only."""
 
 from __future__ import annotations
 
@@ -94,7 +94,10 @@ class OrtSession:
         return dict(zip(self.outputs, values, strict=True))
 
     def run_transient(self, feeds: Feeds) -> dict[str, Array]:
-        """Outputs whose shape follows from the inputs' are written into the buffers of the call before."""
+        """Writes outputs of known shape into the buffers of the last call.
+
+        Known from the shapes of the inputs.
+        """
         shapes = tuple(feeds[spec.name].shape for spec in self.inputs if spec.name in feeds)
         own = self._own
         if not self._bindable:

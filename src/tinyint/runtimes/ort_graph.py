@@ -1,4 +1,4 @@
-"""Reading ONNX Runtime's optimized graph: which nodes run in int8, and which source nodes they stand for.
+"""ONNX Runtime's optimized graph: int8 nodes, and their source nodes.
 
 Its fusions name the new node in one of three ways (seen in 1.31): the source node's name with `_token_N` or
 `/SomeFusion` appended, the source *value's* name with `_nchwc` appended, or a name of their own with the output

@@ -13,7 +13,7 @@ __all__ = ["tensors_of"]
 
 
 def tensors_of(outputs: Mapping[str, Any]) -> dict[str, Array]:
-    """The arrays among outputs, by name: the elements of a sequence `y` are `y[0]`, `y[1]`, …
+    """Arrays among outputs by name; a sequence `y` gives `y[0]`, `y[1]`, ….
 
     Maps of numbers, as classifiers of other libraries give them, are one array: (rows, keys), the keys in their order.
     What is neither, an optional value that is missing for one, is left out.

@@ -1,4 +1,4 @@
-"""A model in the form that a runtime loads, and its metadata without its weights."""
+"""Model in a runtime's form, and its metadata without weights."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def require_model_file(path: Path) -> None:
-    """Raises ModelError where there is no file, or one that cannot be read whole: a device, a pipe, a directory.
+    """Raises ModelError without a regular, readable file.
+
+    A device, a pipe or a directory is none.
 
     Neither runtime opens a file whose name is not UTF-8.
     """
@@ -87,7 +89,10 @@ def loadable(model: ModelSource) -> Iterator[Loadable]:
 
 
 def weights_apart(model: ir.Model) -> tuple[bytes, dict[str, Array]]:
-    """The message of a graph in memory without its large weights, and those by name, where they are in memory."""
+    """Message of a graph without large weights, and those by name.
+
+    Those that are in memory.
+    """
     copy = model.clone()
     weights: dict[str, Array] = {}
     for name, value in copy.graph.initializers.items():
@@ -108,7 +113,10 @@ def weights_apart(model: ir.Model) -> tuple[bytes, dict[str, Array]]:
 
 
 def whole(model: ModelSource) -> ir.Model:
-    """`model` as a graph in memory, weights in files left there. Raises ModelError for what cannot be read."""
+    """`model` as a graph, weights in files left there.
+
+    Raises ModelError if it cannot be read.
+    """
     if isinstance(model, ir.Model):
         return model
     if not isinstance(model, bytes):
@@ -134,7 +142,10 @@ def _fits_one_message(model: ir.Model) -> bool:
 
 
 def metadata(model: ModelSource) -> dict[str, str]:
-    """The metadata of `model`; weights are skipped, not read. Empty for what is not an ONNX file."""
+    """Metadata of `model`, weights skipped.
+
+    Empty for any other file than ONNX.
+    """
     if isinstance(model, ir.Model):
         return dict(model.metadata_props)
     if isinstance(model, bytes):

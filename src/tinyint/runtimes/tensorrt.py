@@ -1,4 +1,4 @@
-"""TensorRT, which is not run from here: how its own tool builds and times an engine."""
+"""TensorRT, run elsewhere: commands of its own tool for engines and timing."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ __all__ = ["RUNTIME", "TensorRTRuntime", "build_commands"]
 
 
 class TensorRTRuntime:
-    """See `runtimes.base.Runtime`. It opens nothing: engines are built on the GPU that they are for."""
+    """TensorRT as a `runtimes.base.Runtime` that opens nothing.
+
+    Engines are built on the GPU that they are for.
+    """
 
     name = "tensorrt"
 
     def available(self) -> str | None:
-        """None, whether or not its package is installed: no engine is built or run from here."""
+        """None, with or without its package: no engine is run from here."""
         return None
 
     def absent(self) -> DependencyError:
@@ -36,7 +39,7 @@ class TensorRTRuntime:
         raise _elsewhere(model, precision)
 
     def executed(self, model: ModelSource) -> list[Executed]:
-        """Raises DependencyError; `targets.tensorrt_rules` says what can be known without a GPU."""
+        """Raises DependencyError; `targets.tensorrt_rules` works without a GPU."""
         raise _elsewhere(model, None)
 
 

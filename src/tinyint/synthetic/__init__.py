@@ -1,4 +1,4 @@
-"""Made data in the real formats, for each family of models. Start at `make`.
+"""Synthetic data in the real formats, for each family of models.
 
 Every sample is a function of (seed, split, index) alone, so that any number of samples and of workers gives the same
 ones, byte for byte with the same versions of NumPy and Pillow.

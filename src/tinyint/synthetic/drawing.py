@@ -1,4 +1,7 @@
-"""Textures, shapes under smooth warps, and the faults of cameras, on float32 canvases (height, width, 3) in 0 to 1."""
+"""Textures, warped shapes and camera faults on float32 canvases.
+
+(height, width, 3), values in 0 to 1.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ Plane = NDArray[np.float64]
 
 
 def clouds(rng: np.random.Generator, height: int, width: int, cells: int) -> Mask:
-    """Smooth noise, about uniform in 0 to 1, of `cells` random values along each side."""
+    """Smooth noise in 0 to 1, from `cells` random values per side.
+
+    About uniform.
+    """
     coarse = Image.fromarray(rng.random((cells, cells), dtype=np.float32))
     fine: Mask = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
     return np.clip(fine, np.float32(0), np.float32(1))
@@ -69,7 +75,7 @@ def warped(
     source: Callable[[Plane, Plane], tuple[Plane, Plane]],
     cells: int,
 ) -> Mask:
-    """A picture in mode L seen through a smooth map, as a mask of `size` (height, width).
+    """Mask of `size` (height, width): a warped picture in mode L.
 
     `source` says for points (x, y) of the mask which point of the picture is seen there. It is evaluated at the
     corners of a grid of cells × cells, and is bilinear in between.
@@ -96,7 +102,10 @@ def as_mask(image: Image.Image) -> Mask:
 
 
 def photograph(rng: np.random.Generator, canvas: Canvas, *, blur: float, noise: float) -> Image.Image:
-    """The canvas under uneven light, out of focus by up to `blur` (radius in pixels), with up to `noise` (of 1)."""
+    """Canvas with uneven light, blur and noise.
+
+    Out of focus by up to `blur` (radius in pixels), with up to `noise` (of 1).
+    """
     height, width, _ = canvas.shape
     slope_y, slope_x = rng.uniform(-0.3, 0.3, 2).astype(np.float32)
     light = 1 + slope_y * np.linspace(-1, 1, height, dtype=np.float32)[:, None]

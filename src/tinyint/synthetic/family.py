@@ -1,4 +1,4 @@
-"""What a family of made data is."""
+"""Interface of a family of synthetic data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write_lines(path: Path, lines: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Family(ABC):
-    """A kind of made data and the format that it is written in. `size` is in pixels; 0 without images."""
+    """Kind of synthetic data and its format; `size` in pixels, 0 without images."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -44,12 +44,15 @@ class Family(ABC):
 
     @abstractmethod
     def prepare(self, root: Path) -> None:
-        """Makes the directories that samples are written into, and the files that belong to no sample."""
+        """Makes directories for samples, and files shared by all."""
 
     @abstractmethod
     def write_sample(self, root: Path, seed: int, split: Split, index: int) -> Any:
-        """Writes the sample's own files, and returns what the split's list needs of it. Runs in any process."""
+        """Writes the sample's files, and returns its part of the list.
+
+        Runs in any process.
+        """
 
     @abstractmethod
     def write_list(self, root: Path, split: Split, samples: Sequence[Any]) -> None:
-        """Writes what names a split's samples, given what `write_sample` returned for each, in order."""
+        """Writes a split's list from results of `write_sample`, in order."""

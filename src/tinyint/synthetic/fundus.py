@@ -1,4 +1,4 @@
-"""Photographs of the back of an eye: disc, cup, vessels, and lesions. Written as PaddleSeg's optic disc data are.
+"""Retina photographs: disc, cup, vessels, lesions, in PaddleSeg's optic disc format.
 
 JPEGImages/train_00000000.jpg
 Annotations/train_00000000.png      mode P: a pixel is the id of its class

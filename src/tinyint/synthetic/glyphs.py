@@ -1,4 +1,6 @@
-"""Letters and digits as on worn signs: warped, cluttered, partly covered, badly lit. Written as ImageNet is.
+"""Letters and digits as on worn signs, in ImageNet's format.
+
+Warped, cluttered, partly covered, badly lit.
 
 train/CLASS/00000000.png    a folder for each class
 val/00000000.png            flat, with val_list.txt: 'val/00000000.png 7' lines

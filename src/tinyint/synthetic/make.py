@@ -1,4 +1,4 @@
-"""Writes a family's samples, in as many processes as wanted: a whole directory, or none."""
+"""Writes a family's samples in parallel: a whole directory, or none."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CHUNK = 32  # samples that a process is handed at once
 
 @dataclass(frozen=True)
 class Made:
-    """What `make` wrote."""
+    """Record of a `make` call."""
 
     family: Family
     directory: Path
@@ -55,7 +55,9 @@ def make(
     workers: int = 1,
     progress: Callable[[str, int, int | None], None] | None = None,
 ) -> Made:
-    """Write `train` and `val` samples of a family to `directory`, which must be empty or not exist.
+    """Writes `train` and `val` samples of a family to `directory`.
+
+    It must be empty or not exist.
 
     `size` is the images' height in pixels (of scenes, the longer side). Numbers and size are the family's own by
     default. Neither the counts nor `workers`, processes, change any sample. With `workers` > 1, a script needs its

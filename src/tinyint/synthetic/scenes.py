@@ -1,4 +1,4 @@
-"""Textured shapes on textured ground, of all sizes, one behind another. Written as COCO is.
+"""Overlapping textured shapes of all sizes on textured ground, in COCO's format.
 
     images/train_00000000.jpg
     annotations/instances_train.json, instances_val.json
@@ -49,7 +49,10 @@ _QUALITY = 88  # of the JPEG files
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """What is visible of one object, or of a crowd of them. `whole` is the outline (n, 2) of one that nothing hides."""
+    """Visible part of one object or crowd.
+
+    `whole` is the outline (n, 2) of one that nothing hides.
+    """
 
     label: int
     mask: NDArray[np.bool_]
@@ -59,7 +62,10 @@ class Instance:
 
 @dataclass(frozen=True)
 class Scenes(Family):
-    """8 classes; the longer side of an image is `size`, the shorter one 70 to 100 % of it."""
+    """Scenes of 8 classes; `size` is the longer side of an image.
+
+    The shorter one is 70 to 100 % of it.
+    """
 
     name: ClassVar[str] = "scenes"
     title: ClassVar[str] = "textured shapes of all sizes, some hidden, as COCO"
@@ -103,7 +109,7 @@ class Scenes(Family):
 
 
 def draw_scene(rng: np.random.Generator, size: int = 320) -> tuple[Image.Image, list[Instance]]:
-    """A scene whose longer side is `size`, and what is to be found in it."""
+    """Scene whose longer side is `size`, and its instances."""
     height, width = _sides(rng, size)
     canvas = textured(rng, height, width)
     owner = np.full((height, width), -1)  # which thing is seen at each pixel

@@ -1,4 +1,4 @@
-"""Short reviews whose verdict hangs on negation, among other people's opinions and facts. Written as GLUE's tables are.
+"""Short reviews with negations, others' opinions and facts, in GLUE's format.
 
     train.tsv, val.tsv      a header 'label<TAB>text_a', then a review a line
     vocab.txt               WordPiece: special tokens, letters, words, pieces of rare words

@@ -41,7 +41,10 @@ SHAPES: dict[str, NDArray[np.float64]] = {
 
 @dataclass(frozen=True, eq=False)
 class Thing:
-    """An object in its place. `label` is None for a distractor; `outline` (n, 2) and `diameter` are in pixels."""
+    """Placed object, `outline` (n, 2) and `diameter` in pixels.
+
+    `label` is None for a distractor.
+    """
 
     shape: str
     texture: str
@@ -57,7 +60,10 @@ class Thing:
 
 
 def outline(rng: np.random.Generator, shape: str, x: float, y: float, diameter: float) -> NDArray[np.float64]:
-    """The shape's corners (n, 2) around (x, y), turned by up to 25°, stretched and slanted."""
+    """Corners (n, 2) of a shape around (x, y), turned, stretched and slanted.
+
+    Turned by up to 25°.
+    """
     angle, stretch, slant = rng.uniform(-0.44, 0.44), np.exp(rng.uniform(-0.25, 0.25)), rng.uniform(-0.2, 0.2)
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.array([[cos, -sin], [sin, cos]]) @ np.array([[stretch, slant], [0, 1 / stretch]])
@@ -67,7 +73,7 @@ def outline(rng: np.random.Generator, shape: str, x: float, y: float, diameter: 
 def paint(
     rng: np.random.Generator, canvas: Canvas, owner: NDArray[np.int_], number: int, thing: Thing
 ) -> Canvas:
-    """Draws the thing onto `canvas`, in place, and writes `number` to the pixels of `owner` that it covers."""
+    """Draws the thing onto `canvas`, and its `number` into `owner`, in place."""
     height, width, _ = canvas.shape
     left, top = np.maximum(np.floor(thing.outline.min(axis=0)), 0).astype(int)
     right, bottom = np.minimum(np.ceil(thing.outline.max(axis=0)) + 1, (width, height)).astype(int)

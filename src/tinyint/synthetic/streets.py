@@ -1,4 +1,6 @@
-"""Streets seen from a car. Written as Cityscapes is, with the ids of its 34 labels, of which 19 are evaluated.
+"""Streets seen from a car, in Cityscapes' format.
+
+With the ids of its 34 labels, of which 19 are evaluated.
 
 leftImg8bit/train/CITY/CITY_000000_000019_leftImg8bit.png
 gtFine/train/CITY/CITY_000000_000019_gtFine_labelIds.png
@@ -130,7 +132,7 @@ class _Painting:
 
 
 def draw_street(rng: np.random.Generator, size: int = 128) -> tuple[Image.Image, NDArray[np.uint8]]:
-    """A street of size × 2·size pixels, and the id in Cityscapes of each pixel."""
+    """Street of size × 2·size pixels, and each pixel's Cityscapes id."""
     painting = _Painting(
         rng, np.zeros((size, 2 * size, 3), np.float32), np.full((size, 2 * size), 0, np.uint8)
     )

@@ -1,4 +1,7 @@
-"""A WordPiece vocabulary, as BERT's (Wu et al. 2016, Devlin et al. 2018): pieces inside a word begin with ##."""
+"""WordPiece vocabulary, as BERT's: pieces inside a word begin with ##.
+
+Wu et al. 2016, Devlin et al. 2018.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ _LONGEST = 9  # letters of a word that is a token of its own; longer ones are ra
 
 
 def vocabulary(words: Sequence[str]) -> list[str]:
-    """Tokens in the order of their ids, each once. Any word of letters, digits and punctuation can be spelt."""
+    """Unique tokens in id order, for words of letters, digits and punctuation."""
     whole = [word for word in words if len(word) <= _LONGEST]
     halves = [half for word in words if len(word) > _LONGEST for half in _halves(word)]
     characters = [*_CHARACTERS, *(f"##{character}" for character in _CHARACTERS)]

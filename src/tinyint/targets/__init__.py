@@ -53,7 +53,7 @@ def default_target(machine: Host | None = None) -> Target:
 
 
 def get_target(name: str | None = None, machine: Host | None = None) -> Target:
-    """The target of that name; without one, what this machine is.
+    """Target by name; this machine's without one.
 
     `openvino` is `openvino-avx2` where pair sums saturate; `openvino-vnni` is meant for others wherever it is said.
     Raises TargetError for an unknown name.
@@ -71,11 +71,11 @@ def get_target(name: str | None = None, machine: Host | None = None) -> Target:
 
 
 def limited_target(runtime: str) -> Target | None:
-    """The target on `runtime` for processors whose pair sums saturate; None if there is none."""
+    """Target on `runtime` for saturating pair sums; None if there is none."""
     return next((t for t in TARGETS.values() if t.runtime == runtime and t.cpu.pair_sums_saturate), None)
 
 
 def violations(model: ir.Model, runtime: str) -> list[Violation]:
-    """The rules of the targets on `runtime` that an int8 model breaks, whoever made it."""
+    """Rules of targets on `runtime` that an int8 model breaks."""
     checks = dict.fromkeys(t.check for t in TARGETS.values() if t.runtime == runtime)
     return [violation for check in checks for violation in check(model)]

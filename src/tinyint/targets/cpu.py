@@ -13,7 +13,7 @@ __all__ = ["ANY", "ARM", "AVX2", "GPU", "VNNI", "Cpu"]
 
 @dataclass(frozen=True, kw_only=True)
 class Cpu:
-    """What a target's kernels run on.
+    """Processor facts of a target's kernels.
 
     * `name`: as messages call it
     * `family`: the `machine` of a Host that can run the kernels; "gpu" beside any, None for any
@@ -28,11 +28,17 @@ class Cpu:
     pair_sums_saturate: bool = False
 
     def runs_on(self, host: Host) -> bool:
-        """Whether `host` has kernels of this family; a GPU is asked for by its runtime."""
+        """Whether `host` has this family's kernels.
+
+        A GPU is asked for by its runtime.
+        """
         return self.family in (None, "gpu", host.machine)
 
     def lacks(self, host: Host) -> str | None:
-        """What `host` lacks, so that the kernels gain nothing on it; None if nothing, or if they do not run on it."""
+        """Missing features of `host` for fast kernels, else None.
+
+        Also None if the kernels do not run on it.
+        """
         return host.lacks if self.family != "gpu" and self.runs_on(host) else None
 
     def saturates_on(self, host: Host) -> bool:

@@ -1,4 +1,4 @@
-"""A plain Q/DQ graph that any ONNX tool can read: nothing is removed, nothing relies on one runtime's fusions."""
+"""Plain Q/DQ graph for any ONNX tool: no removals, no runtime's fusions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime on any processor: what its graph optimizer makes int8 kernels of, and what these compute.
+"""ONNX Runtime on any processor: int8 fusions, and kernel arithmetic.
 
 Its targets (`x86`, `arm`, `generic`) add to that what depends on the processor.
 """

@@ -1,4 +1,4 @@
-"""Which weights of a filter a kernel multiplies side by side, and adds in pairs."""
+"""Packing of weights: positions that a kernel multiplies and adds in pairs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Pairs = NDArray[np.int64]
 
 
 class Packing(StrEnum):
-    """The order in which a kernel lays out one filter of shape (inputs, *kernel) before it adds neighbours.
+    """Order of one filter (inputs, *kernel) in a kernel that adds neighbours.
 
     `tests/runtimes/facts/test_pair_sums.py` plants the largest weights at every two positions to see it.
     """
@@ -25,7 +25,7 @@ class Packing(StrEnum):
     COLUMNS = "columns"  # filters of one input: as flat, with the kernel's axes in the reverse order
 
     def order(self, inputs: int, kernel: tuple[int, ...]) -> NDArray[Any]:
-        """The positions in the flattened filter in the order of the kernel, -1 for padding."""
+        """Positions in the flattened filter in kernel order, -1 for padding."""
         positions = np.arange(inputs * int(np.prod(kernel))).reshape(inputs, *kernel)
         if self is Packing.COLUMNS:
             return positions.T.reshape(-1) if inputs == 1 else np.empty(0, int)
@@ -40,7 +40,7 @@ ANY_TWO: tuple[Packing, ...] = ()
 
 
 def pairs_of(packings: tuple[Packing, ...], inputs: int, kernel: tuple[int, ...]) -> tuple[Pairs, ...]:
-    """The pairs that a kernel of any of these packings adds; packings that come to the same pairs count once."""
+    """Pairs added under any of these packings, equal pairs once."""
     found: dict[bytes, Pairs] = {}
     for packing in packings:
         order = packing.order(inputs, kernel)

@@ -1,4 +1,4 @@
-"""What a target is: facts about a backend, as data. A target plans nothing; the planner reads it.
+"""Targets: facts about a backend as data, read by the planner.
 
 Supporting a further backend is one new file beside this one, with the source of each fact.
 """
@@ -21,7 +21,7 @@ __all__ = ["Inputs", "Kernel", "OperatorRule", "Output", "Target", "WeightAxis",
 
 
 class Output(StrEnum):
-    """Whether a quantizer must stand behind an int8 operator."""
+    """Whether an int8 operator needs a quantizer after it."""
 
     REQUIRED = "required"  # without one the operator runs in float
     OPTIONAL = "optional"  # only if an int8 operator with weights reads the output
@@ -53,7 +53,7 @@ class Inputs(StrEnum):
 
 
 class Kernel(StrEnum):
-    """The arithmetic by which an int8 kernel makes codes; the formulas stand in `qat.kernels`."""
+    """Arithmetic of an int8 kernel; the formulas are in `qat.kernels`."""
 
     MULTIPLIED = "multiplied"  # a product: the int32 sum times one float32 number a channel
     RESCALED = "rescaled"  # a product: to real numbers with the bias, then through the range of the output

@@ -1,4 +1,4 @@
-"""The rules of TensorRT's explicit quantization, to which a Q/DQ graph is held without a GPU.
+"""Rules of TensorRT's explicit quantization, checked without a GPU.
 
 Each rule names its source. NVIDIA, "Working with Quantized Types" (TensorRT developer guide), is called [TRT]; numbers
 are issues of github.com/NVIDIA/TensorRT.
@@ -33,7 +33,10 @@ _ACTIVATIONS = {
 
 
 def check(model: ir.Model) -> list[Violation]:
-    """Every rule of TensorRT's explicit quantization that the Q/DQ graph `model` breaks, in the order of the graph."""
+    """Broken TensorRT rules of the Q/DQ graph `model`, in graph order.
+
+    Those of explicit quantization.
+    """
     found = list(_opset(model))
     for node in model.graph:
         for rule in _RULES:

@@ -1,4 +1,4 @@
-"""What a backend objects to in a quantized model."""
+"""Objections of a backend to a quantized model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Violation"]
 
 @dataclass(frozen=True, kw_only=True)
 class Violation:
-    """A rule that a node breaks. `fatal`: the backend refuses or computes something else; otherwise it is slower."""
+    """Rule broken by a node; `fatal`: refused or miscomputed, else slower."""
 
     backend: str
     rule: str

@@ -1,4 +1,4 @@
-"""Windows of pools and convolutions that an int8 kernel does not take, or computes otherwise than its float form."""
+"""Windows of pools and convolutions that int8 kernels refuse or miscompute."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Window"]
 
 
 class Window(StrEnum):
-    """What its attributes make of a window; of a node that has several of these, the first counts."""
+    """Facts of a window's attributes; of several, the first counts."""
 
     DILATED = "dilations"
     PADDING_COUNTED_UP = "ceil_mode with padding under count_include_pad"

@@ -1,4 +1,7 @@
-"""ONNX Runtime on x86: `x86-vnni` for processors with AVX-512 VNNI or AVX-VNNI, `x86-avx2` for those without."""
+"""ONNX Runtime on x86: `x86-vnni` and, without VNNI, `x86-avx2`.
+
+VNNI is AVX-512 VNNI or AVX-VNNI.
+"""
 
 from __future__ import annotations
 

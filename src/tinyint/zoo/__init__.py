@@ -1,4 +1,4 @@
-"""The reference networks that tinyint is measured on, as in their papers, with seeded weights.
+"""Reference networks of the benchmarks, as in their papers, with seeded weights.
 
 They have no trained weights: what they are for is speed, size, coverage and arithmetic, which depend on the
 architecture and on sane activations only. `build` gives the latter: see `tinyint.zoo.settle`.

@@ -44,7 +44,7 @@ def _anchors(x: Tensor) -> Tensor:
 
 
 class ANN(DilatedSegmenter):
-    """The fusion block (AFNB) joins the last two stages, the pyramid block (APNB) refines; an auxiliary head."""
+    """Fusion (AFNB) of the last two stages, pyramid refinement (APNB), auxiliary head."""
 
     def __init__(self, num_classes: int = 19, width: float = 1.0, in_channels: int = 3) -> None:
         super().__init__(in_channels, width)

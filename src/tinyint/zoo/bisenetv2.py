@@ -1,4 +1,7 @@
-"""BiSeNetV2: a wide shallow branch for detail, a narrow deep one for meaning (Yu et al. 2020, arXiv:2004.02147)."""
+"""BiSeNetV2: wide shallow detail branch, narrow deep semantic branch.
+
+Yu et al. 2020, arXiv:2004.02147.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _EXPANSION = 6
 
 
 class Stem(nn.Module):
-    """A quarter of the resolution, by a convolution and by max pooling side by side (Figure 4a)."""
+    """Convolution and max pooling side by side, to a quarter resolution (Figure 4a)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -34,7 +37,7 @@ class Stem(nn.Module):
 
 
 class GatherExpand(nn.Module):
-    """3×3, depthwise 3×3 to six times as many channels, 1×1 back, plus the input (Figure 5).
+    """3×3, depthwise 3×3 to sixfold channels, 1×1 back, plus input (Figure 5).
 
     With a stride, a second depthwise convolution follows, and the input comes through a separable one.
     """
@@ -101,7 +104,10 @@ def _separable(channels: int) -> tuple[nn.Module, nn.Module]:
 
 
 class BiSeNetV2(nn.Module):
-    """Table 1 of the paper; in training mode a booster head on each stage of the semantic branch."""
+    """Table 1 of the paper; in training, boosters on the semantic branch.
+
+    One on each stage.
+    """
 
     task = Segmentation()
 
@@ -129,7 +135,10 @@ class BiSeNetV2(nn.Module):
         self.boosters = nn.ModuleList(AuxiliaryHead(n, n, num_classes) for n in (first, second, third, c))
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """(N, C, H, W) images -> (N, classes, H, W) logits; in training mode a tuple, with the boosters'."""
+        """(N, C, H, W) images -> (N, classes, H, W) logits.
+
+        In training mode a tuple, with the boosters'.
+        """
         meaning = images
         maps = [meaning := stage(meaning) for stage in self.stages]
         logits = resize(self.classify(self.aggregate(self.detail(images), self.context(meaning))), images)

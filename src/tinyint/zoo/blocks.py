@@ -1,4 +1,4 @@
-"""What the networks of the zoo are made of. Every tensor is (N, C, H, W)."""
+"""Building blocks of the zoo's networks; every tensor is (N, C, H, W)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ __all__ = ["Classifier", "ConvNorm", "ConvReLU", "divisible"]
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution, batch norm and, unless `activation` is None, an activation; "same" padding for odd kernels.
+    """Convolution, batch norm and optional activation; "same" padding for odd kernels.
+
+    No activation if it is None.
 
     `dilation` is the distance of the kernel's taps, `gain` is the first scale of the batch norm.
     """
@@ -50,7 +52,9 @@ class ConvNorm(nn.Sequential):
 
 
 class ConvReLU(nn.Sequential):
-    """Convolution with a bias and ReLU, as before batch norm was known; "same" padding for odd kernels.
+    """Convolution with bias and ReLU; "same" padding for odd kernels.
+
+    As before batch norm was known.
 
     The weights start as in He et al. 2015 (arXiv:1502.01852, §2.2), without which deep stacks of these don't train.
     """
@@ -67,7 +71,7 @@ class ConvReLU(nn.Sequential):
 
 
 class Classifier(nn.Sequential):
-    """Global average pooling, dropout and one linear layer: (N, C, H, W) -> (N, classes)."""
+    """Global average pooling, dropout, linear: (N, C, H, W) -> (N, classes)."""
 
     def __init__(self, inputs: int, classes: int, *, dropout: float = 0.0) -> None:
         layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -80,6 +84,9 @@ class Classifier(nn.Sequential):
 
 
 def divisible(channels: float, divisor: int = 8) -> int:
-    """The multiple of `divisor` next to `channels`, never more than 10 % below it (MobileNetV2's rule)."""
+    """Multiple of `divisor` next to `channels`, at most 10 % below it.
+
+    MobileNetV2's rule.
+    """
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded

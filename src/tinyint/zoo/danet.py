@@ -1,4 +1,7 @@
-"""DANet: dual attention, over positions and over channels (Fu et al. 2018, arXiv:1809.02983, Figures 2 and 3)."""
+"""DANet: dual attention, over positions and channels.
+
+Fu et al. 2018, arXiv:1809.02983, Figures 2 and 3.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,10 @@ class ChannelAttention(nn.Module):
 
 
 class DANet(DilatedSegmenter):
-    """The sum of both attentions over the last stage. In training, each has logits of its own, and so has the stage."""
+    """Sum of both attentions over the last stage.
+
+    In training, each has logits of its own, and so has the stage.
+    """
 
     def __init__(self, num_classes: int = 19, width: float = 1.0, in_channels: int = 3) -> None:
         super().__init__(in_channels, width)

@@ -16,7 +16,7 @@ _MULTI_GRID = (1, 2, 4)
 
 
 class AtrousPyramid(nn.Module):
-    """ASPP: a 1×1 convolution, one 3×3 for each rate and the image's average, side by side."""
+    """ASPP: 1×1 convolution, a 3×3 per rate and image average, concatenated."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class AtrousPyramid(nn.Module):
 
 
 class DeepLabV3P(DilatedSegmenter):
-    """ASPP over the last stage, refined with the first one's map at a quarter of the resolution."""
+    """ASPP over the last stage, refined with the first stage at quarter resolution."""
 
     def __init__(self, num_classes: int = 19, width: float = 1.0, in_channels: int = 3) -> None:
         super().__init__(in_channels, width, multi_grid=_MULTI_GRID)

@@ -16,7 +16,7 @@ OPSET = 19  # the first that has it
 
 
 class DeformConv2d(nn.Conv2d):
-    """A convolution whose K taps move, at every place, by what the inner convolution `shift` says.
+    """Convolution whose K taps move as the inner convolution `shift` says.
 
     `shift` has 3·K channels: K pairs (y, x) in pixels, and K logits of the weight that each tap gets. It starts at
     zero, so that no tap moves and each counts one half, as in the paper. Exported as ONNX's DeformConv, opset 19.

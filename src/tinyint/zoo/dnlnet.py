@@ -14,7 +14,7 @@ _TEMPERATURE = 0.05
 
 
 class DisentangledNonLocal(nn.Module):
-    """Attention as the sum of a whitened pairwise term and a unary one, each with a softmax of its own."""
+    """Attention: whitened pairwise term plus unary term, each with its own softmax."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ _BASES, _ITERATIONS, _MOMENTUM, _EPSILON = 64, 3, 0.9, 1e-6
 
 
 class ExpectationMaximization(nn.Module):
-    """Rebuilds a map from the bases that EM finds in it, as a mixture of 64 directions.
+    """Rebuilds a map from EM bases, as a mixture of 64 directions.
 
     The iterations start from `bases` (C, 64), a moving average over the training images, and carry no gradient.
     """
@@ -49,7 +49,7 @@ def _unit(x: Tensor, axis: int) -> Tensor:
 
 
 class AttentionUnit(nn.Module):
-    """EMAU: the rebuilt map, between two 1×1 convolutions, added to the map that it was made from.
+    """EMAU: the rebuilt map, between two 1×1 convolutions, added to its input.
 
     The first convolution gets no gradient through EM and stays as it was drawn, as in the authors' code.
     """
@@ -68,7 +68,7 @@ class AttentionUnit(nn.Module):
 
 
 class EMANet(DilatedSegmenter):
-    """The unit over the last stage, then both side by side; an auxiliary head on the third."""
+    """EMAU over the last stage, concatenated; auxiliary head on the third."""
 
     def __init__(self, num_classes: int = 19, width: float = 1.0, in_channels: int = 3) -> None:
         super().__init__(in_channels, width)

@@ -1,4 +1,7 @@
-"""ERNIE 1.0 (Sun et al. 2019, arXiv:1904.09223) as a classifier of texts, on the implementation of `transformers`."""
+"""ERNIE 1.0 as a classifier of texts, on `transformers`.
+
+Sun et al. 2019, arXiv:1904.09223.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ def ernie_base(
     positions: int = 513,
     dropout: float = 0.1,
 ) -> ErnieClassifier:
-    """The base size, with the numbers of the published configuration unless a smaller network is wanted.
+    """ERNIE of the published base configuration, unless made smaller.
 
     Fresh weights are spread as its are, 0.02 at 768 hidden units, and wider where there are fewer. Small networks learn
     better without `dropout`.

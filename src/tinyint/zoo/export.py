@@ -31,7 +31,7 @@ def export(
     seed: int = 0,
     keep_batch_norms: bool = False,
 ) -> Path:
-    """Write `model`, or the network of that name with the weights of `seed`, to `path`; returns the path.
+    """Writes `model`, or the named network of `seed`, to `path`; returns it.
 
     Input "input" (batch, C, height, width) float32, the batch free; of texts "input_ids", "token_type_ids" and
     "attention_mask" (batch, length) int64, both free. Output "logits": (batch, classes), or for segmentation
@@ -85,7 +85,7 @@ def export(
 
 
 def task_of(module: nn.Module) -> Task:
-    """What a network is for: its attribute `task`, or classification where it has none."""
+    """Task of a network: its attribute `task`, or classification."""
     task = getattr(module, "task", None)
     return task if isinstance(task, Task) else Classification()
 

@@ -10,7 +10,10 @@ __all__ = ["GCNet", "gcnet_resnet50"]
 
 
 class GlobalContext(nn.Module):
-    """An attention-weighted average over the positions, transformed in a bottleneck and added to every position."""
+    """Attention-weighted average over positions, transformed and added to every position.
+
+    Transformed in a bottleneck.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -14,7 +14,9 @@ __all__ = ["natural_images"]
 
 
 def natural_images(count: int, *, channels: int = 3, size: int = 224, seed: int = 0) -> NDArray[np.float32]:
-    """(count, channels, size, size) images, normalized as for a network: about zero mean and unit variance.
+    """Normalized images (count, channels, size, size).
+
+    About zero mean and unit variance.
 
     Image i depends on `seed` and i alone, so that a longer series begins with the shorter one.
     """

@@ -23,7 +23,7 @@ PAPER_ROWS: tuple[Row, ...] = (  # expansion t, output channels c, repeats n, st
 
 
 class InvertedResidual(nn.Module):
-    """Expand 1×1, depthwise 3×3, project 1×1 without activation; a skip where the shapes allow it."""
+    """Expand 1×1, depthwise 3×3, linear project 1×1; skip where shapes allow."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -42,7 +42,9 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """`width` multiplies every channel count, rounded to a multiple of 8; the last layer's only upwards.
+    """`width` multiplies channel counts, rounded to multiples of 8.
+
+    The last layer's only upwards.
 
     `rows` is Table 2 of the paper unless a smaller network is wanted; `features` is the width of the last
     convolution.

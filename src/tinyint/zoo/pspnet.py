@@ -14,7 +14,10 @@ _BINS = (1, 2, 3, 6)
 
 
 class PyramidPooling(nn.Module):
-    """Averages over 1, 4, 9 and 36 regions, each reduced to a quarter of the channels, beside the map itself."""
+    """Averages over 1, 4, 9 and 36 regions, concatenated to the map.
+
+    Each is reduced to a quarter of the channels.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()

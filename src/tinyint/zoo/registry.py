@@ -38,7 +38,7 @@ Builder: TypeAlias = Callable[..., nn.Module]
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A network of the zoo: how it is built, the images or texts it is for, what was published about it."""
+    """Network of the zoo: builder, kind of input, published figures."""
 
     name: str
     builder: Builder
@@ -51,7 +51,7 @@ class Entry:
 
     @property
     def input(self) -> str:
-        """What one sample is, in words."""
+        """Kind of one sample, in words."""
         return f"{self.size} tokens" if self.text else f"3 × {self.size} × {self.size}"
 
 

@@ -21,7 +21,10 @@ _RESIDUAL_GAIN = (
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions of `width` channels, plus the input. `dilation` and `pooled` as in `Bottleneck`."""
+    """Two 3×3 convolutions of `width` channels, plus the input.
+
+    `dilation` and `pooled` as in `Bottleneck`.
+    """
 
     expansion = 1
 
@@ -40,7 +43,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1×1 down to `width` channels, 3×3 with `dilation`, 1×1 up to four times as many, plus the input.
+    """1×1 to `width` channels, 3×3 with `dilation`, 1×1 to fourfold, plus input.
 
     With `pooled`, a shortcut that halves the resolution averages first, so that it reads every pixel (ResNet-D,
     arXiv:1812.01187).
@@ -82,7 +85,9 @@ def residual_stages(
     multi_grid: Sequence[int] | None = None,
     pooled: bool = False,
 ) -> nn.Sequential:
-    """Stages of `repeats` blocks each, behind a stem of stride 4; the first is `inputs` wide, each next twice that.
+    """Stages of `repeats` blocks each, after a stem of stride 4.
+
+    The first is `inputs` wide, each next twice that.
 
     Each stage but the first halves the resolution, until `output_stride` is reached; from there the kernels spread
     instead (Chen et al., arXiv:1706.05587, §3.1). `multi_grid` multiplies the dilations of the last stage's blocks.

@@ -1,4 +1,6 @@
-"""ResNet-D (He et al. 2018, arXiv:1812.01187, Figure 2): the backbone of detectors and segmentation networks.
+"""ResNet-D: the backbone of detectors and segmentation networks.
+
+He et al. 2018, arXiv:1812.01187, Figure 2.
 
 It differs from ResNet in its stem, three 3×3 convolutions in place of one of 7×7, and in shortcuts that average before
 they halve the resolution.

@@ -29,7 +29,9 @@ def _vocabulary(module: nn.Module) -> int | None:
 
 
 def samples(module: nn.Module, count: int, *, size: Size, seed: int = 0) -> tuple[Tensor, ...]:
-    """The inputs of `module` for `count` samples, on its device: images or texts of `size`.
+    """Inputs of `module` for `count` samples, on its device.
+
+    Images or texts of `size`.
 
     Raises:
         ModelError: it takes neither.

@@ -1,4 +1,7 @@
-"""What the segmentation networks are made of, beside `tinyint.zoo.blocks`. Maps are (N, C, H, W), rows (N, C, H·W)."""
+"""Building blocks of segmentation networks, beside `tinyint.zoo.blocks`.
+
+Maps are (N, C, H, W), rows (N, C, H·W).
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ __all__ = [
 
 
 class DilatedSegmenter(nn.Module):
-    """A head on ResNet-50-D of output stride 8: the frame that seven of the networks share.
+    """Head on ResNet-50-D of output stride 8, shared by seven networks.
 
     `backbone` gives the maps of its four stages to `decode`, which a network defines.
     """
@@ -41,17 +44,23 @@ class DilatedSegmenter(nn.Module):
         self.backbone = ResNetVD(in_channels=in_channels, width=width, output_stride=8, multi_grid=multi_grid)
 
     def decode(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The maps of the stages -> logits of any resolution; in training mode the auxiliary ones behind them."""
+        """Maps of the stages -> logits of any resolution.
+
+        In training mode the auxiliary ones after them.
+        """
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """(N, C, H, W) images -> (N, classes, H, W) logits; in training mode a tuple, with the auxiliary ones."""
+        """(N, C, H, W) images -> (N, classes, H, W) logits.
+
+        In training mode a tuple, with the auxiliary ones.
+        """
         logits = tuple(resize(each, images) for each in self.decode(self.backbone(images)))
         return logits if self.training else logits[0]
 
 
 class ContextSegmenter(DilatedSegmenter):
-    """A block of context over the last stage, then both side by side; an auxiliary head on the third.
+    """Context block over the last stage, concatenated; auxiliary head on the third.
 
     `block` makes a module of as many channels as it is given, which keeps the shape.
     """
@@ -81,7 +90,7 @@ class PixelClassifier(nn.Sequential):
 
 
 class AuxiliaryHead(nn.Sequential):
-    """Deep supervision: logits from a map in the middle of the backbone, for training alone."""
+    """Deep supervision: logits from a middle stage, for training alone."""
 
     def __init__(self, inputs: int, width: int, classes: int) -> None:
         super().__init__(ConvNorm(inputs, width, 3), PixelClassifier(width, classes))
@@ -98,7 +107,7 @@ class Separable(nn.Sequential):
 
 
 class Gain(nn.Module):
-    """A learned factor that starts at 0, so that the branch behind it fades in."""
+    """Learned factor from 0, to fade in the branch before it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,7 +121,10 @@ class Gain(nn.Module):
 
 
 def resize(x: Tensor, like: Tensor) -> Tensor:
-    """`x` at the resolution of `like`, bilinearly. A single pixel is repeated, which can be done in int8."""
+    """`x` at the resolution of `like`, bilinearly.
+
+    A single pixel is repeated, which can be done in int8.
+    """
     height, width = int(like.shape[2]), int(like.shape[3])
     rows, columns = int(x.shape[2]), int(x.shape[3])
     if (rows, columns) == (height, width):
@@ -126,7 +138,10 @@ def resize(x: Tensor, like: Tensor) -> Tensor:
 
 
 def average_bins(x: Tensor, bins: int) -> Tensor:
-    """(N, C, H, W) -> (N, C, bins, bins): averages over equal windows, which overlap where the side is no multiple."""
+    """(N, C, H, W) -> (N, C, bins, bins): averages over equal windows.
+
+    They overlap where the side is no multiple.
+    """
     height, width = int(x.shape[2]), int(x.shape[3])
     stride = (height // bins, width // bins)
     kernel = (height - (bins - 1) * stride[0], width - (bins - 1) * stride[1])
@@ -139,5 +154,5 @@ def to_rows(x: Tensor) -> Tensor:
 
 
 def to_map(rows: Tensor, like: Tensor) -> Tensor:
-    """(N, C, H·W) -> (N, C, H, W), with the height and width of `like`."""
+    """(N, C, H·W) -> (N, C, H, W), sized like `like`."""
     return rows.reshape(-1, int(rows.shape[1]), int(like.shape[2]), int(like.shape[3]))

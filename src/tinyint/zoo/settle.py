@@ -28,7 +28,9 @@ OFFSET = 1.0
 
 
 def settle(model: nn.Module, *inputs: Tensor, seed: int = 0) -> nn.Module:
-    """Draw the weights of `model` anew, normalize its layers over `inputs`, and return it in eval mode.
+    """Draws weights of `model`, and normalizes its layers over `inputs`.
+
+    Returns it in eval mode.
 
     `inputs` are those of the model: images (N, C, H, W), or a text network's ids, types and mask (N, length). Works in
     place, in one pass. The scales of batch norms stay; beyond them, `seed` and `inputs` alone decide.

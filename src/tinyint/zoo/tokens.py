@@ -1,4 +1,4 @@
-"""Seeded sequences of token ids with the statistics of text, for networks without trained weights."""
+"""Seeded token ids with the statistics of text, for untrained networks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ _PADDING, _FIRST, _SEPARATOR, _WORDS = 0, 1, 2, 3  # ids; words begin at the las
 def token_sequences(
     count: int, *, vocabulary: int, length: int = 128, seed: int = 0
 ) -> dict[str, NDArray[np.int64]]:
-    """An array (count, length) for each of `TEXT_INPUTS`: a sentence or two of words by Zipf's law, then padding.
+    """Array (count, length) for each of `TEXT_INPUTS`: sentences, then padding.
+
+    A sentence or two of words by Zipf's law.
 
     Sequence i depends on `seed` and i alone, and no two are equally long by design.
     """

@@ -14,7 +14,9 @@ _CHANNELS = (64, 128, 256, 512, 512)
 
 
 class VGG(nn.Module):
-    """Five stages of `repeats` 3×3 convolutions, a 2×2 max pooling after each, and three linear layers.
+    """Five stages of `repeats` 3×3 convolutions, pooled, and three linear layers.
+
+    A 2×2 max pooling after each stage.
 
     The linear layers fix the height and width of the input, `size`, a multiple of 32. `width` multiplies the number of
     channels and of hidden features, rounded to a multiple of 8.

@@ -51,7 +51,7 @@ _LeakyConv = partial(ConvNorm, activation=partial(nn.LeakyReLU, 0.1))
 
 
 class Backbone(nn.Module):
-    """Three parts one behind the other, whose outputs are the features at strides 8, 16 and 32."""
+    """Three parts in sequence, with features at strides 8, 16 and 32."""
 
     def __init__(self, parts: Sequence[nn.Module], channels: Sequence[int]) -> None:
         super().__init__()
@@ -67,7 +67,10 @@ class Backbone(nn.Module):
 
 
 class Level(nn.Module):
-    """What YOLOv3 does at one stride: five convolutions, 1×1 and 3×3 by turns, then a 3×3 and the head."""
+    """YOLOv3 at one stride: five convolutions, a 3×3 and the head.
+
+    1×1 and 3×3 by turns.
+    """
 
     def __init__(self, inputs: int, channels: int, anchors: int, num_classes: int) -> None:
         super().__init__()
@@ -91,7 +94,10 @@ class Level(nn.Module):
 
 
 class YOLOv3(nn.Module):
-    """`width` multiplies the channels of the neck, rounded to a multiple of 8; the backbone has its own."""
+    """`width` multiplies the neck's channels, rounded to a multiple of 8.
+
+    The backbone has its own.
+    """
 
     def __init__(
         self,
@@ -116,7 +122,9 @@ class YOLOv3(nn.Module):
                 self.transitions.append(_LeakyConv(channels, joined, 1))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(N, C, S, S) images, S a multiple of 32 -> logits (N, A·(5 + classes), S/32, S/32), then at 16 and at 8.
+        """Images (N, C, S, S) -> logits at strides 32, 16 and 8.
+
+        S is a multiple of 32; logits are (N, A·(5 + classes), S/32, S/32), then at 16 and at 8.
 
         The channels of each of the A anchors: tx, ty, tw, th, objectness, classes.
         """
@@ -139,7 +147,10 @@ def yolov3_mobilenet_v1(
     in_channels: int = 3,
     anchors: Anchors = COCO_ANCHORS,
 ) -> YOLOv3:
-    """YOLOv3 at width `neck` on MobileNetV1 at `width`; without the first both have the second."""
+    """YOLOv3 of width `neck` on MobileNetV1 of `width`.
+
+    Without `neck` both have `width`.
+    """
     network = mobilenet_v1(num_classes=1, width=width, in_channels=in_channels)
     blocks = network.blocks
     parts = [nn.Sequential(network.stem, blocks[:5]), blocks[5:11], blocks[11:]]
@@ -155,7 +166,10 @@ def yolov3_resnet34(
     in_channels: int = 3,
     anchors: Anchors = COCO_ANCHORS,
 ) -> YOLOv3:
-    """YOLOv3 at width `neck` on ResNet-34 at `width`; without the first both have the second."""
+    """YOLOv3 of width `neck` on ResNet-34 of `width`.
+
+    Without `neck` both have `width`.
+    """
     network = resnet34(num_classes=1, width=width, in_channels=in_channels)
     parts = [nn.Sequential(network.stem, network.pool, network.stages[:2]), *network.stages[2:].children()]
     base = divisible(64 * width)
@@ -175,7 +189,9 @@ def yolov3_resnet50vd_dcn(
     in_channels: int = 3,
     anchors: Anchors = COCO_ANCHORS,
 ) -> YOLOv3:
-    """YOLOv3 at width `neck` on ResNet-50-D at `width`, with deformable 3×3 convolutions in the last stage.
+    """YOLOv3 on ResNet-50-D with deformable convolutions in the last stage.
+
+    Of width `neck` at `width`; 3×3 convolutions are deformable.
 
     Without `neck`, both have `width`.
     """

@@ -1,1 +1,4 @@
-"""One exact rewriting of the main graph per file; prepare() runs them in order. Subgraphs are left as they are."""
+"""Exact rewritings of the main graph, one per file, ordered by prepare().
+
+Subgraphs are left as they are.
+"""

@@ -1,4 +1,4 @@
-"""Fold a per-channel affine map after a linear operator into that operator's weights and bias.
+"""Folding of per-channel affine maps into the linear operators before them.
 
     a[c]·(W[c]·x + b[c]) + d[c]  →  (a[c]·W[c])·x + (a[c]·b[c] + d[c])
 
@@ -26,7 +26,9 @@ Vector = NDArray[np.float64]
 
 
 def fold_affine(model: ir.Model, *, keep_batch_norms: bool = False) -> None:
-    """Fold, in place and in order, every such map of the main graph. Needs unshared constants.
+    """Folds, in place and in order, all such maps of the main graph.
+
+    Needs unshared constants.
 
     With `keep_batch_norms`, each BatchNormalization that is the last map after its operator stays.
     """

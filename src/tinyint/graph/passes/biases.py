@@ -1,4 +1,4 @@
-"""A bias that is no constant vector, which int8 kernels cannot take, becomes an Add.
+"""Biases other than constant vectors, which int8 kernels cannot take, to Adds.
 
 Conv(x, W, b) → Conv(x, W) + b[:, 1, 1]      Gemm(x, W, C) → Gemm(x, W) + C
 """
@@ -17,7 +17,9 @@ __all__ = ["split_biases"]
 
 
 def split_biases(model: ir.Model) -> None:
-    """Split, in place, each Conv, ConvTranspose and Gemm of the main graph with constant weights and such a bias.
+    """Splits off such biases of the main graph, in place.
+
+    Of each Conv, ConvTranspose and Gemm with constant weights.
 
     Needs Gemms whose factors are in their constants; one that scales a computed C stays.
     """

@@ -1,4 +1,4 @@
-"""Fold what depends on constants alone: Constant nodes and operators on initializers become initializers.
+"""Constant folding: Constant nodes and operators on initializers become initializers.
 
 So weights behind Identity, Transpose, Reshape, Unsqueeze or Cast come to light. Left as they are: random operators,
 quantization, control flow, other domains, and whatever would make the file grow by more than a mebibyte.
@@ -33,7 +33,9 @@ _GROWING = {"ConstantOfShape", "Expand", "Tile", "Range", "Pad", "Resize", "Upsa
 
 
 def fold_constants(model: ir.Model) -> None:
-    """Replace, in place, each main-graph node whose inputs are all constant by initializers of the same names.
+    """Replaces, in place, nodes with constant inputs by initializers of the same names.
+
+    Those of the main graph.
 
     In bodies, Constant nodes alone become initializers.
     """

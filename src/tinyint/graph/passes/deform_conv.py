@@ -19,7 +19,9 @@ __all__ = ["unroll_deform_conv"]
 
 
 def unroll_deform_conv(model: ir.Model) -> None:
-    """Rewrite, in place, each two-dimensional DeformConv of constant weights and known sizes (the batch may be open).
+    """Rewrites, in place, 2-D DeformConvs of constant weights and known sizes.
+
+    The batch may be open.
 
     K taps, offset groups G, output h × w:
 

@@ -10,7 +10,9 @@ __all__ = ["exact_products"]
 
 
 def exact_products(model: ir.Model) -> ir.Model:
-    """`model`, or a copy in which each MatMulInteger is a product of doubles, cast to int32.
+    """`model`, or a copy with MatMulInteger as products of doubles.
+
+    Cast to int32.
 
     Doubles hold sums of 8-bit products exactly, up to 2⁵³; kernels on x86 without VNNI cut them in pairs. Left alone is
     a product whose first operand has a zero-point for each row.

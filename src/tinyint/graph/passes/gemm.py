@@ -16,7 +16,10 @@ __all__ = ["normalize_gemm"]
 
 
 def normalize_gemm(model: ir.Model) -> None:
-    """Rewrite, in place, each Gemm whose B (for alpha) or C (for beta) is constant. Needs unshared constants."""
+    """Folds alpha and beta of each Gemm into constants, in place.
+
+    Where B (for alpha) or C (for beta) is constant. Needs unshared constants.
+    """
     for node in model.graph:
         if node.domain == "" and node.op_type == "Gemm":
             _absorb_factor(node, 1, "alpha")

@@ -11,7 +11,10 @@ __all__ = ["recognize_global_pool"]
 
 
 def recognize_global_pool(model: ir.Model) -> None:
-    """Rewrite, in place, ReduceMean over axes 2 and 3 of a 4-D tensor; without keepdims a Flatten follows."""
+    """Rewrites, in place, ReduceMean over axes 2 and 3 of 4-D tensors.
+
+    Without keepdims a Flatten follows.
+    """
     editor = GraphEditor(model.graph)
     for node in list(model.graph):
         if node.domain != "" or node.op_type != "ReduceMean" or node.inputs[0] is None:

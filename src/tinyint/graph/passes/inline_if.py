@@ -14,8 +14,10 @@ __all__ = ["inline_constant_if"]
 
 
 def inline_constant_if(model: ir.Model) -> None:
-    """Move, in place, the nodes and constants of the branch into the main graph, again where that brings another such
-    If. Their types and shapes are inferred, and constants folded."""
+    """Moves branches of constant Ifs into the main graph, in place.
+
+    Again where that brings another such If. Types and shapes of the nodes are inferred, and constants folded.
+    """
     while chosen := [(node, branch) for node in model.graph if (branch := _takes(node)) is not None]:
         editor = GraphEditor(model.graph)
         for node, branch in chosen:

@@ -1,4 +1,4 @@
-"""The constant of a MatMul becomes a matrix, where it is one but for leading axes of 1.
+"""MatMul constants to matrices, where all leading axes are 1.
 
 x·W,  W of shape (1, …, 1, K, N)  →  x·W,  W of shape (K, N),  and an Unsqueeze where x has fewer axes than W had
 
@@ -18,7 +18,10 @@ __all__ = ["flatten_matrices"]
 
 
 def flatten_matrices(model: ir.Model) -> None:
-    """Rewrite, in place, each MatMul of the main graph by such a constant. Needs unshared constants."""
+    """Rewrites, in place, MatMuls of the main graph by such constants.
+
+    Needs unshared constants.
+    """
     editor = GraphEditor(model.graph)
     for node in list(model.graph):
         if node.domain != "" or node.op_type != "MatMul":

@@ -1,4 +1,7 @@
-"""Every node, in bodies too, gets a name of its own, as recipes, reports and plans speak of nodes by name."""
+"""Unique names for all nodes, bodies included.
+
+Recipes, reports and plans speak of nodes by name.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ __all__ = ["name_nodes"]
 
 
 def name_nodes(model: ir.Model) -> None:
-    """Keep, in place, the first bearer of each name; unnamed nodes become Op_0, Op_1, …, repeats name_1, ….
+    """Names nodes in place: the first bearer keeps its name.
+
+    Unnamed nodes become Op_0, Op_1, …, repeats name_1, ….
 
     The main graph's come before those in bodies.
     """

@@ -1,4 +1,4 @@
-"""Remove what does nothing at inference: Identity, Dropout outside training, Cast to the type that is there."""
+"""Removal of Identity, Dropout outside training, and Cast to the same type."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ __all__ = ["drop_no_ops"]
 
 
 def drop_no_ops(model: ir.Model) -> None:
-    """Connect, in place, the readers of each such node to its input; a graph output keeps its name."""
+    """Connects, in place, readers of each no-op to its input.
+
+    A graph output keeps its name.
+    """
     for node in list(model.graph):
         if _does_nothing(node) and node.inputs[0] is not None:
             bypass(node, node.inputs[0])

@@ -1,4 +1,7 @@
-"""Raise an older operator set to 17: per-channel DequantizeLinear needs 13, later passes are written for 13 and up."""
+"""Conversion of older operator sets to 17.
+
+Per-channel DequantizeLinear needs 13, and later passes are written for 13 and up.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ _HARDMAX_BY_AXIS = 13  # before, Hardmax flattened all axes from its own on
 
 
 def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
-    """A converted model if it is below opset `wanted`; the model itself if it is new enough.
+    """Converted model below opset `wanted`, else the model itself.
 
     A model at 13 or above that cannot be converted is kept. Raises ModelError, with the operator, below that.
     """

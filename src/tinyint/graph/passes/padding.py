@@ -1,4 +1,4 @@
-"""Fold a Pad with zeros over the spatial axes into the Conv that reads it: the Conv's own padding grows."""
+"""Folding of zero Pads over spatial axes into the Conv's own padding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ __all__ = ["fold_padding"]
 
 
 def fold_padding(model: ir.Model) -> None:
-    """Fold in place; the Pad stays for its other readers. Negative pads, other modes and values are left."""
+    """Folds such Pads in place; a Pad stays for its other readers.
+
+    Negative pads, other modes and values are left.
+    """
     for node in model.graph:
         if node.domain != "" or node.op_type != "Conv" or node.inputs[0] is None:
             continue

@@ -1,4 +1,6 @@
-"""Attributes of pools that mean nothing: rounding up a size that is whole, counting padding where there is none.
+"""Attributes of pools without effect.
+
+Rounding up a size that is whole, counting padding where there is none.
 
 Under `ceil_mode` a window may stand out of the image at its end, but none begins after the image. Up to opset 21, the
 shape inference of ONNX counts those too.
@@ -29,7 +31,9 @@ class _Axis(NamedTuple):
 
 
 def settle_pool_sizes(model: ir.Model) -> None:
-    """Let pools under `ceil_mode` have the sizes that ONNX infers for them, in place; needs inferred shapes.
+    """Sets sizes of pools under `ceil_mode` as ONNX infers, in place.
+
+    Needs inferred shapes.
 
     The attribute goes where it adds no window; where it adds one along another axis, what no window reads goes.
     """
@@ -47,8 +51,10 @@ def settle_pool_sizes(model: ir.Model) -> None:
 
 
 def drop_pool_attributes(model: ir.Model) -> None:
-    """Drop `ceil_mode` and `count_include_pad`, in place, where they change nothing: kernels average in int8 only
-    without them."""
+    """Drops ineffective `ceil_mode` and `count_include_pad`, in place.
+
+    Kernels average in int8 only without them.
+    """
     for node in model.graph:
         if node.domain != "" or node.op_type not in {"AveragePool", "MaxPool"}:
             continue

@@ -1,4 +1,4 @@
-"""Reductions that OpenVINO reads without their axes are written out, by those that it reads with them.
+"""Reductions without axes for OpenVINO, by operators that it reads with axes.
 
 1. ReduceL1(x)         →  ReduceSum(Abs(x))
 2. ReduceLogSum(x)     →  Log(ReduceSum(x))
@@ -25,7 +25,10 @@ _OPSETS = range(13, 18)
 
 
 def write_out_reductions(model: ir.Model) -> None:
-    """Rewrite, in place and in bodies too, those of the main graph's operator set that have axes."""
+    """Rewrites reductions with axes, in place and in bodies too.
+
+    Those of the main graph's operator set.
+    """
     if model.opset_imports.get("", 0) not in _OPSETS:
         return
     editor = GraphEditor(model.graph)

@@ -14,7 +14,10 @@ __all__ = ["infer_shapes", "shapes_at"]
 
 
 def infer_shapes(model: ir.Model) -> None:
-    """Fill in, in place, what can be inferred; what cannot (unknown operators of other domains) stays unknown."""
+    """Infers types and shapes, in place; others stay unknown.
+
+    Such as of operators of other domains.
+    """
     proto, _ = weightless_proto(model)
     with_stand_ins(proto)
     try:
@@ -32,7 +35,10 @@ def infer_shapes(model: ir.Model) -> None:
 
 
 def shapes_at(model: ir.Model, rows: int) -> dict[str, tuple[int | None, ...]]:
-    """The shapes of the main graph's values, by name, for inputs of `rows` rows wherever axis 0 is open."""
+    """Shapes of the main graph's values by name, with `rows` rows.
+
+    Wherever axis 0 of an input is open.
+    """
     model = model.clone()
     for value in model.graph.inputs:
         if value.shape is not None and value.shape and not isinstance(value.shape[0], int):

@@ -1,4 +1,4 @@
-"""Give each operator with weights constants of its own: each is folded and quantized its own way."""
+"""Own constants for each operator with weights, to be folded and quantized apart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ __all__ = ["clone_shared_constants"]
 
 
 def clone_shared_constants(model: ir.Model) -> None:
-    """Clone, in place, each weight and bias that has another reader, is an output or a node's. The data are shared."""
+    """Clones, in place, weights and biases with other readers; data are shared.
+
+    Also those that are an output or a node's.
+    """
     editor = GraphEditor(model.graph)
     for node in model.graph:
         if not is_weighted(node):

@@ -1,4 +1,4 @@
-"""Operators that inference of shapes does not know, by operators that have results of the same type and shape.
+"""Substitutes for operators unknown to shape inference, same type and shape.
 
 Those are ONNX Runtime's own, and the ones of ONNX that its library (1.23) has no inference for.
 
@@ -29,7 +29,10 @@ _TYPED_LIKE_FIRST = {
 
 
 def with_stand_ins(proto: onnx.ModelProto) -> None:
-    """Replace, in place, the nodes of the main graph that inference does not know, under their outputs' names."""
+    """Replaces, in place, operators unknown to inference, under their outputs' names.
+
+    Those of the main graph.
+    """
     version = next((entry.version for entry in proto.opset_import if entry.domain == ""), 1)
     taken, unknown = tensor_names(proto.graph), False
     place = next(p for i in range(len(taken) + 1) if (p := f"tinyint/any_shape_{i}") not in taken)

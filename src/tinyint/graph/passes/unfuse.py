@@ -1,4 +1,6 @@
-"""Take apart what ONNX Runtime's optimizer has fused for float kernels, and int8 kernels fuse anew.
+"""Decomposition of operators that ONNX Runtime's optimizer fused for float kernels.
+
+Int8 kernels fuse them anew.
 
 FusedConv → Conv (→ Add) → activation      FusedGemm → Gemm → activation      FusedMatMul → MatMul
 """
@@ -27,7 +29,10 @@ _ACTIVATIONS = {
 
 
 def unfuse(model: ir.Model) -> None:
-    """Take apart, in place, each such node of the main graph whose parts ONNX has; others stay."""
+    """Decomposes, in place, fused nodes whose parts ONNX has; others stay.
+
+    Those of the main graph.
+    """
     editor = GraphEditor(model.graph)
     for node in list(model.graph):
         if node.domain != _MICROSOFT:

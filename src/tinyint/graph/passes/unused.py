@@ -1,4 +1,4 @@
-"""Constants that nothing reads are left out: ONNX Runtime warns of each whenever the file is opened."""
+"""Removal of unread constants: ONNX Runtime warns of each at every opening."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model's message without its large weights, for the parts of onnx that take a message and no more than 2 GiB."""
+"""Messages without large weights, for parts of onnx limited to 2 GiB."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _LARGE = 1024  # bytes; larger tensors are no shapes or axes, so neither inferen
 
 
 def weightless_proto(model: ir.Model) -> tuple[onnx.ModelProto, dict[str, ir.TensorProtocol]]:
-    """The model with large initializers turned into inputs, and their tensors by name. The model is unchanged."""
+    """Model with large initializers as inputs, and their tensors by name.
+
+    The model is unchanged.
+    """
     model = model.clone()
     graph = model.graph
     weights: dict[str, ir.TensorProtocol] = {}
@@ -30,7 +33,7 @@ def weightless_proto(model: ir.Model) -> tuple[onnx.ModelProto, dict[str, ir.Ten
 
 
 def restore_weights(model: ir.Model, weights: dict[str, ir.TensorProtocol]) -> None:
-    """Turn the inputs of those names into initializers again, in place."""
+    """Turns the inputs of those names into initializers again, in place."""
     graph = model.graph
     values = list(graph.inputs)
     graph.inputs.clear()

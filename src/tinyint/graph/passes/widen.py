@@ -1,4 +1,4 @@
-"""Half precision becomes single: float16 and bfloat16 models are calibrated, planned and quantized as float32 ones."""
+"""Half precision to single: float16 and bfloat16 models as float32 ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _TYPE_ATTRIBUTES = ("to", "dtype", "output_datatype")
 
 
 def widen_floats(model: ir.Model, keep: Collection[ir.DataType] = HALVES) -> None:
-    """Compute in float32, in place, all that the model computes in half precision, bodies included.
+    """Widens all half precision of the model to float32, in place.
+
+    Bodies included.
 
     Inputs and outputs of the types in `keep` keep them, behind and before a Cast; others become float32.
     """
@@ -52,7 +54,7 @@ def _widen_values(graph: ir.Graph, keep: Collection[ir.DataType]) -> None:
 
 
 def holds(model: ir.Model, dtype: ir.DataType) -> bool:
-    """Whether a constant, an input, an output or a conversion of the model is of this type."""
+    """Whether the model has a constant, input, output or cast of this type."""
     values = [*model.graph.inputs, *model.graph.outputs]
     values += [value for graph in model.graphs() for value in graph.initializers.values()]
     if any(value.dtype == dtype for value in values):

@@ -1,4 +1,4 @@
-"""What each ONNX operator is in torch: one table, in files by kind.
+"""ONNX operators in torch: one table, in files by kind.
 
 A row maps the operator's type to a maker, which reads the node once and returns a function of tensors.
 The reference is the ONNX operator specification, and its own test cases are the test.

@@ -27,7 +27,9 @@ def deform_conv2d(
     group: int = 1,
     offset_group: int = 1,
 ) -> Tensor:
-    """Bilinear samples at shifted places, weighted by a mask, then a product; outside of the image there is zero.
+    """Bilinear samples at shifted places, times a mask, then a product.
+
+    Outside of the image there is zero.
 
     `x` (N, C, H, W), `weight` (M, C / group, kH, kW). For a result of h × w and K = kH·kW taps, `offset` is
     (N, offset_group·K·2, h, w) with y before x, in pixels, and `mask` (N, offset_group·K, h, w). `pads` are those at

@@ -1,4 +1,4 @@
-"""Operators that read and write at given places, and those that find places."""
+"""Operators that gather, scatter and search by index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the maker of an operator sees of a node: its attributes, its opset, and the inputs that are constant.
+"""View of a node for building its operator: attributes, opset, constant inputs.
 
 A maker reads these once and returns a function of tensors, so nothing is looked up while the graph runs.
 """
@@ -86,20 +86,20 @@ class Node:
         return None if found is None else to_tensor(found.numpy())
 
     def dtype(self, attribute: str) -> torch.dtype | None:
-        """The torch type that the attribute, a number of ONNX's list of types, stands for."""
+        """Torch type of an attribute in ONNX's numbering of types."""
         if not self.has(attribute):
             return None
         return torch_dtype(ir.DataType(self.integer(attribute)), self.name)
 
     def constant(self, position: int) -> NDArray[np.generic] | None:
-        """The constant that the input reads; its tensor is then not passed to the function."""
+        """Constant at the input, which is then not passed to the function."""
         array = constant_of(self._node.inputs[position]) if self.given(position) else None
         if array is not None:
             self.baked.add(position)
         return array
 
     def reader(self, position: int) -> Callable[[Any], Any]:
-        """How the function gets the numbers of this input, as (lists of) Python numbers or None if it is left out.
+        """Reader of the input as (lists of) Python numbers; None if absent.
 
         They are read here if they are constant. A tensor is waited for; what comes from shapes is numbers already.
         """
@@ -120,12 +120,18 @@ def plain(function: Function) -> Maker:
 
 
 def in_single(x: Tensor) -> Tensor:
-    """Float32 of what has fewer bits, for operators whose inner numbers leave the range of float16."""
+    """Computes narrower floats in float32.
+
+    For operators whose inner numbers leave the range of float16.
+    """
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def to_tensor(array: NDArray[Any]) -> Tensor:
-    """A copy of the array in torch; raises ModelError for a type that torch has not."""
+    """Copy of the array in torch.
+
+    Raises ModelError for a type that torch has not.
+    """
     if array.dtype.name == "bfloat16":
         return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
     if array.dtype.kind not in "biufc":

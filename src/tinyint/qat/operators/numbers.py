@@ -1,4 +1,4 @@
-"""Shape arithmetic in Python numbers: an int for a tensor without dimensions, a list for one with one.
+"""Shape arithmetic in Python numbers: int for rank 0, list for rank 1.
 
 What a graph computes from shapes, to reshape and slice by, needs no tensors. In numbers it never waits for a device,
 and torch.compile traces through it with symbolic sizes.

@@ -1,4 +1,6 @@
-"""Resize and Upsample: each axis is a matrix (out, in) of interpolation weights, or an index per output for "nearest".
+"""Resize and Upsample, axis by axis, by matrices or indices.
+
+A matrix (out, in) of interpolation weights, or an index per output for "nearest".
 
 What torch interpolates in the same way goes there, because it is faster.
 """

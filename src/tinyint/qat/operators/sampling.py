@@ -10,7 +10,9 @@ __all__ = ["bilinear"]
 
 
 def bilinear(image: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """The image (B, C, H, W) at the places (y, x), each (B, P), in pixels: (B, C, P). Outside of it there is zero.
+    """Samples of the image (B, C, H, W) at (y, x): (B, C, P).
+
+    Places, each (B, P), are in pixels. Outside of the image there is zero.
 
     torch counts places in halves of the image's size. The image is padded to powers of two, so that this division is
     exact and a whole pixel stays one.

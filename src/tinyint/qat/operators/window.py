@@ -15,7 +15,9 @@ __all__ = ["Window", "pad_space", "read_window"]
 
 @dataclass(frozen=True)
 class Window:
-    """A sliding window over the spatial axes; every tuple has one entry an axis, `pads` (begin, end).
+    """Sliding window over the spatial axes.
+
+    Every tuple has one entry an axis, `pads` (begin, end).
 
     * `auto`: NOTSET (then `pads` hold), VALID, SAME_UPPER or SAME_LOWER
     * `ceil`: whether a last, incomplete window counts
@@ -34,7 +36,7 @@ class Window:
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
 
     def padding(self, sizes: Sequence[int]) -> tuple[tuple[int, int], ...]:
-        """(begin, end) for an input of these spatial sizes, without what `ceil` asks for."""
+        """(begin, end) for these spatial sizes, without the excess of `ceil`."""
         if not self.auto.startswith("SAME"):
             return self.pads
         found = []
@@ -45,7 +47,7 @@ class Window:
         return tuple(found)
 
     def overhang(self, sizes: Sequence[int]) -> tuple[int, ...]:
-        """How far the last window stands out behind the padded input."""
+        """Overhang of the last window past the padded input."""
         found = []
         for i, (size, (begin, end)) in enumerate(zip(sizes, self.padding(sizes), strict=True)):
             span = size + begin + end - self.extents[i]
@@ -56,7 +58,7 @@ class Window:
         return tuple(found)
 
     def symmetric(self, sizes: Sequence[int]) -> list[int] | None:
-        """The padding as torch takes it, one number an axis; None if begin and end differ."""
+        """Padding per axis for torch; None if begin and end differ."""
         pads = self.padding(sizes)
         return [begin for begin, _ in pads] if all(begin == end for begin, end in pads) else None
 
