@@ -38,7 +38,9 @@ _RECURRENT = ("LSTM", "GRU", "RNN")
 def quantize_weights(
     model: ir.Model, recipe: Recipe, rules: dict[str, Rule], misread: Container[str] = ()
 ) -> tuple[ir.Model, dict[Use, ConstantPlan]]:
-    """A copy of the prepared `model` with integer weights, and where they are read; those of `misread` stay in float.
+    """Copy of the prepared `model` with integer weights, and their places.
+
+    Weights of `misread` stay in float.
 
     int16 needs opset 21 (ONNX operator specification, DequantizeLinear-21), to which the copy is raised; ModelError if
     that fails.

@@ -1,4 +1,4 @@
-"""Which method fits: from what the user has and wants, what the model is made of, and what the machine can do."""
+"""Advice on the method, from the user's means, the model and the machine."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _DEPTHWISE = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts:
-    """What a float model is made of, seen from a target.
+    """Composition of a float model, seen from a target.
 
     * `macs`: multiply-accumulates a sample, dimensions that are not known counted as 1
     * `convolution`, `depthwise`, `product`: shares of them in Conv and ConvTranspose, in depthwise Conv alone, and in
@@ -61,7 +61,7 @@ class ModelFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What the user has: data, how many samples, whether with labels, others to judge by, and time.
+    """The user's data, samples, labels and time.
 
     * `data`, `val`: what stands in the commands for the samples to calibrate and train on, and for those to judge by;
       None: there are none
@@ -77,7 +77,7 @@ class Given:
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """`recipe` is a preset; `reasons` are sentences; `commands` are lines to be run in turn."""
+    """Preset `recipe`, sentences of `reasons`, and `commands` to run in turn."""
 
     method: Method
     recipe: str
@@ -95,7 +95,9 @@ def advise(
     target: str | None = None,
     path: str | Path = "model.onnx",
 ) -> Advice:
-    """The method for a float model, from what the user has and this processor does well; `path`: for the commands.
+    """Method for a float model, from the user's means and this processor.
+
+    `path`: for the commands.
 
     Raises ModelError for a model that is quantized already, TargetError for an unknown target.
     """
@@ -123,7 +125,7 @@ def advise(
 
 
 def model_facts(prepared: ir.Model, target: Target) -> ModelFacts:
-    """Counts what a prepared float model is made of."""
+    """Counts the parts of a prepared float model."""
     cost = macs(prepared)
     total = sum(cost.values())
     static, left_float = _planned(prepared, target)

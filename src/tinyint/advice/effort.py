@@ -1,4 +1,4 @@
-"""How long quantizing and training take on a machine, roughly, and what a stretch of time pays for."""
+"""Rough duration of quantizing and training, and the work that fits a time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ class Effort:
 
 
 def affordable_samples(macs: int, minutes: float | None) -> int | None:
-    """Fewer calibration samples than the recipe's, if its own would take longer; half of the time is for the proof."""
+    """Calibration samples within the time, if the recipe's are too many.
+
+    Half of the time is for the proof.
+    """
     usual = Recipe.load("default").limit
     if minutes is None or usual is None or not macs:
         return None
@@ -38,7 +41,7 @@ def affordable_samples(macs: int, minutes: float | None) -> int | None:
 
 
 def qat_effort(macs: int, samples: int | None, machine: Host) -> Effort:
-    """Of a thousand iterations, or ten epochs of `samples`, if those are fewer."""
+    """Effort of a thousand iterations, or ten epochs of `samples` if fewer."""
     iters = _ITERS if samples is None else min(_ITERS, -(-_EPOCHS * samples // _BATCH))
     rate = _MACS_A_SECOND_ON_A_GPU if machine.gpu else _MACS_A_SECOND * max(machine.cores, 1)
     return Effort(iters=iters, minutes=iters * _BATCH * _PASSES * macs / rate / 60)

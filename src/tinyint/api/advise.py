@@ -1,4 +1,4 @@
-"""The verb `advise`: which method fits a model, from the data and the time that there are."""
+"""The verb `advise`: method for a model, from the data and the time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def advise(
     target: str | None = None,
     example_inputs: Any = None,
 ) -> Advice:
-    """What to do with a float model, with the commands. Whether `data` have labels is seen from their first sample.
+    """Advice on a float model, with the commands.
+
+    Whether `data` have labels is seen from their first sample.
 
     `val` names samples to judge by, other than `data`. Raises ModelError, DataError, TargetError.
     """

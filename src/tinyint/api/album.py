@@ -1,4 +1,4 @@
-"""Pictures, masks and the JSON file of `predict`: all of them appear in a directory at the end, or none."""
+"""Pictures, masks and JSON of `predict`, published in a directory together or not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ PREDICTIONS = "predictions.json"
 
 @contextmanager
 def album(directory: Path, images: Sequence[ImageFile]) -> Iterator[Album]:
-    """An album in `directory`, which is made if need be. `images`: those that are read.
+    """Album in `directory`, which is made if missing.
+
+    `images`: those that are read.
 
     Raises OutputError, before the work, where a picture would come among the images that are read, or where a file is
     that no earlier `predict` wrote.

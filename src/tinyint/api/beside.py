@@ -1,4 +1,4 @@
-"""What `quantize` writes beside the int8 model, and which of the files that are there already it may replace."""
+"""Companion files of the int8 model, and which existing ones may be replaced."""
 
 from __future__ import annotations
 
@@ -65,7 +65,9 @@ class Beside:
 
     @contextmanager
     def staged(self, keep: Iterable[object], *, with_record: bool) -> Iterator[Path]:
-        """A directory to write all of it into; at the end it is in its place. `keep`: what is read.
+        """Directory to write everything into, in its place at the end.
+
+        `keep`: the paths that are read.
 
         Raises OutputError, before the work where that is possible.
         """

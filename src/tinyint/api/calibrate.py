@@ -25,7 +25,7 @@ HowMany: TypeAlias = int | Literal["all"]
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """How to calibrate: the first `samples`, so many at a time, on which provider, with how many threads."""
+    """Options of calibration: `samples`, batch size, provider, threads."""
 
     samples: HowMany
     batch_size: int = 1
@@ -52,7 +52,9 @@ def calibrate(
     progress: Progress = silent,
     example_inputs: Any = None,
 ) -> CalibrationRecord:
-    """The calibration record of a float model over the first `samples` of `data`, or "all"; save it with `.save(path)`.
+    """Calibration record of a float model over samples of `data`.
+
+    The first `samples`, or "all"; save it with `.save(path)`.
 
     `batch_size` samples run at a time, where the model's batch is open, on the `provider` "cpu" or "cuda".
     An interrupted run goes on where it stopped, and one that is repeated comes from the cache, where the data are

@@ -1,4 +1,4 @@
-"""The verb `doctor`: what this machine can do."""
+"""The verb `doctor`: abilities of this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Examination", "doctor"]
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """The machine and what is installed. `runtimes`: version by name, None for what is missing.
+    """The machine and its software; `runtimes`: version by name, None if missing.
 
     `cache_directory`: None without a home directory and TINYINT_CACHE_DIR.
     """

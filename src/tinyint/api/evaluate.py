@@ -1,4 +1,4 @@
-"""The verbs that hold a model against data: `evaluate`, and `compare` with the float model."""
+"""The verbs `evaluate` and `compare`: a model on data, and beside float."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def evaluate(
     progress: Progress = silent,
     example_inputs: Any = None,
 ) -> Evaluation:
-    """How good a model, float or int8, is at its task on labelled data; the same code for every form and runtime.
+    """Evaluates a model, float or int8, at its task on labelled data.
+
+    The same code for every form and runtime.
 
     An `nn.Module` runs in torch, unless a runtime is named. `task` is classification, detection or segmentation; what
     the model's metadata say, if not given, and else what data and outputs look like, with a notice. With `against`,
@@ -107,7 +109,9 @@ def compare(
     on_error: OnError = "stop",
     example_inputs: Any = None,
 ) -> Comparison:
-    """Where the error arises: every quantized tensor against the float model's, worst first, with a cause.
+    """Compares every quantized tensor with the float model's, worst first.
+
+    Each with a cause.
 
     Raises ModelError if the two models do not belong together, DataError.
     """

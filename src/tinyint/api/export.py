@@ -1,4 +1,4 @@
-"""The verb `export`: a model with what its users need behind it, in one file."""
+"""The verb `export`: a model with its postprocessing in one file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Exported", "export"]
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """What was written.
+    """Record of an `export` call.
 
     * `postprocessing`: what stands behind the network; None for the model as it was
     * `outputs`: their names
@@ -50,7 +50,9 @@ def export(
     nms: Suppression | None = None,
     example_inputs: Any = None,
 ) -> Exported:
-    """Writes `model`, float or int8, with its postprocessing, to `output`, and opens it in the runtime it is for.
+    """Writes `model` with its postprocessing to `output`, and opens it.
+
+    Float or int8; in the runtime it is for.
 
     * classification: `probabilities` (N, C) with `with_softmax`, else the logits
     * segmentation: `labels` (N, H, W), or `probabilities` (N, C, H, W) with `with_softmax`, or else the logits

@@ -1,4 +1,4 @@
-"""The verb `inspect`: what is in a model, whoever made it."""
+"""The verb `inspect`: contents of any model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CONVERSIONS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """What quantizing a float model would do on one target; `problem` says why it would not be done at all."""
+    """Plan of a float model for one target; `problem` says why none."""
 
     target: str
     macs_int8: float | None
@@ -46,7 +46,7 @@ class Planned:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What is in a model.
+    """Contents of a model.
 
     * `quantized`: whether it holds integer operators; `made_by`: the version of tinyint, None for another tool's
     * `task`: what it is for; `postprocessing`: what it does behind the network; `suppression`: which boxes it leaves
@@ -87,7 +87,9 @@ def inspect(
     recipe: RecipeSource = "default",
     example_inputs: Any = None,
 ) -> Inspection:
-    """Looks into a model. A float one is planned for each target (or the one that is named), and left as it is.
+    """Inspects a model; a float one is planned for each target.
+
+    Or for the named one; the model is left as it is.
 
     Raises ModelError for a file that cannot be read or that the runtime cannot load, RecipeError, TargetError.
     """

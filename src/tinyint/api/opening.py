@@ -32,7 +32,9 @@ def open(  # noqa: A001  the verb, as in tinyint.open
     precision: Precision | None = None,
     example_inputs: Any = None,
 ) -> Session:
-    """Loads a model, float or int8, on a runtime: the one that it was quantized for, else ONNX Runtime.
+    """Loads a model on a runtime: its own, else ONNX Runtime.
+
+    Float or int8; its own is the one that it was quantized for.
 
     Weights of weight-only models are dequantized once, at load, so that these run at the float model's speed; or by
     OpenVINO's kernels, which may quantize what they multiply (`Target.stored_weights`). Raises ModelError for a
@@ -47,7 +49,7 @@ def open(  # noqa: A001  the verb, as in tinyint.open
 
 
 def warn_of_saturation(model: ModelSource, runtime: str, label: str = "") -> None:
-    """A TinyintWarning where this processor cannot add what the model multiplies."""
+    """Warns (TinyintWarning) of products that saturate on this processor."""
     if not host().pair_sums_saturate or (isinstance(model, str | Path) and Path(model).suffix != ".onnx"):
         return
     try:
@@ -60,7 +62,7 @@ def warn_of_saturation(model: ModelSource, runtime: str, label: str = "") -> Non
 
 
 def runtime_for(model: ModelSource, name: str | None = None) -> Runtime:
-    """The runtime of that name, or else the one that the model's metadata says it was quantized for."""
+    """Named runtime, else the one in the model's metadata."""
     if name is None:
         target = TARGETS.get(metadata(model).get(TARGET, ""))
         name = target.runtime if target else "onnxruntime"
@@ -80,7 +82,9 @@ def benchmark(
     shapes: Mapping[str, Sequence[int]] | None = None,
     example_inputs: Any = None,
 ) -> list[Timing]:
-    """Latency of each model on each runtime (its own, if none is named), all of them in turn in this process.
+    """Latency of each model on each runtime, in turn in this process.
+
+    Its own runtime, if none is named.
 
     Random values are fed unless `feeds` are given. `threads` are all cores by default. Raises ModelError, DataError
     and DependencyError.

@@ -1,4 +1,4 @@
-"""The verb `predict`: what a model says of images or other samples, as pictures and as one JSON file."""
+"""The verb `predict`: predictions on images or other samples, as pictures and JSON."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SURE = 0.3
 
 @dataclass(frozen=True, kw_only=True)
 class Predicted:
-    """What was written: `predictions`, the JSON file; and how many samples it is of, how many pictures there are."""
+    """JSON file `predictions`, with the numbers of samples and pictures."""
 
     task: str
     predictions: Path
@@ -56,7 +56,9 @@ def predict(
     on_error: OnError = "stop",
     progress: Progress = silent,
 ) -> Predicted:
-    """Runs the model on `data`, which needs no labels, and writes pictures and predictions.json to `output`.
+    """Runs the model on `data`, and writes pictures and predictions.json to `output`.
+
+    The data need no labels.
 
     `output` is a directory, made if it is not there; all of it appears at the end, and replaces only what an earlier
     call wrote. Raises ModelError, DataError, DependencyError and OutputError.

@@ -1,4 +1,4 @@
-"""How a long step tells where it stands."""
+"""Progress of long steps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Progress", "silent"]
 
 
 class Progress(Protocol):
-    """Called with the step's name, what is done of it, and how much there is (None if that is not known)."""
+    """Called with a step's name, the amount done, and the total or None."""
 
     def __call__(self, step: str, done: int, total: int | None) -> None: ...
 

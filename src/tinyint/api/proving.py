@@ -1,4 +1,4 @@
-"""The samples that a quantized model is proved on: those that calibration has not seen, where there are any."""
+"""Samples for the proof: unseen by calibration, where possible."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ PROOF_SAMPLES = 64
 
 @dataclass(kw_only=True)
 class ProofData:
-    """Up to `PROOF_SAMPLES` of a dataset, without those that `record` has seen (None: with all).
+    """Up to `PROOF_SAMPLES` of a dataset, without those in `record`.
+
+    None: with all.
 
     Places in the data say nothing where these shuffle, so samples are known by what they hold.
     """
@@ -43,7 +45,7 @@ class ProofData:
         return None if known is None else min(known, PROOF_SAMPLES)
 
     def notes(self) -> Iterator[str]:
-        """What the user should know of the samples, once they have been read."""
+        """Notes on the samples for the user, after they have been read."""
         if self.left_out:
             yield (
                 f"the proof left out {counted(self.left_out, 'sample')} that calibration has seen, although they come "

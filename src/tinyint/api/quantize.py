@@ -1,4 +1,4 @@
-"""The verb `quantize`: a float model and some samples → an int8 model, its calibration record, and the proof."""
+"""The verb `quantize`: float model and samples → int8 model, record, proof."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Data = str | Path | Iterable[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """An int8 model, the proof, the record that its scales are from (static method), and where it was written."""
+    """Int8 model, proof, calibration record (static method), and paths."""
 
     model: ir.Model
     report: Report
@@ -67,7 +67,9 @@ def quantize(
     progress: Progress = silent,
     example_inputs: Any = None,
 ) -> Result:
-    """Quantizes a float model for a target (this machine, if none is named) and proves the result on its runtime.
+    """Quantizes a float model for a target, and proves it on its runtime.
+
+    The target is this machine, if none is named.
 
     The first `samples` of `data` (or as many as the recipe says; "all") calibrate, `batch_size` at a time, on the
     `provider` "cpu" or "cuda"; those behind them are held out for the proof. `calibration` is a record to use instead,

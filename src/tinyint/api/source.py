@@ -1,4 +1,4 @@
-"""What users hand over, model and preprocessing, brought into the project's own types."""
+"""Conversion of the user's model and preprocessing to tinyint's types."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Model: TypeAlias = "str | Path | PaddleFiles | ir.Model | nn.Module"
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A model as given: its graph, the ONNX file that it is from, if any, and the path that the user gave, if any."""
+    """Model as given: its graph, ONNX file and path, where it has these."""
 
     model: ir.Model
     path: Path | None
@@ -48,7 +48,10 @@ class Source:
 
     @property
     def runnable(self) -> ModelSource:
-        """What a runtime opens: the file where there is one, so that large weights are read once."""
+        """File or graph for a runtime.
+
+        The file where there is one, so that large weights are read once.
+        """
         return self.path or self.model
 
     @property
@@ -56,7 +59,7 @@ class Source:
         return model_label(self.given or self.model)
 
     def size(self) -> int:
-        """Bytes on disk, external data included; what it would be for a model in memory."""
+        """Bytes on disk, external data included, also of a model in memory."""
         weights = weight_bytes(self.model)
         if self.path is not None:
             file = self.path.stat().st_size
@@ -68,7 +71,10 @@ class Source:
 def resolve_preprocessing(
     given: Declaration | str | Path | None, metadata: Mapping[str, str]
 ) -> Declaration | None:
-    """What was given, or else what the model's metadata declare. Raises DataError."""
+    """Preprocessing as given, else from the model's metadata.
+
+    Raises DataError.
+    """
     if isinstance(given, Declaration):
         return given
     if given is not None:

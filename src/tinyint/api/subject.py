@@ -23,7 +23,7 @@ __all__ = ["Subject", "resolve_task", "task_for"]
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A model that is run: its session, what its metadata say, and what messages call it."""
+    """Running model: its session, metadata and label for messages."""
 
     session: Session
     facts: Mapping[str, str]
@@ -54,7 +54,7 @@ class Subject:
 
 
 def resolve_task(name: str | None, facts: Mapping[str, str]) -> Task | None:
-    """The task of that name, as the model's metadata describe it, or else the one that they name; None for neither.
+    """Named task (details from metadata), else the metadata's task, else None.
 
     Raises DataError for an unknown name, ModelError for detection by a model that does not describe it.
     """
@@ -69,7 +69,9 @@ def resolve_task(name: str | None, facts: Mapping[str, str]) -> Task | None:
 def task_for(
     name: str | None, facts: Mapping[str, str], session: Session, dataset: Dataset, *, labelled: bool = True
 ) -> tuple[Task, str]:
-    """The task as `resolve_task` finds it, else by the outputs for the first sample and, if `labelled`, by the labels.
+    """Task by `resolve_task`, else by the first outputs and labels.
+
+    By the labels if `labelled`.
 
     Then the second value is the sentence that tells the user so. Where the model does not name its classes, they are
     called as in the data. Raises what `resolve_task` raises, DataError for what the data are of no use for.

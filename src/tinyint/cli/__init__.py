@@ -1,4 +1,4 @@
-"""The command line. Every command is a few lines that call `tinyint.api`; each lives in a file of its own."""
+"""Command line: one file per command, a few calls of `tinyint.api`."""
 
 from __future__ import annotations
 

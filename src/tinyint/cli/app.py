@@ -1,4 +1,7 @@
-"""The commands by name. Each is imported when it runs: help and version need none of them."""
+"""Commands by name, imported only when they run.
+
+Help and version need none of them.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def tinyint_(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Turn a trained float model into an 8-bit one, and prove on the real runtime that it is as good and faster.
+    """Turn a float model into an 8-bit one, and prove it on the runtime.
 
     Start with `tinyint demo`, then `tinyint quantize MODEL -o OUT --data DATA`.
     """

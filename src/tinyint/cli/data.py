@@ -1,4 +1,4 @@
-"""`tinyint data`: made data in the real formats."""
+"""`tinyint data`: synthetic data in the real formats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ data = typer.Typer(no_args_is_help=True, help="Make data to try things on, in th
 
 @data.command("list")
 def list_families(json: Json = False) -> None:
-    """List the families of made data.
+    """List the families of synthetic data.
 
     Example:
 
@@ -72,7 +72,9 @@ def make_data(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write a family's samples. The same seed makes the same files, whatever the number of samples or workers.
+    """Write a family's samples.
+
+    The same seed makes the same files, whatever the number of samples or workers.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""`tinyint demo`: the main job on what ships with the package."""
+"""`tinyint demo`: the main path on a model and data in the package."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def demo(
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    """Quantize a small network that ships with the package, prove it and measure it; under a minute.
+    """Quantize, prove and measure a small network of the package; under a minute.
 
     The network is a MobileNetV2 that reads handwritten digits; the images of the test were never shown to it.
 

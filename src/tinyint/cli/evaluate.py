@@ -54,7 +54,7 @@ def evaluate(
     on_error: OnError = "stop",
     json: Json = False,
 ) -> None:
-    """Measure how good a model is, float or int8, on labelled data: accuracy, box AP or mIoU, by its task.
+    """Measure a model on labelled data: accuracy, box AP or mIoU by its task.
 
     With --against, every difference is told from chance by a paired test.
 
@@ -165,7 +165,7 @@ def compare(
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    """Show where the error of an int8 model arises: tensor by tensor, worst first, with the likely cause.
+    """Show where the error of an int8 model arises, tensor by tensor.
 
     Local is the error of a tensor's own rounding and clipping; cumulative is all that has built up to there.
 

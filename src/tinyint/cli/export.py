@@ -44,7 +44,7 @@ def export(
     suppression: SuppressionOptions,
     json: Json = False,
 ) -> None:
-    """Write a model, float or int8, with what its users need: boxes, classes of pixels or probabilities.
+    """Write a model with its postprocessing: boxes, classes of pixels or probabilities.
 
     Detection gives boxes (N, M, 4) and scores (N, C, M), with --nms detections (K, 7): image, class, score, x1, y1, x2,
     y2. Segmentation gives labels (N, H, W), with --with-softmax probabilities (N, C, H, W).

@@ -1,4 +1,4 @@
-"""How commands end: one clear line for what the user can mend, and the exit code.
+"""Ends of commands: one clear line for the user's errors, and exit codes.
 
 0    done
 1    a fault in tinyint itself

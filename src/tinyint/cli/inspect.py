@@ -29,7 +29,7 @@ def inspect(
     ] = "default",
     json: Json = False,
 ) -> None:
-    """Show which nodes of a model run in int8, their scales, and why the others do not.
+    """Show nodes in int8, their scales, and reasons for the others.
 
     Of a float model it shows what quantizing would do, for each target. Models of other tools can be looked at too.
 

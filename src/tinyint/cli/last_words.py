@@ -1,5 +1,7 @@
-"""A word where a library ends the process by a signal, which Python cannot catch: a second process, forked before any
-of them is loaded, says what happened."""
+"""Last words of a process that a library ends by a signal.
+
+Python cannot catch such a signal: a second process, forked before any library is loaded, says what happened.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ _WAY_OUT = "try another target or runtime for this model, and please report it t
 
 @contextmanager
 def last_words() -> Iterator[None]:
-    """Around a command; nothing where processes cannot be forked, or Python's own fault handler is wanted."""
+    """Guard around a command.
+
+    Nothing where processes cannot be forked, or Python's own fault handler is wanted.
+    """
     if not hasattr(os, "fork") or faulthandler.is_enabled():
         yield
         return

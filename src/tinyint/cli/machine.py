@@ -1,4 +1,4 @@
-"""`tinyint doctor` and `tinyint cache`: this machine, and what tinyint keeps on it."""
+"""`tinyint doctor` and `tinyint cache`: this machine, and the cache on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NO_CACHE = "none: there is no home directory; set TINYINT_CACHE_DIR"
 
 
 def doctor(json: Json = False) -> None:
-    """Say what this machine can do: instruction sets, runtimes, and the gain to expect from int8.
+    """Show this machine's instruction sets and runtimes, and the gain from int8.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""The commands that come after a training run, ready to be run as they are printed."""
+"""Commands after a training run, printed ready to run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ITS_OWN = ("save_dir", "optimizer.learning_rate")
 
 
 def after_float(path: Path | None, config: TrainingConfig, run: RunOptions) -> Iterator[str]:
-    """What to do with a float model: quantize it, or train it on with quantization."""
+    """Next steps with a float model: quantize it, or train it in int8."""
     best = _best(config)
     skipping = ["--on-error", "skip"] if config.data.on_error == "skip" else []
     output = f"{config.save_dir}.int8.onnx"
@@ -36,7 +36,7 @@ def after_float(path: Path | None, config: TrainingConfig, run: RunOptions) -> I
 
 
 def after_qat(source: str, config: TrainingConfig) -> Iterator[str]:
-    """What to do with an int8 model: hold it against the float one that it is from, and export it."""
+    """Next steps with an int8 model: compare with float, and export."""
     best = _best(config)
     if config.data.val is not None and config.loss.needs_labels:
         yield _line("evaluate", best, "--data", config.data.val, "--against", source)

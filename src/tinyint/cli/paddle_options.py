@@ -1,4 +1,7 @@
-"""`--model-filename` and `--params-filename`, as Paddle's own tools have them, on each command that takes a MODEL."""
+"""`--model-filename` and `--params-filename` on each command with a MODEL.
+
+As Paddle's own tools have them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ _OPTIONS = {
 
 
 def names_paddle_files(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with these two options, which make its `model` PaddleFiles; as it is, if it takes no `model`."""
+    """Adds both options to a command, which make its `model` PaddleFiles.
+
+    A command without `model` stays as it is.
+    """
     given = inspect.signature(command, eval_str=True).parameters
     if "model" not in given:
         return command

@@ -57,7 +57,7 @@ def predict(
     on_error: OnError = "stop",
     json: Json = False,
 ) -> None:
-    """Write what a model sees in images: pictures with boxes, colours or classes, and predictions.json.
+    """Write predictions on images: pictures with boxes, colours or classes, and predictions.json.
 
     Boxes of scores below 0.3 are left out, unless --score-threshold says otherwise.
 

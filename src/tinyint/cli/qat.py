@@ -34,7 +34,7 @@ def qat(
     help_config: HelpConfig = None,
     json: Json = False,
 ) -> None:
-    """Train a float model on with int8 arithmetic simulated, and keep the best int8 model in DIR/best_model.
+    """Train a float model in simulated int8; keep the best in DIR/best_model.
 
     The learning rate is a tenth or less of the float training's. With -o loss.teacher=true no labels are needed.
 

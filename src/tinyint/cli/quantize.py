@@ -57,7 +57,7 @@ def quantize(
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    """Turn a float model into an int8 one, and prove it on the runtime that it is for.
+    """Turn a float model into an int8 one, and prove it on its runtime.
 
     Beside OUT appear its calibration record and its report (JSON and HTML).
 
@@ -111,7 +111,7 @@ def calibrate(
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    """Run a float model over some samples and keep what its tensors hold; one record serves every target.
+    """Run a float model over samples and keep the record, for every target.
 
     An interrupted calibration goes on where it stopped.
 

@@ -1,4 +1,4 @@
-"""`tinyint recipe`: look at recipes, and bring in those of PaddleSlim."""
+"""`tinyint recipe`: show recipes, and convert PaddleSlim's."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def from_paddleslim(
     ],
     json: Json = False,
 ) -> None:
-    """Print a PaddleSlim config as a recipe; keys that cannot be honoured are named on stderr.
+    """Print a PaddleSlim config as a recipe; unsupported keys go to stderr.
 
     Example:
 

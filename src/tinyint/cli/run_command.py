@@ -1,4 +1,4 @@
-"""How training commands read their words: several changes after one -o, and options whose value may be left out."""
+"""Syntax of training commands: several changes after one -o, optional option values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BARE = ("--resume", "--help-config")
 
 
 class RunCommand(TyperCommand):
-    """A command without arguments, so that a word after an option's value is another value of it."""
+    """Command without arguments: a word after a value is another value."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, _spelled_out(args))

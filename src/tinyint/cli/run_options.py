@@ -38,7 +38,10 @@ _ELSEWHERE = {"learning_rate": "optimizer.learning_rate"}
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What the command line changes in a config. An option is the key of its name; None and False leave the key."""
+    """Command-line changes of a config; None and False leave the key.
+
+    An option is the key of its name.
+    """
 
     overrides: Annotated[
         list[str] | None,
@@ -113,7 +116,7 @@ class RunOptions:
         return self.resume is not None if not self.resume else self.resume
 
     def words(self, without: Collection[str]) -> list[str]:
-        """The words of a command line that say the same, but for the keys `without`."""
+        """Equivalent words of a command line, without the keys `without`."""
         found = []
         for override in self.overrides or ():
             if override.partition("=")[0].strip() not in without:

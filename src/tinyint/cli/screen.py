@@ -1,4 +1,7 @@
-"""What goes where: with --json one document on stdout; else tables there. Progress and warnings go to stderr."""
+"""Streams: with --json one document on stdout, else tables; progress on stderr.
+
+Warnings go to stderr too.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,9 @@ class Screen:
     json: bool
 
     def show(self, document: Any, *tables: RenderableType | str) -> None:
-        """The result: `document` as JSON, or else the tables. Text is printed as it is, without wrapping.
+        """Prints the result: `document` as JSON, else the tables.
+
+        Text is printed as it is, without wrapping.
 
         Raises OutputError where the standard output takes no more.
         """
@@ -94,7 +99,7 @@ class Screen:
         sys.stderr.write(message.rstrip("\n") + "\n")
 
     def note(self, *messages: str) -> None:
-        """What was assumed or left out."""
+        """Prints a note of an assumption or omission."""
         for message in messages:
             self.tell(f"note: {message}")
 

@@ -12,7 +12,7 @@ __all__ = ["spread"]
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with one parameter for each field of a dataclass in place of a parameter of that type."""
+    """Command with a parameter per dataclass field in place of the dataclass."""
     groups: dict[str, Any] = {}
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command, eval_str=True).parameters.values():

@@ -14,7 +14,10 @@ __all__ = ["SuppressionOptions"]
 
 @dataclass(frozen=True, kw_only=True)
 class SuppressionOptions:
-    """What the command line changes in a Suppression. An option is the field of its name; None leaves it."""
+    """Command-line changes of the NMS; None leaves the field.
+
+    An option is the field of its name.
+    """
 
     score_threshold: Annotated[
         float | None,
@@ -41,9 +44,9 @@ class SuppressionOptions:
 
     @property
     def given(self) -> dict[str, Any]:
-        """By name, those that were given."""
+        """Options given on the command line, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def over(self, plain: Suppression) -> Suppression:
-        """`plain` with what was given in place of its own."""
+        """`plain` with the given options in place of its own."""
         return replace(plain, **self.given)

@@ -28,7 +28,7 @@ __all__ = ["show_keys", "show_outcome", "train"]
 def train(
     config: Config = None, *, run: RunOptions, help_config: HelpConfig = None, json: Json = False
 ) -> None:
-    """Train a float model for classes, boxes or pixels: a network of the zoo, your own, or an ONNX file.
+    """Train a float model of the zoo, your own, or an ONNX file.
 
     The best model is kept in DIR/best_model. A run that was stopped goes on with --resume, to the same weights.
 
@@ -54,7 +54,10 @@ def train(
 
 
 def show_keys(screen: Screen, part: str) -> None:
-    """All keys of the config, or those of a part: a key or a section. Raises RecipeError for an unknown one."""
+    """Shows all keys of the config, or those of a part.
+
+    A key or a section. Raises RecipeError for an unknown one.
+    """
     from tinyint.train import config_keys
 
     keys = [key for key in config_keys() if not part or f"{key.name}.".startswith(f"{part}.")]
@@ -70,7 +73,10 @@ def show_keys(screen: Screen, part: str) -> None:
 
 
 def show_outcome(screen: Screen, outcome: Outcome | None, *steps: str) -> None:
-    """The end of a run, and which commands come next; None is that of a process of torchrun's, not the first one."""
+    """Shows the end of a run, and the next commands.
+
+    None is that of a process of torchrun's, not the first one.
+    """
     if outcome is None:
         return
     model = Path(outcome.best_model) / "model.onnx"

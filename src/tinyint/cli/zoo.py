@@ -50,7 +50,9 @@ def export(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write a network with seeded weights as ONNX: not trained, but with activations as sane as a trained one's.
+    """Write a network as ONNX, with seeded weights and sane activations.
+
+    The weights are not trained.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Samples from whole arrays, whose first axis counts the samples: .npy and .npz files, arrays in memory."""
+"""Samples from whole arrays along axis 0: .npy, .npz, arrays in memory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Column:
 
 @dataclass(frozen=True, kw_only=True)
 class ArraySource:
-    """Samples from columns of equal length; `path` is the file they come from, if any."""
+    """Samples from columns of equal length; `path`: their file, if any."""
 
     name: str
     columns: Mapping[str, _Column]
@@ -80,7 +80,10 @@ def npy_source(path: Path, specs: Sequence[TensorSpec]) -> ArraySource:
 
 
 def npz_source(path: Path, specs: Sequence[TensorSpec]) -> ArraySource:
-    """An .npz file with an array per input, and optionally `labels`, `label` or `y`. Raises DataError."""
+    """Source of an .npz file: an array per input, labels optional.
+
+    Labels are called `labels`, `label` or `y`. Raises DataError.
+    """
     tables = open_npz(path)
     if len(specs) == 1 and "arr_0" in tables and specs[0].name not in tables:  # saved without a name
         tables[specs[0].name] = tables.pop("arr_0")
@@ -90,7 +93,10 @@ def npz_source(path: Path, specs: Sequence[TensorSpec]) -> ArraySource:
 def array_source(
     tables: Mapping[str, Table], specs: Sequence[TensorSpec], name: str, path: Path | None = None
 ) -> ArraySource:
-    """Raises DataError when an input is missing, a rank is impossible, or the numbers of samples differ."""
+    """Source of arrays by input.
+
+    Raises DataError when an input is missing, a rank is impossible, or the numbers of samples differ.
+    """
     columns = {}
     for spec in specs:
         if spec.name not in tables:

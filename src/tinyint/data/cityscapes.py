@@ -67,7 +67,7 @@ def is_cityscapes(root: Path) -> bool:
 
 
 def read_cityscapes(root: Path, split: str) -> list[ImageFile]:
-    """The images of a split with their label images; without labels if there are none for the split.
+    """Images of a split with their label images, if there are any.
 
     The cities take turns, so that any leading part of the data covers them. Raises DataError when there is no such
     split, and when some images have a label image and others have none.

@@ -1,4 +1,7 @@
-"""The names of the classes, from the `labels.txt` beside a list file or a table: a name a line, from class 0."""
+"""Class names in the `labels.txt` beside a list file or table.
+
+A name a line, from class 0.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ LABELS_FILE = "labels.txt"
 
 
 def names_beside(folder: Path) -> tuple[str, ...] | None:
-    """The names in the folder's labels.txt, or None if there is none. Raises DataError for one that cannot be read."""
+    """Names in the folder's labels.txt, or None.
+
+    Raises DataError for one that cannot be read.
+    """
     path = folder / LABELS_FILE
     if not os.path.isfile(path):
         return None

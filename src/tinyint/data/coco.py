@@ -26,7 +26,7 @@ _ROUNDED = 0.01  # COCO's own boxes leave their images by a hundredth of a pixel
 
 @dataclass(frozen=True)
 class CocoFile:
-    """The images in the file's order, the names of the classes, and what the user should be told."""
+    """Images in the file's order, class names, and notes for the user."""
 
     files: list[ImageFile]
     classes: tuple[str, ...]
@@ -34,7 +34,9 @@ class CocoFile:
 
 
 def read_coco(path: Path, root: Path | None = None) -> CocoFile:
-    """The images of a COCO file; `root` is their folder, looked for near the file if it is not given.
+    """Images of a COCO file in the folder `root`.
+
+    Looked for near the file if it is not given.
 
     Classes are numbered from 0 in the order of the categories' ids. A box that leaves its image is clipped; one that
     lies outside of it or has no area is left out; notices count both. A file without annotations gives images without

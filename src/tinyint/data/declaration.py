@@ -1,4 +1,4 @@
-"""What every declared preprocessing has: strict reading from YAML, and a place in the metadata of a model."""
+"""Base of declared preprocessing: strict reading from YAML, and metadata."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ class Declaration(BaseModel):
 
     @classmethod
     def parse(cls, mapping: object, origin: str = "preprocessing") -> Self:
-        """From a mapping; `origin` is what an error calls it. Raises DataError for a wrong key or value."""
+        """Declaration from a mapping; `origin` is its label in errors.
+
+        Raises DataError for a wrong key or value.
+        """
         if not isinstance(mapping, Mapping):
             raise DataError(f"{origin} must map keys to values, got {type(mapping).__name__}")
         for key in mapping:
@@ -53,12 +56,15 @@ class Declaration(BaseModel):
         return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, default_flow_style=None))
 
     def to_metadata(self) -> dict[str, str]:
-        """What to add to the metadata of a model."""
+        """Metadata entries of the declaration."""
         return {PREPROCESSING: self.dump()}
 
 
 def read_mapping(text: str | bytes, origin: str) -> object:
-    """What YAML says. Raises DataError."""
+    """Mapping of a YAML text.
+
+    Raises DataError.
+    """
     try:
         return parse_yaml(text)
     except DocumentError as error:

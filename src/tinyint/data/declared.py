@@ -15,7 +15,10 @@ __all__ = ["load_preprocessing", "parse_preprocessing", "saved_preprocessing"]
 
 
 def parse_preprocessing(mapping: object, origin: str = "preprocessing") -> Declaration:
-    """From a mapping; `origin` is what an error calls it. Raises DataError for a wrong key or value."""
+    """Preprocessing from a mapping; `origin` is its label in errors.
+
+    Raises DataError for a wrong key or value.
+    """
     for_texts = isinstance(mapping, Mapping) and "tokenizer" in mapping
     kind: type[Declaration] = TextPreprocessing if for_texts else Preprocessing
     return kind.parse(mapping, origin)
@@ -33,7 +36,10 @@ def load_preprocessing(path: str | Path) -> Declaration:
 
 
 def saved_preprocessing(metadata: Mapping[str, str]) -> Declaration | None:
-    """What a model's metadata declare, or None. Raises DataError when the entry is damaged."""
+    """Preprocessing in a model's metadata, or None.
+
+    Raises DataError when the entry is damaged.
+    """
     text = metadata.get(PREPROCESSING)
     if text is None:
         return None

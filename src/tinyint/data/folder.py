@@ -14,7 +14,7 @@ from tinyint.errors import DataError
 
 @dataclass(frozen=True)
 class Folder:
-    """The images that a folder holds, in reading order, and what the user should be told about them."""
+    """Images of a folder in reading order, and notes for the user."""
 
     files: list[ImageFile]
     notices: list[str]

@@ -44,7 +44,10 @@ def user_samples(spec: str) -> Callable[[], Iterator[Any]]:
 
 
 def load_function(spec: str) -> Callable[..., Any]:
-    """What `package.module:function` names, looked up from the working directory first. Raises DataError."""
+    """Function of `package.module:function`.
+
+    Looked up from the working directory first. Raises DataError.
+    """
     module_name, _, function_name = spec.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)

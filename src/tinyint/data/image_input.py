@@ -13,7 +13,10 @@ from tinyint.runtimes.base import TensorSpec
 
 
 def image_input(inputs: Sequence[TensorSpec], source: str) -> TensorSpec:
-    """The one input that images can feed. Raises DataError when the model has several, or its input is no image."""
+    """Sole input that images can feed.
+
+    Raises DataError when the model has several, or its input is no image.
+    """
     if takes_texts(inputs):
         raise DataError(f"{source} holds images, but the model takes texts: give a table of texts (.tsv)")
     if len(inputs) != 1:
@@ -31,7 +34,9 @@ def image_input(inputs: Sequence[TensorSpec], source: str) -> TensorSpec:
 
 
 def infer_preprocessing(spec: TensorSpec) -> Preprocessing:
-    """A guess from the model's input, marked `assumed`: its channels, its height and width, pixels divided by 255.
+    """Guess from the model's input, marked `assumed`.
+
+    Its channels, its height and width, pixels divided by 255.
 
     An unsigned integer input gets the pixels as they are, an int8 one the pixels minus 128.
     Raises DataError when the input has neither 1 nor 3 channels on an end of its last three axes.
@@ -58,7 +63,7 @@ def infer_preprocessing(spec: TensorSpec) -> Preprocessing:
 
 
 def check_preprocessing(preprocessing: Preprocessing, spec: TensorSpec) -> None:
-    """Raises DataError when what the preprocessing makes of any image cannot be what the input takes."""
+    """Raises DataError when preprocessed images cannot fit the input."""
     size = preprocessing.size() or (None, None)
     channels = (preprocessing.channels,)
     made: tuple[int | None, ...] = (
@@ -73,7 +78,7 @@ def check_preprocessing(preprocessing: Preprocessing, spec: TensorSpec) -> None:
 
 
 def describe_assumption(preprocessing: Preprocessing) -> str:
-    """The sentence that tells the user what was assumed."""
+    """Sentence on the assumption, for the user."""
     size = preprocessing.size()
     resized = f"resized to {size[0]}×{size[1]}" if size else "at their own size"
     steps = f"images {resized}, {preprocessing.color}, pixels · {preprocessing.scale:.6g} - {preprocessing.mean[0]:g}"

@@ -34,7 +34,9 @@ _R = TypeVar("_R")
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSource:
-    """Image files for a model input of shape [N, C, H, W], [N, H, W, C], or either without N.
+    """Image files for a model input [N, C, H, W] or [N, H, W, C].
+
+    Or either without N.
 
     A model with a fixed batch of B gets B consecutive images per sample; a remainder is left out, with a notice.
     """

@@ -1,4 +1,4 @@
-"""What a model must be fed."""
+"""Inputs to feed a model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ __all__ = ["input_specs"]
 
 
 def input_specs(model: ir.Model) -> tuple[TensorSpec, ...]:
-    """What the model must be fed. Raises ModelError for an input that is no tensor of numbers."""
+    """Specs of the inputs to feed.
+
+    Raises ModelError for an input that is no tensor of numbers.
+    """
     specs = []
     for value in model.graph.inputs:
         if value.is_initializer():

@@ -1,4 +1,7 @@
-"""Samples from any Python iterable: arrays, tensors, dicts, (inputs, label) pairs, singly or in batches of any size."""
+"""Samples from Python iterables: arrays, tensors, dicts or pairs, in any batches.
+
+Pairs are (inputs, label).
+"""
 
 from __future__ import annotations
 
@@ -84,7 +87,9 @@ class IterableSource:
 
 
 def reopener(data: Any) -> Callable[[], Iterable[Any]]:
-    """A function that starts a new pass over `data`: an iterable, a sequence, or a callable that returns either.
+    """Function that starts a new pass over `data`.
+
+    An iterable, a sequence, or a callable that returns either.
 
     Raises DataError for an iterator or generator: it can be read once, while calibrating, checking and measuring each
     read the data, and a second reader would silently get other samples.
@@ -106,7 +111,10 @@ def reopener(data: Any) -> Callable[[], Iterable[Any]]:
 
 
 def as_iterable(result: Any) -> Iterable[Any]:
-    """What a data function returned. Raises DataError unless it can be iterated over."""
+    """Result of a data function.
+
+    Raises DataError unless it can be iterated over.
+    """
     if not isinstance(result, Iterable):
         raise DataError(
             f"the data function returned {type(result).__name__}; expected an iterable of samples"
@@ -139,7 +147,10 @@ def _is_parts(value: Any) -> bool:
 
 
 def to_array(value: Any, where: str) -> Array:
-    """NumPy's view of an array, a tensor (also one that carries gradients) or nested numbers. Raises DataError."""
+    """NumPy's view of an array, tensor or nested numbers.
+
+    Also of a tensor that carries gradients. Raises DataError.
+    """
     try:
         if hasattr(value, "detach"):
             value = value.detach().cpu()

@@ -1,4 +1,4 @@
-"""What a label can be: a class number, a mask of class numbers, or the boxes of an image."""
+"""Kinds of labels: class number, mask of class numbers, or boxes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Boxes", "Label", "LabelKind"]
 
 
 class LabelKind(StrEnum):
-    """What the labels of data are, and what a task learns from."""
+    """Kind of labels in data, or of a task's training."""
 
     CLASS = "class numbers"
     BOXES = "boxes"
@@ -28,7 +28,10 @@ class LabelKind(StrEnum):
 
     @classmethod
     def of(cls, label: Label | None) -> LabelKind | None:
-        """None without a label, and for an array, which can be of class numbers or a mask."""
+        """Kind of a label; None without one, and for an array.
+
+        An array can be of class numbers or a mask.
+        """
         if isinstance(label, Boxes):
             return cls.BOXES
         return cls.CLASS if isinstance(label, int) else None

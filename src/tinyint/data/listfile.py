@@ -1,4 +1,6 @@
-"""A folder of images with a list file: a line `path label` per image, or `path` alone throughout.
+"""Folder of images with a list file of `path label` or `path` lines.
+
+A line per image, of one form throughout.
 
 Path and label are separated by a tab or spaces; a path may itself hold spaces. Empty lines and lines that begin with #
 are skipped. Labels are whole numbers from 0, or paths of label images throughout. Paths are relative to the folder.
@@ -20,7 +22,7 @@ _LABEL = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True)
 class Entry:
-    """A line; `label` is a class number, the path of a label image, or None."""
+    """Line; `label` is a class number, a label image's path, or None."""
 
     path: str
     label: int | str | None
@@ -28,7 +30,7 @@ class Entry:
 
 
 def parse_list(text: str, origin: str) -> list[Entry]:
-    """The entries of a list file's text; `origin` is what an error calls the file.
+    """Entries of a list file's text; `origin` is its label in errors.
 
     Raises DataError naming the line: a label that is no whole number, labels on some lines only, no entry at all.
     """
@@ -73,7 +75,10 @@ def _parse_line(line: str, number: int, origin: str) -> Entry:
 
 
 def read_list(list_file: Path, root: Path) -> list[ImageFile]:
-    """The images of a list file, in its order. Raises DataError naming file and line, also when an image is missing."""
+    """Images of a list file, in its order.
+
+    Raises DataError naming file and line, also when an image is missing.
+    """
     files = []
     for entry in parse_list(_read_text(list_file), str(list_file)):
         path = root / entry.path
@@ -92,7 +97,9 @@ def read_list(list_file: Path, root: Path) -> list[ImageFile]:
 
 
 def find_list(root: Path) -> Path | None:
-    """The list file that lies in a folder, or None. Raises DataError when there are several.
+    """List file of a folder, or None.
+
+    Raises DataError when there are several.
 
     It is a .txt file with `list` in its name, or whose first entry begins with the name of an image.
     """

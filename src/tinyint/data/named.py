@@ -70,7 +70,7 @@ def _why_absent(path: Path) -> str:
 
 
 def paths_in(data: object) -> list[Path]:
-    """The files and folders that a spec of data names: itself, or what stands before and after the colon."""
+    """Files and folders in a data spec: itself, and both sides of the colon."""
     if not isinstance(data, str | os.PathLike):
         return []
     spec = os.path.expanduser(os.fspath(data))

@@ -1,4 +1,4 @@
-"""From what the user calls their data to a checked dataset."""
+"""From the user's spec of data to a checked dataset."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ OnError: TypeAlias = Literal["stop", "skip"]
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedDataset:
-    """Samples start, …, stop - 1 of a source, each held against the model's inputs as it is read."""
+    """Samples start, …, stop - 1 of a source, checked against the inputs.
+
+    Each is checked as it is read.
+    """
 
     source: Source
     inputs: Sequence[TensorSpec]
@@ -49,7 +52,10 @@ class CheckedDataset:
 
     @property
     def fingerprint(self) -> str | None:
-        """As `Dataset` says; None where samples may be skipped, so that every run reads them and says which."""
+        """Fingerprint as in `Dataset`; None where samples may be skipped.
+
+        So that every run reads them and says which.
+        """
         if (source := self.source.fingerprint) is None or self.on_error == "skip":
             return None
         return hashlib.sha256(f"{source}|{self.start}|{self.stop}".encode()).hexdigest()
@@ -108,7 +114,9 @@ def open_data(
     on_error: OnError = "stop",
     labelled: bool = True,
 ) -> Dataset:
-    """The dataset that `spec` names, for a model with these inputs: its first `limit` samples after `skip`.
+    """Dataset of `spec` for a model with these inputs.
+
+    Its first `limit` samples after `skip`.
 
     `spec` is a path or a name as listed in `named.ACCEPTED`, an array or a mapping of arrays whose first axis counts
     samples, an iterable that can be read repeatedly (see `IterableSource`), or a function that returns one.
@@ -150,7 +158,7 @@ def open_data(
 
 
 def describe_skipped(errors: Sequence[str]) -> str:
-    """The sentence that counts the samples that could not be read and names the first."""
+    """Sentence with the number of unreadable samples and the first one."""
     if len(errors) == 1:
         return f"1 sample was skipped: {errors[0]}"
     return f"{len(errors)} samples were skipped; the first: {errors[0]}"

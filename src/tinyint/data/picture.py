@@ -1,4 +1,4 @@
-"""An image and what is known about it, read from their files at their own size."""
+"""Image and label, read from their files at their own size."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ class MaskFile:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image on disk; `name` is its path as the user knows it (within the folder, or in the list)."""
+    """Image on disk; `name` is its path as the user knows it.
+
+    Within the folder, or in the list.
+    """
 
     path: Path
     name: str
@@ -45,14 +48,20 @@ class ImageFile:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An upright 8-bit image; a label that is a mask has its height and width, `Boxes` are in its pixels."""
+    """Upright 8-bit image and its label.
+
+    A label that is a mask has its height and width, `Boxes` are in its pixels.
+    """
 
     image: Image.Image
     label: Label | None
 
 
 def read_picture(file: ImageFile, preprocessing: Preprocessing) -> Picture:
-    """Raises DataError naming the file that cannot be read, or does not go with its label."""
+    """Reads an image and its label.
+
+    Raises DataError naming the file that cannot be read, or does not go with its label.
+    """
     try:
         _require_file(file.path)
         with Image.open(file.path) as image:

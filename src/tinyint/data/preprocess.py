@@ -1,4 +1,4 @@
-"""How an image becomes a model input, declared as a value that is saved with the model and reused by every command.
+"""Image preprocessing as a declared value, saved with the model.
 
 The steps, in order: EXIF orientation (applied, as image viewers do), colour, resize, centre crop, then for each channel
 
@@ -35,7 +35,7 @@ RESAMPLING = {
 
 
 class Preprocessing(Declaration):
-    """See the module's docstring for the steps and their order; every step can be left out."""
+    """Optional steps in the order of the module's docstring."""
 
     # An int is the length of the shorter side; a pair is (height, width).
     resize: Side | tuple[Side, Side] | None = None
@@ -105,7 +105,9 @@ class Preprocessing(Declaration):
         return self.crop or (self.resize if isinstance(self.resize, tuple) else None)
 
     def apply(self, image: Image.Image, dtype: np.dtype[Any] | None = None) -> Array:
-        """The image as an array (C, H, W) or (H, W, C) of `dtype` (float32 by default).
+        """Array (C, H, W) or (H, W, C) of `dtype` from the image.
+
+        float32 by default.
 
         Raises DataError for an image of more than 8 bits, one smaller than the crop, and for an integer `dtype` that
         cannot hold the values exactly.
@@ -113,7 +115,10 @@ class Preprocessing(Declaration):
         return self.pixels(self.place(self.upright(image)), dtype)
 
     def upright(self, image: Image.Image) -> Image.Image:
-        """The image as viewers show it, RGB or gray with 8 bits. Raises DataError for more bits."""
+        """Image as viewers show it, 8-bit RGB or gray.
+
+        Raises DataError for more bits.
+        """
         return _eight_bit(ImageOps.exif_transpose(image), self.color)
 
     def place(self, image: Image.Image) -> Image.Image:
@@ -121,12 +126,15 @@ class Preprocessing(Declaration):
         return self._crop(self._resize(image, RESAMPLING[self.interpolation]))
 
     def place_mask(self, mask: Array) -> Array:
-        """A mask (H, W) of class numbers, resized (to the nearest pixel) and cropped as its image is."""
+        """Mask (H, W) of class numbers, resized and cropped as its image.
+
+        Resized to the nearest pixel.
+        """
         image = Image.fromarray(mask)
         return np.array(self._crop(self._resize(image, Image.Resampling.NEAREST)))
 
     def pixels(self, image: Image.Image, dtype: np.dtype[Any] | None = None) -> Array:
-        """The scaled values of an image that is upright and in place, laid out; see `apply`."""
+        """Scaled, laid-out values of an upright, placed image; see `apply`."""
         table = _pixel_table(self, np.dtype(np.float32) if dtype is None else dtype)
         pixels = np.asarray(image)
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels

@@ -1,4 +1,4 @@
-"""From batches of any size to samples: where the batch axis is, and how it is cut."""
+"""From batches of any size to samples: the batch axis, and its cuts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ LABEL_NAMES = ("labels", "label", "y")
 
 
 def batch_rows(spec: TensorSpec) -> int:
-    """Rows along axis 0 that one sample has: 1 where the batch is open (or 1), else the model's fixed batch."""
+    """Rows of one sample along axis 0.
+
+    1 where the batch is open (or 1), else the model's fixed batch.
+    """
     return spec.shape[0] or 1 if spec.shape else 1
 
 
@@ -26,7 +29,10 @@ def is_open(spec: TensorSpec) -> bool:
 
 
 def as_label(value: Array, where: str) -> int | Array:
-    """A single whole number as int, other numbers as an array. Raises DataError for anything else."""
+    """Whole number as int, other numbers as an array.
+
+    Raises DataError for anything else.
+    """
     if value.dtype.kind not in "iufb":
         raise DataError(f"{where}: the label is of type {value.dtype}; expected numbers")
     if value.size == 1 and value.dtype.kind in "iub":
@@ -37,7 +43,7 @@ def as_label(value: Array, where: str) -> int | Array:
 def split_batch(
     arrays: Mapping[str, Array], label: Array | None, specs: Sequence[TensorSpec], name: str
 ) -> Iterator[Sample]:
-    """The samples of one item: a sample without batch axis, one with it, or a batch.
+    """Samples of an item: sample without batch axis, with it, or batch.
 
     A batch is cut along axis 0 when all inputs that have a batch agree on how many samples there are; an input whose
     first axis is no batch goes with each sample. What cannot be cut stays whole (and the check of shapes has the last

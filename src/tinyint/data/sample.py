@@ -1,4 +1,7 @@
-"""What the rest of the project sees of the user's data: samples, and a dataset that can be read any number of times."""
+"""Samples and datasets, as the rest of the project sees the user's data.
+
+A dataset can be read any number of times.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ class Sample:
 
 
 class Dataset(Protocol):
-    """Samples that are read lazily, one at a time, in the same order on every pass."""
+    """Lazily read samples, in the same order on every pass."""
 
     @property
     def len_hint(self) -> int | None:
@@ -42,32 +45,41 @@ class Dataset(Protocol):
 
     @property
     def fingerprint(self) -> str | None:
-        """A cheap identity (paths, sizes, modification times, preprocessing); None for data in memory or from code."""
+        """Cheap identity of the data; None for data in memory or code.
+
+        From paths, sizes, modification times and preprocessing.
+        """
         ...
 
     @property
     def preprocessing(self) -> Declaration | None:
-        """What turns image files or texts into arrays; None when the samples are arrays already."""
+        """Preprocessing of image files or texts; None for arrays."""
         ...
 
     @property
     def label_kind(self) -> LabelKind | None:
-        """What the labels are; None without labels, and for arrays, whose labels can be anything."""
+        """Kind of the labels; None without labels, and for arrays.
+
+        Labels of arrays can be anything.
+        """
         ...
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """The names of the classes, in the order of their numbers, where the data have them."""
+        """Class names in the order of their numbers, where known."""
         ...
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Sentences the user should be shown: what was assumed, cast or left out. May grow while samples are read."""
+        """Sentences for the user: assumptions, casts, omissions.
+
+        May grow while samples are read.
+        """
         ...
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """Why samples were left out, one by one, as far as they have been read; a notice counts them."""
+        """Reasons of omitted samples so far, one by one; a notice counts them."""
         ...
 
     def __iter__(self) -> Iterator[Sample]: ...
@@ -159,7 +171,10 @@ def _check_same_shape(first: Sample, other: Sample) -> None:
 
 
 def content_key(sample: Sample) -> bytes:
-    """16 bytes that depend on the inputs' names, types, shapes and values alone, not on their order or the label."""
+    """16-byte hash of the inputs, independent of order and label.
+
+    Of names, types, shapes and values.
+    """
     digest = hashlib.sha256()
     for name in sorted(sample.inputs):
         array = np.asarray(sample.inputs[name], order="C")

@@ -1,4 +1,4 @@
-"""Arrays whose first axis counts, read block by block: from memory, from a .npy file, from a member of an .npz file.
+"""Arrays read block by block along axis 0: memory, .npy, .npz members.
 
 A file is streamed: only the block at hand is in memory, compressed or not. (The NPY format: NumPy's NEP 1.)
 """
@@ -38,7 +38,7 @@ class Table(Protocol):
     def dtype(self) -> np.dtype[Any]: ...
 
     def blocks(self, rows: int, start: int, stop: int) -> Iterator[Array]:
-        """Blocks start, …, stop - 1 of `rows` rows each, of shape (rows, *shape[1:]); they belong to the caller."""
+        """Blocks start, …, stop - 1, each (rows, *shape[1:]), owned by the caller."""
         ...
 
 
@@ -61,7 +61,7 @@ class MemoryTable:
 
 @dataclass(frozen=True, eq=False)
 class LoadedTable:
-    """An array that cannot be read in parts, in memory from the first reading on."""
+    """Array without partial reading, in memory from the first reading on."""
 
     name: str
     shape: tuple[int, ...]
@@ -81,7 +81,7 @@ class LoadedTable:
 
 @dataclass(frozen=True)
 class StreamTable:
-    """An array in C order that `open` gives as a stream, its data from `offset` on."""
+    """Array in C order from the stream of `open`, data at `offset`."""
 
     name: str
     open: Callable[[], IO[bytes]]
@@ -105,7 +105,10 @@ class StreamTable:
 
 
 def open_npy(path: Path) -> Table:
-    """The array of a .npy file. Raises DataError when the file is damaged, truncated, or holds Python objects."""
+    """Array of a .npy file.
+
+    Raises DataError when the file is damaged, truncated, or holds Python objects.
+    """
     return _open_table(
         str(path), lambda: path.open("rb"), lambda: os.path.getsize(path), lambda: np.load(path, "r")
     )

@@ -34,7 +34,7 @@ _ROLES: dict[str, Role] = {
 
 @dataclass(frozen=True)
 class TextInput:
-    """An input of shape [N, L] and what it takes."""
+    """Input of shape [N, L] and its content."""
 
     spec: TensorSpec
     role: Role
@@ -77,7 +77,10 @@ def _is_known(spec: TensorSpec) -> bool:
 
 
 def text_inputs(specs: Sequence[TensorSpec], max_length: int, source: str) -> list[TextInput]:
-    """What each input takes. Raises DataError for a model that takes no texts, or texts of another length."""
+    """Content of each input.
+
+    Raises DataError for a model that takes no texts, or texts of another length.
+    """
     require_text_inputs(specs, source)
     for spec in specs:
         if spec.shape[0] not in (None, 1):

@@ -1,4 +1,6 @@
-"""How a text becomes a model input, declared as a value that is saved with the model: a tokenizer and a length.
+"""Text preprocessing as a declared value: a tokenizer and a length.
+
+Saved with the model.
 
 The tokenizer's file is not put into the model: its name and its digest are, so that another file is not taken for it.
 """
@@ -69,7 +71,9 @@ class TextPreprocessing(Declaration):
         )
 
     def to_metadata(self) -> dict[str, str]:
-        """What to add to the metadata of a model: the name of the tokenizer's file, without its folder, and its digest.
+        """Metadata entries: the tokenizer's file name and digest.
+
+        The file without its folder.
 
         Raises DataError when the file cannot be found.
         """

@@ -1,4 +1,6 @@
-"""Texts from a .tsv table: a header, then a row a sample, columns separated by tabs, as the tables of GLUE and CLUE.
+"""Texts from .tsv tables: header, then a row per sample, as GLUE's.
+
+As CLUE's too; columns are separated by tabs.
 
 Columns are `text_a`, `text_b` for pairs, and `label`, a whole number from 0; there is no quoting.
 """
@@ -82,7 +84,10 @@ class TextSource:
 
 
 def text_source(path: Path, specs: Sequence[TensorSpec], declared: TextPreprocessing) -> TextSource:
-    """A table for a model with these inputs; the tokenizer may lie beside it. Raises DataError."""
+    """Source of a table; the tokenizer may be beside it.
+
+    For a model with these inputs. Raises DataError.
+    """
     located = declared.located([path.parent])
     inputs = text_inputs(specs, located.max_length, str(path))
     rows, notices = read_table(path)
@@ -97,7 +102,10 @@ def text_source(path: Path, specs: Sequence[TensorSpec], declared: TextPreproces
 
 
 def read_table(path: Path) -> tuple[list[Row], list[str]]:
-    """The rows, and what the user should be told. Raises DataError naming file and line."""
+    """Rows, and notes for the user.
+
+    Raises DataError naming file and line.
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:

@@ -20,7 +20,10 @@ _PADS = ("[PAD]", "<pad>", "<PAD>", "<|endoftext|>")
 
 @dataclass(frozen=True)
 class Tokens:
-    """A text, or a pair, of `max_length` tokens: their numbers, 0 or 1 for the text each is of, and 0 for padding."""
+    """Text, or pair, of `max_length` tokens: ids, segments, and mask.
+
+    Numbers, 0 or 1 for the text each is of, and 0 for padding.
+    """
 
     ids: NDArray[np.int64]
     types: NDArray[np.int64]
@@ -34,7 +37,10 @@ class Encoder:
     declared: TextPreprocessing
 
     def __call__(self, text: str, pair: str | None = None) -> Tokens:
-        """Special tokens are added; of a pair that is too long, the longer text is cut first."""
+        """Encodes a text or pair with special tokens, within `max_length`.
+
+        Of a pair that is too long, the longer text is cut first.
+        """
         found = self._tokenizer.encode(text, pair)
         return Tokens(*(np.array(row, np.int64) for row in (found.ids, found.type_ids, found.attention_mask)))
 

@@ -1,4 +1,4 @@
-"""What the figures of a quantized tensor say about the cause of its error.
+"""Causes of a quantized tensor's error, from its figures.
 
 Each cause has a measurable sign; the thresholds stand below. A tensor whose SQNR is good has nothing to explain.
 """
@@ -49,7 +49,9 @@ class Cause(StrEnum):
 
 @dataclass(kw_only=True)
 class TensorSums:
-    """One tensor over all samples. `params` is None for a tensor without a quantizer, whose float values differ.
+    """Sums of one tensor over all samples.
+
+    `params` is None for a tensor without a quantizer, whose float values differ.
 
     `unlike`: samples in which it has another shape in the int8 model, and which nothing else counts.
     """
@@ -143,7 +145,10 @@ def _stretched(sums: TensorSums, params: QParams, ratio: float) -> tuple[Cause, 
 
 
 def explain_constant(constant: Constant, bias: Constant | None) -> tuple[float, Cause, str]:
-    """The SQNR in dB, the cause and its figures; `bias` is the one of the same node, if it is quantized."""
+    """SQNR in dB, cause and figures of a constant.
+
+    `bias` is the one of the same node, if it is quantized.
+    """
     found = constant.dequantized
     total = NoiseSum()
     total.add(constant.values, found)

@@ -1,4 +1,4 @@
-"""Where the error arises: every quantized tensor against the float model's, worst first, with the likely cause.
+"""Comparison of every quantized tensor with the float one: worst first, with causes.
 
 Two figures a tensor: the error of its own rounding and clipping alone (local), and what has built up in the int8 model
 up to there (cumulative). The int8 model is simulated op by op, so that every tensor of the file can be looked at.
@@ -65,7 +65,9 @@ class TensorComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """`rows`, worst first; `unmatched`: quantized tensors that the float model does not have under that name.
+    """`rows`, worst first, and `unmatched` quantized tensors.
+
+    Those that the float model does not have under that name.
 
     `unlike`: in how many samples a tensor, whose shape depends on values, has another one in the int8 model; its row is
     of the others, and missing where there are none. `notices`: sentences that the user should be shown.
@@ -86,7 +88,7 @@ def compare(
     *,
     threads: int | None = None,
 ) -> Comparison:
-    """Compares the tensors of a Q/DQ model, ours or another tool's, with those of the float model it was made from.
+    """Compares tensors of any Q/DQ model with those of its float model.
 
     Reads the first `samples` of `data` (None: all), in memory that does not grow with them; a model whose tensors are
     too large to be fetched at once reads them several times, so `data` must be re-iterable, as every Dataset is.

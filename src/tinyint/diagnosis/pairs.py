@@ -1,4 +1,4 @@
-"""Which tensor of a float graph each quantizer of an int8 graph stands for, whoever wrote the latter."""
+"""Pairs of float tensors and quantizers of an int8 graph, whoever wrote it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ _FORMATS = {"int8", "uint8", "int16", "uint16", "int32"}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Activation:
-    """A computed tensor: `name` and `op`, its producer, in the float graph; `codes`, its integers in the int8 graph."""
+    """Computed tensor: float `name`, producer `op`, and int8 `codes`.
+
+    The name and producer are those in the float graph; `codes`, its integers in the int8 graph.
+    """
 
     name: str
     op: str
@@ -36,7 +39,10 @@ class Activation:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Constant:
-    """A weight or bias: its float values, its codes, and the axis of its output channels in the node that reads it."""
+    """Weight or bias: float values, codes, and output channel axis.
+
+    The axis in the node that reads it.
+    """
 
     name: str
     op: str
@@ -54,7 +60,7 @@ class Constant:
 
 @dataclass(frozen=True, kw_only=True)
 class Pairs:
-    """What was matched, and the names of the quantized tensors that have no counterpart in the float graph."""
+    """Pairs of tensors, and names of quantized tensors without counterpart."""
 
     activations: tuple[Activation, ...]
     constants: tuple[Constant, ...]
@@ -62,7 +68,10 @@ class Pairs:
 
 
 def pair(float_graph: ir.Graph, int8_graph: ir.Graph) -> Pairs:
-    """Matches by name: computed tensors by their own, constants by the node that reads them or their own."""
+    """Pairs tensors by name, and constants also by their reader.
+
+    Constants by the node that reads them or their own name.
+    """
     activations: dict[tuple[str, float], Activation] = {}
     constants: list[Constant] = []
     unmatched: list[str] = []

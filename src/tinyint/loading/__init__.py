@@ -1,4 +1,4 @@
-"""Brings a model to the one form that all parts work on, an ONNX graph, from whatever the user has."""
+"""Loading of the user's model as an ONNX graph, whatever its form."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def load(x: Any, example_inputs: Any = None, *, dynamic_shapes: DynamicShapes | 
 
 
 def onnx_source(x: Any, example_inputs: Any = None) -> str | Path | ir.Model:
-    """`x` in a form that runtimes open: a path becomes that of an ONNX file unless it is Paddle's, all else is loaded.
+    """`x` in a runtime's form: an ONNX file's path, or a loaded graph.
+
+    A path stays one unless it is Paddle's.
 
     Raises what `load` raises; a file that is not there or not ONNX is for whoever opens it to find.
     """

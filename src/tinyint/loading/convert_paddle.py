@@ -1,4 +1,6 @@
-"""`python -m tinyint.loading.convert_paddle MODEL PARAMETERS OUTPUT`: Paddle to ONNX, in a process of its own.
+"""Paddle to ONNX: `python -m tinyint.loading.convert_paddle MODEL PARAMETERS OUTPUT`.
+
+In a process of its own.
 
 The converter aborts its process at an operator that it does not know, and it does not say which one. So those that
 its list has no name like are written first, on a line that begins with UNKNOWN. (The list is of old names, such as
@@ -27,7 +29,10 @@ _NOT_CONVERTED = {"data", "feed", "fetch"}
 
 
 def unlike(names: set[str], known: list[str]) -> list[str]:
-    """Those of `names` that no known one is equal to, begins with, ends with, or begins."""
+    """Names that share no beginning or end with a known one.
+
+    Those of `names` that no known one is equal to, begins with, ends with, or begins.
+    """
 
     def like(name: str, row: str) -> bool:
         return row.startswith(name) or row.endswith("_" + name) or name.startswith(row)
@@ -44,7 +49,9 @@ def _names(block: Any) -> Iterator[str]:
 
 
 def single_precision(program: Any) -> None:
-    """Lets the factors of interpolation be float32, in place; `program` is what a .json file holds.
+    """Makes factors of interpolation float32, in place.
+
+    `program` is the content of a .json file.
 
     paddlepaddle 3.3 writes them as float64, and paddle2onnx 2.0 reads float32 only.
     """

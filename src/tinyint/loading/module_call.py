@@ -1,4 +1,4 @@
-"""A torch module called on nested arguments, seen as a function from named tensors to named tensors."""
+"""Torch module with nested arguments, as a function of named tensors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def reason_of(error: Exception) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The tensors that a module returned, as graph outputs `values`, and the user's `names` of them."""
+    """Tensors returned by a module: graph outputs `values`, users' `names`."""
 
     kind: Kind
     names: list[str]
@@ -41,7 +41,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A call of a module: how it was given, and the tensors in it by name."""
+    """Call of a module: its argument structure, and tensors by name."""
 
     module: nn.Module
     forward: Callable[..., Any]
@@ -74,7 +74,10 @@ class Call:
         )
 
     def run(self, tensors: Sequence[Tensor]) -> Result:
-        """The module's result on these tensors. Raises ModelError with its reason where it refuses them."""
+        """Module's result on these tensors.
+
+        Raises ModelError with its reason where it refuses them.
+        """
         args, kwargs = filled((self.args, self.kwargs), Tensor, iter(tensors))
         try:
             result = self.forward(*args, **kwargs)
@@ -97,7 +100,7 @@ class Call:
         return Result(kind=kind, names=names_of(paths, "output"), tensors=[leaf for _, leaf in found])
 
     def batch_axes(self) -> dict[str, dict[int, str]]:
-        """The first axis of each input that is as long as that of the first one."""
+        """Batch axis of each input: the first as long as input one's."""
         sizes = [tensor.shape[0] if tensor.ndim else None for tensor in self.tensors]
         batch = next((size for size in sizes if size is not None), None)
         return {
@@ -107,7 +110,10 @@ class Call:
         }
 
     def doubled(self, axes: Axes) -> list[Tensor]:
-        """The example inputs, each open axis twice as long; with a length of 1 a trace could mistake it for fixed."""
+        """Example inputs, each open axis twice as long.
+
+        With a length of 1 a trace could mistake it for fixed.
+        """
         made = []
         for name, tensor in zip(self.names, self.tensors, strict=True):
             for axis in axes.get(name, {}):
@@ -116,7 +122,10 @@ class Call:
         return made
 
     def value_names(self, result: Result) -> list[str]:
-        """The names of the graph's outputs: the user's, but for those that an input has already."""
+        """Names of the graph's outputs, distinct from those of inputs.
+
+        The user's, but for those that an input has already.
+        """
         return [f"{name}.output" if name in self.names else name for name in result.names]
 
 

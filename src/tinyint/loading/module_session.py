@@ -1,4 +1,4 @@
-"""A torch module as a session, so that what runs models runs it too."""
+"""Torch module as a session."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ class ModuleSession:
 
     @classmethod
     def of(cls, module: nn.Module, example_inputs: Any) -> ModuleSession:
-        """Inputs and outputs are called as `tinyint.load` calls those of the graph. Raises ModelError as that does."""
+        """Session with inputs and outputs named as by `tinyint.load`.
+
+        Raises ModelError as that does.
+        """
         call = Call.of(module, example_inputs)
         with _evaluating(module):
             outputs = call.value_names(call.run(call.tensors))

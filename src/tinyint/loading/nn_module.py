@@ -35,7 +35,9 @@ _TOLERANCE, _HALF_TOLERANCE = 1e-3, 2e-2  # of the largest value
 
 
 def load_module(module: nn.Module, example_inputs: Any, dynamic_shapes: Axes | None) -> ir.Model:
-    """The graph of `module` in eval mode; see `tinyint.load`. It is held against the module on the examples.
+    """Graph of `module` in eval mode, checked on the examples.
+
+    See `tinyint.load`.
 
     Raises ModelError: no or wrong example inputs, a module that the exporter cannot trace, a graph that computes
     something else than the module.

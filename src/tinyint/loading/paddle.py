@@ -30,7 +30,9 @@ _LISTED = 5
 
 @dataclass(frozen=True)
 class PaddleFiles:
-    """The program of an inference model, and its weights: a file, or a directory with one for each.
+    """Program and weights (a file or directory) of an inference model.
+
+    A directory has a file for each weight.
 
     The program is NAME.json of Paddle 3, NAME.pdmodel of Paddle 2, or a file of any name, such as __model__, of those
     before.
@@ -46,7 +48,9 @@ class PaddleFiles:
 
     @classmethod
     def named(cls, directory: Path, model_filename: str | None, params_filename: str | None) -> PaddleFiles:
-        """Files of these names in a directory, as Paddle's own tools take them. Raises ModelError.
+        """Named files in a directory, as for Paddle's own tools.
+
+        Raises ModelError.
 
         The program is __model__ if it is not named. Weights that are not named are NAME.pdiparams beside NAME.pdmodel
         or NAME.json, else one file each.
@@ -69,7 +73,7 @@ class PaddleFiles:
 
 
 def find_paddle(path: Path) -> PaddleFiles | None:
-    """The files that `path`, a directory or a program, stands for; None for what is neither.
+    """Files of `path`, a directory or program; None for neither.
 
     Raises ModelError for a directory without exactly one inference model, and for a missing file.
     """

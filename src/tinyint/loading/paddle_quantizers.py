@@ -1,4 +1,6 @@
-"""A quantized program of Paddle 2 as a float one, which the converter can read, and the scales that it had.
+"""Conversion of a quantized Paddle 2 program to float, with its scales.
+
+The converter can read the float one.
 
 It runs beside the converter, on Paddle's own objects. The forms are those that PaddleSlim 2 saves: pairs of
 quantize_linear and dequantize_linear (`onnx_format`), pairs in one operator (training), and codes that are dequantized
@@ -31,7 +33,9 @@ _OBSERVERS = ("moving_average_abs_max_scale",)
 
 
 def to_float(program: Any, read: Callable[[str], Any], write: Callable[[str, Any], None]) -> dict[str, Any]:
-    """Rewrites the program in place, and returns the scales of its weights: {name: (scales, axis or None)}.
+    """Makes the program float in place; returns the weights' scales.
+
+    {name: (scales, axis or None)}.
 
     A quantizer of an activation becomes a clip from -128·s to 127·s, which keeps its place and its scale through the
     conversion. `read` and `write` give and take the value of a variable, as float32. Raises ValueError for a quantizer

@@ -1,4 +1,4 @@
-"""The scales of a quantized Paddle model, put back as QuantizeLinear and DequantizeLinear after its conversion."""
+"""Scales of a quantized Paddle model, restored as Q/DQ after conversion."""
 
 from __future__ import annotations
 

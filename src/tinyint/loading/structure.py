@@ -1,4 +1,4 @@
-"""The tensors in nested arguments and results: taken out in order, named, and put back."""
+"""Tensors in nested arguments and results: extracted, named, put back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Path = tuple[str, ...]
 
 
 def children(value: Any) -> list[tuple[str, Any]] | None:
-    """What a container holds, by key, attribute name or position; None if it is no container."""
+    """Contents of a container by key, attribute or index; None if none."""
     if isinstance(value, Mapping):
         return [(str(key), inner) for key, inner in value.items()]
     if hasattr(value, "_fields"):  # a named tuple
@@ -41,7 +41,9 @@ def leaves(value: Any, wanted: type) -> list[Any]:
 
 
 def names_of(paths: Sequence[Path], sole: str) -> list[str]:
-    """A name for each way: its last key where that tells them apart, else all keys joined by dots.
+    """Name for each way: its last key, or all keys by dots.
+
+    The last key where that tells them apart.
 
     A number alone is no name, so positions carry what they are positions in; the empty way is called `sole`.
     """

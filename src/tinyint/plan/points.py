@@ -1,4 +1,4 @@
-"""Convolutions of one place that a runtime takes for products of matrices, and gets wrong."""
+"""Convolutions of one place that a runtime miscomputes as products of matrices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _TO_CHANNELS_FIRST, _TO_CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 
 
 def misread_points(model: ir.Model, target: Target) -> dict[str, str]:
-    """By name, with the reason, the convolutions whose weights must not be stored in integers for the target."""
+    """Convolutions whose weights must stay float for the target, with reasons.
+
+    By name; their weights must not be stored in integers.
+    """
     if not target.misreads_points:
         return {}
     reason = (

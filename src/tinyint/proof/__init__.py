@@ -1,4 +1,4 @@
-"""The proof of a quantized model: what runs in int8, how far its outputs are from float, how fast it is."""
+"""Proof of a quantized model: int8 coverage, distance to float, speed."""
 
 from tinyint.proof.measured import Latency, Sizes
 from tinyint.proof.prove import prove

@@ -36,7 +36,9 @@ class Agreement:
 def agreement(
     reference: Session, int8_model: ModelSource, samples: Iterable[Sample], *, runtime: Runtime
 ) -> Agreement:
-    """`reference` computes what the int8 model shall: it stands where `verify` has the simulation.
+    """Agreement of the int8 model with `reference`, in place of the simulation.
+
+    The reference computes as the int8 model should, in the place of the simulation in `verify`.
 
     Raises ModelError where the runtime cannot load the model.
     """

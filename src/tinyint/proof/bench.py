@@ -1,4 +1,7 @@
-"""Latency and throughput side by side: the models take turns, so that a change of the machine's mood hits all alike."""
+"""Latency and throughput side by side; load changes affect all models equally.
+
+The models are timed in turn.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What to measure: a model on a runtime. `label` defaults to the model's path."""
+    """Model on a runtime, to measure; `label` defaults to its path."""
 
     model: ModelSource
     runtime: Runtime
@@ -29,7 +32,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """What was measured. `precision` is that of what is not quantized; times are milliseconds a call."""
+    """Times in ms per call; `precision` of the float part."""
 
     model: str
     runtime: str
@@ -60,7 +63,9 @@ def benchmark(
     shapes: Mapping[str, Sequence[int]] | None = None,
     clock: Clock = time.perf_counter,
 ) -> list[Timing]:
-    """One `Timing` for each entry, in their order; they run in turn (A B C A B C …) in this process.
+    """One `Timing` per entry, timed in turn (A B C A B C …).
+
+    In this process, in the order of the entries.
 
     Every model is fed `feeds`, or else random values (see `random_feeds`). Raises DataError for a shape that is not
     known, and what the runtimes raise.
@@ -103,7 +108,9 @@ def _require_inputs(
 def random_feeds(
     inputs: Sequence[TensorSpec], *, batch_size: int = 1, shapes: Mapping[str, Sequence[int]] | None = None
 ) -> dict[str, np.ndarray]:
-    """The same values in every call: normal for floats, 0 and 1 for integers, which every vocabulary has.
+    """Seeded values: normal for floats, 0 and 1 for integers.
+
+    Every vocabulary has 0 and 1.
 
     An open first dimension becomes `batch_size`. Raises DataError for any other open dimension unless `shapes` gives
     the shape of that input.

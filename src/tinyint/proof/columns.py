@@ -1,4 +1,6 @@
-"""Outputs judged part by part: boxes in pixels drown scores from 0 to 1 where both stand in one output.
+"""Comparison of outputs by columns: boxes in pixels drown scores.
+
+Where both are in one output.
 
 The columns of an output are those of its last axis, or of its second one where that is the shorter of the two. They
 form groups by magnitude: of columns in the order of their largest elements, one that is 8 times smaller (three of eight
@@ -28,7 +30,10 @@ _UNLIKELY = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """A group of columns of an output, by number, and its distance to float; `peak`: its largest magnitude."""
+    """Group of columns of an output, and its distance to float.
+
+    `peak`: its largest magnitude.
+    """
 
     columns: tuple[int, ...]
     peak: float
@@ -51,7 +56,7 @@ class ColumnSums:
     highest: list[float] = field(default_factory=list)
 
     def add(self, expected: Array, actual: Array) -> None:
-        """Arrays of one shape; those without columns, or with more than 128, are passed over."""
+        """Adds arrays of one shape; without columns, or over 128, skipped."""
         axis = _axis(expected)
         if axis is None:
             return

@@ -20,7 +20,10 @@ __all__ = ["Compared"]
 
 @dataclass(kw_only=True)
 class Compared:
-    """`steps`: the LSB of the outputs that a quantizer sets it for; `selected`: outputs whose rows are a selection."""
+    """Sums over outputs, with their LSB and row selection.
+
+    `steps`: the LSB of the outputs that a quantizer sets it for; `selected`: outputs whose rows are a selection.
+    """
 
     steps: Mapping[str, float]
     selected: frozenset[str]
@@ -37,7 +40,7 @@ class Compared:
         actual: Mapping[str, Array],
         simulated: Mapping[str, Array] | None,
     ) -> None:
-        """One sample; `simulated` is None where the simulation is what ran."""
+        """Adds one sample; `simulated` is None where the simulation itself ran."""
         for name, ours in expected.items():
             output = self.outputs.get(name)
             if output is None:
@@ -53,7 +56,10 @@ class Compared:
         return next(found, None)
 
     def over_1_lsb(self) -> float | None:
-        """The share of elements more than 1 LSB off the simulation; None where none were compared."""
+        """Share of elements over 1 LSB off the simulation.
+
+        None where none were compared.
+        """
         elements = sum(output.compared for output in self.outputs.values())
         return sum(output.over_1() for output in self.outputs.values()) / elements if elements else None
 

@@ -1,4 +1,4 @@
-"""What really runs in int8, read back from the graph that the runtime made of the quantized model."""
+"""Int8 coverage, read from the runtime's graph of the quantized model."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Coverage:
 
 
 def read_coverage(quantized: Quantized, runtime: Runtime) -> Coverage:
-    """Opens the quantized model in `runtime` and says what runs in int8 there.
+    """Opens the quantized model in `runtime` and reads its int8 coverage.
 
     Where the runtime is not installed, is TensorRT, whose engines are built elsewhere, or has other kernels on this
     machine than on the target's, the answer is the plan's. Raises ModelError if the runtime cannot load the model.
@@ -74,7 +74,7 @@ def read_coverage(quantized: Quantized, runtime: Runtime) -> Coverage:
 
 
 def planned_coverage(quantized: Quantized) -> Coverage:
-    """What shall run in int8, without asking a runtime."""
+    """Coverage of the plan, without a runtime."""
     why = "not verified, as asked: coverage is what was planned, not what a runtime did"
     return _coverage(quantized, _Planned(set(quantized.planned_int8)), quantized.target.runtime, why)
 

@@ -1,4 +1,4 @@
-"""What is measured of both models besides their outputs: latency and size."""
+"""Latency and size of both models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ RESTLESS = 1 / 3
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """The float model (`baseline`) and the int8 one in turn: the same runtime, threads and precision.
+    """Latency of the float model (`baseline`) and the int8 one, in turn.
+
+    The same runtime, threads and precision.
 
     `native`: on a processor such as the target is for; elsewhere, the figures say nothing about the target's speed.
     `prepared`: whether the float model ran as it is calibrated, since the runtime does not read the file.

@@ -1,4 +1,4 @@
-"""One output of a model, summed up over samples: float beside int8 beside the simulation."""
+"""One output over samples: float beside int8 beside the simulation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ _SMALLEST = float(np.finfo(np.float32).tiny)
 
 @dataclass(kw_only=True)
 class OutputSums:
-    """`step`: the LSB of the output, if its own quantizer sets it; `selects`: whether its rows are a selection.
+    """Sums of one output, with its `step` (LSB) and `selects`.
+
+    `step` if its own quantizer sets it; `selects`: whether its rows are a selection.
 
     * `unlike`: samples in which the shapes differ, which nothing else counts
     * `selected`: the rows of a selection, which no figure that goes by place counts
@@ -59,7 +61,7 @@ class OutputSums:
     hi: float = 0.0
 
     def add(self, expected: Array, actual: Array, simulated: Array | None) -> None:
-        """One sample. `simulated` is None where the simulation is what ran."""
+        """Adds one sample; `simulated` is None where the simulation itself ran."""
         self.is_float = expected.dtype.kind == "f"
         self.samples += 1
         alike = expected.shape == actual.shape
@@ -133,12 +135,15 @@ class OutputSums:
         return self.step if self.step is not None else max((self.hi - self.lo) / 255, _SMALLEST)
 
     def ties(self) -> int:
-        """Rows with another highest class whose two highest of the reference are within 1 LSB."""
+        """Rows of another highest class, the reference's top two within 1 LSB."""
         edges, counts = self.apart.trimmed()
         return int(counts[edges[:-1] <= (_NEXT_CODE if self.step is not None else 1.0) * self.lsb()].sum())
 
     def over_1(self) -> int:
-        """Elements off by more than 1 LSB; without a quantizer, to within 1/4096 of the largest deviation."""
+        """Elements off by more than 1 LSB.
+
+        Without a quantizer, to within 1/4096 of the largest deviation.
+        """
         if self.step is not None or not self.deviations.total:
             return self.different
         edges, counts = self.deviations.trimmed()

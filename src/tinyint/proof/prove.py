@@ -1,4 +1,4 @@
-"""Open the quantized model in its runtime, hold it against the float one, and write down what is found."""
+"""Proof of the quantized model in its runtime against float, as a report."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SUSPICION = (
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """What the outputs are compared on; `held_out`: whether calibration did without them."""
+    """Samples for comparing outputs; `held_out`: unseen by calibration."""
 
     samples: Iterable[Sample]
     first: Sample
@@ -65,7 +65,9 @@ def prove(
     notes: Iterable[str] = (),
     clock: Clock = time.perf_counter,
 ) -> Report:
-    """The report on a quantized model. With `verified=False` nothing is run, and coverage is the plan's.
+    """Report on a quantized model.
+
+    With `verified=False` nothing is run, and coverage is the plan's.
 
     Raises ModelError if the runtime cannot load the model, DataError for a sample that does not fit.
     """

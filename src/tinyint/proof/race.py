@@ -1,4 +1,4 @@
-"""The float model against the int8 one: who is faster, asked again while the machine is restless."""
+"""Race of float against int8, repeated while timings are noisy."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ def race(
     native: bool,
     clock: Clock = time.perf_counter,
 ) -> Latency:
-    """Float and int8 in turn. Before a restless machine's word is taken that int8 is slower, it is asked up to twice
-    more, and its calmest word counts.
+    """Times float and int8 in turn, again while noisy results favour float.
+
+    Up to twice more; the run with the least spread is used.
 
     `prepared`: the float graph, which says how many calls are enough, and runs where the runtime does not read the
     float model as given; `native`: see `Latency`. Raises DataError for open dimensions without `feeds`.

@@ -1,4 +1,4 @@
-"""What there is to say about a quantized model, as one frozen value."""
+"""Report on a quantized model, as one frozen value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ __all__ = ["Report", "TensorRow"]
 
 @dataclass(frozen=True, kw_only=True)
 class TensorRow:
-    """How one tensor is quantized; per channel, `scale` and `zero_point` hold the smallest and the largest."""
+    """Quantization of one tensor.
+
+    Per channel, `scale` and `zero_point` hold the smallest and the largest.
+    """
 
     name: str
     constant: bool
@@ -29,7 +32,7 @@ class TensorRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The proof, and what it was obtained with.
+    """Proof, and its circumstances.
 
     * `output`: the path of the int8 model; None if it was not written
     * `recipe`: its name; `recipe_yaml`: all of it
@@ -62,11 +65,11 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """What follows from the figures, by rule."""
+        """Verdict on the figures, by rule."""
         return judge(self.verification, self.latency, self.sizes)
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON values. What is infinite or not a number becomes null."""
+        """Report as JSON values; infinite and NaN become null."""
         coverage, proof, latency = self.coverage, self.verification, self.latency
         document = {
             "verdict": self.verdict,

@@ -1,4 +1,7 @@
-"""Outputs whose rows are a selection, such as boxes after suppression: compared as sets, in any number and order."""
+"""Outputs whose rows are a selection, as after NMS, compared as sets.
+
+In any number and order.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ _MOST_PAIRS = 1 << 22
 
 @dataclass(kw_only=True)
 class RowSums:
-    """Rows that both have, out of those that either has, over any number of samples."""
+    """Rows of both models, out of rows of either, over samples."""
 
     rows: int = 0
     matched: int = 0
@@ -48,12 +51,15 @@ class RowSums:
 
     @property
     def share(self) -> float | None:
-        """Twice the rows that both have, over the rows of both (Dice's coefficient); None without any."""
+        """Dice's coefficient of the rows; None without any.
+
+        Twice the rows that both have, over the rows of both.
+        """
         return self.matched / self.rows if self.rows else None
 
 
 def selections(graph: ir.Graph) -> frozenset[str]:
-    """The outputs whose rows are what suppression left, the best of a ranking, or what a condition picked.
+    """Outputs whose rows are selected: NMS, top-k, or a condition.
 
     A ranking alone makes a selection of boxes, (1, K, columns), not of a batch of rows; a condition alone, an output
     whose first dimension no input has.
@@ -75,7 +81,9 @@ def selections(graph: ir.Graph) -> frozenset[str]:
 
 
 def matched(ours: Array, theirs: Array) -> int:
-    """How many rows of (K, columns) have a row of their own in (L, columns): equal integers, or floats nearby.
+    """Number of rows (K, columns) with their own match in (L, columns).
+
+    Equal integers, or floats nearby.
 
     The nearest go together first. A column of floats that are whole numbers, as classes are, must be equal.
     """
@@ -127,7 +135,10 @@ def _rows(array: Array) -> Array:
 
 
 def shape_depends_on_values(value: ir.Value | None) -> bool:
-    """Whether two models that round differently may give this tensor different shapes for the same sample."""
+    """Whether rounding differences may change this tensor's shape.
+
+    For the same sample, in two models that round differently.
+    """
     return value is not None and any(_sizes_by_value(node) for node in _ancestors(value))
 
 

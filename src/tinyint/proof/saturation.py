@@ -1,4 +1,4 @@
-"""Weights of an int8 model whose pair sums the processor at hand cannot add (`ranges.pair_sums`)."""
+"""Weights of an int8 model whose pair sums saturate here (`ranges.pair_sums`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _LARGEST = 255
 
 
 def saturation(model: ir.Model, runtime: str, machine: Host | None = None) -> str | None:
-    """What to tell of an int8 model on `runtime` here, whoever made it; None where its sums are right."""
+    """Warning on an int8 model on `runtime` here; None without saturation.
+
+    Whoever made the model.
+    """
     machine = machine or host()
     target = limited_target(runtime)
     if target is None or not machine.pair_sums_saturate:
@@ -40,7 +43,10 @@ def saturation(model: ir.Model, runtime: str, machine: Host | None = None) -> st
 
 
 def saturating_nodes(model: ir.Model, target: Target) -> list[str]:
-    """Names of the int8 operators with pairs of weights over the limit, in graph order; `target` has the packings."""
+    """Int8 operators with weight pairs over the limit, in graph order.
+
+    `target` has the packings.
+    """
     return [node.name or node.op_type for node in model.graph if _saturates(node, target)]
 
 

@@ -1,4 +1,4 @@
-"""What came of a quantization, by rule; docs/reading-the-report.md says why the thresholds are these.
+"""Verdict on a quantization, by rule; thresholds: docs/reading-the-report.md.
 
 * accuracy: broken and doubtful are found by any one sign; good takes samples that calibration has not seen, run on the
   target's own runtime and processor. What is neither is unknown, and it is said what is missing.
@@ -38,7 +38,7 @@ Sign = tuple[Literal["doubtful", "broken"], str]
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """`reasons`: what is wrong with the accuracy; `missing`: why it is unknown."""
+    """`reasons`: faults of the accuracy; `missing`: why it is unknown."""
 
     accuracy: Accuracy
     speed: Speed
@@ -48,12 +48,15 @@ class Verdict:
 
     @property
     def bad(self) -> bool:
-        """Whether anything is worse than it should be; what is not known is not."""
+        """Whether any part is bad; unknown parts are not."""
         return self.accuracy in ("doubtful", "broken") or self.speed == "slower" or self.size == "larger"
 
 
 def judge(verification: Verification | None, latency: Latency | None, sizes: Sizes) -> Verdict:
-    """The verdict on what was measured; `verification` and `latency` are None where there was nothing to measure on."""
+    """Verdict on the measurements.
+
+    `verification` and `latency` are None where there was nothing to measure on.
+    """
     native = latency is None or latency.native
     signs = [] if verification is None else list(_signs(verification, native))
     missing = tuple(_missing(verification, native))
@@ -112,7 +115,10 @@ def _signs(proof: Verification, native: bool) -> Iterator[Sign]:
 
 
 def shortfalls(proof: Verification) -> Iterator[str]:
-    """Of each output, what the runtime adds to the error that was simulated, where that is too much."""
+    """Excess error of the runtime over the simulation, per output.
+
+    Where it is too much.
+    """
     for name, output in proof.outputs.items():
         short = _shortfall(name, output, proof.runtime)
         if short is not None:

@@ -1,4 +1,4 @@
-"""Proof on samples: how far the int8 model in its runtime is from the float model, and from its own simulation."""
+"""Verification on samples: int8 in its runtime against float and simulation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Cosine:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputProof:
-    """One output of the int8 model, beside the float model's. All is None that was not, or cannot be, compared.
+    """One output of the int8 model, beside float; None where not compared.
 
     * `sqnr_db`, `simulated_sqnr_db`: as in `Verification`; `constant_db`: what the mean of the float output would have
     * `lsb_max`: the largest deviation from the simulation, in LSB
@@ -109,7 +109,9 @@ def verify(
     threads: int | None = None,
     held_out: bool,
 ) -> Verification:
-    """Runs `samples` one at a time through the float model and the simulation (onnxruntime) and the int8 model.
+    """Runs `samples` through float model, simulation (onnxruntime) and int8 model.
+
+    One at a time.
 
     Raises DataError for no samples, ModelError where the outputs do not correspond or hold NaN. A dimension that the
     float model leaves open may differ.

@@ -17,7 +17,10 @@ _NAMED = 3  # nodes of a group that are called by name
 
 
 def render(report: Report, *, hints: bool = True) -> RenderableType:
-    """The verdict, float beside int8, the nodes in float by reason, warnings, files, and what to do next."""
+    """Report as tables: verdict, figures, float nodes, warnings, next steps.
+
+    Float beside int8; nodes in float by reason; files.
+    """
     title = f"{report.method} · {report.target} · recipe {report.recipe} · {report.runtime}"
     if report.runtime_version:
         title += f" {report.runtime_version}"
@@ -55,5 +58,5 @@ def float_nodes(nodes: tuple[FloatNode, ...]) -> RenderableType:
 
 
 def steps(commands: tuple[str, ...]) -> RenderableType:
-    """What to do next; nothing if there is nothing."""
+    """Next steps; empty if there are none."""
     return Group(*[Text(f"next: {command}", style="cyan") for command in commands])

@@ -58,7 +58,7 @@ def points(share: float) -> str:
 
 
 def told_from_chance(found: Difference) -> str:
-    """What a difference means."""
+    """Meaning of a difference, in words."""
     p = f"p = {found.p:.2f}" if found.p >= 0.01 else f"p = {found.p:.3f}" if found.p >= 0.001 else "p < 0.001"
     if not found.beyond_chance:
         return f"no difference beyond chance ({p})"
@@ -95,7 +95,7 @@ def size_change(sizes: Sizes) -> str:
 
 
 def headline(report: Report) -> str:
-    """What came of it, what is bad first, and what is not known at the end."""
+    """Outcome in words: bad parts first, unknown ones last."""
     verdict = report.verdict
     parts = [
         (verdict.accuracy in ("broken", "doubtful"), _accuracy(report)),
@@ -229,7 +229,7 @@ def grouped(nodes: tuple[FloatNode, ...]) -> dict[str, list[FloatNode]]:
 
 
 def next_steps(report: Report) -> Iterator[str]:
-    """What a user may want to do now."""
+    """Suggestions for the user."""
     verdict, model = report.verdict, report.output or "INT8"
     poor = verdict.accuracy in ("doubtful", "broken")
     if poor:

@@ -1,4 +1,4 @@
-"""What models are for: one object a task, with its metrics, postprocessing, pictures and loss."""
+"""Tasks: one object each, with metrics, postprocessing, pictures and loss."""
 
 from tinyint.tasks.classification import Classification
 from tinyint.tasks.detection import Detection

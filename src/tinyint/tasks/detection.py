@@ -38,7 +38,7 @@ Side: TypeAlias = Annotated[float, Field(gt=0)]
 
 
 class Detection(Task):
-    """YOLOv3's heads: for stride s a map of logits (N, A·(5 + C), H/s, W/s).
+    """YOLOv3 detection: logits (N, A·(5 + C), H/s, W/s) per stride s.
 
     * `anchors`: for each head its A pairs of (width, height), in pixels of the network's input
     * `strides`: of each head, in the order of the model's outputs (the coarse one first)
@@ -112,7 +112,7 @@ class Detection(Task):
         present: str | None,
         score_threshold: float,
     ) -> Prediction:
-        """A row for each box, in the form of COCO's results; `category_id` counts the classes from 0."""
+        """Row per box, as COCO's results; `category_id` counts from 0."""
         from tinyint.tasks.pictures import draw_boxes
 
         size = seen.image.size[::-1] if seen.image is not None else image_size(seen.sample.inputs)

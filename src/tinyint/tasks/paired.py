@@ -20,7 +20,7 @@ _BLOCK = 1 << 21  # weights at a time
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How much higher a metric of one model is than of another on the same samples.
+    """Difference of a metric between two models on the same samples.
 
     * `low`, `high`: the middle 95 % of the differences that resampling gives
     * `p`: how likely a difference at least as large is if the models are equally good
@@ -41,7 +41,9 @@ class Difference:
 def differences(
     ours: Scorer, theirs: Scorer, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Difference]:
-    """By metric, ours less theirs, where both have it. Both scorers saw the same samples in the same order.
+    """Differences by metric, ours less theirs, where both have it.
+
+    Both scorers saw the same samples in the same order.
 
     p is McNemar's for a share of right decisions. For the others it is the paired bootstrap's (Efron & Tibshirani 1993,
     An Introduction to the Bootstrap, chapters 13 and 16): units are drawn with replacement, the same for both models,
@@ -73,7 +75,9 @@ def differences(
 
 
 def mcnemar(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """The mid-p value of McNemar's exact test, for two models' right (True) and wrong answers to the same questions.
+    """Mid-p value of McNemar's exact test for two models' answers.
+
+    Right (True) and wrong answers to the same questions.
 
     Of the n questions that one model alone has right, X ~ Binomial(n, 1/2) would be model a's if both were equally
     good; p = 2·P(X < m) + P(X = m), m the smaller of the two counts, and 1 where they are equal. Source: Fagerland,

@@ -1,4 +1,4 @@
-"""What a model says of one sample: as JSON values and, where there is an image, as pictures."""
+"""Prediction for one sample: JSON values and, for images, pictures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ __all__ = ["Prediction", "Seen", "single"]
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """A sample, and for an image file what a picture is drawn on: the upright image, cropped if the input is."""
+    """Sample, and for an image file the picture to draw on.
+
+    The upright image, cropped if the input is.
+    """
 
     sample: Sample
     image_id: int
@@ -28,7 +31,10 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """`entries` of the JSON file; `picture`: the image with what was seen in it; `mask`: the class of each pixel."""
+    """`entries` of the JSON file, `picture`, and `mask` of pixel classes.
+
+    `picture`: the image with the prediction in it.
+    """
 
     entries: list[dict[str, Any]] = field(default_factory=list)
     picture: Image.Image | None = None
@@ -36,7 +42,10 @@ class Prediction:
 
 
 def single(batch: Array, seen: Seen) -> Array:
-    """What the outputs say of the one image of a sample. Raises DataError for a sample of several."""
+    """Outputs of a sample's only image.
+
+    Raises DataError for a sample of several.
+    """
     if len(batch) != 1:
         raise DataError(
             f"{seen.sample.name} holds {len(batch)} images, but pictures are made of one at a time: export the model "

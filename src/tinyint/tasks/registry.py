@@ -36,7 +36,10 @@ TASKS: dict[str, type[Task]] = {
 
 
 def task_of(metadata: Mapping[str, str]) -> Task | None:
-    """What `to_metadata` saved, or None. Raises ModelError when the entry is damaged."""
+    """Task saved by `to_metadata`, or None.
+
+    Raises ModelError when the entry is damaged.
+    """
     text = metadata.get(TASK)
     if text is None:
         return None
@@ -59,7 +62,9 @@ def _reader(tasks: tuple[type[Task], ...]) -> TypeAdapter[Task]:
 
 
 def infer_task(labels: LabelKind | None, outputs: Mapping[str, Array]) -> Task:
-    """The task of a model that does not say it: by the labels of its data, if they are known, and by its outputs.
+    """Task of an unmarked model, by its labels and outputs.
+
+    By the labels of its data, if they are known.
 
     Raises ModelError where the task needs what only the model's metadata can say.
     """
@@ -73,7 +78,10 @@ def tasks_for_labels(labels: LabelKind) -> str:
 
 
 def require_labels(labels: LabelKind | None, task: Task, name: str) -> None:
-    """Raises DataError when the labels of `name` are not those of the task; None can be any."""
+    """Raises DataError when the labels of `name` are not the task's.
+
+    None can be any.
+    """
     wanted = task.label_kind
     if labels not in (None, wanted):
         assert labels is not None

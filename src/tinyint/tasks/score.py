@@ -1,4 +1,7 @@
-"""One pass over labelled samples that judges any number of models, on any runtime, by the metrics of their task."""
+"""One pass over labelled samples for any number of models and runtimes.
+
+By the metrics of their task.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ def score(
     *,
     progress: Callable[[int], None] = lambda _: None,
 ) -> int:
-    """Adds the samples to the scorer of each model, and returns how many they were.
+    """Adds the samples to each model's scorer; returns their number.
 
     They run in batches if all models leave the batch axis of every input open, else one at a time; a batch ends early
     where the next sample has another shape. `progress` is told the samples done.
@@ -68,7 +71,10 @@ def score(
 
 
 def outputs_for(session: Session, batch: Sequence[Sample]) -> dict[str, Array]:
-    """What the session gives for a batch, overwritten by its next call. Its ModelError names the batch's samples."""
+    """Session's outputs for a batch, overwritten by its next call.
+
+    Its ModelError names the batch's samples.
+    """
     try:
         return tensors_of(session.run_transient(stack(batch)))
     except ModelError as error:

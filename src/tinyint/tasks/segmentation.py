@@ -22,7 +22,7 @@ __all__ = ["Segmentation"]
 
 
 class Segmentation(Task):
-    """Logits (N, C, H, W) at the resolution of the input; pixels labelled `ignore_label` do not count."""
+    """Logits (N, C, H, W) at input resolution; `ignore_label` does not count."""
 
     task: Literal["segmentation"] = "segmentation"
     ignore_label: int = 255
@@ -64,7 +64,7 @@ class Segmentation(Task):
         present: str | None,
         score_threshold: float,
     ) -> Prediction:
-        """The class of each pixel, at the size of the image, and the share of each class."""
+        """Class of each pixel, at image size, and share of each class."""
         from tinyint.tasks.pictures import draw_mask, mask_image, resized
 
         maps, columns = class_map(outputs, seen.sample.name)

@@ -1,4 +1,4 @@
-"""What a model is for: a value saved in its metadata that knows all that is particular to the task.
+"""Interface of tasks: a value in the metadata, with all task-specific parts.
 
 A task is one file here and one line in `tinyint.tasks.registry`; what stands outside asks its object.
 """
@@ -27,7 +27,9 @@ __all__ = ["Task"]
 
 
 class Task(BaseModel):
-    """`task` is its name; `classes`, their names in the order of the model's outputs, None where nobody gave them.
+    """`task` is its name; `classes`, the class names or None.
+
+    In the order of the model's outputs; None where nobody gave them.
 
     * `label_kind`: what it is learned from and judged by
     * `headline`: the metric by which the best model is chosen
@@ -61,7 +63,7 @@ class Task(BaseModel):
         return str(number)
 
     def to_metadata(self) -> dict[str, str]:
-        """What to add to the metadata of a model."""
+        """Metadata entries of the task."""
         return {TASK: self.model_dump_json()}
 
     @classmethod
@@ -70,7 +72,10 @@ class Task(BaseModel):
 
     @classmethod
     def undescribed(cls) -> Self:
-        """The task of a model that only names it. Raises ModelError where its outputs cannot be read so."""
+        """Task of a model that only names it.
+
+        Raises ModelError where its outputs cannot be read so.
+        """
         return cls(task=cls.named())
 
     @classmethod
@@ -83,7 +88,7 @@ class Task(BaseModel):
         return -1 if chosen is None else chosen
 
     def output_names(self) -> list[str]:
-        """What a network of the zoo calls its outputs."""
+        """Output names of the task's networks in the zoo."""
         return ["logits"]
 
     @abstractmethod
@@ -99,19 +104,25 @@ class Task(BaseModel):
         suppression: Suppression | None = None,
         threads: int | None = None,
     ) -> Session:
-        """The session with what `scorer` and `read` still need after it; `present`: what its model does itself."""
+        """Session with the postprocessing that `scorer` and `read` still need.
+
+        `present`: the part that its model does itself.
+        """
         return session
 
     @abstractmethod
     def tail(self, graph: ir.Graph, options: TailOptions) -> Tail | None:
-        """What `export` puts after the network, None for nothing. Raises ModelError."""
+        """Postprocessing for `export`, None for nothing.
+
+        Raises ModelError.
+        """
         ...
 
     @abstractmethod
     def read(
         self, seen: Seen, outputs: Mapping[str, Array], present: str | None, score_threshold: float
     ) -> Prediction:
-        """What the outputs of `decided` say of a sample, drawn where it has an image.
+        """Prediction from outputs of `decided`, drawn where there is an image.
 
         Raises ModelError for outputs that do not go with the task, DataError for a sample of several images.
         """

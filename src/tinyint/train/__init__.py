@@ -1,4 +1,4 @@
-"""Training of float models and of their int8 versions: one loop for both, which can be killed and goes on."""
+"""Training of float and int8 models: one loop, killable and resumable."""
 
 from __future__ import annotations
 

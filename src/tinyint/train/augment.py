@@ -1,4 +1,4 @@
-"""Random changes to samples in training: which go with which data, and those of the arrays that the model takes.
+"""Random augmentation of samples by kind of data, and of input arrays.
 
 Every change is a function of a generator that is the sample's own.
 """
@@ -30,7 +30,10 @@ _ALLOWED: dict[LabelKind, tuple[str, ...]] = {
 def check_augmentation(
     options: Augmentation, labels: LabelKind | None, kind: Literal["images", "texts", "arrays"], source: str
 ) -> None:
-    """Raises DataError naming the key that does not go with the data; `labels`: theirs, if known."""
+    """Raises DataError naming the key that does not fit the data.
+
+    `labels`: theirs, if known.
+    """
     for key in _used(options):
         if kind == "texts":
             raise DataError(f"data.augment.{key} does not go with the texts of {source}: leave it out")
@@ -54,7 +57,10 @@ def _used(options: Augmentation) -> list[str]:
 def augment(
     sample: Sample, options: Augmentation, generator: np.random.Generator, layout: str = "NCHW"
 ) -> Sample:
-    """The sample mirrored, moved and with noise, its label with it. Raises DataError for what is no float image."""
+    """Sample mirrored, moved and with noise, with its label.
+
+    Raises DataError for anything but a float image.
+    """
     if all(getattr(options, key) == getattr(Augmentation(), key) for key in ON_ARRAYS):
         return sample
     mirrored = options.flip and generator.random() < 0.5

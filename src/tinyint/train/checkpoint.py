@@ -1,4 +1,7 @@
-"""The state of a run on disk: one file, replaced as a whole, so that it is never half-written."""
+"""State of a run on disk: one file, replaced as a whole.
+
+So that it is never half-written.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,10 @@ _TYPES: dict[object, tuple[type, ...]] = {
 
 
 def prepare_directory(directory: Path) -> None:
-    """Makes the directory, removes what a killed run left half-written, and tries to write. Raises OutputError."""
+    """Makes the directory writable, without a killed run's leftovers.
+
+    Raises OutputError.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -75,7 +81,7 @@ def prepare_directory(directory: Path) -> None:
 
 
 def checkpoints_in(directory: Path) -> list[Path]:
-    """The checkpoint of `directory` and those that were kept beside it, the latest first."""
+    """Checkpoints of `directory`, latest first, kept ones included."""
     kept = {int(found[1]): path for path in directory.glob("*") if (found := _KEPT.fullmatch(path.name))}
     last = directory / CHECKPOINT
     return [
@@ -139,7 +145,10 @@ class _Writer:
 
 
 def load_checkpoint(place: Path) -> Checkpoint | None:
-    """The checkpoint in a file or directory, None if there is none. Raises ModelError for a damaged or foreign file."""
+    """Checkpoint in a file or directory, None if there is none.
+
+    Raises ModelError for a damaged or foreign file.
+    """
     path = place / CHECKPOINT if os.path.isdir(place) else place
     if not os.path.exists(path):
         return None

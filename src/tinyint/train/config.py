@@ -1,4 +1,4 @@
-"""What a training run is: the keys of its config file, each with its meaning."""
+"""Config of a training run: keys and their meaning."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class SchedulePart(_Part):
         return self
 
     def idle(self, iters: int) -> list[str]:
-        """What is set and changes nothing in a run of so many iterations, in sentences."""
+        """Settings without effect in a run of so many iterations, in sentences."""
         found = []
         users = {"milestones": ("milestones",), "step": ("step",), "power": ("poly",), "end": ("poly",)}
         for key, names in users.items():
@@ -208,13 +208,19 @@ class QuantizationPart(_Part):
         return self
 
     def resolved(self) -> tuple[Recipe, QatSettings, list[str]]:
-        """The recipe with its changes, how ranges are trained, and what to tell the user. Raises RecipeError."""
+        """Recipe with its changes, range training, and notes.
+
+        Raises RecipeError.
+        """
         recipe, said, notes = resolve_training(self.recipe, self.set)
         return recipe, self.training.over(said), notes
 
 
 class TrainingConfig(_Part):
-    """A training run. `batch_size` is that of all devices together, so that their number changes no result."""
+    """Training run.
+
+    `batch_size` is that of all devices together, so that their number changes no result.
+    """
 
     model: Annotated[ModelPart, BeforeValidator(_as_source)] = Field(description="what is trained")
     data: DataPart = Field(description="what it is trained and measured on")
@@ -247,7 +253,10 @@ class TrainingConfig(_Part):
     tensorboard: bool = Field(False, description="write curves to save_dir/tensorboard")
 
     def iterations(self, samples: int) -> int:
-        """How many a run on so many training samples has: epochs follow each other without a gap."""
+        """Iterations of a run on so many training samples.
+
+        Epochs follow each other without a gap.
+        """
         return self.iters if self.epochs is None else -(-self.epochs * samples // self.batch_size)
 
     @model_validator(mode="after")

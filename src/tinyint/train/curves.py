@@ -21,7 +21,10 @@ def require_tensorboard() -> None:
 
 
 class Curves:
-    """Writes loss, learning rate, speed and metric to `directory`; what is there from `start` on is replaced."""
+    """Writes loss, learning rate, speed and metric to `directory`.
+
+    The entries from `start` on are replaced.
+    """
 
     def __init__(self, watcher: Watcher, directory: Path, start: int) -> None:
         from torch.utils.tensorboard import SummaryWriter  # slow to import, and seldom wanted

@@ -1,4 +1,4 @@
-"""Batches by number: what stands at a position of the training is a function of the seed and of that position alone.
+"""Batches by number, each a function of seed and position alone.
 
 The samples of epoch e are shuffled by (seed, e), and the epochs follow each other without a gap: batch t holds the
 positions t·B, …, (t + 1)·B - 1. So a run can go on at any iteration, and the number of devices and of workers changes
@@ -50,7 +50,7 @@ _CLASSES = Classification()
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Inputs by name, each joined along its batch axis, and the labels, if there are any.
+    """Inputs by name, each joined along its batch axis, and labels.
 
     `labels`: class numbers (N,), masks (N, H, W), or the boxes of each image. `skipped`: the numbers of the items that
     could not be read, and why.
@@ -64,7 +64,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class LabelCheck:
-    """What a label must be: class numbers below `classes` or `ignored`, as `task` has them; nothing if not `needed`."""
+    """Check of labels: class numbers below `classes` or `ignored`.
+
+    As `task` has them; nothing if not `needed`.
+    """
 
     needed: bool
     classes: int
@@ -107,7 +110,7 @@ class LabelCheck:
 
 @dataclass(frozen=True, eq=False)
 class Shuffled:
-    """The endless stream of augmented samples; an item is a sample, or the error that reading it met.
+    """Endless stream of augmented samples, or errors of reading them.
 
     `ignored` is the class number of the pixels of a mask that augmentation brings in.
     """
@@ -157,7 +160,7 @@ class Shuffled:
 
 @dataclass(frozen=True, eq=False)
 class InOrder:
-    """The samples as they are, none twice; an item is a sample, or the error that reading it met."""
+    """Samples as they are, none twice, or errors of reading them."""
 
     items: Items
 
@@ -170,7 +173,9 @@ class InOrder:
 
 @dataclass(frozen=True)
 class Slices:
-    """The positions of each batch that are this device's: batches start, …, stop - 1 of `size`, part `rank` of `world`.
+    """Positions of this device's part of each batch.
+
+    Batches start, …, stop - 1 of `size`, part `rank` of `world`.
 
     The last batch is cut at `end`, if that is given.
     """

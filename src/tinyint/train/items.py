@@ -1,4 +1,4 @@
-"""Samples by number, as training needs them: any one at any time, in any process."""
+"""Random access to samples by number, in any process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Items(Protocol):
 
 
 class AugmentedItems(Protocol):
-    """Items that know how to change themselves, because they are made of more than arrays."""
+    """Items that augment themselves, being more than arrays."""
 
     def augmented(
         self, index: int, options: Augmentation, generator: np.random.Generator, ignored: int
@@ -76,7 +76,7 @@ class _TextItems:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What stands at a position: a sample, or nothing where it was left out; and which could not be read, with why."""
+    """Sample at a position, or nothing, and unreadable ones with reasons."""
 
     sample: Sample | None
     skipped: tuple[tuple[int, str], ...] = ()
@@ -84,8 +84,10 @@ class Drawn:
 
 @dataclass(frozen=True, eq=False)
 class Tolerant:
-    """Items of which some cannot be read. The next one that can be, in the order of their numbers, stands in for such
-    an item; `skipped` holds those that were met, by number."""
+    """Items, some unreadable, replaced by the next readable one.
+
+    `skipped` maps the number of each unreadable item to its error.
+    """
 
     items: Items
     skipped: dict[int, str] = field(default_factory=dict)
@@ -100,7 +102,7 @@ class Tolerant:
         return drawn.sample
 
     def draw(self, index: int, read: Callable[[int], Sample], *, replaced: bool) -> Drawn:
-        """What `read` makes of the item, or of the next good one if it is to be replaced.
+        """Result of `read` on the item, or on its replacement.
 
         Raises DataError when no item at all can be read.
         """
@@ -116,19 +118,22 @@ class Tolerant:
         raise DataError(f"no sample can be read; the first: {met[0][1]}")
 
     def notice(self) -> str:
-        """The sentence that counts what was skipped; empty if nothing was."""
+        """Sentence with the number of skipped items; empty if none."""
         return describe_skipped([self.skipped[n] for n in sorted(self.skipped)]) if self.skipped else ""
 
 
 def draw(items: Items, index: int, *, replaced: bool, change: Callable[[int], Sample] | None = None) -> Drawn:
-    """The item, read by `change` if that is given. Raises DataError, unless the items are `Tolerant`."""
+    """Item, read by `change` if given.
+
+    Raises DataError, unless the items are `Tolerant`.
+    """
     read = change or (items.items if isinstance(items, Tolerant) else items).__getitem__
     return items.draw(index, read, replaced=replaced) if isinstance(items, Tolerant) else Drawn(read(index))
 
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """Samples, what the user should be told of them, how files become inputs, and the names of the classes if known."""
+    """Samples, notes for the user, file conversion, and class names if known."""
 
     items: Items
     notices: tuple[str, ...]

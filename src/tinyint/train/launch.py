@@ -1,4 +1,4 @@
-"""From a config to a finished run: in this process, in one per device, or as one of those that torchrun started."""
+"""From a config to a finished run: here, per device, or under torchrun."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ def qat(
     resume: Resume = False,
     watcher: Watcher | None = None,
 ) -> Outcome | None:
-    """Trains the float model at `model_path`, or the ONNX file of the config, with fake quantization; else as `train`.
+    """Trains a float model with fake quantization; else as `train`.
+
+    The one at `model_path`, or the ONNX file of the config.
 
     `model_path` is an ONNX file, or the best_model/ directory of a float training. best_model/ gets the int8 model,
     held against the trained module in its runtime, and the float model with the trained weights.

@@ -1,4 +1,4 @@
-"""metrics.json beside the best model: what is known of it, for people and for a run that goes on."""
+"""metrics.json beside the best model, for people and resumed runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ def save_metrics(directory: Path, metrics: Mapping[str, float | int | None], pro
 
 
 def saved_proof(directory: Path) -> Agreement | None:
-    """What an earlier process found of the best model. Raises ModelError for a damaged file."""
+    """Proof of the best model from an earlier process.
+
+    Raises ModelError for a damaged file.
+    """
     path = directory / _FILE
     try:
         return _Metrics.model_validate_json(path.read_bytes()).proof

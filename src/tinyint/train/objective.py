@@ -1,4 +1,4 @@
-"""What is minimized: the loss of the task, the distance to a teacher, or both."""
+"""Objective: the task's loss, the distance to a teacher, or both."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ _CLASSES = Classification()
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of the task with the labels, the distance to a teacher, or both. Outputs are what the model returned.
+    """Loss of the task, distance to a teacher, or both.
+
+    Outputs are what the model returned.
 
     Labels are class numbers (N, ...), or the boxes of each image for detection. Raises RecipeError for options of the
     loss that the task does not have.
@@ -65,7 +67,7 @@ class Objective:
         return [tensor for tensor in tensors_of(outputs) if tensor.is_floating_point()]
 
     def trained(self, outputs: Any) -> list[Tensor]:
-        """The same of what a model returns in training, its auxiliary outputs among them."""
+        """Objective on a model's outputs in training, auxiliary ones included."""
         return tensors_of(outputs) if "auxiliary" in self.task.loss_options else self.used(outputs)
 
     def loss(self, outputs: Any, labels: Labels | None, targets: Any) -> Tensor:

@@ -24,7 +24,9 @@ __all__ = ["PictureAugmenter"]
 
 @dataclass(frozen=True)
 class PictureAugmenter:
-    """Pictures of a `size` (width, height), or as the preprocessing leaves them if it is None.
+    """Augmented pictures of a `size` (width, height), or as preprocessed.
+
+    If it is None, as the preprocessing leaves them.
 
     `ignored` is the class number of the pixels of a mask that lie outside its image.
     """
@@ -45,7 +47,10 @@ class PictureAugmenter:
                 raise DataError(f"data.augment.{key} changes nothing in gray images: leave it out")
 
     def __call__(self, picture: Picture, generator: np.random.Generator) -> Picture:
-        """The picture in place, as `ImageSource.place` gives it. Raises DataError for one smaller than the crop."""
+        """Placed picture, as `ImageSource.place` gives it.
+
+        Raises DataError for one smaller than the crop.
+        """
         view, label = self._view(picture, generator), picture.label
         if view is None:
             image = self.preprocessing.place(picture.image)

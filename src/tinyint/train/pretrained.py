@@ -1,4 +1,4 @@
-"""The weights that a network starts from: a classifier's in the backbone of a detector, or its own."""
+"""Initial weights of a network: a classifier's in the backbone, or its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ _Named = list[tuple[str, Tensor]]
 
 
 def start_from(module: nn.Module, path: str | Path) -> str:
-    """Copies the weights of a file into `module.backbone`, or into the module if it has none; returns what it did.
+    """Copies a file's weights into the backbone or module; returns a note.
+
+    Into `module.backbone`, or into the module if it has none.
 
     `path` is an ONNX file, the best_model/ of a float training, or what `torch.save` wrote of a `state_dict`. Tensors
     go by their order, in which networks of one design agree where their names don't; shapes and the last parts of

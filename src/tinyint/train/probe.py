@@ -1,4 +1,4 @@
-"""The first samples through the model: whether model, data and loss go together is seen before training starts."""
+"""Probe of model, data and loss on the first samples, before training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PROBED = 2  # samples; one would hide a batch axis that is fixed
 def probe(
     fabric: Fabric, config: TrainingConfig, subject: Subject, items: Items
 ) -> tuple[Objective, LabelCheck, list[str]]:
-    """What is minimized, what labels must be, by the task that the model is for, and what to tell the user.
+    """Objective, label check by the task, and notes for the user.
 
     A model that does not say its task is for segmentation if it gives maps of logits, else for classification.
     Parameters that no gradient reaches are taken out of the training. Raises DataError for data that do not fit the

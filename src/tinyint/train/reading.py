@@ -1,4 +1,4 @@
-"""The config as text: YAML in, `a.b=c` on top, mistakes in words, and the list of all keys."""
+"""Config as text: YAML, `a.b=c` overrides, errors in words, key list."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ __all__ = ["Key", "config_keys", "dump_config", "load_config", "parse_config"]
 
 @dataclass(frozen=True)
 class Key:
-    """A key of the config: dotted name, type in words, default as YAML ("required" if there is none), meaning."""
+    """Key of the config: dotted name, type in words, default, meaning.
+
+    The default is YAML ("required" if there is none).
+    """
 
     name: str
     type: str
@@ -39,7 +42,10 @@ class Key:
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> TrainingConfig:
-    """The config in a YAML file, with `a.b=c` overrides. Raises RecipeError naming file and key."""
+    """Config of a YAML file, with `a.b=c` overrides.
+
+    Raises RecipeError naming file and key.
+    """
     try:
         content = read_document(path)
     except DocumentError as error:
@@ -64,7 +70,10 @@ def parse_config(
 
 
 def dump_config(config: TrainingConfig) -> str:
-    """YAML that gives an equal config: the keys that were given, wherever they came from."""
+    """YAML of an equal config, with the given keys.
+
+    Wherever they came from.
+    """
     return yaml.safe_dump(config.model_dump(mode="json", exclude_unset=True), sort_keys=False)
 
 

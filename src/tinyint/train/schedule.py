@@ -1,4 +1,4 @@
-"""The learning rate as a function of the iteration alone, so that it needs no state."""
+"""Learning rate as a function of the iteration alone, without state."""
 
 from __future__ import annotations
 

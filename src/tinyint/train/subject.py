@@ -1,4 +1,4 @@
-"""What is trained: a module, what it takes, and how the result becomes a file."""
+"""Subject of training: a module, its inputs, and its conversion to a file."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ Writer: TypeAlias = Callable[[Path, Iterable[Sample], Mapping[str, str]], Agreem
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Subject:
-    """`identity` says in words, with a digest, what is trained.
+    """`identity` describes the subject in words, with a digest.
 
     `task` and `preprocessing` are what the model says that it is for and takes, if it does. `write` puts its files into
     a directory, with the metadata that it is given; of an int8 model it returns how that agrees with the module on
@@ -80,7 +80,7 @@ class Subject:
 
 
 def float_subject(config: TrainingConfig) -> Subject:
-    """The float model of the config: of the zoo, of a function, or an ONNX file.
+    """Float model of the config: zoo, function, or ONNX file.
 
     Raises ModelError; RecipeError for a config that does not go with the model.
     """
@@ -162,7 +162,10 @@ def _of_graph(path: str) -> Subject:
 
 
 def given_model(config: TrainingConfig) -> str:
-    """The ONNX file of the config, for QAT. Raises ModelError for a network that is yet to be trained."""
+    """ONNX file of the config, for QAT.
+
+    Raises ModelError for a network that is yet to be trained.
+    """
     source = config.model.source
     if source not in MODELS and (":" not in source or os.path.exists(source)):
         return source
@@ -204,7 +207,10 @@ def qat_subject(config: TrainingConfig, path: str, record: CalibrationRecord) ->
 
 
 def float_graph(path: str | Path) -> ir.Model:
-    """The graph at `path`, a file or a best_model/ directory. Raises ModelError, also for an int8 one."""
+    """Graph at `path`, a file or a best_model/ directory.
+
+    Raises ModelError, also for an int8 one.
+    """
     model = load(path)
     if is_quantized(model):
         raise ModelError(f"'{path}' is quantized already; training starts from the float model")
@@ -212,7 +218,7 @@ def float_graph(path: str | Path) -> ir.Model:
 
 
 def with_weights(model: ir.Model, module: GraphModule) -> ir.Model:
-    """The graph with the weights and statistics that the module has now; the one given is left as it is."""
+    """Copy of the graph with the module's weights and statistics."""
     result = model.clone()
     state = module.state_dict()
     for name, path in module.paths.items():
@@ -223,7 +229,10 @@ def with_weights(model: ir.Model, module: GraphModule) -> ir.Model:
 
 
 def without_gradient(module: GraphModule, inputs: Sequence[Tensor]) -> str | None:
-    """The node nearest to the output that takes values with a gradient and gives one without; None if there is none."""
+    """Last node that blocks the gradient; None if there is none.
+
+    The node nearest to the output that takes values with a gradient and gives one without.
+    """
     steps, found = module.steps, list[str]()
 
     def watched(step: Step) -> Step:

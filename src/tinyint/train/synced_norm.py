@@ -1,4 +1,7 @@
-"""Batch norms whose statistics are those of the joint batch of all devices; torch's own needs a GPU."""
+"""Batch norms over the joint batch of all devices.
+
+torch's own needs a GPU.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ def synchronize(module: nn.Module) -> nn.Module:
 
 
 class SyncedBatchNorm(_BatchNorm):
-    """A batch norm over (N, C, ...), whose N in training is that of all devices."""
+    """Batch norm over (N, C, ...), N being that of all devices in training."""
 
     def __init__(self, original: _BatchNorm) -> None:
         super().__init__(

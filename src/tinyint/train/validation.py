@@ -1,4 +1,4 @@
-"""What validation data say of a model: the metrics of its task, or how close it is to its teacher."""
+"""Validation of a model: metrics of its task, or distance to its teacher."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ __all__ = ["Validation"]
 
 
 class Validation:
-    """One evaluation, batch by batch; that of several devices is `joined` from the parts of each.
+    """One evaluation, batch by batch.
+
+    That of several devices is `joined` from the parts of each.
 
     With labels the metrics are those of the task's scorer, its headline first. Without: agreement, the share of
     equal highest logits, if the teacher's softmax is learned; else sqnr_db, the teacher's outputs being the signal.
@@ -30,7 +32,10 @@ class Validation:
         self._sums = np.zeros(4)  # loss, samples, decisions like the teacher's, decisions
 
     def add(self, batch: Batch, outputs: Any, targets: Any, loss: float) -> None:
-        """`outputs` and the teacher's `targets` are what the models returned, `loss` is the mean over the batch."""
+        """Adds a batch: `outputs`, the teacher's `targets`, mean `loss`.
+
+        Outputs and targets are what the models returned.
+        """
         self._sums[:2] += loss * batch.samples, batch.samples
         if self.scorer is not None:
             self._score(self.scorer, batch, outputs)
@@ -50,7 +55,7 @@ class Validation:
             scorer.add(sample, found)
 
     def joined(self) -> Validation:
-        """The same on all devices: the parts of each, in the order of their ranks."""
+        """Validation of all devices, joined in the order of their ranks."""
         if not distributed.is_initialized():
             return self
         parts: list[Any] = [None] * distributed.get_world_size()
@@ -67,7 +72,7 @@ class Validation:
         return float(self._sums[0] / max(self._sums[1], 1))
 
     def metrics(self) -> dict[str, float | None]:
-        """All of them, by name; the one that decides which model is the best comes first."""
+        """All metrics by name, first the one that selects the best model."""
         if self.scorer is not None:
             found = self.scorer.metrics()
             first = self.objective.task.headline

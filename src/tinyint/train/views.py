@@ -1,4 +1,4 @@
-"""Rectangles in the pixels of an image file that a training sample shows, and how they are drawn."""
+"""Views: rectangles of an image shown by training samples, and drawing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ class View:
         resampling: Image.Resampling,
         outside: tuple[int, ...] | int,
     ) -> Image.Image:
-        """What the view holds of the image, resized to `size` (width, height); `outside` of it one colour."""
+        """Part of the image in view, resized to `size` (width, height).
+
+        `outside` of it one colour.
+        """
         x1, x2 = max(self.left, 0.0), min(self.left + self.width, float(image.width))
         y1, y2 = max(self.top, 0.0), min(self.top + self.height, float(image.height))
         canvas = Image.new(image.mode, size, outside)
@@ -52,7 +55,9 @@ class View:
 
 
 def part_view(size: tuple[int, int], share: tuple[float, float], generator: np.random.Generator) -> View:
-    """A part of so large a share of the area, its sides 3:4 to 4:3 (Szegedy et al. 2014, arXiv:1409.4842, §6).
+    """View of a given area share, its sides 3:4 to 4:3.
+
+    Szegedy et al. 2014, arXiv:1409.4842, §6.
 
     If none is found in a few tries, the largest part in the middle with sides as those.
     """
@@ -74,7 +79,9 @@ def scaled_view(
     scale: tuple[float, float],
     generator: np.random.Generator,
 ) -> View:
-    """A place for `out` pixels in an image of `size` that is `resized`, times a random scale; all (width, height).
+    """View for `out` pixels in a `resized` image, times a random scale.
+
+    The image is of `size`; all (width, height).
 
     Where the scaled image is smaller than `out`, it lies at a random place in the view.
     """
@@ -89,7 +96,9 @@ def scaled_view(
 
 
 def expanded_view(view: View, most: float, generator: np.random.Generator) -> View:
-    """A view of 1 to `most` times the sides that holds this one at a random place: objects become smaller.
+    """View with 1 to `most` times longer sides around this one.
+
+    At a random place: objects become smaller.
 
     The zoom-out of SSD (Liu et al. 2016, arXiv:1512.02325, §3.6).
     """
@@ -101,7 +110,9 @@ def expanded_view(view: View, most: float, generator: np.random.Generator) -> Vi
 
 
 def crop_view(view: View, boxes: NDArray[np.float32], generator: np.random.Generator) -> View:
-    """A part of the view that overlaps an object by a random least IoU and holds the centre of one; else the view.
+    """Part of the view around an object's centre; else the view.
+
+    It overlaps the object by a random least IoU.
 
     The patch sampling of SSD (Liu et al. 2016, arXiv:1512.02325, §2.2): sides of 0.3 to 1, their ratio 1:2 to 2:1.
     """

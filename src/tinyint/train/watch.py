@@ -1,4 +1,4 @@
-"""How a run tells where it stands."""
+"""Progress of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ __all__ = ["Evaluation", "Outcome", "Silent", "Status", "Watcher"]
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """Where the run stands after `iteration` of `iters`; `loss` is the mean since the last status."""
+    """State of a run after `iteration` of `iters`.
+
+    `loss` is the mean since the last status.
+    """
 
     iteration: int
     iters: int
@@ -25,7 +28,9 @@ class Status:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What the evaluation after `iteration` found; `metric` is the name of `value`, by which the best model is chosen.
+    """Evaluation after `iteration`; `metric` names `value`.
+
+    By it the best model is chosen.
 
     `metrics` are all of them by name, from 0 to 1, or in dB; None for what the samples do not define.
     """
@@ -58,7 +63,10 @@ class Outcome:
 
 
 class Watcher(Protocol):
-    """Must be picklable until the first call: with several devices it is called in another process."""
+    """Observer of a run, picklable until the first call.
+
+    With several devices it is called in another process.
+    """
 
     def notice(self, message: str) -> None:
         """A sentence that the user should see."""

@@ -1,4 +1,4 @@
-"""The cross entropy of logits (N, classes, …), whose every place is a sample of its own."""
+"""Cross entropy of logits (N, classes, …), each place a sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training asks of a task."""
+"""Interface of tasks in training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Labels = Tensor | Sequence[Boxes]
 
 
 class LossOptions(Protocol):
-    """What a training's config says of the loss, as far as it is a task's; see `Task.loss_options`."""
+    """Loss options in a training's config; see `Task.loss_options`."""
 
     @property
     def label_smoothing(self) -> float: ...
@@ -35,7 +35,10 @@ class LossOptions(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Labelled:
-    """A batch of validation samples: inputs by name, each along its batch axis, and labels. `first`: its number."""
+    """Batch of validation samples: inputs by name, and labels.
+
+    Inputs are joined along their batch axis. `first`: its number.
+    """
 
     inputs: Mapping[str, Tensor]
     labels: Labels
@@ -50,7 +53,7 @@ class Labelled:
 
 
 class Learning(Protocol):
-    """Outputs are what the model returned."""
+    """Loss of a task on the outputs that the model returned."""
 
     def classes(self, outputs: Any) -> int:
         """How many classes the model tells apart."""
@@ -63,5 +66,5 @@ class Learning(Protocol):
     def judged(
         self, batch: Labelled, outputs: Any, options: LossOptions
     ) -> Iterator[tuple[Sample, Mapping[str, Array]]]:
-        """What the task's scorer adds: samples, and for each what its model gave."""
+        """Samples, and each one's outputs, for the task's scorer."""
         ...

@@ -1,4 +1,4 @@
-"""What a model in training returned, as tensors, and the labels that go with its logits."""
+"""Outputs of a model in training as tensors, and labels for its logits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ def tensors_of(outputs: Any) -> list[Tensor]:
 
 
 def logits_of(outputs: Any) -> Tensor:
-    """The first output, of shape (N, classes, ...), in float32. Raises ModelError if it is not of that form."""
+    """First output, (N, classes, ...), in float32.
+
+    Raises ModelError if it is not of that form.
+    """
     first = tensors_of(outputs)[0]
     if first.ndim < 2 or not first.is_floating_point():
         raise ModelError(
@@ -36,7 +39,10 @@ def logits_of(outputs: Any) -> Tensor:
 
 
 def fit_labels(labels: Tensor, logits: Tensor) -> Tensor:
-    """Labels of the shape (N, ...) that the logits (N, C, ...) ask for. Raises DataError."""
+    """Labels (N, ...) for the logits (N, C, ...).
+
+    Raises DataError.
+    """
     wanted = torch.Size((logits.shape[0], *logits.shape[2:]))
     if labels.numel() != wanted.numel():
         raise DataError(

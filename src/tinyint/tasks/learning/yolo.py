@@ -1,4 +1,6 @@
-"""The loss of YOLOv3 (Redmon and Farhadi 2018, arXiv:1804.02767, §2), with the choices of PaddleDetection.
+"""Loss of YOLOv3, with PaddleDetection's choices.
+
+Redmon and Farhadi 2018, arXiv:1804.02767, §2.
 
 Each object belongs to one anchor, of all heads' the one whose shape fits best, or to all that fit it well; and of each
 one's cells to the one that holds its centre. There the box, the objectness 1 and the class are learned;
@@ -32,7 +34,7 @@ IGNORE_ABOVE = 0.7
 def yolo_loss(
     heads: Sequence[Tensor], boxes: Sequence[Boxes], info: Detection, size: int, *, anchor_iou: float = 1.0
 ) -> Tensor:
-    """The sum over an image's cells and objects, averaged over the images; a scalar in float32.
+    """Sum over cells and objects, averaged over images; a float32 scalar.
 
     * `heads`: logits (N, A·(5 + C), size / stride, size / stride) for each of `info.strides`
     * `boxes`: the objects of each of the N images, in pixels of the original; crowds and empty boxes teach nothing

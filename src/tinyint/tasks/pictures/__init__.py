@@ -1,4 +1,4 @@
-"""What a model saw, drawn onto the image: boxes, masks, and bars of probabilities."""
+"""Predictions drawn onto images: boxes, masks, and bars of probabilities."""
 
 from tinyint.tasks.pictures.bars import draw_bars
 from tinyint.tasks.pictures.boxes import draw_boxes

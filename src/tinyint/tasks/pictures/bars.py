@@ -15,7 +15,9 @@ _NARROWEST = 18  # heights of a letter that name, bar and percentage need
 
 
 def draw_bars(image: Image.Image, entries: Sequence[tuple[int, str, float]]) -> Image.Image:
-    """The image, and below it a line for each (class, name, probability): name, bar and percentage.
+    """Image with a bar below for each (class, name, probability).
+
+    A line each: name, bar and percentage.
 
     It is as wide as the lines need, at least.
     """

@@ -1,4 +1,4 @@
-"""What all pictures share: their size, their letters and the colours of the classes."""
+"""Common parts of pictures: size, letters and class colours."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ _BRIGHT = 150  # luma from which letters are dark
 
 @dataclass(frozen=True, kw_only=True)
 class Canvas:
-    """An RGB image to draw on, `scale` times as large as the one it is of; `text` is the height of its letters."""
+    """RGB image to draw on, `scale` times its original's size.
+
+    `text` is the height of its letters.
+    """
 
     image: Image.Image
     scale: float
@@ -78,7 +81,7 @@ def width_of(draw: ImageDraw.ImageDraw, text: str, size: int) -> int:
 
 
 def shortened(draw: ImageDraw.ImageDraw, text: str, size: int, room: float) -> str:
-    """A line of text, or as much of its beginning as there is room for."""
+    """Text cut to the room available."""
     line = " ".join(text[:_LONGEST].split())
     if len(text) <= _LONGEST and width_of(draw, line, size) <= room:
         return line

@@ -1,4 +1,4 @@
-"""Classes of pixels: as colours over the image with a legend, and as an image of class numbers."""
+"""Classes of pixels: as tinted images with a legend, and class numbers."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def resized(mask: Array, size: tuple[int, int]) -> Array:
 
 
 def mask_image(mask: Array) -> Image.Image:
-    """An 8-bit image (mode P) of the class numbers (H, W), which viewers show in the classes' colours."""
+    """8-bit image (mode P) of class numbers (H, W), with class colours."""
     image = Image.fromarray(mask.astype(np.uint8), "L")
     image.putpalette([part for number in range(_COLOURS) for part in colour_of(number)])
     return image
 
 
 def draw_mask(image: Image.Image, mask: Array, info: Task, classes: int) -> Image.Image:
-    """The image tinted by `mask`, (H, W) of the image, with borders between classes, and a legend below.
+    """Image tinted by `mask` (H, W), with class borders and a legend.
 
     Of two classes, the first is taken for the background, and one of that name is: they stay as they are.
     """

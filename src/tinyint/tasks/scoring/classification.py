@@ -107,7 +107,7 @@ def _labels(sample: Sample) -> NDArray[np.int64]:
 
 
 def logits_of(outputs: Mapping[str, Array], name: str) -> Array:
-    """The first output of shape (N, classes), axes of length 1 behind them left out.
+    """First output of shape (N, classes), later axes of length 1 removed.
 
     Raises ModelError where there is none, or where it has no highest class for the sample `name`.
     """

@@ -1,4 +1,6 @@
-"""Average precision of a detector, by COCO's rules and code, and by resampled images without matching anew.
+"""Average precision by COCO's rules and code, with fast resampling.
+
+Images are resampled without matching anew.
 
 The only file that imports pycocotools.
 """

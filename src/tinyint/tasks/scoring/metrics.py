@@ -11,12 +11,17 @@ __all__ = ["f1_scores", "iou_scores", "mean_defined", "rank_of", "top_k"]
 
 
 def top_k(logits: ArrayLike, labels: ArrayLike, k: int) -> NDArray[np.bool_]:
-    """For each row of `logits` (N, classes), whether its label, `labels` (N,), is among the k highest; shape (N,)."""
+    """Whether each row's label is among its k highest logits, (N,).
+
+    For `logits` (N, classes) and `labels` (N,).
+    """
     return rank_of(logits, labels) < k
 
 
 def rank_of(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
-    """The place of each row's label, from 0, when the classes of `logits` (N, classes) are sorted downward; (N,).
+    """Rank of each row's label in its sorted logits, from 0, (N,).
+
+    The classes of `logits` (N, classes) are sorted downward.
 
     Of equal logits the lower class comes first, as with argmax, so that the result does not hang on the sorting.
     NaN counts as the lowest.
@@ -31,7 +36,9 @@ def rank_of(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
 
 
 def f1_scores(hits: Array, predicted: Array, labelled: Array) -> NDArray[np.float64]:
-    """2·hits / (predicted + labelled) by class: the harmonic mean of precision and recall; NaN for 0 / 0.
+    """F1 by class, 2·hits / (predicted + labelled); NaN for 0 / 0.
+
+    The harmonic mean of precision and recall.
 
     The arrays, of one shape, count by class what is right, what was predicted and what there is.
     """
@@ -39,12 +46,12 @@ def f1_scores(hits: Array, predicted: Array, labelled: Array) -> NDArray[np.floa
 
 
 def iou_scores(hits: Array, predicted: Array, labelled: Array) -> NDArray[np.float64]:
-    """hits / (predicted + labelled - hits) by class: intersection over union (Jaccard's index); NaN for 0 / 0."""
+    """IoU (Jaccard) by class, hits / (predicted + labelled - hits); NaN for 0 / 0."""
     return _ratio(hits, predicted + labelled - hits)
 
 
 def mean_defined(scores: Array) -> NDArray[np.float64]:
-    """The mean of the last axis over what is not NaN; NaN where all is."""
+    """Mean over the last axis without NaN; NaN where all is."""
     defined = ~np.isnan(scores)
     return _ratio(np.where(defined, scores, 0.0).sum(axis=-1), defined.sum(axis=-1))
 

@@ -1,4 +1,4 @@
-"""What a metric is made of: samples are added one at a time, with what the model gave for each."""
+"""Interface of metrics: samples added one by one, with the model's outputs."""
 
 from __future__ import annotations
 
@@ -19,20 +19,29 @@ Floats = NDArray[np.float64]
 
 
 class Scorer(Protocol):
-    """Sums up one model on one task, and keeps of each unit (a sample, or a row of it) what a paired test needs."""
+    """Sums of one model on one task, per unit for paired tests.
+
+    A unit is a sample, or a row of it.
+    """
 
     @property
     def classes(self) -> int:
-        """How many classes there are, as far as the outputs and labels so far show."""
+        """Number of classes in outputs and labels so far."""
         ...
 
     @property
     def units(self) -> int:
-        """How many things were judged, each of which could have been left out: rows of logits, or images."""
+        """Number of judged units: rows of logits, or images.
+
+        Each could have been left out.
+        """
         ...
 
     def add(self, sample: Sample, outputs: Mapping[str, Array]) -> None:
-        """Judges the outputs of one sample. Raises DataError for its label, ModelError for outputs that do not fit."""
+        """Judges the outputs of one sample.
+
+        Raises DataError for its label, ModelError for outputs that do not fit.
+        """
         ...
 
     def merge(self, other: Self) -> None:
@@ -40,7 +49,7 @@ class Scorer(Protocol):
         ...
 
     def metrics(self) -> dict[str, float | None]:
-        """By name, 0 to 1; None for what these classes or samples do not define."""
+        """Metrics by name, 0 to 1; None where undefined."""
         ...
 
     def per_class(self) -> list[float | None]:
@@ -48,16 +57,25 @@ class Scorer(Protocol):
         ...
 
     def decisions(self) -> dict[str, NDArray[np.bool_]]:
-        """By metric, which units are right, (units,); of those metrics alone that are a share of right units."""
+        """Right units (units,) by metric.
+
+        Of those metrics alone that are a share of right units.
+        """
         ...
 
     def resampled(self, weights: Floats) -> dict[str, Floats]:
-        """By metric, its value (B,) had unit i been there weights[b, i] times; NaN where it is not defined."""
+        """Metrics (B,) by name, unit i counted weights[b, i] times.
+
+        NaN where it is not defined.
+        """
         ...
 
 
 def require_decided(output: str, scores: Array, name: str) -> None:
-    """Raises ModelError where scores of classes, (N, classes, …), have no highest one for the sample `name`."""
+    """Raises ModelError for class scores of `name` without a highest one.
+
+    Scores are (N, classes, …).
+    """
     if scores.dtype.kind != "f":
         return
     if np.isnan(scores).any():

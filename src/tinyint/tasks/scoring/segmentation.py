@@ -87,7 +87,7 @@ class SegmentationScorer:
 
 
 def class_map(outputs: Mapping[str, Array], name: str) -> tuple[Array, int | None]:
-    """The class of each pixel, (N, H, W), and the number of classes where the output is one of logits.
+    """Class of each pixel, (N, H, W), and number of classes, if logits.
 
     Raises ModelError where no output has that form, or where it has no highest class for the sample `name`.
     """

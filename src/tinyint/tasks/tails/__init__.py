@@ -1,4 +1,4 @@
-"""From a network's raw outputs to what its users want: a small ONNX graph, behind a session or in the file."""
+"""Postprocessing as a small ONNX graph, after a session or in the file."""
 
 from tinyint.tasks.tails.append import append
 from tinyint.tasks.tails.boxes import boxes_tail, detections_tail, suppression_tail

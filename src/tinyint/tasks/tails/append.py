@@ -1,4 +1,4 @@
-"""A tail put behind a model, float or int8, in one file."""
+"""Tail appended to a model, float or int8, in one file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["append"]
 
 
 def append(model: ir.Model, tail: Tail) -> ir.Model:
-    """A new model: `model` with `tail` behind those of its outputs that the tail's inputs are named after.
+    """New model: `model` with `tail` after the outputs named like its inputs.
 
     The tail's outputs take their place; other outputs stay. The int8 part is as it was: the tail computes in float,
     behind the last DequantizeLinear. The tail's metadata join the model's.

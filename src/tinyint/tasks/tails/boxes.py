@@ -1,4 +1,4 @@
-"""From a detector's heads to boxes, and from those to the ones that stay."""
+"""Boxes from a detector's heads, and their NMS."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ __all__ = ["boxes_tail", "detections_tail", "suppression_tail"]
 
 
 def boxes_tail(info: Detection, heads: Sequence[str]) -> ir.Model:
-    """YOLOv3's heads, named in the order of `info` → `boxes` (N, M, 4), `scores` (N, C, M).
+    """YOLOv3's heads → `boxes` (N, M, 4), `scores` (N, C, M).
+
+    Heads are named in the order of `info`.
 
     A head (N, A·(5 + C), h, w) has for cell (x, y) and anchor a of (p_w, p_h) pixels the logits t. With stride s
 
@@ -40,7 +42,9 @@ def boxes_tail(info: Detection, heads: Sequence[str]) -> ir.Model:
 
 
 def suppression_tail(settings: Suppression) -> ir.Model:
-    """`boxes` (N, M, 4), `scores` (N, C, M) → `detections` (K, 7): image, class, score, x1, y1, x2, y2.
+    """NMS: `boxes` and `scores` → `detections` (K, 7).
+
+    `boxes` (N, M, 4), `scores` (N, C, M); detections are image, class, score, x1, y1, x2, y2.
 
     K depends on the images; a row's image is its place in the batch.
     """

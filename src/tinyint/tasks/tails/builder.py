@@ -21,7 +21,10 @@ _OPSET, _IR_VERSION = 13, 8
 
 
 class Tail(NamedTuple):
-    """A graph that follows a network, and what it makes: "softmax", "boxes", …; each has outputs of its own names."""
+    """Graph after a network, with its kind: "softmax", "boxes", ….
+
+    Each kind has outputs of its own names.
+    """
 
     graph: ir.Model
     kind: str

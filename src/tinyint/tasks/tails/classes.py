@@ -20,14 +20,20 @@ def softmax_tail(logits: str, *, pixels: bool = False) -> ir.Model:
 
 
 def argmax_tail(logits: str) -> ir.Model:
-    """`logits` (N, C, H, W) → `labels` (N, H, W), int64: the class of each pixel, the lower one of equal ones."""
+    """`logits` (N, C, H, W) → `labels` (N, H, W), int64.
+
+    The class of each pixel, the lower one of equal ones.
+    """
     graph = TailBuilder()
     labels = graph.op("ArgMax", graph.input(logits, "N", "C", "H", "W"), axis=1, keepdims=0)
     return graph.model(labels=(labels, ir.DataType.INT64, ("N", "H", "W")))
 
 
 def logits_output(graph: ir.Graph, rank: int, task: str) -> str:
-    """The first output of `rank` axes, as the task's logits have, or of unknown shape. Raises ModelError."""
+    """First output of `rank` axes or of unknown shape.
+
+    As the task's logits have. Raises ModelError.
+    """
     for value in graph.outputs:
         if value.shape is None or len(value.shape) == rank:
             return name_of(value)

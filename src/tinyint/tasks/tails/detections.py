@@ -1,4 +1,4 @@
-"""What a detector found in one image, in pixels of that image."""
+"""Detections in one image, in its pixels."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ _CHANNELS = (1, 3)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Detections:
-    """`boxes` (k, 4) x1, y1, x2, y2 in pixels of the original image; `classes` (k,); `scores` (k,), 0 to 1."""
+    """`boxes` (k, 4), `classes` (k,) and `scores` (k,) of one image.
+
+    Boxes are x1, y1, x2, y2 in pixels of the original image; scores 0 to 1.
+    """
 
     boxes: NDArray[np.float32]
     classes: NDArray[np.int64]
     scores: NDArray[np.float32]
 
     def best(self, count: int) -> Self:
-        """Those of the highest scores, the highest first."""
+        """Detections of the highest scores, highest first."""
         order = np.argsort(-self.scores, kind="stable")[:count]
         return type(self)(boxes=self.boxes[order], classes=self.classes[order], scores=self.scores[order])
 
@@ -35,7 +38,9 @@ class Detections:
 def detections_of(
     outputs: Mapping[str, Array], inputs: Mapping[str, Array], original: tuple[int, int], name: str
 ) -> Detections:
-    """The output `detections` (k, 7) for one image, of (height, width) `original` before it was resized to the input.
+    """Detections of one image from the output `detections` (k, 7).
+
+    The image was of (height, width) `original` before it was resized to the input.
 
     Raises ModelError where there is no such output, or where it is NaN for the sample `name`.
     """
@@ -55,7 +60,10 @@ def detections_of(
 
 
 def image_size(inputs: Mapping[str, Array]) -> tuple[int, int]:
-    """(height, width) of the one image in `inputs`, (N, C, H, W) or (N, H, W, C). Raises ModelError for none."""
+    """(height, width) of the one image in `inputs`.
+
+    (N, C, H, W) or (N, H, W, C). Raises ModelError for none.
+    """
     for array in inputs.values():
         if array.ndim == 4:
             height, width = array.shape[2:] if array.shape[1] in _CHANNELS else array.shape[1:3]

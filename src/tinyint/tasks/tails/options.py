@@ -1,4 +1,4 @@
-"""What `export` is asked to put behind a network."""
+"""Postprocessing options of `export`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ __all__ = ["TailOptions"]
 
 @dataclass(frozen=True, kw_only=True)
 class TailOptions:
-    """Each is for the tasks that name it in `Task.tail_options`; `nms`: how boxes are suppressed, None for not."""
+    """Options of the tasks naming them in `Task.tail_options`.
+
+    `nms`: how boxes are suppressed, None for not.
+    """
 
     with_softmax: bool = False
     without_argmax: bool = False
     nms: Suppression | None = None
 
     def given(self) -> Iterator[str]:
-        """The names of those that differ from the default."""
+        """Names of the options that differ from the default."""
         if self.with_softmax:
             yield "with_softmax"
         if self.without_argmax:

@@ -14,7 +14,9 @@ __all__ = ["TailedSession"]
 
 
 class TailedSession:
-    """`session`, be it of a file or of a torch module, with `tail` behind it in ONNX Runtime; see `Session`.
+    """`session` with `tail` after it in ONNX Runtime; see `Session`.
+
+    Be it of a file or of a torch module.
 
     The tail's inputs are outputs of the session by name; its outputs take their place.
     """

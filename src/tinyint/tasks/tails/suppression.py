@@ -1,4 +1,4 @@
-"""Which of overlapping boxes stay, as a value that stands in the metadata of a model that decides it itself."""
+"""NMS settings, as a value in the metadata of a model with NMS inside."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ __all__ = ["Suppression", "suppression_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class Suppression:
-    """Which boxes stay: those of a score above the threshold that no higher one of their class overlaps too much.
+    """NMS per class: score threshold and overlap limit.
+
+    A box stays if its score is above the threshold and no higher one of its class overlaps too much.
 
     The defaults are those of PaddleDetection's YOLOv3, for measuring AP. `max_detections` is of each class and image.
     Raises DataError for values that cannot be.
@@ -36,7 +38,7 @@ class Suppression:
             raise DataError(f"max_detections is {self.max_detections}; expected at least 1")
 
     def to_metadata(self) -> dict[str, str]:
-        """What to add to the metadata of a model that suppresses boxes so."""
+        """Metadata entries of a model with this NMS."""
         return {SUPPRESSION: _READER.dump_json(self).decode()}
 
 
@@ -44,7 +46,10 @@ _READER: TypeAdapter[Suppression] = TypeAdapter(Suppression)
 
 
 def suppression_of(metadata: Mapping[str, str]) -> Suppression | None:
-    """What `to_metadata` saved, or None. Raises ModelError when the entry is damaged."""
+    """NMS saved by `to_metadata`, or None.
+
+    Raises ModelError when the entry is damaged.
+    """
     text = metadata.get(SUPPRESSION)
     if text is None:
         return None
