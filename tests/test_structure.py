@@ -148,6 +148,61 @@ def test_a_file_reads_like_a_page(module):
             assert length <= MAX_FUNCTION, f"{module}.{node.name} has {length} lines"
 
 
+MOST_WORDS = 14
+AVOIDED = re.compile(r"^(What|Which|Those|The one|How)\b|\b(behind|told|made data|made of)\b", re.IGNORECASE)
+
+
+def public_docstrings(tree: ast.Module) -> list[tuple[str, str]]:
+    """(name, docstring) of a module, and of its public classes, functions and methods."""
+    pairs = []
+
+    def visit(node: ast.Module | ast.ClassDef | ast.FunctionDef, name: str) -> None:
+        pairs.append((name, ast.get_docstring(node) or ""))
+        for inner in () if isinstance(node, ast.FunctionDef) else node.body:
+            is_public = isinstance(inner, ast.ClassDef | ast.FunctionDef) and not re.match(
+                "_[^_]", inner.name
+            )
+            if is_public:
+                visit(inner, f"{name}.{inner.name}".lstrip("."))
+
+    visit(tree, "")
+    return [(name, text) for name, text in pairs if text]
+
+
+def opening_fault(docstring: str) -> str:
+    """Fault of a docstring's first line, "" without one; a formula in backticks is one word."""
+    first, *rest = docstring.split("\n")
+    words = [word for word in re.sub(r"`[^`]*`", "code", first).split() if re.search(r"[^\W\d_]", word)]
+    if len(words) > MOST_WORDS:
+        return f"{len(words)} words, more than {MOST_WORDS}"
+    if rest and rest[0]:
+        return "goes on in the second line"
+    return f"says {avoided.group(0)!r}" if (avoided := AVOIDED.search(first)) else ""
+
+
+@pytest.mark.parametrize("module", list(FILES))
+def test_a_public_docstring_opens_with_a_short_line(module):
+    for name, docstring in public_docstrings(ast.parse(FILES[module].read_text(encoding="utf-8"))):
+        fault = opening_fault(docstring)
+        assert not fault, f"{module}.{name}: the first line {fault}"
+
+
+def test_which_openings_are_faults():
+    fine = ["Scale of `x * y + z`.", "Scale.\n\nWhat is behind it.", f"{'word ' * 14}"]
+    faults = [
+        "What one sample holds.",
+        "Quantizer behind the node.",
+        f"{'word ' * 15}",
+        "Scale\nof a tensor.",
+    ]
+    assert [bool(opening_fault(text)) for text in (*fine, *faults)] == [False] * 3 + [True] * 4
+
+
+def test_which_docstrings_are_public():
+    source = '"""m"""\nclass A:\n    """a"""\n    def b(self):\n        """b"""\n    def _c(self):\n        """c"""\n'
+    assert public_docstrings(ast.parse(source)) == [("", "m"), ("A", "a"), ("A.b", "b")]
+
+
 def registers(node: ast.AST) -> bool:
     """Whether the node of the syntax tree adds to the initializers of a graph."""
     if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):

@@ -20,7 +20,7 @@ _BLOCK = 1 << 18
 
 
 def are_values(array: Array) -> NDArray[np.bool_]:
-    """Which elements are values: finite, and no masks."""
+    """Mask of elements that are values: finite, and no masks."""
     return np.asarray(np.abs(array) < MASK)
 
 

@@ -78,7 +78,7 @@ INT32 = QType(storage="int32", qmin=-(2**31), qmax=2**31 - 1)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class QParams:
-    """How one tensor is quantized.
+    """Quantization parameters of one tensor.
 
     * `scale`: float32, of the shape that goes with `granularity`, finite, > 0
     * `zero_point`: the storage type of `qtype`, the shape of `scale`
@@ -124,7 +124,7 @@ class QParams:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Constant:
-    """How one constant is stored.
+    """Stored form of one constant.
 
     * `codes`: of its shape, in the storage type of `params`; None for the nearest ones
     """
@@ -196,7 +196,7 @@ def fake_quantize(x: ArrayLike, params: QParams) -> FloatArray:
 
 
 def dead_channels(weight: ArrayLike, axis: int | None) -> NDArray[np.bool_]:
-    """Which channels along `axis` hold zeros alone, (C,); () without an axis."""
+    """Channels along `axis` of zeros alone, (C,); () without an axis."""
     weight = np.asarray(weight)
     others = tuple(i for i in range(weight.ndim) if axis is None or i != axis % weight.ndim)
     return np.asarray(~weight.any(axis=others))

@@ -216,8 +216,10 @@ class Summary:
         return self._sum_lo / unit, self._sum_hi / unit
 
     def moving_average(self, rate: float = 0.9) -> tuple[float, float]:
-        """Moving averages of the minimum and the maximum, bias-corrected as PaddleSlim's accum / state:
-        accum = rate · accum + x, state = rate · state + 1, over the samples in key order."""
+        """Bias-corrected moving averages of minimum and maximum.
+
+        PaddleSlim's accum / state: accum = rate · accum + x, state = rate · state + 1, over the samples in key order.
+        """
         self._require_seen()
         lo = hi = state = 0.0
         for entry in self._tail:

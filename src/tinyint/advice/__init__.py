@@ -1,1 +1,1 @@
-"""Which method fits a model, its data, and the time that there is."""
+"""Advice on the method for a model, its data, and the time."""

@@ -41,7 +41,7 @@ def _counted(value: str | None) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationOptions:
-    """How to calibrate; `samples` as it is written."""
+    """Options of calibration; `samples` as it is written."""
 
     samples: Annotated[
         str | None,

@@ -15,7 +15,7 @@ from tinyint.metadata import PREPROCESSING
 
 
 class Declaration(BaseModel):
-    """How files become inputs of a model: `Preprocessing` for images, `TextPreprocessing` for texts."""
+    """Preprocessing of files: `Preprocessing` for images, `TextPreprocessing` for texts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

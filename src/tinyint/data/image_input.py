@@ -1,4 +1,4 @@
-"""How a preprocessing and the image input of a model go together."""
+"""Fit of a preprocessing to a model's image input."""
 
 from __future__ import annotations
 

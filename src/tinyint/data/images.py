@@ -34,7 +34,9 @@ _R = TypeVar("_R")
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSource:
-    """Image files for a model input [N, C, H, W] or [N, H, W, C].
+    """Image files for a model input of NCHW or NHWC layout.
+
+    [N, C, H, W], [N, H, W, C], or either without N.
 
     Or either without N.
 
@@ -110,7 +112,10 @@ class ImageSource:
         return read_picture(file, self.preprocessing)
 
     def place(self, file: ImageFile, picture: Picture) -> Picture:
-        """Resized and cropped as declared, a mask with its image. Boxes stay those of the whole image."""
+        """Resizes and crops as declared, a mask with its image.
+
+        Boxes stay those of the whole image.
+        """
         try:
             label = picture.label
             if isinstance(label, np.ndarray):
@@ -150,7 +155,10 @@ def _joined(group: Sequence[Sample | DataError]) -> Sample | DataError:
 
 
 def read_ahead(load: Callable[[_T], _R], items: Iterable[_T]) -> Generator[_R]:
-    """`load` of each item, in order, computed ahead by threads; they end when the iterator is closed or fails."""
+    """`load` of each item, in order, ahead by threads.
+
+    They end when the iterator is closed or fails.
+    """
     pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="tinyint-data")
     remaining = iter(items)
     try:
@@ -165,7 +173,7 @@ def read_ahead(load: Callable[[_T], _R], items: Iterable[_T]) -> Generator[_R]:
 
 @cache
 def image_suffixes() -> frozenset[str]:
-    """The file name endings of every format that Pillow can read here, in lower case."""
+    """File name endings of Pillow's readable formats, in lower case."""
     return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN)
 
 

@@ -23,7 +23,7 @@ class LabelKind(StrEnum):
 
     @property
     def forms(self) -> str:
-        """How data come by such labels."""
+        """Forms of data with such labels."""
         return _FORMS[self]
 
     @classmethod

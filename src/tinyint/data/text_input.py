@@ -1,4 +1,4 @@
-"""Which input of a model takes which row of a tokenized text."""
+"""Rows of a tokenized text by model input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The changes to a graph that every rewriting is made of.
+"""Basic changes to a graph, for every rewriting.
 
 What is added gets a name that nothing in the whole graph has, subgraphs included: a body may not repeat a name from
 outside. Only `GraphEditor` registers initializers.

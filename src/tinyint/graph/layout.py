@@ -64,7 +64,7 @@ class WeightLayout:
         return None if shared else self.output_axis(rank)
 
     def outputs(self, shape: Sequence[int]) -> int:
-        """How many channels come out, of all groups."""
+        """Number of output channels of all groups."""
         return int(shape[self.output_axis(len(shape))]) * (1 if self.outputs_first else self.groups)
 
     def kernel_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:

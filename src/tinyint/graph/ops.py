@@ -45,7 +45,7 @@ ALL: Final = All.ALL
 
 
 class Kind(StrEnum):
-    """How the range of an operator's output follows from its inputs."""
+    """Relation of an operator's output range to its inputs."""
 
     COMPUTE = "compute"  # multiply-accumulates: a new range, wide accumulators, a bias
     CLAMP = "clamp"  # Relu, Clip: a quantizer whose range ends there does the same

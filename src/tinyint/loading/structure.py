@@ -79,7 +79,7 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def output_kind(value: Any) -> Kind:
-    """How a result hands out its tensors: bare, by position, or by name."""
+    """Form of a result's tensors: bare, by position, or by name."""
     if children(value) is None:
         return "single"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Which nodes of a graph run in int8, and why the others do not."""
+"""Decisions on the nodes of a graph: int8, or a reason for float."""
 
 from __future__ import annotations
 

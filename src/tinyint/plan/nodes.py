@@ -1,4 +1,4 @@
-"""Which nodes run in int8, and why the others do not."""
+"""Choice of int8 nodes, with reasons for the others."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ def weight_scheme(node: ir.Node, target: Target, recipe: Recipe, rule: Rule | No
 
 
 def weight_plan(node: ir.Node, target: Target, recipe: Recipe, rule: Rule | None) -> ConstantPlan:
-    """How the weight of an integer product is stored on `target`."""
+    """Storage of an integer product's weight on `target`."""
     operator, scheme = target.operators.get(node.op_type), weight_scheme(node, target, recipe, rule)
     limited = target.cpu.pair_sums_saturate and 2 * scheme.qtype.qmax > pair_limit()
     packings = operator.packings if operator is not None and limited else None

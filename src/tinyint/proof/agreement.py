@@ -17,7 +17,7 @@ __all__ = ["Agreement", "agreement"]
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How alike they are; the LSB of an output is as in `Verification`.
+    """Agreement of outputs; the LSB of one is as in `Verification`.
 
     * `runtime`: where the int8 model ran; `samples`: how many
     * `same_top1`: share of rows with the same highest class in the first output of shape (N, classes), ties left out;

@@ -39,7 +39,7 @@ class FloatNode:
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """How much of a quantized model runs in int8.
+    """Share of a quantized model that runs in int8.
 
     * `measured`: read back from the runtime; otherwise the plan stands in for it
     * `macs_int8`, `macs_planned`: shares, 0 to 1, of the float model's multiply-accumulates; None where some are not

@@ -65,9 +65,7 @@ def prove(
     notes: Iterable[str] = (),
     clock: Clock = time.perf_counter,
 ) -> Report:
-    """Report on a quantized model.
-
-    With `verified=False` nothing is run, and coverage is the plan's.
+    """Report on a quantized model; without `verified` nothing is run.
 
     Raises ModelError if the runtime cannot load the model, DataError for a sample that does not fit.
     """

@@ -1,4 +1,4 @@
-"""Which rule of a recipe holds for which node."""
+"""Matching of a recipe's rules to nodes."""
 
 from __future__ import annotations
 

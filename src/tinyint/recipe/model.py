@@ -125,7 +125,7 @@ def _as_samples(value: Any) -> Any:
 
 
 class Recipe(_Part):
-    """How to quantize a model.
+    """Recipe for the quantization of a model.
 
     * `op_types`: "default" is what the target is best at, "all" is every operator that it can quantize
     * `skip`: what stays in float: node names (a glob, or a /regular expression/), operator types, or scopes
@@ -180,12 +180,12 @@ class Recipe(_Part):
 
     @property
     def limit(self) -> int | None:
-        """How many samples calibrate at most; None: all."""
+        """Largest number of calibration samples; None: all."""
         return None if self.samples == "all" else self.samples
 
     @property
     def range_method(self) -> RangeMethod:
-        """How the ranges of activations are found."""
+        """Range method of the activations."""
         return RangeMethod(algorithm=self.calibration, percentile=self.percentile, norm=self.norm)
 
     def activations_for(self, rule: Rule | None) -> Activations:

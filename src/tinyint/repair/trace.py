@@ -1,4 +1,4 @@
-"""How channels pass through a graph.
+"""Passage of channels through a graph.
 
 A factor passes through operators with f(s·x) = s·f(x), and what an Add or Concat joins has it in common. An operator
 without a row here pins the channels that it reads: the bound of a Clip, for one, does not scale with its input.

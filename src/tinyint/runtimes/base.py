@@ -65,7 +65,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Executed:
-    """One node of the graph that a runtime made of the model and runs.
+    """One node of a runtime's own graph of the model.
 
     * `name`: the source node that it stands for (the first one, if several were fused), else its own name
     * `op`: the runtime's own operator type

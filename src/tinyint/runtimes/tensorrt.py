@@ -47,7 +47,7 @@ RUNTIME = TensorRTRuntime()
 
 
 def build_commands(path: str, precision: Precision | None = None) -> dict[str, str]:
-    """How trtexec builds an engine of the model at `path`, by version of TensorRT.
+    """trtexec commands for an engine of `path`, by TensorRT version.
 
     11 has no flags of precision (NVIDIA, "Migrating trtexec Usage from TensorRT 10.x to 11.x"): its networks are typed
     by the file, so that int8 is what stands between Q and DQ, and the rest is float32, as it is there. 10 needs the

@@ -46,7 +46,7 @@ class WeightAxis(StrEnum):
 
 
 class Inputs(StrEnum):
-    """Which inputs of an int8 operator must be quantized."""
+    """Inputs of an int8 operator that need quantizers."""
 
     ALL = "all"
     RESIDUAL = "residual"  # of two, the one that comes the shorter way (the skip connection)
@@ -70,7 +70,7 @@ class Kernel(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class OperatorRule:
-    """How a target runs one operator in int8.
+    """Rule of a target for one int8 operator.
 
     * `output`, `inputs`: where quantizers must and must not stand
     * `fused`: a step of the operator with weights before it, if it alone reads that: no quantizer between them

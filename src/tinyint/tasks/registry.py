@@ -1,4 +1,4 @@
-"""Which tasks there are, and which one a model is for."""
+"""Registry of tasks, and inference of a model's task."""
 
 from __future__ import annotations
 

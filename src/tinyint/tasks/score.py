@@ -24,7 +24,7 @@ __all__ = ["Evaluation", "outputs_for", "score", "split"]
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """How good a model is.
+    """Result of an evaluation.
 
     * `metrics`: by name, 0 to 1; None for what these classes or samples do not define
     * `per_class`: by class, F1, AP or IoU

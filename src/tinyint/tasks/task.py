@@ -130,5 +130,5 @@ class Task(BaseModel):
 
     @abstractmethod
     def learning(self) -> Learning:
-        """How it is learned, in torch."""
+        """Training interface of the task, in torch."""
         ...

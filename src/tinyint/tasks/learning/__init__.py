@@ -1,1 +1,1 @@
-"""How each task is learned, in torch."""
+"""Training of each task, in torch."""

@@ -56,7 +56,7 @@ class Learning(Protocol):
     """Loss of a task on the outputs that the model returned."""
 
     def classes(self, outputs: Any) -> int:
-        """How many classes the model tells apart."""
+        """Number of the model's classes."""
         ...
 
     def loss(self, outputs: Any, labels: Labels, options: LossOptions) -> Tensor:

@@ -1,4 +1,4 @@
-"""How the graphs are made that follow a network.
+"""Builder of postprocessing graphs.
 
 Every operator in them is the same in all operator sets from 11 on, so that a tail fits any model.
 """
