@@ -17,11 +17,11 @@ DOCS = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 _OUTPUT = {
-    Output.REQUIRED: "before and behind it",
-    Output.OPTIONAL: "before it; behind it if an int8 operator with weights reads the result",
-    Output.ON_DEMAND: "before it; behind it if an int8 operator reads the result",
-    Output.FORBIDDEN: "before it, none behind it",
-    Output.TRANSPARENT: "before it, for its readers as well; none behind it",
+    Output.REQUIRED: "before and after it",
+    Output.OPTIONAL: "before it; after it if an int8 operator with weights reads the result",
+    Output.ON_DEMAND: "before it; after it if an int8 operator reads the result",
+    Output.FORBIDDEN: "before it, none after it",
+    Output.TRANSPARENT: "before it, for its readers as well; none after it",
 }
 _WEIGHTLESS = {
     Weightless.NEVER: "",
@@ -57,7 +57,7 @@ def _notes(rule: OperatorRule) -> str:
         notes.append("a bias of 1e-30 where there is none and several read the result")
     if rule.uneven_bias:
         notes.append(
-            f"a bias whose numbers differ where a quantizer is behind a matrix of up to {rule.uneven_bias} rows"
+            f"a bias whose numbers differ where a quantizer is after a matrix of up to {rule.uneven_bias} rows"
         )
     if rule.tied:
         notes.append("all its tensors share one scale")
@@ -78,7 +78,7 @@ def target_table(target: Target) -> Iterator[str]:
     yield f"- activations: {target.activation}"
     yield f"- weights: {target.weight}"
     yield f"- biases: {'int32' if target.int32_bias else 'float32'}"
-    absorbed = "dropped where the range of the quantizer behind them does the same"
+    absorbed = "dropped where the range of the quantizer after them does the same"
     yield f"- Relu and Clip: {absorbed if target.clamps_absorbed else 'stay in the graph'}"
     if target.dynamic:
         yield f"- the dynamic method quantizes {', '.join(sorted(target.dynamic))}; the rest is weight-only"

@@ -1,4 +1,4 @@
-"""What PaddleSlim makes of the reference classifiers, on the same test set; behind measure.py, whose files it reads.
+"""What PaddleSlim makes of the reference classifiers, on the same test set; after measure.py, whose files it reads.
 
     pip install -e ".[test]"
     python benchmarks/references/measure_paddleslim.py PYTHON [NAME...] [--folder DIR]

@@ -1,4 +1,4 @@
-"""The reference models: what each is, the made data that it is trained and tested on, and how long."""
+"""The reference models: what each is, the synthetic data that it is trained and tested on, and how long."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRAINING_SEED, TEST_SEED = 1, 2
 
 @dataclass(frozen=True)
 class Data:
-    """Made data, in two folders: one to train on, and one of another seed to test with."""
+    """Synthetic data, in two folders: one to train on, and one of another seed to test with."""
 
     family: str
     train: int

@@ -39,7 +39,7 @@ BIAS_LIMIT = 2.0**31 / 1.0001
 BIAS_STEPS = 2.0**24
 """Of the bias of a dead channel: as many as float32, in which kernels multiply it, tells apart."""
 UNSEEN_STEPS = 2.0**16
-"""Of the largest bias behind an input that was never seen: fewer, so that what comes after all is not cut at once."""
+"""Of the largest bias after an input that was never seen: fewer, so that what comes after all is not cut at once."""
 
 
 @dataclass(frozen=True, kw_only=True)

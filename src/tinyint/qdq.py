@@ -99,7 +99,7 @@ def _quantize_tensor(editor: GraphEditor, value: ir.Value, plan: TensorPlan, par
 
 
 def _requantize_for_bodies(editor: GraphEditor) -> None:
-    """A pair behind operators that move dequantized values to where a body of an If or a loop reads them.
+    """A pair after operators that move dequantized values to where a body of an If or a loop reads them.
 
     ONNX Runtime 1.31 moves a DequantizeLinear past such operators, and ends the process where it comes upon a body. The
     values are codes already, so that the pair changes none.
@@ -171,7 +171,7 @@ def _describe(value: ir.Value, name: str, dtype: ir.DataType, shape: ir.Shape | 
 
 
 def _drop(graph: ir.Graph, absorbed: frozenset[str]) -> None:
-    """Removes clamps; what they would have cut, the quantizer behind them cuts."""
+    """Removes clamps; what they would have cut, the quantizer after them cuts."""
     for node in [node for node in graph if node.name in absorbed]:
         source = node.inputs[0]
         assert source is not None

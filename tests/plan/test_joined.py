@@ -20,8 +20,8 @@ CASES = {
     "a product past a transposition": "t = Transpose <perm = [0, 2, 1]> (j) [last] y = MatMul (t, wt)",
     "a product of what was joined twice": "k = Concat <axis = 2> (j, j) [last] y = MatMul (k, wide)",
     "two products": "[last] k = MatMul (j, w) l = MatMul (j, v) y = Add (k, l)",
-    "a product behind a Relu": "r = Relu (j) [last] y = MatMul (r, w)",
-    "a product behind a clip": "r = Clip (j, low, high) [last] y = MatMul (r, w)",
+    "a product after a Relu": "r = Relu (j) [last] y = MatMul (r, w)",
+    "a product after a clip": "r = Clip (j, low, high) [last] y = MatMul (r, w)",
     "a product, and an output": "[last] y = MatMul (j, w) z = Relu (j)",
 }
 
@@ -75,7 +75,7 @@ def test_a_convolution_behind_them_is_in_float_with_the_reason(axis, runs, targe
     quantized = static(model, target)
     assert (quantized.float_nodes.get("last") is None) is runs
     if not runs:
-        assert "behind 'join', which joins along another axis than 1" in quantized.float_nodes["last"]
+        assert "after 'join', which joins along another axis than 1" in quantized.float_nodes["last"]
     ran = {source for row in RUNTIME.executed(quantized.model) if row.int8 for source in row.sources}
     assert ("last" in ran) is runs
 

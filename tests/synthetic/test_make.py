@@ -98,7 +98,7 @@ def test_an_interruption_leaves_nothing(existed, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"family": "glyph"}, "no family 'glyph' of made data; did you mean 'glyphs'"),
+        ({"family": "glyph"}, "no family 'glyph' of synthetic data; did you mean 'glyphs'"),
         ({"family": "sentences", "size": 64}, "sentences are text and have no size"),
         ({"family": "scenes", "size": 32}, "ask for a size of 96 or more"),
         ({"family": "glyphs", "train": -1}, "the least are 0"),

@@ -16,7 +16,7 @@ Change = Callable[[Path], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Toy:
-    """`samples` of the made data `family`, trained on and measured with alike; `data` names them within their folder.
+    """`samples` of a synthetic `family`, trained on and measured with alike; `data` names them within their folder.
 
     `model`, `preprocessing` and `run` are keys of the config; `metric` is that of the task which decides.
     """

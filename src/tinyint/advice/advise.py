@@ -313,7 +313,7 @@ def _rival(target: Target, machine: Host) -> Target | None:
 
 
 def _holds_out(given: Given, samples: int | None) -> bool:
-    """Whether the data have samples behind those that calibrate."""
+    """Whether the data have samples after those that calibrate."""
     most = samples or Recipe.load("default").limit
     return most is not None and (given.samples is None or given.samples > most)
 

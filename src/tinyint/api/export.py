@@ -27,7 +27,7 @@ __all__ = ["Exported", "export"]
 class Exported:
     """Record of an `export` call.
 
-    * `postprocessing`: what stands behind the network; None for the model as it was
+    * `postprocessing`: what stands after the network; None for the model as it was
     * `outputs`: their names
     * `runtime`: where it was opened; `int8_nodes`: how many of its nodes run in int8 there, no fewer than before
     """
@@ -83,7 +83,7 @@ def export(
     if is_quantized(source.model) and count < (before := _int8_nodes(source.model, runtime)):
         raise ModelError(
             f"{before - count} of {before} nodes of {source.name} no longer run in int8 on {runtime.name} with "
-            f"{tail.kind if tail else 'nothing'} behind them; please report it"
+            f"{tail.kind if tail else 'nothing'} after them; please report it"
         )
     runtime.open(joined)
     save_model(joined, output)

@@ -49,7 +49,7 @@ class Inspection:
     """Contents of a model.
 
     * `quantized`: whether it holds integer operators; `made_by`: the version of tinyint, None for another tool's
-    * `task`: what it is for; `postprocessing`: what it does behind the network; `suppression`: which boxes it leaves
+    * `task`: what it is for; `postprocessing`: what it does after the network; `suppression`: which boxes it leaves
     * `operators`: how many nodes of each type
     * `executed`: the nodes that the runtime really runs, of a quantized model; empty if it does not run here
     * `declared`: those of the file in that case, int8 where they stand between its quantizers

@@ -49,7 +49,7 @@ class ProofData:
         if self.left_out:
             yield (
                 f"the proof left out {counted(self.left_out, 'sample')} that calibration has seen, although they come "
-                "behind its own: the data are in another order on each pass, or hold copies"
+                "after its own: the data are in another order on each pass, or hold copies"
             )
         if self.dataset.skipped:
             yield f"in the proof, {describe_skipped(self.dataset.skipped)}"

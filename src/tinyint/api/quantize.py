@@ -72,7 +72,7 @@ def quantize(
     The target is this machine, if none is named.
 
     The first `samples` of `data` (or as many as the recipe says; "all") calibrate, `batch_size` at a time, on the
-    `provider` "cpu" or "cuda"; those behind them are held out for the proof. `calibration` is a record to use instead,
+    `provider` "cpu" or "cuda"; those after them are held out for the proof. `calibration` is a record to use instead,
     `settings` are KEY=VALUE changes to the recipe, `example_inputs` are for an nn.Module. With `output`, the model, its
     record and its report are written there: all of them or none.
     With `on_error="skip"`, samples that cannot be read are left out and counted in the report's notes.
@@ -204,7 +204,7 @@ class _Job:
             return self.given
         assert self.calibrating is not None
         record = repaired.observed(self.observe)
-        # Those that were skipped count: the proof begins behind them.
+        # Those that were skipped count: the proof begins after them.
         self.used, self.calibrated = record.samples + len(self.calibrating.skipped), record
         return record
 
@@ -234,7 +234,7 @@ class _Job:
         return open_data(data, self.specs, declared, limit=limit, skip=skip, on_error=self.on_error)
 
     def _behind(self, data: Data) -> ProofData | None:
-        """What comes behind the calibration samples, of those that it has not seen."""
+        """What comes after the calibration samples, of those that it has not seen."""
         known = self._opened(data).len_hint
         if known is not None and known <= self.used:
             return None

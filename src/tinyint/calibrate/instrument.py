@@ -5,7 +5,7 @@ exact extrema are reductions in the graph, and what leaves it is a few numbers a
 
 Images (N, C, H, W) are observed by pooling alone, which ONNX Runtime does in the blocked layout of its convolutions;
 anything else would have the whole tensor copied to another layout first. GlobalMaxPool gives the maximum, -max(-x) the
-minimum, with -x a depthwise convolution (zero, behind a clamp), and a MaxPool of one pixel with a stride is a grid.
+minimum, with -x a depthwise convolution (zero, after a clamp), and a MaxPool of one pixel with a stride is a grid.
 
 The statistics that steps ask for (`calibrate.statistics`) are reductions of their own.
 

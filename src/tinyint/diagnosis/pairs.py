@@ -120,7 +120,7 @@ def _values(graph: ir.Graph) -> dict[str, ir.Value]:
 def _quantizes(node: ir.Node) -> bool:
     """Whether the node quantizes a tensor, or dequantizes a constant that is stored in integers.
 
-    What is dequantized behind a QuantizeLinear has had its turn there.
+    What is dequantized after a QuantizeLinear has had its turn there.
     """
     if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.inputs[0] is None:
         return False
@@ -144,7 +144,7 @@ def _counterpart(
     """The float tensor that the dequantized one stands for.
 
     Ours is called T_dq for T, or T itself where it is a graph output. Others quantize T under its own name; if the
-    clamp behind T is gone from their graph, the quantizer does its work, and stands for the clamp's output.
+    clamp after T is gone from their graph, the quantizer does its work, and stands for the clamp's output.
     """
     for reader, _ in consumers(quantizer.outputs[0]):
         name = name_of(reader.outputs[0])

@@ -2,7 +2,7 @@
 
 An epilogue belongs to the operator before it.
 
-An epilogue is a clamp (Relu, Clip), or the Add of a bias behind a MatMul with constant weights.
+An epilogue is a clamp (Relu, Clip), or the Add of a bias after a MatMul with constant weights.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def prepare(model: ir.Model, *, keep_batch_norms: bool = False) -> ir.Model:
     It has opset ≥ 13 (17 if it was older), no local functions, no foldable constants, batch norms or padding, own
     constants for each Conv/Gemm/MatMul, unique node names and inferred shapes.
 
-    With `keep_batch_norms`, those are left behind their operators, under the names that all else has without it.
+    With `keep_batch_norms`, those are left after their operators, under the names that all else has without it.
     Inputs and outputs keep names, order and types; initializers that were listed as inputs become constants.
     What was computed in half precision is computed in float32, in the bodies of If and Loop too, which stay as they are
     else. Weights are shared with the caller's model, which is unchanged.

@@ -4,7 +4,7 @@ The converter can read the float one.
 
 It runs beside the converter, on Paddle's own objects. The forms are those that PaddleSlim 2 saves: pairs of
 quantize_linear and dequantize_linear (`onnx_format`), pairs in one operator (training), and codes that are dequantized
-behind the product that reads them (frozen programs).
+after the product that reads them (frozen programs).
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def _step(node: ir.Node) -> float | None:
 
 
 def _constant(value: ir.Value | None) -> Array | None:
-    """Its array, also behind the operators that the converter puts between a bound and its clip."""
+    """Its array, also after the operators that the converter puts between a bound and its clip."""
     node = None if value is None else value.producer()
     if node is not None and node.op_type in ("Identity", "Squeeze"):
         return _constant(node.inputs[0])

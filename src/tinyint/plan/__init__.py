@@ -128,7 +128,7 @@ def _tensor(name: str, placement: Placement, group: str) -> TensorPlan:
 def _absorbed(
     graph: ir.Graph, target: Target, decisions: Decisions, placement: Placement, group_of: dict[str, str]
 ) -> frozenset[str]:
-    """The clamps that can go: the quantizer behind them, read by all, cuts at the same place or inside.
+    """The clamps that can go: the quantizer after them, read by all, cuts at the same place or inside.
 
     A symmetric signed quantizer does not cut at zero, and one that shares its scale with a tensor that is clamped
     otherwise cuts elsewhere; there the clamp stays.

@@ -78,7 +78,7 @@ def _has_few_rows(product: ir.Node, rule: OperatorRule) -> bool:
 
 
 def _uneven(product: ir.Node, rule: OperatorRule, quantized: Container[str]) -> Use | None:
-    """Of such a product with a quantizer behind it."""
+    """Of such a product with a quantizer after it."""
     if not _has_few_rows(product, rule) or name_of(settled(product.outputs[0])) not in quantized:
         return None
     reader = sole_consumer(product.outputs[0])

@@ -1,6 +1,6 @@
 """Concats along an axis by which a target's kernel cannot dequantize.
 
-OpenVINO moves the quantizer behind a Concat before it, and gives each part zero-points of its own, of the shape of the
+OpenVINO moves the quantizer after a Concat before it, and gives each part zero-points of its own, of the shape of the
 joined axis. A product takes those only along the axis that it sums over.
 """
 
@@ -33,7 +33,7 @@ def unjoinable(graph: ir.Graph, target: Target, decisions: Decisions) -> dict[st
         held = sources(node.inputs[0], lambda n: moves(n, target)) if node.inputs[0] is not None else ()
         if rule.joined is None or not all(read_by_products(value, target) for value in held):
             found[name_of(node)] = (
-                f"{target.name} has no int8 {node.op_type} behind {joined.name!r}, which joins along another axis than "
+                f"{target.name} has no int8 {node.op_type} after {joined.name!r}, which joins along another axis than "
                 f"{rule.joined_along}, unless nothing is negative"
             )
     return found

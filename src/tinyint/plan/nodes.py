@@ -85,7 +85,7 @@ def _rule_refusal(node: ir.Node, operator: OperatorRule, target: Target, recipe:
     if not operator.grouped and node.attributes.get_int("group", 1) != 1:
         return f"{target.name} has no int8 {node.op_type} in groups"
     if kind is Kind.JOIN and operator.output is Output.TRANSPARENT and _reads_constant(node):
-        return f"it joins a constant, whose scale is another, and {target.name} has no int8 product behind two scales"
+        return f"it joins a constant, whose scale is another, and {target.name} has no int8 product of two scales"
     return _compute_refusal(node, operator, target, recipe) if kind is Kind.COMPUTE else None
 
 
@@ -181,7 +181,7 @@ def _made_in_int8(value: ir.Value, target: Target, decisions: Decisions) -> bool
 
 
 def _output_rule(value: ir.Value, target: Target, decisions: Decisions) -> Output | None:
-    """The rule of the int8 operator that the tensor is from, behind its epilogues; None if it is from no such one."""
+    """The rule of the int8 operator that the tensor is from, after its epilogues; None if it is from no such one."""
     producer = value.producer()
     while producer is not None and decisions.runs_int8(producer) and is_epilogue(producer):
         source = producer.inputs[1 if bias_position(producer) == 0 else 0]

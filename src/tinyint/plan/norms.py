@@ -104,7 +104,7 @@ def _norm(square: ir.Node, start: _Statistic) -> set[ir.Node]:
 
 
 def _after(reader: ir.Node, position: int, statistic: _Statistic) -> _Statistic | None:
-    """The statistic behind the reader; None if it ends there."""
+    """The statistic after the reader; None if it ends there."""
     others = [value for i, value in enumerate(reader.inputs) if i != position and value is not None]
     constant = all(constant_of(value) is not None for value in others)
     match reader.op_type:
@@ -165,7 +165,7 @@ def _square_of_mean(value: ir.Value | None) -> Iterator[ir.Node]:
 
 
 def _affine(quotient: ir.Node) -> Iterator[ir.Node]:
-    """The constant factor and the constant summand behind the quotient."""
+    """The constant factor and the constant summand after the quotient."""
     node = quotient
     for op_type in ("Mul", "Add"):
         reader = sole_consumer(node.outputs[0])

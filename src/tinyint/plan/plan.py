@@ -81,7 +81,7 @@ class Plan:
     * `constants`: weights and operands, by the place that reads them
     * `bias_weights`: constant biases, by the place that reads them, each with that of the weight that it goes with: its
       scale is s_x · s_w (see `numerics`)
-    * `absorbed`: clamps that the quantizer behind them replaces
+    * `absorbed`: clamps that the quantizer after them replaces
     * `fenced`: nodes in float that the runtime would take for int8 ones, since quantizers are around them, or would
       fold into one: they read a copy, through an operator that no runtime runs on bytes
     * `biases`: places that get a bias which is no zero, and changes nothing, since the runtime is wrong without

@@ -102,7 +102,7 @@ def _must_be_fenced(node: ir.Node, target: Target, placement: Placement) -> bool
 
 
 def _hold_softmax(placement: Placement, graph: ir.Graph, target: Target) -> None:
-    """Quantizers behind a Softmax, also behind what moves its output, get a range that the target's kernel can do."""
+    """Quantizers after a Softmax, also after what moves its output, get a range that the target's kernel can do."""
     for value in [output for node in graph for output in node.outputs if output.name in placement.reads]:
         source, name = range_source(value), name_of(value)
         softmax = source.producer()
@@ -242,7 +242,7 @@ def _fused(node: ir.Node, value: ir.Value, target: Target, decisions: Decisions)
 
 
 def _place_outputs(placement: Placement, node: ir.Node, target: Target, scheme: Scheme) -> None:
-    """A quantizer behind the node where it must stand. Where it may, its readers have asked for it or will."""
+    """A quantizer after the node where it must stand. Where it may, its readers have asked for it or will."""
     row = facts(node)
     assert row is not None
     required = target.operators[node.op_type].output is Output.REQUIRED
@@ -280,7 +280,7 @@ def _biases(node: ir.Node, target: Target) -> Iterator[tuple[Use, Use]]:
 
 
 def _bias(node: ir.Node, position: int | None) -> Use | None:
-    """Where a constant bias of one number a channel is read: by the node, or by the Add behind it."""
+    """Where a constant bias of one number a channel is read: by the node, or by the Add after it."""
     if position is not None and position < len(node.inputs):
         bias = node.inputs[position]
         shape = static_shape(bias)

@@ -164,7 +164,7 @@ class _Fusion:
     def _step(
         self, step: Step, kind: Callable[..., FusedStep], before: Sequence[Step] = (), **known: Any
     ) -> Step:
-        """The step as a fused one, with those before, the quantizers of its constants and the one behind it."""
+        """The step as a fused one, with those before, the quantizers of its constants and the one after it."""
         own = _quantizer(step)
         behind = None if own is not None else self._behind(step)
         read = (self.constants[name] for name in step.inputs if name in self.constants)

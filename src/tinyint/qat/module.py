@@ -1,7 +1,7 @@
 """ONNX graph as a torch module, run node by node with gradients.
 
 Initializers keep their names: "layer1.0.conv.weight" is `module.layer1.0.conv.weight`, and the same key of
-`state_dict()`. A name that clashes with an attribute of `nn.Module` or with the start of another name gets "_" behind
+`state_dict()`. A name that clashes with an attribute of `nn.Module` or with the start of another name gets "_" after
 the part that clashes.
 
 Which initializers are trained: those of a floating type with at least one dimension. Numbers without dimensions (the

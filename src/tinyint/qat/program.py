@@ -45,7 +45,7 @@ class Step:
 class Program:
     """Steps in the order in which they run.
 
-    * `released`: for each, the values that nothing needs any more behind it
+    * `released`: for each, the values that nothing needs any more after it
     """
 
     steps: tuple[Step, ...]

@@ -1,6 +1,6 @@
 """Quantizers of activations, as program steps from x to (x̂, s).
 
-The scale goes on to the quantizer of the bias behind it. A quantizer begins with the calibrated parameters; whatever
+The scale goes on to the quantizer of the bias after it. A quantizer begins with the calibrated parameters; whatever
 `qparams()` returns is what evaluation computes with, and what is exported.
 """
 

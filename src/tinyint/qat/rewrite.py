@@ -53,7 +53,7 @@ class _Program:
     quantizers: Mapping[str, ActivationQuantizer]
     weights: Mapping[Use, WeightQuantizer]
     steps: list[Step] = field(default_factory=list)
-    aliases: dict[str, str] = field(default_factory=dict)  # behind a clamp that was dropped → before it
+    aliases: dict[str, str] = field(default_factory=dict)  # after a clamp that was dropped → before it
     quantized: dict[str, str] = field(default_factory=dict)  # tensor → the name of its quantized value
     scales: dict[str, str] = field(default_factory=dict)  # tensor → the name of its scale
     constants: dict[Use, str] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class _Program:
         self.biases = {weight: use for use, weight in self.plan.bias_weights.items()}
 
     def add(self, step: Step) -> None:
-        """The step, with the quantizers of its constants before it and those of its outputs behind it."""
+        """The step, with the quantizers of its constants before it and those of its outputs after it."""
         node = self.nodes[step.name]
         if step.name in self.plan.absorbed:
             (source, *_), (out, *_) = step.inputs, step.outputs

@@ -152,7 +152,7 @@ def with_norms(
     """Program of the prepared graph, with trained batch norms.
 
     One that is folded becomes two steps. The first gives the operator's constants new values, under their names, ahead
-    of what reads them. The second stands behind the operator.
+    of what reads them. The second stands after the operator.
     """
     folded = {norm.linear: norm for norm in norms if norm.is_folded}
     alone = {norm.linear: norm for norm in norms if not norm.is_folded}
@@ -176,7 +176,7 @@ def _fold(norm: Norm) -> Step:
 
 
 def _followed(step: Step, norm: Norm, module: TrainedNorm) -> tuple[Step, Step]:
-    """The operator, and the batch norm behind it under the operator's name of the result."""
+    """The operator, and the batch norm after it under the operator's name of the result."""
     made = step.outputs[0]
     raw = f"{made} ({norm.name})"
     _, shift, *running = norm.statistics

@@ -3,7 +3,7 @@
     W₂·f(W₁·x + b₁)  =  (W₂·S⁻¹)·f(S·W₁·x + S·b₁)        for S diagonal, positive, and f(s·x) = s·f(x)
 
 Nagel et al. 2019, Data-Free Quantization (arXiv:1906.04721, §4.1), solves it for two layers in closed form. Here a
-channel may have any number of layers before and behind it, as residual connections and Concat make it, and the factors
+channel may have any number of layers before and after it, as residual connections and Concat make it, and the factors
 are powers of two: then nothing is rounded, and the float model computes the same bits as before.
 """
 

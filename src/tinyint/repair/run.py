@@ -34,7 +34,7 @@ class Repaired:
     * `fingerprint`: of the graph, for calibration records; `source`: of the one before the steps
     * `steps`: that were asked for, by name; `notes`: what each did; `undone`: the notes of those that were taken back,
       since they would have changed the function
-    * `needs`: what calibration must observe, for these steps or those behind
+    * `needs`: what calibration must observe, for these steps or those after
     * `decisions`: what the samples said, by step
     * `record`: of this very graph, where a step had to calibrate
     """

@@ -109,7 +109,7 @@ def _scaled(tracer: ChannelTracer, node: ir.Node) -> bool:
 
 
 def _spatial(tracer: ChannelTracer, node: ir.Node) -> bool:
-    """Works along the axes behind the second one."""
+    """Works along the axes after the second one."""
     channels = tracer.of(node.inputs[0])
     others = [value for value in node.outputs[1:] if value.uses() or value.is_graph_output()]
     shape = static_shape(node.outputs[0])
@@ -206,7 +206,7 @@ def _transposed(tracer: ChannelTracer, node: ir.Node) -> bool:
 
 
 def _reduced(tracer: ChannelTracer, node: ir.Node) -> bool:
-    """Means and the like over axes behind the channels'."""
+    """Means and the like over axes after the channels'."""
     channels, rank = tracer.of(node.inputs[0]), len(static_shape(node.inputs[0]) or ())
     if channels is None:
         return True

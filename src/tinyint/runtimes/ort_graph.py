@@ -97,7 +97,7 @@ def _fused(node: ir.Node, origin: ir.Node, claimed: set[str]) -> tuple[str, ...]
     """The source node that gave the name, and those around it that were fused into it."""
     sources = [origin]
     if _WEIGHTED.search(node.op_type):
-        if not _WEIGHTED.search(origin.op_type):  # named by the value behind its activation
+        if not _WEIGHTED.search(origin.op_type):  # named by the value after its activation
             sources[:0] = _walk(origin, claimed, forward=False)
         sources += _walk(sources[-1], claimed, forward=True)
     return tuple(name_of(n) for n in sources)
@@ -119,7 +119,7 @@ def _by_name(node: ir.Node, by_name: dict[str, ir.Node], by_value: dict[str, ir.
 
 
 def _walk(node: ir.Node, claimed: set[str], *, forward: bool) -> list[ir.Node]:
-    """The nodes that were fused into `node`: its activation and bias behind it, or what stands before those."""
+    """The nodes that were fused into `node`: its activation and bias after it, or what stands before those."""
     path: list[ir.Node] = []
     epilogue = _EPILOGUE | _RESCALING if node.op_type.endswith("Integer") else _EPILOGUE
     while True:

@@ -88,7 +88,7 @@ def make(
 
 def _maker(name: str, size: int | None) -> Family:
     if name not in FAMILIES:
-        raise DataError(f"there is no family {name!r} of made data; {nearest(name, FAMILIES)}")
+        raise DataError(f"there is no family {name!r} of synthetic data; {nearest(name, FAMILIES)}")
     family = FAMILIES[name]
     if size is None:
         return family

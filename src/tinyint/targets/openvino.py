@@ -15,7 +15,7 @@ from tinyint.targets.window import Window
 
 _MEASURED = "measured with OpenVINO 2026.4.1: tests/runtimes/facts"
 
-# A quantizer behind an operator that only moves values becomes a requantizing kernel, even between equal scales.
+# A quantizer after an operator that only moves values becomes a requantizing kernel, even between equal scales.
 _moved = OperatorRule(output=Output.TRANSPARENT, tied=True, source=f"{_MEASURED}: 0.86 against 0.91 ms")
 _MOVERS = (
     "Concat", "MaxPool", "GlobalMaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Gather",
@@ -36,7 +36,7 @@ _gemm = OperatorRule(
     packings=(Packing.FLAT,),
     kernel=Kernel.RESCALED,
     uneven_bias=8,
-    source=f"{_MEASURED}: with weights in int8, whatever stands behind; it does not load behind a Concat along another "
+    source=f"{_MEASURED}: with weights in int8, whatever follows; it does not load after a Concat along another "
     "axis than the last, unless zero-points are 0; up to 8 rows before a quantizer are garbage where one thread runs "
     "them with VNNI, unless there is a bias whose numbers differ",
 )
@@ -79,8 +79,8 @@ OPENVINO = Target(
                 Window.COLUMN: "is wrong for a result of one column, in groups of one channel in and several out",
                 Window.POINT: "takes the strides of a kernel of one place before its padding",
             },
-            source=f"{_MEASURED}: runs in int8 with or without a quantizer behind it, depthwise as well, but in float "
-            "behind a Concat along another axis than the channels; the quantizer gives zeros where others read the "
+            source=f"{_MEASURED}: runs in int8 with or without a quantizer after it, depthwise as well, but in float "
+            "after a Concat along another axis than the channels; the quantizer gives zeros where others read the "
             "result too, a size is open, and there is no bias",
         ),
         "ConvTranspose": OperatorRule(
@@ -124,7 +124,7 @@ OPENVINO = Target(
     sources=(
         "kernels: openvino, src/plugins/intel_cpu/src/dnnl_postops_composer.cpp and nodes/fake_quantize.cpp; held to "
         "the bit by tests/qat/test_kernels.py",
-        f"{_MEASURED}: int8 activations give wrong values behind Concat on processors without AMX, uint8 ones do not",
+        f"{_MEASURED}: int8 activations give wrong values after Concat on processors without AMX, uint8 ones do not",
         f"{_MEASURED}: weights must be int8 with zero-point 0",
         f"{_MEASURED}/test_points.py: convolutions of one place with stored weights, beside a Transpose or a Reshape",
     ),

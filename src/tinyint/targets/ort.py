@@ -58,7 +58,7 @@ _OPERATORS = {
     "Softmax": replace(
         _on_request,
         overflow=2.0,
-        source=f"{_SELECTORS}: UnaryNodeGroupSelector; {MEASURED}: overflows up to 1.31 where the range behind "
+        source=f"{_SELECTORS}: UnaryNodeGroupSelector; {MEASURED}: overflows up to 1.31 where the range after "
         "it is below 1.7 times the mean",
     ),
     "AveragePool": replace(

@@ -64,7 +64,7 @@ class Kernel(StrEnum):
     SCALED_PRODUCT = "scaled product"  # a product of codes with one factor
     SCALED_MEAN = "scaled mean"  # a sum of codes over positions, with one factor
     RANGED_MEAN = "ranged mean"  # a mean of codes, through the range of the output
-    SHIFTED = "shifted"  # in float32, rounded behind the zero-point
+    SHIFTED = "shifted"  # in float32, rounded after the zero-point
     RANGED = "ranged"  # in float32, through the range of the output
 
 
@@ -88,10 +88,10 @@ class OperatorRule:
     * `joined_along`: the axis along which a Concat may have joined what it reads, where not any will do; what was
       joined along others, and can be negative, must have the format `joined`, or it runs in float where that is None
     * `weight_axis`: of per-channel weights, where the operator has an axis of its own
-    * `overflow`: of Softmax, how many times the mean of its output, 1 / length, the range of the quantizer behind it
+    * `overflow`: of Softmax, how many times the mean of its output, 1 / length, the range of the quantizer after it
       must be, since its kernel overflows under finer scales; it is used even where the plan leaves Softmax in float
     * `needs_bias`: where several read its result, it is wrong without a bias that is no zero
-    * `uneven_bias`: a product of a matrix of as many rows, or fewer, with a quantizer behind it is wrong without a bias
+    * `uneven_bias`: a product of a matrix of as many rows, or fewer, with a quantizer after it is wrong without a bias
       whose numbers differ; 0: none is
     * `packings`: the orders in which its kernels may lay out the weights of a filter, where those are added in pairs
       that saturate (`Cpu`)
@@ -134,7 +134,7 @@ class Target:
 
     * `cpu`: the processor that its kernels run on
     * `activation`, `weight`: the default schemes; a per-channel `weight` has axis 0, replaced by the operator's own
-    * `clamps_absorbed`: Relu and Clip are dropped where the quantizer behind them cuts at the same place
+    * `clamps_absorbed`: Relu and Clip are dropped where the quantizer after them cuts at the same place
     * `int32_bias`: biases are stored as int32 with s_x · s_w; else they stay float
     * `operators`: the rule of each operator that it runs in int8
     * `quantizer`: what QuantizeLinear by itself computes, where that is not round(x / s) + z

@@ -20,7 +20,7 @@ _OPERATORS = "NVIDIA TensorRT Operator's Reference, data types"
 _weighted = OperatorRule(
     output=Output.FORBIDDEN, source=f"{_PLACEMENT}: inputs of weighted layers, not their outputs"
 )
-_pooled = OperatorRule(source=f"{_PLACEMENT}: DQ before and Q behind layers without weights")
+_pooled = OperatorRule(source=f"{_PLACEMENT}: DQ before and Q after layers without weights")
 
 TENSORRT = Target(
     name="tensorrt",

@@ -26,7 +26,7 @@ def start_from(module: nn.Module, path: str | Path) -> str:
 
     `path` is an ONNX file, the best_model/ of a float training, or what `torch.save` wrote of a `state_dict`. Tensors
     go by their order, in which networks of one design agree where their names don't; shapes and the last parts of
-    names (weight, running_mean, …) have to agree all along. Behind those of a backbone the file may hold more. Of a
+    names (weight, running_mean, …) have to agree all along. After those of a backbone the file may hold more. Of a
     whole network the last layer stays new if its shape differs, as it does with other classes; what shifts the taps of
     deformable convolutions, which classifiers have not, always does.
 

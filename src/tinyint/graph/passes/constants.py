@@ -1,6 +1,6 @@
 """Constant folding: Constant nodes and operators on initializers become initializers.
 
-So weights behind Identity, Transpose, Reshape, Unsqueeze or Cast come to light. Left as they are: random operators,
+So weights after Identity, Transpose, Reshape, Unsqueeze or Cast come to light. Left as they are: random operators,
 quantization, control flow, other domains, and whatever would make the file grow by more than a mebibyte.
 """
 

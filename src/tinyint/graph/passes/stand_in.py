@@ -2,7 +2,7 @@
 
 Those are ONNX Runtime's own, and the ones of ONNX that its library (1.23) has no inference for.
 
-Inference of shapes ends at an operator that it does not know, and all behind it stays without a type. So it is asked
+Inference of shapes ends at an operator that it does not know, and all after it stays without a type. So it is asked
 about a graph in which each that is known here has a stand-in.
 """
 

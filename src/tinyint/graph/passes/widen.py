@@ -23,7 +23,7 @@ def widen_floats(model: ir.Model, keep: Collection[ir.DataType] = HALVES) -> Non
 
     Bodies included.
 
-    Inputs and outputs of the types in `keep` keep them, behind and before a Cast; others become float32.
+    Inputs and outputs of the types in `keep` keep them, after and before a Cast; others become float32.
     """
     if not any(holds(model, half) for half in HALVES):
         return

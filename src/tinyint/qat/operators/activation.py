@@ -29,7 +29,7 @@ def _gelu(node: Node) -> Function:
 
 
 def _celu(x: Tensor, alpha: float) -> Tensor:
-    # Cut before exp: the gradient of what is cut behind it would be 0 · inf.
+    # Cut before exp: the gradient of what is cut after it would be 0 · inf.
     low = x.clamp(max=0) if alpha > 0 else x
     return x.clamp(min=0) + (alpha * torch.expm1(low / alpha)).clamp(max=0)
 

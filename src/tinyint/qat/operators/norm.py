@@ -80,7 +80,7 @@ def _group_norm(node: Node) -> Function:
 
 
 def _local_response(node: Node) -> Function:
-    """Division by what the channels around hold; for an even size, one more channel behind than before."""
+    """Division by what the channels around hold; for an even size, one more channel after than before."""
     alpha, beta, bias = node.real("alpha", 1e-4), node.real("beta", 0.75), node.real("bias", 1.0)
     size = node.integer("size")
     before = math.floor((size - 1) / 2)

@@ -24,7 +24,7 @@ _PAIR = 2
 class ClassificationScorer:
     """See `Scorer`; a unit is a row of logits.
 
-    The classes are the columns of the first output of shape (N, classes); axes of length 1 behind them are passed over.
+    The classes are the columns of the first output of shape (N, classes); axes of length 1 after them are passed over.
 
     * top1, top5: share of rows whose label is among the k highest; top5 is None where there are fewer than five classes
     * f1: the mean of the classes' F1, over those that are a label or a prediction of some row

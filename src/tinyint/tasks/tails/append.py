@@ -17,7 +17,7 @@ def append(model: ir.Model, tail: Tail) -> ir.Model:
     """New model: `model` with `tail` after the outputs named like its inputs.
 
     The tail's outputs take their place; other outputs stay. The int8 part is as it was: the tail computes in float,
-    behind the last DequantizeLinear. The tail's metadata join the model's.
+    after the last DequantizeLinear. The tail's metadata join the model's.
     Tensors inside the model or the tail get other names where these clash.
     Raises ModelError if the model has no such output, or if an input or another output has a name of the tail's.
     """
