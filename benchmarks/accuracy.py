@@ -29,13 +29,13 @@ from machine import store
 from torch import nn
 
 import tinyint
-from tinyint import demo
 from tinyint.data import Preprocessing, input_specs, open_data
+from tinyint.extras import demo
+from tinyint.extras.zoo.mobilenet_v2 import MobileNetV2
 from tinyint.graph.io import load_model, save_model
 from tinyint.graph.prepare import prepare
 from tinyint.tasks.paired import mcnemar
 from tinyint.train import TrainingConfig, qat, train
-from tinyint.zoo.mobilenet_v2 import MobileNetV2
 
 TARGET, SPREAD, SEED = "x86-vnni", 2.0, 0
 SMALL = [

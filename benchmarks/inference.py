@@ -21,7 +21,7 @@ from models import NAMES, Feeds, inputs, model_file
 from peers import nncf_openvino, onnxruntime_static
 
 import tinyint
-from tinyint.numerics import sqnr_db
+from tinyint.numbers.numerics import sqnr_db
 from tinyint.runtimes import Session, get_runtime
 
 CALIBRATION, HELD_OUT = 32, 16

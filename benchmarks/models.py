@@ -21,7 +21,7 @@ def model_file(name: str, folder: Path) -> Path:
 
             export_minilm(path)
         else:
-            from tinyint.zoo import export
+            from tinyint.extras.zoo import export
 
             export(name, path)
     return path
@@ -34,7 +34,7 @@ def inputs(name: str, count: int) -> list[Feeds]:
 
         arrays = tokenize(sentences(count), length=64)
         return [{key: array[i : i + 1] for key, array in arrays.items()} for i in range(count)]
-    from tinyint.zoo.images import natural_images
+    from tinyint.extras.zoo.images import natural_images
 
     images = natural_images(count)
     return [{"input": images[i : i + 1]} for i in range(count)]

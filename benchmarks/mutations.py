@@ -25,11 +25,11 @@ import pytest
 from machine import ROOT, store
 
 SUBJECTS = {
-    "plan": ("plan", ("tests/plan",)),
-    "qparams": ("qparams.py", ("tests/test_qparams.py",)),
-    "qdq": ("qdq.py", ("tests/test_qdq.py", "tests/test_ptq.py")),
-    "ranges": ("ranges", ("tests/ranges", "tests/test_ranges.py")),
-    "kernels": ("qat/kernels.py", ("tests/qat/test_kernels.py",)),
+    "plan": ("quantization/plan", ("tests/quantization/plan",)),
+    "qparams": ("quantization/qparams.py", ("tests/quantization/test_qparams.py",)),
+    "qdq": ("quantization/qdq.py", ("tests/quantization/test_qdq.py", "tests/quantization/test_ptq.py")),
+    "ranges": ("quantization/ranges", ("tests/quantization/ranges", "tests/quantization/test_ranges.py")),
+    "kernels": ("qat/kernels/formulas.py", ("tests/qat/kernels/test_formulas.py",)),
 }
 """By name: a file or folder of the package, and the tests that concern it."""
 

@@ -34,7 +34,7 @@ from tests.runtimes.facts.planted import KINDS
 from tests.runtimes.facts.test_pair_sums import predicted
 from tinyint.data import input_specs, open_data, saved_preprocessing
 from tinyint.graph.io import load_model
-from tinyint.numerics import sqnr_db
+from tinyint.numbers.numerics import sqnr_db
 from tinyint.runtimes import get_runtime
 
 Samples = list[dict[str, np.ndarray]]

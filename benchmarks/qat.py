@@ -29,7 +29,8 @@ from machine import store
 from torch import Tensor, nn
 
 import tinyint
-from tinyint import qat, zoo
+from tinyint import qat
+from tinyint.extras import zoo
 from tinyint.targets import default_target
 
 SIZE, WARMUP, THREADS = 224, 2, 2

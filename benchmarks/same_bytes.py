@@ -42,11 +42,11 @@ from tests.fuzz.run import task
 from tinyint import qat
 from tinyint.api import calibrate
 from tinyint.errors import TinyintError, TinyintWarning
+from tinyint.extras.zoo import entry, export, settle
+from tinyint.extras.zoo.images import natural_images
+from tinyint.extras.zoo.tokens import TEXT_INPUTS, token_sequences
 from tinyint.graph.io import load_model, save_model
 from tinyint.graph.serde import to_proto
-from tinyint.zoo import entry, export, settle
-from tinyint.zoo.images import natural_images
-from tinyint.zoo.tokens import TEXT_INPUTS, token_sequences
 
 REFERENCES = sorted(path.stem for path in (ROOT / "benchmarks" / "references" / "models").glob("*.onnx"))
 ZOO = (

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tinyint.demo import demo_data
+from tinyint.extras.demo import demo_data
 
 
 def train() -> Iterator[tuple[Any, Any]]:

@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from tinyint.paddleslim.tables import ACTIVATIONS, ALGORITHMS, GRANULARITY, NOT_HONOURED, OPERATORS
+from tinyint.quantization.paddleslim.tables import (
+    ACTIVATIONS,
+    ALGORITHMS,
+    GRANULARITY,
+    NOT_HONOURED,
+    OPERATORS,
+)
 from tinyint.targets import TARGETS, Inputs, OperatorRule, Output, Target, WeightAxis, Weightless
 
 DOCS = Path(__file__).parent

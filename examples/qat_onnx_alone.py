@@ -23,10 +23,10 @@ import torch
 
 import tinyint
 from tinyint import qat
-from tinyint.demo import demo_data, demo_model_path
+from tinyint.extras.demo import demo_data, demo_model_path
 from tinyint.graph.io import load_model, save_model
 from tinyint.graph.prepare import prepare
-from tinyint.numerics import sqnr_db
+from tinyint.numbers.numerics import sqnr_db
 
 TARGET = "x86-vnni"
 RECIPE = tinyint.Recipe.load("default").with_settings(["weights.granularity=per_tensor", "samples=100"])

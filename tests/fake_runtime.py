@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tinyint.runtimes.base import Array, Executed, Feeds, ModelSource, Precision, TensorSpec, check_feeds
+from tinyint.graph.source import ModelSource
+from tinyint.runtimes.base import Array, Executed, Feeds, Precision, TensorSpec, check_feeds
 
 
 @dataclass

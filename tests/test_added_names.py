@@ -15,17 +15,17 @@ import pytest
 
 from tests.graph.build import build, feeds_of, run
 from tests.models import noise
-from tests.test_ptq import record_for
+from tests.quantization.test_ptq import record_for
 from tinyint import qat
-from tinyint.calibrate.instrument import instrument
 from tinyint.graph.passes.exact_products import exact_products
 from tinyint.graph.passes.opset import upgrade_opset
 from tinyint.graph.passes.weightless import restore_weights, weightless_proto
 from tinyint.graph.prepare import prepare
 from tinyint.graph.serde import from_proto
 from tinyint.loading.paddle_scales import quantize_again
-from tinyint.ptq import quantize
-from tinyint.recipe import Recipe
+from tinyint.quantization.calibration.instrument import instrument
+from tinyint.quantization.ptq import quantize
+from tinyint.quantization.recipe import Recipe
 from tinyint.targets import get_target
 from tinyint.tasks.tails import Tail, append, argmax_tail, softmax_tail
 

@@ -15,11 +15,11 @@ import yaml
 from tinyint import api
 from tinyint.cli.app import app
 from tinyint.data import Preprocessing, TextPreprocessing, parse_preprocessing
-from tinyint.demo import demo_data, demo_model_path
-from tinyint.paddleslim import recipe_from_paddleslim
-from tinyint.ranges import Algorithm
-from tinyint.recipe import Activations, Recipe, Rule, Weights
-from tinyint.recipe.steps import STEPS
+from tinyint.extras.demo import demo_data, demo_model_path
+from tinyint.quantization.paddleslim import recipe_from_paddleslim
+from tinyint.quantization.ranges import Algorithm
+from tinyint.quantization.recipe import Activations, Recipe, Rule, Weights
+from tinyint.quantization.recipe.steps import STEPS
 from tinyint.runtimes import RUNTIMES
 from tinyint.targets import TARGETS
 

@@ -10,12 +10,12 @@ import pytest
 
 from tests.graph.build import build
 from tests.models import noise
-from tests.test_ptq import record_for
+from tests.quantization.test_ptq import record_for
 from tinyint.diagnosis.pairs import pair
 from tinyint.graph.prepare import prepare
 from tinyint.proof.coverage import read_coverage
-from tinyint.ptq import Quantized, quantize
-from tinyint.recipe import Recipe
+from tinyint.quantization.ptq import Quantized, quantize
+from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.targets import get_target
 

@@ -28,9 +28,9 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tinyint import demo, zoo
+from tinyint.extras import demo, zoo
+from tinyint.extras.zoo.mobilenet_v2 import MobileNetV2
 from tinyint.graph.io import atomic_write
-from tinyint.zoo.mobilenet_v2 import MobileNetV2
 
 ROWS = ((1, 16, 1, 1), (4, 24, 2, 1), (6, 32, 3, 2), (6, 64, 3, 2))
 FEATURES = 384

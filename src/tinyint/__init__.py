@@ -4,8 +4,7 @@
     result = tinyint.quantize("model.onnx", "images/", output="model.int8.onnx")
     session = tinyint.open("model.int8.onnx")
 
-Names are loaded when they are first used, so that importing the package costs nothing. The verbs whose names are also
-those of subpackages, `calibrate` and `evaluate`, are in `tinyint.api`.
+Names are loaded when they are first used, so that importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinyint.api.advise import advise
+    from tinyint.api.calibrate import calibrate
     from tinyint.api.doctor import doctor
-    from tinyint.api.evaluate import compare
+    from tinyint.api.evaluate import compare, evaluate
     from tinyint.api.export import export
     from tinyint.api.inspect import inspect
     from tinyint.api.opening import benchmark, open  # noqa: A004  the verb
     from tinyint.api.predict import predict
     from tinyint.api.quantize import Result, quantize
-    from tinyint.calibrate import CalibrationRecord
     from tinyint.data import Preprocessing, TextPreprocessing
     from tinyint.errors import (
         DataError,
@@ -37,7 +36,8 @@ if TYPE_CHECKING:
     )
     from tinyint.loading import load
     from tinyint.proof import Report
-    from tinyint.recipe import Recipe
+    from tinyint.quantization.calibration import CalibrationRecord
+    from tinyint.quantization.recipe import Recipe
 
 __version__ = "0.1.0"
 
@@ -59,8 +59,10 @@ __all__ = [
     "TinyintWarning",
     "advise",
     "benchmark",
+    "calibrate",
     "compare",
     "doctor",
+    "evaluate",
     "export",
     "inspect",
     "load",
@@ -75,8 +77,10 @@ _HOME = {
             "Result",
             "advise",
             "benchmark",
+            "calibrate",
             "compare",
             "doctor",
+            "evaluate",
             "export",
             "inspect",
             "open",
@@ -85,10 +89,10 @@ _HOME = {
         ),
         "tinyint.api",
     ),
-    "CalibrationRecord": "tinyint.calibrate",
+    "CalibrationRecord": "tinyint.quantization.calibration",
     "Preprocessing": "tinyint.data",
     "TextPreprocessing": "tinyint.data",
-    "Recipe": "tinyint.recipe",
+    "Recipe": "tinyint.quantization.recipe",
     "load": "tinyint.loading",
     "Report": "tinyint.proof",
 }
@@ -97,10 +101,10 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(import_module(_HOME.get(name, "tinyint.errors")), name)
-    if name == "api":
-        return import_module("tinyint.api")
+    if name in ("api", "qat"):
+        return import_module(f"tinyint.{name}")
     raise AttributeError(f"module 'tinyint' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__", "api"]
+    return [*__all__, "__version__", "api", "qat"]

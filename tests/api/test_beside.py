@@ -9,9 +9,9 @@ from PIL import Image
 
 import tinyint
 from tinyint import api
-from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import OutputError
 from tinyint.graph.io import load_model, save_model
+from tinyint.quantization.calibration import CalibrationRecord
 
 
 def test_a_failure_leaves_the_old_files(model, samples, tmp_path, monkeypatch):

@@ -11,11 +11,11 @@ from PIL import Image
 
 import tinyint
 from tinyint import api
-from tinyint.calibrate import CalibrationRecord
 from tinyint.data import Preprocessing
 from tinyint.data.declared import saved_preprocessing
 from tinyint.errors import DataError, ModelError, RecordError
 from tinyint.graph.io import load_model
+from tinyint.quantization.calibration import CalibrationRecord
 
 SHAPE = (3, 16, 16)
 

@@ -11,8 +11,8 @@ import yaml
 
 import tinyint
 from tests.processor import ORT_TARGET
-from tinyint.calibrate import CalibrationRecord
 from tinyint.graph.io import is_quantized, load_model
+from tinyint.quantization.calibration import CalibrationRecord
 from tinyint.targets import get_target
 
 

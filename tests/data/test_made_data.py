@@ -5,7 +5,7 @@ import pytest
 
 from tests.data.build import spec
 from tinyint.data import Boxes, LabelKind, Preprocessing, TextPreprocessing, open_data
-from tinyint.synthetic import make
+from tinyint.extras.synthetic import make
 
 IMAGE = [spec(None, 3, 32, 32)]
 IDS = [spec(None, 32, name=name, dtype="int64") for name in ("input_ids", "token_type_ids")]

@@ -7,15 +7,15 @@ import onnx_ir as ir
 import pytest
 
 from tests.graph.build import build
-from tinyint.calibrate import calibrate
 from tinyint.data import Sample, open_data
 from tinyint.diagnosis import compare as module
 from tinyint.diagnosis.causes import Cause
 from tinyint.diagnosis.compare import Comparison, TensorComparison, compare
 from tinyint.errors import DataError, ModelError
 from tinyint.graph.prepare import prepare
-from tinyint.ptq import quantize
-from tinyint.recipe import Recipe
+from tinyint.quantization.calibration import calibrate
+from tinyint.quantization.ptq import quantize
+from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.targets import get_target
 

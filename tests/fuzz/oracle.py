@@ -23,8 +23,8 @@ from tinyint.errors import ModelError, TinyintError, TinyintWarning
 from tinyint.graph.io import load_model, save_model
 from tinyint.graph.passes.exact_products import exact_products
 from tinyint.graph.prepare import prepare
+from tinyint.graph.source import whole
 from tinyint.runtimes import Runtime, get_runtime, openvino
-from tinyint.runtimes.source import whole
 from tinyint.targets import get_target
 
 TARGETS = ("x86-vnni", "x86-avx2", "openvino-vnni", "openvino-avx2", "generic", "arm64", "tensorrt")

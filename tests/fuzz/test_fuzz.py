@@ -18,8 +18,8 @@ from tests.fuzz.oracle import WAYS, judge
 from tests.fuzz.per_tensor import quantized_per_tensor
 from tests.fuzz.run import Judge, task
 from tests.graph.build import build as build_text
-from tinyint import qparams
-from tinyint.qat.operators import OPERATORS, Function
+from tinyint.quantization import qparams
+from tinyint.torch_graph.operators import OPERATORS, Function
 
 
 @pytest.fixture(scope="module")

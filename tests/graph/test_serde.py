@@ -10,8 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tinyint.graph.io import load_model, save_model
 from tinyint.graph.prepare import prepare
+from tinyint.graph.source import graph_of
 from tinyint.runtimes import get_runtime
-from tinyint.runtimes.source import graph_of
 
 MAPS = helper.make_sequence_type_proto(
     helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, None))

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from tests.graph.build import build
-from tinyint.demo import demo_model_path
 from tinyint.errors import DependencyError, ModelError
+from tinyint.extras.demo import demo_model_path
 from tinyint.graph.io import is_quantized
 from tinyint.loading import PaddleFiles, load, onnx_source, paddle
 from tinyint.loading.convert_paddle import single_precision, unlike
 from tinyint.loading.paddle import find_paddle
 from tinyint.loading.paddle_scales import quantize_again
-from tinyint.qdq import read
+from tinyint.quantization.qdq import read
 from tinyint.runtimes import get_runtime
 
 needs_paddle = pytest.mark.skipif(

@@ -9,8 +9,8 @@ import numpy as np
 import onnx_ir as ir
 
 from tests.graph.build import build
-from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Sample
+from tinyint.quantization.calibration import CalibrationRecord, calibrate
 from tinyint.runtimes.base import Array
 
 NOTHING = "nothing in the model would run in int8"

@@ -15,9 +15,9 @@ from tests.peers.case import Case
 from tests.peers.edges import SHAPES_AND_EDGES
 from tests.peers.products import PRODUCTS
 from tests.processor import ORT_TARGET
-from tinyint.ptq import prepare_float, quantize
-from tinyint.qdq import read
-from tinyint.recipe import Recipe
+from tinyint.quantization.ptq import prepare_float, quantize
+from tinyint.quantization.qdq import read
+from tinyint.quantization.recipe import Recipe
 from tinyint.targets import get_target
 
 LINEAR = SHAPES_AND_EDGES["Linear: two convolutions with a batch norm"]

@@ -15,14 +15,14 @@ from tests.peers.edges import SHAPES_AND_EDGES
 from tests.peers.operators import OPERATORS
 from tests.peers.products import CONTRIB, PRODUCTS
 from tests.processor import OWN
-from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import ModelError
 from tinyint.graph.io import is_quantized
 from tinyint.graph.ops import Kind, kind_of
 from tinyint.proof.coverage import read_coverage
 from tinyint.proof.verify import verify
-from tinyint.ptq import Quantized, prepare_float, quantize
-from tinyint.recipe import Recipe
+from tinyint.quantization.calibration import CalibrationRecord
+from tinyint.quantization.ptq import Quantized, prepare_float, quantize
+from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.targets import get_target
 

@@ -14,8 +14,8 @@ from tests.peers.test_static import require_sound
 from tests.processor import ORT_TARGET, OWN
 from tinyint.errors import ModelError
 from tinyint.proof.verify import verify
-from tinyint.ptq import Quantized, prepare_float, quantize
-from tinyint.recipe import Recipe
+from tinyint.quantization.ptq import Quantized, prepare_float, quantize
+from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.targets import get_target
 

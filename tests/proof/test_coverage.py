@@ -8,12 +8,12 @@ import pytest
 
 from tests.fake_runtime import FakeRuntime
 from tests.graph.build import build
-from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import open_data
 from tinyint.graph.prepare import prepare
 from tinyint.proof.coverage import FloatNode, read_coverage
-from tinyint.ptq import Quantized, quantize
-from tinyint.recipe import Recipe
+from tinyint.quantization.calibration import CalibrationRecord, calibrate
+from tinyint.quantization.ptq import Quantized, quantize
+from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import Executed, get_runtime
 from tinyint.targets import get_target
 

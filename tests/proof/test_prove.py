@@ -11,15 +11,15 @@ import pytest
 from tests.fake_runtime import FakeRuntime
 from tests.models import noise, residual
 from tests.processor import ORT_TARGET
-from tinyint.calibrate import calibrate
 from tinyint.data import open_data
 from tinyint.errors import ModelError
 from tinyint.graph.io import model_fingerprint
 from tinyint.proof import Report, Sizes, prove
 from tinyint.proof.prove import Samples, tensor_rows
 from tinyint.proof.race import race
-from tinyint.ptq import Quantized, quantize
-from tinyint.recipe import Recipe
+from tinyint.quantization.calibration import calibrate
+from tinyint.quantization.ptq import Quantized, quantize
+from tinyint.quantization.recipe import Recipe
 from tinyint.report.words import headline
 from tinyint.runtimes import get_runtime
 from tinyint.runtimes.host import host

@@ -6,20 +6,20 @@ import pytest
 from tests.graph.build import build
 from tests.models import noise, residual
 from tests.runtimes.graphs import Graph
-from tinyint.calibrate import calibrate
 from tinyint.data import Sample
 from tinyint.graph.passes.exact_products import exact_products
 from tinyint.graph.prepare import prepare
-from tinyint.numerics import UINT8, QParams
-from tinyint.plan import Role, plan
+from tinyint.graph.source import whole
+from tinyint.numbers.numerics import UINT8, QParams
 from tinyint.proof.saturation import saturating_nodes, saturation
-from tinyint.ptq import quantize
-from tinyint.qdq import insert
-from tinyint.qparams import Assignment, constant_params, largest_code, with_codes
-from tinyint.recipe import Recipe
+from tinyint.quantization.calibration import calibrate
+from tinyint.quantization.plan import Role, plan
+from tinyint.quantization.ptq import quantize
+from tinyint.quantization.qdq import insert
+from tinyint.quantization.qparams import Assignment, constant_params, largest_code, with_codes
+from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.runtimes.host import Host
-from tinyint.runtimes.source import whole
 from tinyint.targets import TARGETS
 
 AVX2 = Host(machine="x86_64", model="", cores=1, features=frozenset({"avx2"}))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from tinyint.qat.operators import OPERATORS
+from tinyint.torch_graph.operators import OPERATORS
 
 EXCLUDED = {
     r"FLOAT[48]E|e4m3|e5m2|e2m1|e8m0": "floats of 8 bits and fewer are no type to train in",

@@ -10,17 +10,17 @@ import torch
 from tests.graph.build import build
 from tests.models import depthwise, detector, inception, noise, residual, transformer
 from tests.processor import EXACT, OPENVINO_TARGET
-from tinyint import qdq
-from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Sample
 from tinyint.errors import DivergedError, TinyintWarning
 from tinyint.graph.io import is_quantized, model_fingerprint
-from tinyint.ptq import quantize
 from tinyint.qat.export import export
 from tinyint.qat.prepare import prepare
 from tinyint.qat.qat_module import QatModule
 from tinyint.qat.settings import QatSettings
-from tinyint.recipe import Recipe
+from tinyint.quantization import qdq
+from tinyint.quantization.calibration import CalibrationRecord, calibrate
+from tinyint.quantization.ptq import quantize
+from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.targets import TARGETS as EVERY
 from tinyint.targets import get_target

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from tests.graph.build import build, feeds_of, run
+from tinyint.extras.zoo import export, googlenet, mobilenet_v2, resnet50
 from tinyint.graph.io import load_model
 from tinyint.graph.prepare import prepare
 from tinyint.qat import GraphModule, to_torch
-from tinyint.zoo import export, googlenet, mobilenet_v2, resnet50
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 NETWORKS = {

@@ -11,7 +11,7 @@ from tests.qat.test_export import record_for
 from tinyint import qat
 from tinyint.errors import DataError, ModelError, RecipeError, RecordError, TargetError
 from tinyint.qat import QatModule, QatSettings, export
-from tinyint.recipe import Recipe
+from tinyint.quantization.recipe import Recipe
 
 
 def prepared(model: ir.Model, **settings: object) -> QatModule:

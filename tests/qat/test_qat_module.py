@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from tests.graph.build import build
-from tests.qat.test_batch_norm import record
+from tests.qat.batch_norm.test_modules import record
 from tinyint import qat
 from tinyint.errors import DataError, DivergedError, ModelError, RecipeError
 from tinyint.loading import load
 from tinyint.qat import QatModule, QatSettings, export
-from tinyint.recipe import Recipe
+from tinyint.quantization.recipe import Recipe
 
 CHOICES = {
     "folded, observed": {},

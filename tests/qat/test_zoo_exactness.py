@@ -13,16 +13,24 @@ from torch.nn import functional
 
 from tests.processor import OWN
 from tinyint.data import Sample
+from tinyint.extras.zoo import (
+    bisenetv2,
+    googlenet,
+    mobilenet_v1,
+    mobilenet_v2,
+    resnet50,
+    vgg16,
+    yolov3_mobilenet_v1,
+)
+from tinyint.extras.zoo.ernie import ernie_base
+from tinyint.extras.zoo.export import export as write
+from tinyint.extras.zoo.tokens import TEXT_INPUTS
 from tinyint.graph.io import load_model, save_model
 from tinyint.proof.agreement import agreement
 from tinyint.qat.export import export
 from tinyint.qat.prepare import prepare
 from tinyint.qat.session import qat_session
 from tinyint.runtimes import get_runtime, here
-from tinyint.zoo import bisenetv2, googlenet, mobilenet_v1, mobilenet_v2, resnet50, vgg16, yolov3_mobilenet_v1
-from tinyint.zoo.ernie import ernie_base
-from tinyint.zoo.export import export as write
-from tinyint.zoo.tokens import TEXT_INPUTS
 
 SIZE, BATCH, HELD_OUT = 64, 25, 200
 FAMILIES: dict[str, Callable[[], nn.Module]] = {

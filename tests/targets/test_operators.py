@@ -6,8 +6,8 @@ import pytest
 from tests.graph.build import build
 from tests.models import transformer
 from tinyint.graph.prepare import prepare
-from tinyint.plan import plan
-from tinyint.recipe import Recipe
+from tinyint.quantization.plan import plan
+from tinyint.quantization.recipe import Recipe
 from tinyint.targets import TARGETS, get_target
 
 FULL = Recipe.load("full")

@@ -19,7 +19,7 @@ from tinyint import api
 from tinyint.cli.app import app
 from tinyint.data import LabelKind, Sample
 from tinyint.graph.io import load_model, save_model
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.tasks import TASKS, Task, task_of
 from tinyint.tasks.prediction import Prediction, Seen, single
 from tinyint.tasks.scoring.scorer import Floats

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tinyint.demo import demo_data
+from tinyint.extras.demo import demo_data
 from tinyint.train import TrainingConfig, parse_config
 
 

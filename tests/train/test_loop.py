@@ -15,8 +15,8 @@ from PIL import Image
 
 from tests.train.build import config
 from tests.train.runs import Notes, Stop, assert_equal_state, state_of
-from tinyint.demo import demo_data
 from tinyint.errors import DataError, DivergedError, ModelError, OutputError, RecipeError
+from tinyint.extras.demo import demo_data
 from tinyint.runtimes import get_runtime
 from tinyint.train import dump_config, train
 from tinyint.train.checkpoint import CHECKPOINT, load_checkpoint

@@ -9,10 +9,7 @@ from torch import nn
 
 from tests.train.build import config, network
 from tinyint.errors import ModelError
-from tinyint.train import train
-from tinyint.train.pretrained import start_from
-from tinyint.train.watch import Silent
-from tinyint.zoo import (
+from tinyint.extras.zoo import (
     export,
     mobilenet_v1,
     resnet34,
@@ -20,7 +17,10 @@ from tinyint.zoo import (
     yolov3_resnet34,
     yolov3_resnet50vd_dcn,
 )
-from tinyint.zoo.resnet_vd import ResNetVD
+from tinyint.extras.zoo.resnet_vd import ResNetVD
+from tinyint.train import train
+from tinyint.train.pretrained import start_from
+from tinyint.train.watch import Silent
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*pin_memory.*")
 

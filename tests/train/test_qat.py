@@ -11,10 +11,10 @@ import torch
 from tests.processor import ORT_TARGET
 from tests.train.build import config
 from tests.train.test_loop import Notes, Stop, assert_equal_state, state_of
-from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import DataError, ModelError, RecipeError
 from tinyint.graph.io import is_quantized, load_model
 from tinyint.qat import QatSettings
+from tinyint.quantization.calibration import CalibrationRecord
 from tinyint.runtimes import get_runtime
 from tinyint.train import qat, train
 from tinyint.train.launch import RECORD

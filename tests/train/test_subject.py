@@ -11,11 +11,11 @@ from tests.models import residual
 from tests.tasks import build as tasks
 from tests.train.build import config
 from tests.train.runs import Notes
-from tinyint.demo import demo_model_path
 from tinyint.errors import ModelError
+from tinyint.extras.demo import demo_model_path
+from tinyint.extras.synthetic import make
 from tinyint.graph.io import is_quantized, load_model, save_model
 from tinyint.runtimes import get_runtime
-from tinyint.synthetic import make
 from tinyint.train import qat, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*pin_memory.*")

@@ -12,14 +12,14 @@ import torch
 
 from tinyint.data import Preprocessing, TextPreprocessing
 from tinyint.data.image_input import check_preprocessing
+from tinyint.extras.zoo.export import task_of
+from tinyint.extras.zoo.registry import MODELS
 from tinyint.runtimes.base import TensorSpec
 from tinyint.tasks import TASKS, Segmentation
 from tinyint.train import TrainingConfig, load_config
 from tinyint.train.augment import check_augmentation
 from tinyint.train.data import preprocessing_of
 from tinyint.train.objective import Objective
-from tinyint.zoo.export import task_of
-from tinyint.zoo.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -50,7 +50,7 @@ def test_the_network_takes_the_arguments(config: TrainingConfig) -> None:
     entry = MODELS[config.model.source]
     arguments = config.model.arguments
     if entry.text:
-        from tinyint.zoo.ernie import ernie_base
+        from tinyint.extras.zoo.ernie import ernie_base
 
         inspect.signature(ernie_base).bind(**arguments)
         return

@@ -12,9 +12,9 @@ from PIL import Image
 
 from tests.workflows.conftest import Way, tinyint
 from tinyint.data import saved_preprocessing
+from tinyint.extras.synthetic import FAMILIES
 from tinyint.graph.io import load_model
 from tinyint.runtimes import get_runtime
-from tinyint.synthetic import FAMILIES
 from tinyint.tasks import task_of
 
 WRITTEN = ("{}-float/best_model/model.onnx", "int8.onnx", "{}-qat/best_model/model.onnx", "deploy.onnx")

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tinyint.synthetic import make
+from tinyint.extras.synthetic import make
 
 Change = Callable[[Path], None]
 

@@ -18,13 +18,13 @@ from tinyint.graph.io import weight_bytes
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, is_convolution, is_depthwise, is_weighted, kind_of
 from tinyint.graph.walk import constant_of, macs, static_shape
-from tinyint.plan import plan
-from tinyint.ptq import prepare_float
-from tinyint.recipe import Recipe
+from tinyint.quantization.plan import plan
+from tinyint.quantization.ptq import prepare_float
+from tinyint.quantization.recipe import Recipe
+from tinyint.quantization.weight_only import storable_bytes
 from tinyint.runtimes import get_runtime
 from tinyint.runtimes.host import Host, expected_gain, host
 from tinyint.targets import TARGETS, Target, default_target, get_target, limited_target
-from tinyint.weight_only import storable_bytes
 
 __all__ = ["Advice", "Given", "ModelFacts", "Wants", "advise", "model_facts"]
 

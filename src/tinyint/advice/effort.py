@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinyint.recipe import Recipe
+from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes.host import Host
 
 __all__ = ["FEWEST_LABELLED", "Effort", "affordable_samples", "qat_effort"]

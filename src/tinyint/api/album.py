@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tinyint.data.images import ImageFile
 from tinyint.errors import OutputError
 from tinyint.files import refusals, require_writable, written_together
-from tinyint.jsonable import to_json
+from tinyint.files.jsonable import to_json
 from tinyint.tasks import TASKS
 from tinyint.tasks.pictures import is_own_picture, save_picture
 from tinyint.tasks.prediction import Prediction

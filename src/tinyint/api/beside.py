@@ -12,15 +12,15 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import OutputError, RecordError
 from tinyint.files import atomic_write, require_writable, written_together
-from tinyint.jsonable import to_json
+from tinyint.files.jsonable import to_json
+from tinyint.graph.source import is_utf8, metadata
 from tinyint.metadata import CALIBRATION
 from tinyint.proof import Report
-from tinyint.ptq import Quantized
+from tinyint.quantization.calibration import CalibrationRecord
+from tinyint.quantization.ptq import Quantized
 from tinyint.report.html import to_html
-from tinyint.runtimes.source import is_utf8, metadata
 
 __all__ = ["Beside"]
 

@@ -9,12 +9,12 @@ from typing import Any, Literal, TypeAlias
 
 from tinyint.api.progress import Progress, silent
 from tinyint.api.source import Model, Source, input_specs, resolve_preprocessing
-from tinyint.calibrate import CalibrationRecord
-from tinyint.calibrate import calibrate as run
-from tinyint.calibrate.cache import RecordCache, cache_key
 from tinyint.data import Dataset, Declaration, OnError, open_data
-from tinyint.ptq import prepare_float
-from tinyint.repair import Repaired
+from tinyint.quantization.calibration import CalibrationRecord
+from tinyint.quantization.calibration import calibrate as run
+from tinyint.quantization.calibration.cache import RecordCache, cache_key
+from tinyint.quantization.ptq import prepare_float
+from tinyint.quantization.repair import Repaired
 from tinyint.runtimes import Provider
 
 __all__ = ["SAMPLES", "HowMany", "Way", "cached_record", "calibrate"]

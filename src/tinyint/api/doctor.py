@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import tinyint
-from tinyint.calibrate.cache import RecordCache
+from tinyint.quantization.calibration.cache import RecordCache
 from tinyint.runtimes import RUNTIMES, get_runtime
 from tinyint.runtimes.host import expected_gain, host
 from tinyint.targets import default_target

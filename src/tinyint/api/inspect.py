@@ -16,13 +16,13 @@ from tinyint.graph.ops import Kind, kind_of
 from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import macs, uncounted
 from tinyint.metadata import FLOAT_NODES, METHOD, TARGET, VERSION
-from tinyint.plan import plan
 from tinyint.proof import TensorRow
 from tinyint.proof.coverage import FloatNode
 from tinyint.proof.prove import tensor_rows
 from tinyint.proof.saturation import saturation
-from tinyint.qdq import declares_int8
-from tinyint.recipe_source import RecipeSource, resolve_recipe
+from tinyint.quantization.plan import plan
+from tinyint.quantization.qdq import declares_int8
+from tinyint.quantization.recipe_source import RecipeSource, resolve_recipe
 from tinyint.runtimes import Executed
 from tinyint.targets import TARGETS, get_target, violations
 from tinyint.tasks import postprocessing_of, task_of

@@ -11,15 +11,15 @@ from typing import Any
 from tinyint.api.source import Model, Source
 from tinyint.errors import ModelError, TinyintWarning
 from tinyint.graph.io import load_model
+from tinyint.graph.source import ModelSource, metadata, model_label, require_model_file, whole
 from tinyint.loading import onnx_source
 from tinyint.metadata import TARGET
 from tinyint.proof.bench import Entry, Timing
 from tinyint.proof.bench import benchmark as run
 from tinyint.proof.saturation import saturation
 from tinyint.runtimes import Runtime, Session, get_runtime
-from tinyint.runtimes.base import Feeds, ModelSource, Precision, model_label
+from tinyint.runtimes.base import Feeds, Precision
 from tinyint.runtimes.host import host
-from tinyint.runtimes.source import metadata, require_model_file, whole
 from tinyint.targets import TARGETS
 
 __all__ = ["benchmark", "open", "runtime_for", "warn_of_saturation"]

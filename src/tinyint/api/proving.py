@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tinyint.calibrate import CalibrationRecord
 from tinyint.data import Dataset, Sample, content_key
 from tinyint.data.open import describe_skipped
+from tinyint.quantization.calibration import CalibrationRecord
 from tinyint.report.words import counted
 
 __all__ = ["PROOF_SAMPLES", "ProofData"]

@@ -15,23 +15,23 @@ from tinyint.api.calibrate import HowMany, Way, cached_record
 from tinyint.api.progress import Progress, silent
 from tinyint.api.proving import PROOF_SAMPLES, ProofData
 from tinyint.api.source import Model, Source, input_specs, resolve_preprocessing
-from tinyint.calibrate import CalibrationRecord
 from tinyint.data import Dataset, Declaration, OnError, Sample, open_data
 from tinyint.data.named import paths_in
 from tinyint.errors import DataError
 from tinyint.files import followed
 from tinyint.graph.io import save_model
-from tinyint.plan import plan
 from tinyint.proof import Report, Sizes, prove
 from tinyint.proof.prove import Samples
-from tinyint.ptq import Quantized, Stopwatch, prepare_float, repair_float
-from tinyint.ptq import quantize as run
-from tinyint.recipe import Recipe
-from tinyint.recipe_source import RecipeSource, resolve_recipe
-from tinyint.repair import Repaired
+from tinyint.quantization.calibration import CalibrationRecord
+from tinyint.quantization.plan import plan
+from tinyint.quantization.ptq import Quantized, Stopwatch, prepare_float, repair_float
+from tinyint.quantization.ptq import quantize as run
+from tinyint.quantization.recipe import Recipe
+from tinyint.quantization.recipe_source import RecipeSource, resolve_recipe
+from tinyint.quantization.repair import Repaired
+from tinyint.quantization.trial import TRIAL_SAMPLES
 from tinyint.runtimes.base import Feeds, Provider, TensorSpec
 from tinyint.targets import Target, get_target
-from tinyint.trial import TRIAL_SAMPLES
 
 __all__ = ["Result", "quantize"]
 

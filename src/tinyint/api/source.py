@@ -11,8 +11,8 @@ import onnx_ir as ir
 
 from tinyint.data import Declaration, input_specs, load_preprocessing, saved_preprocessing
 from tinyint.graph.io import data_files, load_model, model_bytes, weight_bytes
+from tinyint.graph.source import ModelSource, model_label
 from tinyint.loading import PaddleFiles, onnx_source
-from tinyint.runtimes.base import ModelSource, model_label
 
 if TYPE_CHECKING:
     from torch import nn

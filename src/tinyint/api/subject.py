@@ -11,11 +11,10 @@ from tinyint.api.opening import open as open_model
 from tinyint.api.source import Model
 from tinyint.data import Dataset
 from tinyint.errors import DataError, nearest
+from tinyint.graph.source import metadata, model_label
 from tinyint.loading import is_module, onnx_source
 from tinyint.runtimes import Session
-from tinyint.runtimes.base import model_label
 from tinyint.runtimes.outputs import tensors_of
-from tinyint.runtimes.source import metadata
 from tinyint.tasks import TASKS, Task, infer_task, task_of
 
 __all__ = ["Subject", "resolve_task", "task_for"]

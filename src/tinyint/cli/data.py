@@ -11,7 +11,7 @@ from rich.table import Table
 
 from tinyint.cli.options import Json
 from tinyint.cli.screen import Screen
-from tinyint.synthetic import FAMILIES, make
+from tinyint.extras.synthetic import FAMILIES, make
 
 __all__ = ["data"]
 

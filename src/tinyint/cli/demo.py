@@ -12,8 +12,8 @@ from rich.table import Table
 from tinyint import api
 from tinyint.cli.options import Json, Target, Threads
 from tinyint.cli.screen import Screen
-from tinyint.demo import demo_data, demo_model_path
 from tinyint.errors import OutputError
+from tinyint.extras.demo import demo_data, demo_model_path
 from tinyint.report.terminal import render
 from tinyint.report.words import percent
 

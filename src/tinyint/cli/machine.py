@@ -9,9 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from tinyint import api
-from tinyint.calibrate.cache import RecordCache
 from tinyint.cli.options import Json
 from tinyint.cli.screen import Screen
+from tinyint.quantization.calibration.cache import RecordCache
 from tinyint.report.words import counted, megabytes
 from tinyint.targets import TARGETS
 

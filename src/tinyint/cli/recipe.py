@@ -10,9 +10,9 @@ import yaml
 
 from tinyint.cli.options import Json
 from tinyint.cli.screen import Screen
-from tinyint.paddleslim import recipe_from_paddleslim, training_from_paddleslim
-from tinyint.recipe import Recipe
-from tinyint.recipe_source import resolve_recipe
+from tinyint.quantization.paddleslim import recipe_from_paddleslim, training_from_paddleslim
+from tinyint.quantization.recipe import Recipe
+from tinyint.quantization.recipe_source import resolve_recipe
 
 __all__ = ["recipe"]
 

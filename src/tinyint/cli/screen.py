@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tinyint.errors import OutputError
-from tinyint.jsonable import escaped, to_json
+from tinyint.files.jsonable import escaped, to_json
 
 if TYPE_CHECKING:  # rich is slow to import, and most of what is said needs none of it
     from rich.console import Console, RenderableType

@@ -24,7 +24,7 @@ def list_networks(json: Json = False) -> None:
 
         tinyint zoo list
     """
-    from tinyint.zoo import MODELS  # needs torch, which no other command does
+    from tinyint.extras.zoo import MODELS  # needs torch, which no other command does
 
     table = Table()
     for column in ("name", "task", "parameters", "input", "paper"):
@@ -58,7 +58,7 @@ def export(
 
         tinyint zoo export mobilenet_v2 -o mobilenet_v2.onnx
     """
-    from tinyint.zoo import export as write
+    from tinyint.extras.zoo import export as write
 
     path = write(name, output, size=size, seed=seed)
     Screen(json).show(

@@ -16,7 +16,7 @@ from tinyint.data.rows import LABEL_NAMES, as_label, batch_rows, is_open
 from tinyint.data.sample import Sample
 from tinyint.data.stored import LARGEST, MemoryTable, Table, open_npy, open_npz
 from tinyint.errors import DataError, nearest
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.runtimes.base import TensorSpec
 
 

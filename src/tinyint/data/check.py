@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyint.data.sample import Sample
 from tinyint.errors import DataError, nearest
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.runtimes.base import TensorSpec
 
 Tell = Callable[[str], None]

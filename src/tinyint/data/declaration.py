@@ -9,8 +9,8 @@ from typing import Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tinyint.documents import DocumentError, parse_yaml, read_document, shown
 from tinyint.errors import DataError, nearest
+from tinyint.files.documents import DocumentError, parse_yaml, read_document, shown
 from tinyint.metadata import PREPROCESSING
 
 

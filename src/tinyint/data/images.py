@@ -21,7 +21,7 @@ from tinyint.data.picture import ImageFile, MaskFile, Picture, read_picture
 from tinyint.data.preprocess import Preprocessing
 from tinyint.data.sample import Sample
 from tinyint.errors import DataError
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.runtimes.base import TensorSpec
 
 __all__ = ["ImageFile", "ImageSource", "file_identity", "image_suffixes", "is_image_name", "read_ahead"]

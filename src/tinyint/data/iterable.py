@@ -16,7 +16,7 @@ import numpy as np
 from tinyint.data.rows import LABEL_NAMES, split_batch
 from tinyint.data.sample import Sample
 from tinyint.errors import DataError, nearest
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.runtimes.base import TensorSpec
 
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 
 __all__ = ["Boxes", "Label", "LabelKind"]
 

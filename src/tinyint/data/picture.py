@@ -14,7 +14,7 @@ from PIL import Image
 from tinyint.data.labels import Boxes, Label
 from tinyint.data.preprocess import Preprocessing
 from tinyint.errors import DataError
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 
 __all__ = ["ImageFile", "MaskFile", "Picture", "read_picture"]
 

@@ -20,7 +20,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tinyint.data.declaration import Declaration
 from tinyint.errors import DataError
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 
 __all__ = ["RESAMPLING", "Preprocessing"]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyint.data.sample import Sample
 from tinyint.errors import DataError
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.runtimes.base import TensorSpec
 
 # Array names that hold labels, unless the model has an input of that name.

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyint.data.labels import Label, LabelKind
 from tinyint.errors import DataError
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 
 if TYPE_CHECKING:
     from tinyint.data.declaration import Declaration

@@ -19,7 +19,7 @@ from typing import IO, Any, Protocol, cast
 import numpy as np
 
 from tinyint.errors import DataError
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 
 LARGEST = 2**30
 """Bytes that are taken into memory at once. A packed file of a few megabytes can hold more than any machine has."""

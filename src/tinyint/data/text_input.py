@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyint.data.tokenizer import Tokens
 from tinyint.errors import DataError
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.runtimes.base import TensorSpec
 
 __all__ = ["TextInput", "require_text_inputs", "takes_texts", "text_inputs"]

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyint.diagnosis.pairs import Constant
-from tinyint.distance import NoiseSum
-from tinyint.numerics import INT32, Array, QParams, dequantize, quantize
-from tinyint.observers import Histogram
+from tinyint.numbers.distance import NoiseSum
+from tinyint.numbers.numerics import INT32, Array, QParams, dequantize, quantize
+from tinyint.numbers.observers import Histogram
 
 __all__ = ["Cause", "TensorSums", "explain_activation", "explain_constant"]
 

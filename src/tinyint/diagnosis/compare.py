@@ -24,14 +24,14 @@ from tinyint.graph.names import name_of
 from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import static_shape
 from tinyint.metadata import RECIPE
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.proof.outputs import NOTHING
 from tinyint.proof.rows import shape_depends_on_values
-from tinyint.recipe import Recipe, read_yaml
-from tinyint.repair import repair_float
+from tinyint.quantization.recipe import Recipe, read_yaml
+from tinyint.quantization.repair import repair_float
+from tinyint.quantization.signature import signed_decisions
 from tinyint.runtimes import Session, get_runtime
 from tinyint.runtimes.outputs import tensors_of
-from tinyint.signature import signed_decisions
 
 __all__ = ["Comparison", "TensorComparison", "compare"]
 

@@ -9,14 +9,14 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
-from tinyint.granularity import per_axis
 from tinyint.graph.edit import unnumbered
 from tinyint.graph.flow import settled
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, kind_of, weight_axis
 from tinyint.graph.walk import constant_of, consumers
-from tinyint.numerics import INT32, Array, FloatArray, QParams, QType, dequantize, quantize
-from tinyint.qdq import read_params as read_params
+from tinyint.numbers.granularity import per_axis
+from tinyint.numbers.numerics import INT32, Array, FloatArray, QParams, QType, dequantize, quantize
+from tinyint.quantization.qdq import read_params as read_params
 
 __all__ = ["Activation", "Constant", "Pairs", "pair"]
 

@@ -21,7 +21,7 @@ from tinyint.files import atomic_write, refusals, written_together
 from tinyint.graph.external import tensor_reader
 from tinyint.graph.message import read_message
 from tinyint.graph.serde import save, to_proto
-from tinyint.runtimes.source import require_model_file
+from tinyint.graph.source import require_model_file
 
 __all__ = [
     "data_files",

@@ -34,7 +34,7 @@ from tinyint.graph.passes.shapes import infer_shapes
 from tinyint.graph.passes.shared import clone_shared_constants
 from tinyint.graph.passes.unfuse import unfuse
 from tinyint.graph.passes.widen import widen_floats
-from tinyint.runtimes.base import model_label
+from tinyint.graph.source import model_label
 
 __all__ = ["PASSES", "prepare", "prepare_float"]
 

@@ -12,8 +12,8 @@ import onnx_ir as ir
 from tinyint.errors import ModelError
 from tinyint.graph.io import load_model
 from tinyint.graph.message import settled
+from tinyint.graph.source import model_label
 from tinyint.loading.paddle import PaddleFiles, find_paddle, load_paddle
-from tinyint.runtimes.base import model_label
 
 __all__ = ["MODEL_FILE", "DynamicShapes", "PaddleFiles", "is_module", "load", "onnx_source"]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tinyint.loading.module_call import Call
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.runtimes import TensorSpec, check_feeds
 from tinyint.runtimes.base import Feeds, Precision
 

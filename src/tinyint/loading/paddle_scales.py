@@ -10,12 +10,12 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from tinyint.errors import ModelError
-from tinyint.granularity import per_axis
 from tinyint.graph.edit import GraphEditor, bypass
 from tinyint.graph.names import name_of
 from tinyint.graph.walk import constant_of
 from tinyint.loading.paddle_quantizers import LEVELS
-from tinyint.numerics import INT8, Array, QParams, quantize
+from tinyint.numbers.granularity import per_axis
+from tinyint.numbers.numerics import INT8, Array, QParams, quantize
 
 __all__ = ["quantize_again"]
 

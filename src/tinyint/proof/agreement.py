@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tinyint.data import Sample
+from tinyint.graph.source import ModelSource, graph_of
 from tinyint.proof.compared import Compared
 from tinyint.runtimes import Runtime, Session
-from tinyint.runtimes.base import ModelSource
 from tinyint.runtimes.outputs import tensors_of
-from tinyint.runtimes.source import graph_of
 
 __all__ = ["Agreement", "agreement"]
 

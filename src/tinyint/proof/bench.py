@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyint.errors import DataError, nearest
-from tinyint.runtimes.base import Feeds, ModelSource, Precision, Runtime, Session, TensorSpec, model_label
+from tinyint.graph.source import ModelSource, model_label
+from tinyint.runtimes.base import Feeds, Precision, Runtime, Session, TensorSpec
 
 __all__ = ["Clock", "Entry", "Timing", "benchmark", "random_feeds"]
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyint.distance import NoiseSum, are_values, widened
-from tinyint.numerics import Array
+from tinyint.numbers.distance import NoiseSum, are_values, widened
+from tinyint.numbers.numerics import Array
 
 __all__ = ["ColumnSums", "Columns"]
 

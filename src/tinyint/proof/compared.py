@@ -11,7 +11,7 @@ import onnx_ir as ir
 from tinyint.graph.flow import range_source
 from tinyint.graph.names import name_of
 from tinyint.graph.walk import constant_of
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.proof.outputs import NOTHING, OutputSums
 from tinyint.proof.rows import selections
 

@@ -13,7 +13,7 @@ from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, facts, kind_of
 from tinyint.graph.walk import macs, uncounted
 from tinyint.metadata import METHOD
-from tinyint.ptq import Quantized
+from tinyint.quantization.ptq import Quantized
 from tinyint.runtimes import Executed, Runtime
 from tinyint.runtimes.host import host
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyint.distance import NoiseSum, are_values, blocks, cosine, widened
-from tinyint.numerics import Array
-from tinyint.observers import Histogram
+from tinyint.numbers.distance import NoiseSum, are_values, blocks, cosine, widened
+from tinyint.numbers.numerics import Array
+from tinyint.numbers.observers import Histogram
 from tinyint.proof.columns import ColumnSums
 from tinyint.proof.rows import RowSums
 

@@ -13,8 +13,9 @@ import onnx_ir as ir
 import tinyint
 from tinyint.data import Sample
 from tinyint.errors import DataError
+from tinyint.graph.source import ModelSource
 from tinyint.metadata import METHOD
-from tinyint.numerics import QParams
+from tinyint.numbers.numerics import QParams
 from tinyint.proof.bench import Clock
 from tinyint.proof.coverage import planned_coverage, read_coverage
 from tinyint.proof.measured import Latency, Sizes
@@ -23,10 +24,9 @@ from tinyint.proof.report import Report, TensorRow
 from tinyint.proof.saturation import saturation
 from tinyint.proof.verdict import judge, shortfalls
 from tinyint.proof.verify import Verification, verify
-from tinyint.ptq import Quantized
-from tinyint.qdq import read
+from tinyint.quantization.ptq import Quantized
+from tinyint.quantization.qdq import read
 from tinyint.runtimes import Runtime, get_runtime, here
-from tinyint.runtimes.base import ModelSource
 from tinyint.runtimes.host import host, peak_rss_bytes
 
 __all__ = ["Samples", "prove", "tensor_rows"]

@@ -7,12 +7,13 @@ import time
 import onnx_ir as ir
 
 from tinyint.errors import ModelError
+from tinyint.graph.source import ModelSource
 from tinyint.graph.walk import macs
 from tinyint.proof.bench import Clock, Entry, Timing, benchmark
 from tinyint.proof.measured import Latency
 from tinyint.proof.verdict import speed_of
 from tinyint.runtimes import Runtime
-from tinyint.runtimes.base import Feeds, ModelSource
+from tinyint.runtimes.base import Feeds
 
 __all__ = ["race"]
 

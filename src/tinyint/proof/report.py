@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tinyint.jsonable import jsonable
+from tinyint.files.jsonable import jsonable
 from tinyint.proof.coverage import Coverage
 from tinyint.proof.measured import Latency, Sizes
 from tinyint.proof.verdict import Verdict, judge

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tinyint.graph.names import name_of
 from tinyint.graph.walk import constant_of, static_shape
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 
 __all__ = ["RowSums", "matched", "selections", "shape_depends_on_values"]
 

@@ -9,10 +9,10 @@ from tinyint.graph.flow import range_source
 from tinyint.graph.layout import is_one_to_one
 from tinyint.graph.ops import INTEGER_FORMS, is_weighted, layout_of
 from tinyint.graph.walk import constant_of
-from tinyint.numerics import Array
-from tinyint.qdq import read_params
-from tinyint.qparams import largest_code
-from tinyint.ranges.pair_sums import pair_limit
+from tinyint.numbers.numerics import Array
+from tinyint.quantization.qdq import read_params
+from tinyint.quantization.qparams import largest_code
+from tinyint.quantization.ranges.pair_sums import pair_limit
 from tinyint.runtimes.host import Host, host
 from tinyint.targets import Target, limited_target
 from tinyint.targets.packing import pairs_of

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tinyint.data import Sample
-from tinyint.distance import NoiseSum
 from tinyint.errors import DataError, DependencyError, ModelError
 from tinyint.graph.names import name_of
 from tinyint.graph.passes.exact_products import exact_products
+from tinyint.graph.source import ModelSource, graph_of, whole
 from tinyint.graph.walk import static_shape
-from tinyint.numerics import Array
+from tinyint.numbers.distance import NoiseSum
+from tinyint.numbers.numerics import Array
 from tinyint.proof.columns import Columns
 from tinyint.proof.compared import Compared
 from tinyint.proof.outputs import NOTHING, OutputSums
 from tinyint.runtimes import Runtime, Session, get_runtime
-from tinyint.runtimes.base import ModelSource, shape_fits
+from tinyint.runtimes.base import shape_fits
 from tinyint.runtimes.outputs import tensors_of
-from tinyint.runtimes.source import graph_of, whole
 
 __all__ = ["Cosine", "OutputProof", "Verification", "verify"]
 

@@ -9,14 +9,14 @@ from tinyint.errors import DependencyError
 if find_spec("torch") is None:
     raise DependencyError('training needs torch, which is not installed: run pip install "tinyint[torch]"')
 
+from tinyint.qat.batch_norm.reestimation import reestimate
 from tinyint.qat.distill import distillation_loss
 from tinyint.qat.export import export
-from tinyint.qat.module import GraphModule, to_torch
 from tinyint.qat.prepare import prepare
-from tinyint.qat.program import Step, compile_graph
 from tinyint.qat.qat_module import QatModule
-from tinyint.qat.reestimation import reestimate
 from tinyint.qat.settings import QatSettings
+from tinyint.torch_graph.module import GraphModule, to_torch
+from tinyint.torch_graph.program import Step, compile_graph
 
 __all__ = [
     "GraphModule",

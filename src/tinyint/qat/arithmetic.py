@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tinyint.granularity import per_axis
-from tinyint.numerics import BIAS_LIMIT, BIAS_STEPS, SMALLEST_SCALE, QParams, QType
+from tinyint.numbers.granularity import per_axis
+from tinyint.numbers.numerics import BIAS_LIMIT, BIAS_STEPS, SMALLEST_SCALE, QParams, QType
 
 __all__ = ["along", "bias_scale", "fit_bias", "read_qparams", "scale_and_zero_point"]
 

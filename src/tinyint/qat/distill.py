@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from tinyint.qat.moments import together
+from tinyint.qat.batch_norm.moments import together
 
 __all__ = ["distillation_loss"]
 

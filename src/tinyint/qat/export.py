@@ -19,13 +19,20 @@ from tinyint.graph.names import name_of
 from tinyint.graph.passes.unused import drop_unused_constants
 from tinyint.graph.walk import constant_of
 from tinyint.metadata import TRAINED_FOR
-from tinyint.numerics import Constant, QParams, bias_params, dead_channels, fit_bias, qparams_from_range
-from tinyint.plan import Plan, Use, plan
+from tinyint.numbers.numerics import (
+    Constant,
+    QParams,
+    bias_params,
+    dead_channels,
+    fit_bias,
+    qparams_from_range,
+)
 from tinyint.qat.qat_module import QatModule
-from tinyint.qdq import insert
-from tinyint.qparams import Assignment, assign_qparams, constant_params, input_tensor, with_codes
-from tinyint.repair import Quantization, repair_parameters
-from tinyint.signature import sign
+from tinyint.quantization.plan import Plan, Use, plan
+from tinyint.quantization.qdq import insert
+from tinyint.quantization.qparams import Assignment, assign_qparams, constant_params, input_tensor, with_codes
+from tinyint.quantization.repair import Quantization, repair_parameters
+from tinyint.quantization.signature import sign
 from tinyint.targets import Target, get_target
 
 __all__ = ["export", "to_float"]

@@ -12,7 +12,6 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import Preprocessing, input_specs, open_data
 from tinyint.errors import RecipeError, TinyintWarning
 from tinyint.graph.flow import clamp_range
@@ -21,33 +20,34 @@ from tinyint.graph.prepare import prepare as prepare_graph
 from tinyint.graph.prepare import prepare_float
 from tinyint.graph.walk import constant_of
 from tinyint.loading import load
-from tinyint.numerics import FloatArray, QParams, qparams_from_range
-from tinyint.plan import ConstantPlan, Plan, Role, TensorPlan, Use, plan
-from tinyint.qat.freezing import OscillationFreezer
-from tinyint.qat.pair_limit import PairLimiter
-from tinyint.qat.program import compile_graph
+from tinyint.numbers.numerics import FloatArray, QParams, qparams_from_range
+from tinyint.numbers.scheme import Scheme
+from tinyint.qat.batch_norm.unfolding import Norm, find_norms
 from tinyint.qat.qat_module import Origin, QatModule
-from tinyint.qat.quantizers import (
+from tinyint.qat.quantizers.activations import (
     ActivationQuantizer,
     ClippingQuantizer,
     LearnedQuantizer,
     ObservedQuantizer,
 )
+from tinyint.qat.quantizers.freezing import OscillationFreezer
+from tinyint.qat.quantizers.pair_limit import PairLimiter
+from tinyint.qat.quantizers.tracking import RangeTracker
+from tinyint.qat.quantizers.weights import WeightQuantizer
 from tinyint.qat.settings import QatSettings
-from tinyint.qat.tracking import RangeTracker
-from tinyint.qat.unfolding import Norm, find_norms
-from tinyint.qat.weights import WeightQuantizer
-from tinyint.qparams import Assignment
-from tinyint.ranges import weight_range
-from tinyint.recipe import Recipe
-from tinyint.recipe_source import RecipeSource, resolve_training
-from tinyint.repair import Repaired, repair_float
+from tinyint.quantization.calibration import CalibrationRecord, calibrate
+from tinyint.quantization.plan import ConstantPlan, Plan, Role, TensorPlan, Use, plan
+from tinyint.quantization.qparams import Assignment
+from tinyint.quantization.ranges import weight_range
+from tinyint.quantization.recipe import Recipe
+from tinyint.quantization.recipe_source import RecipeSource, resolve_training
+from tinyint.quantization.repair import Repaired, repair_float
+from tinyint.quantization.static import quantize_static
+from tinyint.quantization.trial import TRIAL_SAMPLES
+from tinyint.quantization.weight_pairs import LimitedWeight
 from tinyint.runtimes import Feeds
-from tinyint.scheme import Scheme
-from tinyint.static import quantize_static
 from tinyint.targets import Target, get_target
-from tinyint.trial import TRIAL_SAMPLES
-from tinyint.weight_pairs import LimitedWeight
+from tinyint.torch_graph.program import compile_graph
 
 __all__ = ["prepare"]
 

@@ -11,21 +11,21 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
-from tinyint.calibrate import CalibrationRecord
 from tinyint.errors import RecipeError
-from tinyint.plan import Plan, Use
+from tinyint.qat.batch_norm.unfolding import Norm, norm_modules, with_norms
 from tinyint.qat.distill import distillation_loss
-from tinyint.qat.fuse import fuse
-from tinyint.qat.module import GraphModule
-from tinyint.qat.program import Program, compile_graph
-from tinyint.qat.quantizers import ActivationQuantizer
-from tinyint.qat.rewrite import rewrite
+from tinyint.qat.kernels.fuse import fuse
+from tinyint.qat.placement import rewrite
+from tinyint.qat.quantizers.activations import ActivationQuantizer
+from tinyint.qat.quantizers.tracking import RangeTracker
+from tinyint.qat.quantizers.weights import WeightQuantizer
 from tinyint.qat.settings import QatSettings
-from tinyint.qat.tracking import RangeTracker
-from tinyint.qat.unfolding import Norm, norm_modules, with_norms
-from tinyint.qat.weights import WeightQuantizer
-from tinyint.recipe import Recipe
+from tinyint.quantization.calibration import CalibrationRecord
+from tinyint.quantization.plan import Plan, Use
+from tinyint.quantization.recipe import Recipe
 from tinyint.targets import Target
+from tinyint.torch_graph.module import GraphModule
+from tinyint.torch_graph.program import Program, compile_graph
 
 __all__ = ["Origin", "QatModule"]
 

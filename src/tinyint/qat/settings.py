@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from tinyint.errors import RecipeError
-from tinyint.recipe.text import explain
+from tinyint.quantization.recipe.text import explain
 
 __all__ = ["ActivationRanges", "BatchNorms", "QatSettings", "WeightRanges"]
 

@@ -9,22 +9,21 @@ import importlib.metadata
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinyint.errors import DataError, DependencyError, nearest
+from tinyint.graph.source import ModelSource
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
+    pass
 
 __all__ = [
     "Array",
     "Executed",
     "Feeds",
-    "ModelSource",
     "Precision",
     "Provider",
     "Runtime",
@@ -33,7 +32,6 @@ __all__ = [
     "check_feeds",
     "check_threads",
     "installed",
-    "model_label",
     "shape_fits",
 ]
 
@@ -41,7 +39,6 @@ Array: TypeAlias = NDArray[Any]
 Feeds: TypeAlias = Mapping[str, Array]
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 Provider: TypeAlias = Literal["cpu", "cuda"]
-ModelSource: TypeAlias = "Path | str | bytes | ir.Model"
 
 
 _MOST_THREADS, _PER_PROCESSOR = 64, 4
@@ -187,15 +184,6 @@ def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:
         if not spec.admits(array):
             seen = _describe(array.dtype, array.shape)
             raise DataError(f"input {spec.name!r}: expected {spec}, got {seen}")
-
-
-def model_label(model: ModelSource) -> str:
-    """Label of `model` in messages: its path, or its graph's name."""
-    if isinstance(model, (str, Path)):
-        return str(model)
-    if isinstance(model, bytes):
-        return "the model"
-    return f"the model {model.graph.name!r}" if model.graph.name else "the model"
 
 
 def _describe(dtype: np.dtype[Any], shape: Sequence[int | None]) -> str:

@@ -21,19 +21,17 @@ from tinyint.graph.names import name_of
 from tinyint.graph.passes.deform_conv import unroll_deform_conv
 from tinyint.graph.passes.shapes import infer_shapes
 from tinyint.graph.passes.widen import holds, widen_floats
+from tinyint.graph.source import ModelSource, graph_of, loadable, model_label, whole
 from tinyint.runtimes.base import (
     Array,
     Executed,
     Feeds,
-    ModelSource,
     Precision,
     TensorSpec,
     check_feeds,
     check_threads,
     installed,
-    model_label,
 )
-from tinyint.runtimes.source import graph_of, loadable, whole
 
 __all__ = ["RUNTIME", "OpenVINORuntime", "OpenVINOSession"]
 

@@ -17,20 +17,10 @@ from tinyint.errors import DependencyError, ModelError, TargetError
 from tinyint.graph.message import open_dimensions
 from tinyint.graph.passes.widen import holds, widen_floats
 from tinyint.graph.serde import load
+from tinyint.graph.source import ModelSource, graph_of, loadable, metadata, model_label, weights_apart, whole
 from tinyint.metadata import METHOD
-from tinyint.runtimes.base import (
-    Array,
-    Executed,
-    Feeds,
-    ModelSource,
-    Precision,
-    TensorSpec,
-    check_feeds,
-    check_threads,
-    model_label,
-)
+from tinyint.runtimes.base import Array, Executed, Feeds, Precision, TensorSpec, check_feeds, check_threads
 from tinyint.runtimes.ort_graph import describe
-from tinyint.runtimes.source import graph_of, loadable, metadata, weights_apart, whole
 
 __all__ = ["CUDA", "RUNTIME", "OrtRuntime", "OrtSession"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 
 __all__ = ["tensors_of"]
 

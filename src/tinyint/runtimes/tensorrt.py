@@ -6,7 +6,8 @@ import shlex
 from pathlib import Path
 
 from tinyint.errors import DependencyError
-from tinyint.runtimes.base import Executed, ModelSource, Precision, Session, model_label
+from tinyint.graph.source import ModelSource, model_label
+from tinyint.runtimes.base import Executed, Precision, Session
 
 __all__ = ["RUNTIME", "TensorRTRuntime", "build_commands"]
 

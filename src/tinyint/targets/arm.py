@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinyint.numerics import INT8
-from tinyint.scheme import Scheme
+from tinyint.numbers.numerics import INT8
+from tinyint.numbers.scheme import Scheme
 from tinyint.targets.cpu import ARM
 from tinyint.targets.ort import ORT
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinyint.granularity import PerAxis
 from tinyint.graph.ops import COMPARISONS
-from tinyint.numerics import INT8, UINT8
-from tinyint.scheme import Scheme
+from tinyint.numbers.granularity import PerAxis
+from tinyint.numbers.numerics import INT8, UINT8
+from tinyint.numbers.scheme import Scheme
 from tinyint.targets.cpu import AVX2, VNNI
 from tinyint.targets.packing import Packing
 from tinyint.targets.target import Kernel, OperatorRule, Output, Target, Weightless
@@ -123,7 +123,7 @@ OPENVINO = Target(
     "32, unless OpenVINO is told DYNAMIC_QUANTIZATION_GROUP_SIZE=0; other arithmetic is float",
     sources=(
         "kernels: openvino, src/plugins/intel_cpu/src/dnnl_postops_composer.cpp and nodes/fake_quantize.cpp; held to "
-        "the bit by tests/qat/test_kernels.py",
+        "the bit by tests/qat/kernels/test_formulas.py",
         f"{_MEASURED}: int8 activations give wrong values after Concat on processors without AMX, uint8 ones do not",
         f"{_MEASURED}: weights must be int8 with zero-point 0",
         f"{_MEASURED}/test_points.py: convolutions of one place with stored weights, beside a Transpose or a Reshape",

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinyint.granularity import PerAxis
 from tinyint.graph.ops import COMPARISONS
-from tinyint.numerics import INT8, UINT8
-from tinyint.scheme import Scheme
+from tinyint.numbers.granularity import PerAxis
+from tinyint.numbers.numerics import INT8, UINT8
+from tinyint.numbers.scheme import Scheme
 from tinyint.targets.cpu import ANY
 from tinyint.targets.target import Kernel, OperatorRule, Output, Target, Weightless
 from tinyint.targets.window import Window

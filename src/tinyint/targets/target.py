@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import onnx_ir as ir
 
-from tinyint.scheme import Scheme
+from tinyint.numbers.scheme import Scheme
 from tinyint.targets.cpu import Cpu
 from tinyint.targets.packing import ANY_TWO, Packing
 from tinyint.targets.violation import Violation

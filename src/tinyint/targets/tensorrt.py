@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinyint.granularity import PerAxis
 from tinyint.graph.ops import COMPARISONS
-from tinyint.numerics import INT8
+from tinyint.numbers.granularity import PerAxis
+from tinyint.numbers.numerics import INT8
+from tinyint.numbers.scheme import Scheme
 from tinyint.runtimes.tensorrt import build_commands
-from tinyint.scheme import Scheme
 from tinyint.targets.cpu import GPU
 from tinyint.targets.target import Inputs, OperatorRule, Output, Target, WeightAxis, Weightless
 from tinyint.targets.tensorrt_rules import check

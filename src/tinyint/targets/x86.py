@@ -28,7 +28,7 @@ X86_VNNI = replace(
         "onnxruntime.ai/docs/performance/model-optimizations/quantization.html: U8S8 on x86",
         f"{MEASURED}: an int8 activation that two Convs read leaves both in float, uint8 does not",
         "kernels: onnxruntime, core/mlas/lib: qgemm and requantize, qladd, qlmul, qlgavgpool; held to the bit by "
-        "tests/qat/test_kernels.py",
+        "tests/qat/kernels/test_formulas.py",
     ),
 )
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from tinyint.data import LabelKind
 from tinyint.errors import ModelError
 from tinyint.graph.names import name_of
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.runtimes import Session
 from tinyint.tasks.prediction import Prediction, Seen
 from tinyint.tasks.scoring.detection import DetectionScorer

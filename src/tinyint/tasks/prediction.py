@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyint.data import Sample
 from tinyint.errors import DataError
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from tinyint.data import LabelKind
 from tinyint.errors import DataError, ModelError, nearest
 from tinyint.metadata import POSTPROCESSING, TASK
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.tasks.classification import Classification
 from tinyint.tasks.detection import Detection
 from tinyint.tasks.segmentation import Segmentation

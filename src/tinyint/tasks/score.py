@@ -13,7 +13,7 @@ import numpy as np
 from tinyint.data import Sample, stack
 from tinyint.data.sample import batches
 from tinyint.errors import DataError, ModelError
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.runtimes import Session
 from tinyint.runtimes.outputs import tensors_of
 from tinyint.tasks.paired import Difference

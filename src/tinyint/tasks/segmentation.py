@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.data import LabelKind
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.tasks.prediction import Prediction, Seen, single
 from tinyint.tasks.scoring.segmentation import SegmentationScorer, class_map
 from tinyint.tasks.tails import Tail, TailOptions, argmax_tail, logits_output, softmax_tail

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tinyint.data import LabelKind
 from tinyint.metadata import TASK
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.runtimes import Session
 from tinyint.tasks.prediction import Prediction, Seen
 from tinyint.tasks.scoring.scorer import Scorer

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyint.data import Boxes, Label, LabelKind, Sample
 from tinyint.errors import DataError
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.tasks.registry import tasks_for_labels
 from tinyint.train.config import Augmentation
 

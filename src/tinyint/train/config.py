@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from tinyint.qat.settings import QatSettings
-from tinyint.recipe import Recipe
-from tinyint.recipe_source import resolve_training
+from tinyint.quantization.recipe import Recipe
+from tinyint.quantization.recipe_source import resolve_training
 
 __all__ = [
     "Augmentation",

@@ -22,12 +22,12 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import multiprocessing
 from torch.multiprocessing.spawn import ProcessRaisedException
 
-from tinyint.calibrate import CalibrationRecord, calibrate
 from tinyint.data import input_specs, open_data, saved_preprocessing
 from tinyint.errors import ModelError, OutputError, TinyintError
 from tinyint.graph.prepare import prepare_float
-from tinyint.recipe import read_yaml
-from tinyint.repair import Repaired, repair_float
+from tinyint.quantization.calibration import CalibrationRecord, calibrate
+from tinyint.quantization.recipe import read_yaml
+from tinyint.quantization.repair import Repaired, repair_float
 from tinyint.tasks import require_labels, task_of
 from tinyint.train.checkpoint import Checkpoint, checkpoints_in, load_checkpoint, prepare_directory
 from tinyint.train.config import TrainingConfig

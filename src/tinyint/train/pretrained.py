@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from tinyint.errors import ModelError
+from tinyint.extras.zoo.deform_conv import DeformConv2d
 from tinyint.loading import MODEL_FILE, load
-from tinyint.zoo.deform_conv import DeformConv2d
 
 __all__ = ["start_from"]
 

@@ -14,11 +14,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from tinyint.documents import DocumentError, read_document, sentences, shown
 from tinyint.errors import RecipeError, nearest
+from tinyint.files.documents import DocumentError, read_document, sentences, shown
 from tinyint.qat.settings import QatSettings
-from tinyint.recipe import read_yaml
-from tinyint.recipe.text import setting_value
+from tinyint.quantization.recipe import read_yaml
+from tinyint.quantization.recipe.text import setting_value
 from tinyint.train.config import TrainingConfig
 
 _MEANINGS = {"window": "with range_absmax: of how many batches"}

@@ -18,11 +18,14 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
-from tinyint.calibrate import CalibrationRecord
 from tinyint.data import Declaration, Sample, input_specs, saved_preprocessing
 from tinyint.data.generator import load_function
 from tinyint.data.text_input import takes_texts
 from tinyint.errors import DataError, ModelError, RecipeError
+from tinyint.extras.zoo import MODELS, export
+from tinyint.extras.zoo.export import task_of as task_of_module
+from tinyint.extras.zoo.samples import Size
+from tinyint.extras.zoo.tokens import TEXT_INPUTS
 from tinyint.graph.io import is_quantized, load_model, model_fingerprint, save_model
 from tinyint.loading import MODEL_FILE, load
 from tinyint.proof.agreement import Agreement, agreement
@@ -31,15 +34,12 @@ from tinyint.qat.export import export as export_int8
 from tinyint.qat.export import to_float
 from tinyint.qat.prepare import prepare
 from tinyint.qat.session import qat_session
+from tinyint.quantization.calibration import CalibrationRecord
 from tinyint.runtimes import get_runtime, here
 from tinyint.runtimes.base import TensorSpec
 from tinyint.tasks import TASKS, Task, task_of
 from tinyint.train.config import TrainingConfig
 from tinyint.train.pretrained import start_from
-from tinyint.zoo import MODELS, export
-from tinyint.zoo.export import task_of as task_of_module
-from tinyint.zoo.samples import Size
-from tinyint.zoo.tokens import TEXT_INPUTS
 
 __all__ = [
     "BEST_MODEL",

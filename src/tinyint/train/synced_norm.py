@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tinyint.qat.batch_norm import normalize
-from tinyint.qat.moments import together
+from tinyint.qat.batch_norm.modules import normalize
+from tinyint.qat.batch_norm.moments import together
 
 __all__ = ["SyncedBatchNorm", "synchronize"]
 

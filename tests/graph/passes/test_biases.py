@@ -8,9 +8,9 @@ from tests.graph.build import build
 from tests.graph.prepared import check
 from tests.models import noise
 from tests.processor import OWN
-from tests.test_ptq import outputs, static
+from tests.quantization.test_ptq import outputs, static
 from tinyint.graph.prepare import prepare
-from tinyint.numerics import sqnr_db
+from tinyint.numbers.numerics import sqnr_db
 from tinyint.runtimes import get_runtime
 
 CONV = "net (float[2, 4, 8, 8] x, float[4] c) => (float[A, B, C, D] y)"

@@ -18,13 +18,13 @@ import numpy as np
 import onnx_ir as ir
 
 from tests.runtimes.graphs import Graph
-from tinyint.granularity import per_axis
 from tinyint.graph.ops import layout_of
-from tinyint.numerics import INT8, QParams
+from tinyint.numbers.granularity import per_axis
+from tinyint.numbers.numerics import INT8, QParams
+from tinyint.quantization.weight_pairs import LimitedWeight
 from tinyint.runtimes import get_runtime
 from tinyint.targets import Packing, limited_target
 from tinyint.targets.packing import ANY_TWO
-from tinyint.weight_pairs import LimitedWeight
 
 
 @dataclass(frozen=True, kw_only=True)

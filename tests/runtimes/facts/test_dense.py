@@ -9,7 +9,7 @@ from tests.processor import VNNI, X86
 from tests.runtimes.facts.probes import OPENVINO, ORT, error_in_lsb, in_int8, nodes
 from tests.runtimes.graphs import Graph
 from tinyint.errors import ModelError
-from tinyint.numerics import sqnr_db
+from tinyint.numbers.numerics import sqnr_db
 from tinyint.runtimes import openvino
 
 pytestmark = X86

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from tinyint.data import Boxes
 from tinyint.errors import DataError, ModelError
+from tinyint.extras.zoo import yolov3_mobilenet_v1
 from tinyint.tasks import Detection
 from tinyint.tasks.learning.yolo import yolo_loss
-from tinyint.zoo import yolov3_mobilenet_v1
 
 LN2 = math.log(2)
 ONE = Detection(anchors=(((16.0, 16.0),),), strides=(32,))

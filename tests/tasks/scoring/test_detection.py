@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 
 from tinyint.data import Boxes, Sample
 from tinyint.errors import DataError, ModelError
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.tasks import Detection
 from tinyint.tasks.scoring.detection import DetectionScorer
 

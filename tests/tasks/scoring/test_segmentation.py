@@ -8,7 +8,7 @@ from sklearn.metrics import jaccard_score
 
 from tinyint.data import Sample
 from tinyint.errors import DataError, ModelError
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.tasks import Segmentation
 from tinyint.tasks.scoring.segmentation import SegmentationScorer
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tinyint.errors import ModelError
 from tinyint.graph.io import model_bytes
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.runtimes import get_runtime
 from tinyint.tasks import Detection
 from tinyint.tasks.tails import (

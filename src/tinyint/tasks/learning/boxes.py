@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from tinyint.data import Sample
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.runtimes import Session, get_runtime
 from tinyint.tasks.detection import Detection
 from tinyint.tasks.learning.learning import Labelled, Labels, LossOptions

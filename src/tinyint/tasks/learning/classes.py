@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tinyint.data import Sample
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.tasks.learning.learning import Labelled, Labels, LossOptions
 from tinyint.tasks.learning.logits import fit_labels, logits_of
 from tinyint.tasks.task import Task

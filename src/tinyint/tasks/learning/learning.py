@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from tinyint.data import Boxes, Sample
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 
 __all__ = ["Labelled", "Labels", "Learning", "LossOptions"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from tinyint.data import Sample
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.tasks.learning.classes import ClassLearning
 from tinyint.tasks.learning.learning import Labelled, Labels, LossOptions
 from tinyint.tasks.learning.logits import logits_of, tensors_of

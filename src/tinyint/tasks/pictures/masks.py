@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.tasks.pictures.canvas import INK, PAPER, canvas, colour_of, font, shortened, width_of
 from tinyint.tasks.task import Task
 

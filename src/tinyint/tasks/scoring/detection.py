@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tinyint.data import Boxes, Sample
 from tinyint.errors import DataError, DependencyError
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.tasks.scoring.metrics import mean_defined
 from tinyint.tasks.scoring.scorer import Floats
 from tinyint.tasks.tails.detections import Detections, detections_of

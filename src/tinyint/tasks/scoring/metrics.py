@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 
 __all__ = ["f1_scores", "iou_scores", "mean_defined", "rank_of", "top_k"]
 

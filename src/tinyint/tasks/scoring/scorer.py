@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyint.data import Sample
-from tinyint.distance import are_values, widened
 from tinyint.errors import ModelError
-from tinyint.numerics import Array
+from tinyint.numbers.distance import are_values, widened
+from tinyint.numbers.numerics import Array
 
 __all__ = ["Floats", "Scorer", "defined", "require_decided"]
 

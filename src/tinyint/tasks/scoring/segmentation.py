@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tinyint.data import Sample
 from tinyint.data.labels import Boxes
 from tinyint.errors import DataError, ModelError
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.tasks.scoring.metrics import iou_scores, mean_defined
 from tinyint.tasks.scoring.scorer import Floats, defined, require_decided
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.errors import ModelError
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.tasks.tails.builder import TailBuilder
 from tinyint.tasks.tails.suppression import Suppression
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 
 __all__ = ["PREFIX", "Tail", "TailBuilder"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyint.errors import ModelError
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 
 __all__ = ["Detections", "detections_of", "image_size"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.errors import ModelError
-from tinyint.numerics import Array
+from tinyint.numbers.numerics import Array
 from tinyint.runtimes import Session, get_runtime
 from tinyint.runtimes.base import Feeds, Precision, TensorSpec
 

@@ -1,0 +1,1 @@
+"""Reference networks, synthetic data and the demo."""

@@ -1,0 +1,1 @@
+"""Numbers in 8 bits: codes, formats, and statistics of tensors."""

@@ -1,0 +1,1 @@
+"""Batch norms in training, beside the convolutions that take them up."""

@@ -1,0 +1,1 @@
+"""Fake quantizers of activations and weights, and their ranges in training."""

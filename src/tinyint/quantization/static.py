@@ -1,0 +1,53 @@
+"""Static method: prepared graph and calibration record → plan, parameters, int8 graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from tinyint.quantization.calibration import CalibrationRecord
+from tinyint.quantization.plan import Plan, plan
+from tinyint.quantization.qdq import insert
+from tinyint.quantization.qparams import assign_qparams
+from tinyint.quantization.recipe import Recipe
+from tinyint.quantization.repair import Quantization, repair_parameters
+from tinyint.quantization.trial import Trial, tried
+from tinyint.runtimes import Feeds
+from tinyint.targets import Target
+
+__all__ = ["Static", "quantize_static"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Static:
+    """Decisions, notes of parameter steps, and the int8 graph."""
+
+    state: Quantization
+    notes: tuple[str, ...]
+    model: ir.Model
+
+    @property
+    def plan(self) -> Plan:
+        return self.state.plan
+
+
+def quantize_static(
+    prepared: ir.Model, target: Target, recipe: Recipe, record: CalibrationRecord, samples: Sequence[Feeds]
+) -> Static:
+    """plan → ranges and qparams → steps → write Q/DQ.
+
+    Again without the nodes that the runtime does not take (`trial`).
+
+    `samples`: what it is tried on; without, it only has to load. Raises as `plan`.
+    """
+
+    def built(rejected: Mapping[str, str]) -> Static:
+        planned = plan(prepared, target, recipe, record, rejected=rejected)
+        assignment = assign_qparams(prepared, planned, record, recipe.range_method)
+        state = Quantization(graph=prepared, plan=planned, record=record, assignment=assignment)
+        state, notes = repair_parameters(state, recipe)
+        return Static(state=state, notes=notes, model=insert(state.graph, state.plan, state.assignment))
+
+    return tried(Trial(prepared=prepared, target=target, feeds=samples), built)

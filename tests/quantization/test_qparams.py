@@ -1,0 +1,208 @@
+import numpy as np
+import pytest
+
+from tests.graph.build import build
+from tests.models import inception, residual, transformer
+from tinyint.errors import ModelError, RecordError
+from tinyint.graph.flow import observed
+from tinyint.graph.prepare import prepare
+from tinyint.numbers.numerics import fake_quantize
+from tinyint.numbers.observers import Summary
+from tinyint.quantization.calibration import CalibrationRecord
+from tinyint.quantization.plan import plan
+from tinyint.quantization.qparams import assign_qparams
+from tinyint.quantization.ranges import RangeMethod
+from tinyint.quantization.recipe import Recipe
+from tinyint.targets import get_target
+
+MINMAX = RangeMethod(algorithm="minmax")
+DEFAULT = Recipe.load("default")
+X86 = get_target("x86-vnni")
+
+
+def record_of(model, **ranges: tuple[float, float]) -> CalibrationRecord:
+    """A record in which every observed tensor spans [-1, 1], but for those given."""
+    record = CalibrationRecord("fingerprint")
+    for value in observed(model.graph):
+        lo, hi = ranges.get(value.name, (-1.0, 1.0))
+        summary = record.summaries.setdefault(value.name, Summary())
+        summary.update(lo, hi, np.float32([lo, hi]), b"0" * 16)
+    return record
+
+
+def test_scales_by_hand():
+    model = residual()
+    assignment = assign_qparams(
+        model, plan(model, X86, DEFAULT), record_of(model, x=(-1.0, 4.1), ar=(0.0, 5.1)), MINMAX
+    )
+    x, ar = assignment.tensors["x"], assignment.tensors["ar"]
+    assert (x.scale, x.zero_point) == (np.float32(0.02), 50)
+    assert (ar.scale, ar.zero_point) == (np.float32(0.02), 0)
+
+
+def test_bias_scale_is_exactly_input_times_weight_scale():
+    model = residual()
+    planned = plan(model, X86, DEFAULT)
+    assignment = assign_qparams(model, planned, record_of(model), MINMAX)
+    weight = assignment.constants["conv1", 1].params.scale
+    bias = assignment.constants["conv1", 2].params.scale
+    assert bias.shape == (8,)
+    assert np.array_equal(bias, assignment.tensors["x"].scale * weight)
+
+
+def test_a_group_spans_the_ranges_of_its_members():
+    model = inception()
+    record = record_of(model, ar=(0.0, 1.0), br=(0.0, 7.0), c=(0.0, 7.0))
+    tensors = assign_qparams(model, plan(model, X86, DEFAULT), record, MINMAX).tensors
+    assert {float(tensors[name].scale) for name in ("ar", "br", "c", "p")} == {float(np.float32(7 / 255))}
+
+
+def test_the_range_of_softmax_is_known():
+    model = transformer()
+    planned = plan(model, X86, DEFAULT.with_settings(["op_types=all"]))
+    assert planned.tensors["p"].fixed_range == (0.0, 255 / 256)
+    params = assign_qparams(model, planned, record_of(model, p=(0.0, 0.3)), MINMAX).tensors["p"]
+    assert params.scale == np.float32(1 / 256)
+
+
+def softmax_behind_a_mover(length: int, size: int | str = 8, axis: int = 1):
+    """Along axis 3 the softmax is over `size` elements."""
+    return prepare(
+        build(
+            f"net (float[1, 4, {size}, {size}] x) => (float[1, 2, {size}, {size}] y) {{ [first] a = Conv (x, w) "
+            f"[turn] t = Transpose <perm = [0, 1, 3, 2]> (a) [softmax] p = Softmax <axis = {axis}> (t) "
+            "[last] y = Conv (p, v) }",
+            w=(length, 4, 1, 1),
+            v=(2, length, 1, 1),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("length", "seen", "inverse"),
+    [
+        (1, 1.0, 128),
+        (16, 0.1, 256),
+        (32, 0.1, 256),
+        (64, 0.01, 255 * 16),
+        (64, 0.9, 255 / 0.9),
+        (64, 1.0, 256),
+    ],
+)
+def test_a_quantizer_behind_softmax_is_never_so_fine_that_its_kernel_overflows(length, seen, inverse):
+    model = softmax_behind_a_mover(length)
+    planned = plan(model, X86, DEFAULT)
+    assert "softmax" in planned.float_nodes
+    params = assign_qparams(model, planned, record_of(model, p=(0.0, seen)), MINMAX).tensors["p"]
+    assert 1 / params.scale == pytest.approx(inverse, rel=1e-3)
+
+
+def test_a_softmax_on_openvino_has_a_calibrated_range():
+    model = softmax_behind_a_mover(16)
+    openvino = plan(model, get_target("openvino-vnni"), DEFAULT).tensors["p"]
+    assert (openvino.fixed_range, openvino.stretch) == (None, None)
+
+
+@pytest.mark.parametrize(("seen", "inverse"), [(0.01, 255 * 50), (0.9, 256)])
+def test_a_quantizer_behind_a_softmax_of_unknown_length_holds_twice_what_was_seen(seen, inverse):
+    model = softmax_behind_a_mover(16, "S", axis=3)
+    planned = plan(model, X86, DEFAULT)
+    params = assign_qparams(model, planned, record_of(model, p=(0.0, seen)), MINMAX).tensors["p"]
+    assert 1 / params.scale == pytest.approx(inverse, rel=1e-3)
+
+
+def test_a_softmax_that_reads_no_codes_has_a_calibrated_range_if_its_length_is_unknown():
+    model = prepare(
+        build(
+            "net (float[1, S, 8] x) => (float[1, S, 8] y) { [turn] t = Transpose <perm = [0, 2, 1]> (x) "
+            "[scores] s = MatMul (x, t) [softmax] p = Softmax (s) [mix] y = MatMul (p, x) }"
+        )
+    )
+    tensor = plan(model, X86, DEFAULT).tensors["p"]
+    assert (tensor.fixed_range, tensor.stretch) == (None, None)
+
+
+def test_a_huge_bias_costs_weight_resolution_not_the_bias():
+    weights = np.full((2, 1, 1, 1), 1e-6, np.float32)
+    model = prepare(
+        build(
+            """
+            net (float[1, 1, 2, 2] x) => (float[1, 2, 2, 2] y) { [conv] y = Conv (x, w, b) }
+            """,
+            w=weights,
+            b=np.float32([1e6, 1e-3]),
+        )
+    )
+    constants = assign_qparams(model, plan(model, X86, DEFAULT), record_of(model), MINMAX).constants
+    raised, plain = constants["conv", 1].params.scale
+    assert plain == np.float32(1e-6) / np.float32(127)
+    assert raised > 1000 * plain
+    assert 1e6 / float(constants["conv", 2].params.scale[0]) < 2**31
+
+
+def test_a_record_of_another_model_is_refused_by_the_tensor_it_lacks():
+    model = residual()
+    record = record_of(model)
+    del record.summaries["br"]
+    with pytest.raises(RecordError, match="'br'"):
+        assign_qparams(model, plan(model, X86, DEFAULT), record, MINMAX)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_named(bad):
+    model = prepare(
+        build(
+            "net (float[1, 1, 2, 2] x) => (float[1, 1, 2, 2] y) { [conv] y = Conv (x, w) }",
+            w=np.full((1, 1, 1, 1), bad, np.float32),
+        )
+    )
+    with pytest.raises(ModelError, match="'w' of node 'conv'"):
+        assign_qparams(model, plan(model, X86, DEFAULT), record_of(model), MINMAX)
+
+
+def test_a_dead_channel_has_scale_one():
+    model = prepare(
+        build(
+            "net (float[1, 1, 2, 2] x) => (float[1, 2, 2, 2] y) { [conv] y = Conv (x, w) }",
+            w=np.float32([0.0, 1.27]).reshape(2, 1, 1, 1),
+        )
+    )
+    constants = assign_qparams(model, plan(model, X86, DEFAULT), record_of(model), MINMAX).constants
+    assert constants["conv", 1].params.scale.tolist() == [1.0, np.float32(0.01)]
+
+
+@pytest.mark.parametrize("target", ["x86-vnni", "openvino", "arm64"])
+def test_a_bias_survives_an_input_that_calibration_saw_as_zeros(target):
+    """Under a scale of 1, biases of 0.4 would be 0 or 1 steps of 1 · 1 / 127 · 127."""
+    model = prepare(
+        build(
+            """
+            net (float[1, 2] x) => (float[1, 2] y, float[1, 2] z) {
+              [moved] m = Transpose <perm = [0, 1]> (x)
+              [first] y = Gemm (m, w, b)
+              [other] z = Gemm (x, w, c)
+            }
+            """,
+            w=np.float32([[127, 1], [-3, 127]]),
+            b=np.float32([0.4, -0.1]),
+            c=np.float32([0.002, 0.0]),
+        )
+    )
+    planned = plan(model, get_target(target), DEFAULT)
+    assignment = assign_qparams(model, planned, record_of(model, x=(0.0, 0.0)), MINMAX)
+    for name, bias in (("first", [0.4, -0.1]), ("other", [0.002, 0.0])):
+        assert fake_quantize(bias, assignment.constants[name, 2].params) == pytest.approx(bias, rel=1e-4)
+    scale = min(float(assignment.tensors[name].scale) for name in ("x", "m") if name in assignment.tensors)
+    assert scale == pytest.approx(0.002 / 2**16)
+
+
+def test_an_input_that_calibration_saw_keeps_its_scale():
+    model = prepare(
+        build(
+            "net (float[1, 2] x) => (float[1, 2] y) { [first] y = Gemm (x, w, b) }",
+            w=np.float32([[127, 1], [-3, 127]]),
+            b=np.float32([0.4, -0.1]),
+        )
+    )
+    record = record_of(model, x=(0.0, 255.0))
+    assert assign_qparams(model, plan(model, X86, DEFAULT), record, MINMAX).tensors["x"].scale == 1.0

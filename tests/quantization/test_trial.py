@@ -1,0 +1,134 @@
+"""What a runtime's optimizer gets wrong in int8 stays in float, and nothing else does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinyint
+from tinyint import qat
+from tinyint.errors import ModelError
+from tinyint.quantization.plan import Plan
+from tinyint.quantization.trial import Trial, tried
+from tinyint.runtimes import Runtime, get_runtime
+from tinyint.targets import get_target
+
+NODES = tuple("abcdefghij")
+
+
+@dataclass
+class _Built:
+    """Stands for a graph: its "model" is the set of nodes in int8."""
+
+    model: frozenset[str]
+
+    @property
+    def plan(self) -> Plan:
+        order = tuple(name for name in NODES if name in self.model)
+        return Plan(
+            target="", tensors={}, constants={}, bias_weights={}, absorbed=frozenset(), fenced=frozenset(),
+            biases=frozenset(), int8_nodes=order, float_nodes={},
+        )  # fmt: skip
+
+
+def _built(rejected: Mapping[str, str]) -> _Built:
+    left = frozenset(NODES) - set(rejected)
+    if not left:
+        raise ModelError("nothing would run in int8")
+    return _Built(left)
+
+
+class _Picky(Trial):
+    """A runtime that fails where all nodes of one of the `groups` are in int8."""
+
+    def __init__(self, *groups: str) -> None:
+        super().__init__(prepared=frozenset(), target=get_target("generic"), feeds=[])  # type: ignore[arg-type]
+        self.groups = [frozenset(group) for group in groups]
+        self.loadings = 0
+
+    @property
+    def runtime(self) -> Runtime:
+        return get_runtime("onnxruntime")
+
+    def fault(self, model: object) -> str | None:
+        self.loadings += 1
+        assert isinstance(model, frozenset)
+        return "fails" if any(group <= model for group in self.groups) else None
+
+
+def test_what_a_runtime_takes_is_loaded_once() -> None:
+    trial = _Picky()
+    assert tried(trial, _built).model == frozenset(NODES)  # type: ignore[type-var, comparison-overlap]
+    assert trial.loadings == 1
+
+
+def test_the_last_node_of_each_failing_group_stays_in_float() -> None:
+    assert frozenset(NODES) - tried(_Picky("ce", "g"), _built).model == {"e", "g"}  # type: ignore[type-var, operator]
+
+
+def test_a_float_model_that_fails_as_well_is_left_as_it_was_planned() -> None:
+    trial = _Picky("")  # the empty group is in every model
+    assert tried(trial, _built).model == frozenset(NODES)  # type: ignore[type-var, comparison-overlap]
+    assert trial.loadings == 2
+
+
+@given(st.lists(st.text(alphabet="abcdefghij", min_size=1, max_size=4), min_size=1, max_size=4))
+def test_nodes_are_held_until_the_runtime_takes_the_rest(groups: list[str]) -> None:
+    trial = _Picky(*groups)
+    kept = tried(trial, _built).model
+    assert trial.fault(kept) is None
+    assert frozenset(NODES) - kept <= frozenset("".join(groups))  # type: ignore[operator]
+
+
+def test_nothing_left_for_int8_is_refused() -> None:
+    with pytest.raises(ModelError, match="nothing would run in int8"):
+        tried(_Picky(*NODES), _built)
+
+
+def _model() -> onnx.ModelProto:
+    """Two convolutions; the padded one, 1×1 with dilations, has another shape in int8 on OpenVINO."""
+    model = onnx.parser.parse_model("""
+        <ir_version: 10, opset_import: ["" : 22]>
+        g (float[N,3,3,1] x, float[N,3,3,1] u) => (float[a,b,c,d] y, float[e,f,g,h] z)
+        <float[1,3,1,1] w = {0.035, 0.114, 0.267}>
+        {
+            [padded] h = Conv <dilations = [1, 2], pads = [2, 2, 2, 0], strides = [3, 1]> (x, w)
+            [difference] y = Sub (h, h)
+            [plain] z = Conv <pads = [1, 1, 1, 1]> (u, v)
+        }""")
+    weight = np.random.default_rng(1).normal(size=(3, 3, 3, 3)).astype(np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weight, "v"))
+    return model
+
+
+def _samples() -> list[dict[str, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    return [{name: rng.normal(size=(1, 3, 3, 1)).astype(np.float32) for name in "xu"} for _ in range(8)]
+
+
+@pytest.mark.parametrize("target", ["openvino", "openvino-avx2"])
+def test_openvino_gives_the_shape_of_the_float_model(target: str, tmp_path: Path) -> None:
+    path = tmp_path / "int8.onnx"
+    tinyint.quantize(ir.from_proto(_model()), _samples(), target=target, output=path, verify=False)
+    session = get_runtime("openvino").open(path)
+    assert {o["y"].shape for o in map(session.run, _samples())} == {(1, 1, 3, 3)}
+
+
+def test_the_report_says_why_the_node_stays_in_float() -> None:
+    result = tinyint.quantize(ir.from_proto(_model()), _samples(), target="openvino", verify=False)
+    reasons = [node.reason for node in result.report.coverage.float_nodes if "in int8" in node.reason]
+    version = get_runtime("openvino").available()
+    assert reasons == [f"openvino {version} gives results of another shape with it in int8"]
+
+
+def test_training_leaves_out_the_same_nodes() -> None:
+    module = qat.prepare(ir.from_proto(_model()), _samples(), target="openvino")
+    assert any("with it in int8" in reason for reason in module.origin.plan.float_nodes.values())
