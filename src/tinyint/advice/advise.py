@@ -148,7 +148,7 @@ def model_facts(prepared: ir.Model, target: Target) -> ModelFacts:
 
 
 def _planned(prepared: ir.Model, target: Target) -> tuple[set[str], tuple[tuple[str, int], ...]]:
-    """What static quantization would run in int8, and what that works on real numbers it would not."""
+    """Nodes that static quantization runs in int8, and real-number operators outside."""
     try:
         planned = plan(prepared, target, Recipe.load("default"))
     except (ModelError, RecipeError):  # nothing to quantize: the other methods remain

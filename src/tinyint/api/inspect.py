@@ -137,7 +137,7 @@ def inspect(
 def _float_nodes(
     source: Source, executed: tuple[Executed, ...], declared: tuple[Executed, ...], runtime: str
 ) -> tuple[FloatNode, ...]:
-    """The rows that are not int8, with the reasons that the file has for their source nodes."""
+    """Rows outside int8, with the file's reasons for their source nodes."""
     reasons, unknown = _reasons(source), f"{runtime} runs it in float; the file does not say why"
     if not executed:
         unknown = "what it reads is not all dequantized"
@@ -156,7 +156,9 @@ def _float_nodes(
 
 
 def _declared(source: Source) -> tuple[Executed, ...]:
-    """The nodes of a Q/DQ graph, by its quantizers; a file that names its float nodes is taken at its word.
+    """Executed nodes of a Q/DQ graph, by its quantizers.
+
+    A file that names its float nodes is taken at its word.
 
     A clamp goes with the operator before it.
     """

@@ -120,7 +120,10 @@ def _images(dataset: Dataset) -> Sequence[ImageFile]:
 
 
 def _seen(dataset: Dataset, subject: Subject, on_error: OnError, skipped: list[str]) -> Iterator[Seen]:
-    """The samples, with their images where they are image files; of those that cannot be read, the reason."""
+    """Samples with their images, or the reasons of unreadable ones.
+
+    Images where they are image files.
+    """
     source = dataset.source if isinstance(dataset, CheckedDataset) else None
     if not isinstance(source, ImageSource):
         for i, sample in enumerate(dataset, 1):
@@ -154,7 +157,10 @@ def _seen(dataset: Dataset, subject: Subject, on_error: OnError, skipped: list[s
 
 
 def _image_ids(files: Sequence[ImageFile]) -> list[int]:
-    """Those of the annotation file; else the numbers that the files are called after, as COCO's are; else 1, 2, …"""
+    """Image ids of the annotation file, else of file names, else 1, 2, ….
+
+    File names as COCO's are.
+    """
     known = [file.label.image_id for file in files if isinstance(file.label, Boxes)]
     if len(known) == len(files):
         return known

@@ -213,7 +213,7 @@ class _Job:
         return [sample.inputs for sample in itertools.islice(self.calibrating or (), TRIAL_SAMPLES)]
 
     def proof_samples(self) -> Samples | None:
-        """Samples that calibration has not seen; where there are none, some that it has."""
+        """Samples unseen by calibration; falls back to the calibration set."""
         if self.data is None or self.calibrating is None:
             return None
         self.progress("verify", 0, None)
@@ -234,7 +234,7 @@ class _Job:
         return open_data(data, self.specs, declared, limit=limit, skip=skip, on_error=self.on_error)
 
     def _behind(self, data: Data) -> ProofData | None:
-        """What comes after the calibration samples, of those that it has not seen."""
+        """Samples after the calibration set, without those seen."""
         known = self._opened(data).len_hint
         if known is not None and known <= self.used:
             return None

@@ -43,7 +43,7 @@ def discard_output() -> None:
 
 @contextmanager
 def _standard_output() -> Iterator[None]:
-    """Letters that it lacks become question marks, and names of files the bytes that they are.
+    """Makes unprintable letters question marks, and file names their bytes.
 
     Raises OutputError if it cannot be written, but BrokenPipeError if its reader has gone.
     """

@@ -86,7 +86,7 @@ def read_picture(file: ImageFile, preprocessing: Preprocessing) -> Picture:
 
 
 def _require_file(path: Path) -> None:
-    """Raises DataError for what would never end, and OSError for what is not there."""
+    """Raises DataError for endless files, and OSError for missing ones."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise DataError("a device, a pipe or a folder, and no file")
 

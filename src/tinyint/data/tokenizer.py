@@ -22,7 +22,7 @@ _PADS = ("[PAD]", "<pad>", "<PAD>", "<|endoftext|>")
 class Tokens:
     """Text, or pair, of `max_length` tokens: ids, segments, and mask.
 
-    Numbers, 0 or 1 for the text each is of, and 0 for padding.
+    `types`: 0 or 1 for the text each is of; `mask`: 0 for padding.
     """
 
     ids: NDArray[np.int64]

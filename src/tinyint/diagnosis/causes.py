@@ -216,7 +216,7 @@ def _energy(values: Array, axis: int | None) -> NDArray[np.float64]:
 
 
 def _beyond(values: Array, params: QParams) -> tuple[int, float]:
-    """Elements that lie more than half a step outside of the range, and Σ of their squared distances to it."""
+    """Elements over half a step out of range, and Σ of squared distances."""
     (lo, hi), half = params.range(), params.scale / 2
     if params.axis is not None:
         shape = [1] * values.ndim

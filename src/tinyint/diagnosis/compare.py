@@ -118,7 +118,7 @@ def compare(
 
 
 def _as_quantized(float_model: ir.Model, int8_model: ir.Model) -> ir.Model:
-    """The prepared float model after those steps of the int8 model's recipe that leave the float model's function."""
+    """Prepared float model after the recipe's function-preserving steps."""
     prepared, text = prepare(float_model), int8_model.metadata_props.get(RECIPE)
     if text is None:
         return prepared
@@ -127,7 +127,10 @@ def _as_quantized(float_model: ir.Model, int8_model: ir.Model) -> ir.Model:
 
 
 def _badness(row: TensorComparison) -> tuple[bool, float, str]:
-    """Worst first, and at the end the biases that did not overflow: theirs is no error that anyone would see."""
+    """Sort key: worst first, biases without overflow last.
+
+    The error of those is none that anyone would see.
+    """
     return row.kind == "bias" and row.cause is Cause.FINE, row.worst_db, row.name
 
 

@@ -103,7 +103,10 @@ def pair(float_graph: ir.Graph, int8_graph: ir.Graph) -> Pairs:
 
 
 def _params(node: ir.Node) -> QParams | None:
-    """None for parameters that are computed, that are given in blocks, or that are not of 8, 16 or 32 bits."""
+    """Parameters of a quantizer.
+
+    None if they are computed, given in blocks, or not of 8, 16 or 32 bits.
+    """
     scale, source = constant_of(node.inputs[1]), constant_of(node.inputs[0])
     if scale is None or scale.ndim > 1:
         return None

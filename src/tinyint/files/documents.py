@@ -79,7 +79,10 @@ def parse_yaml(content: str | bytes) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses more values than a document has, and a key that stands twice, which YAML forbids and PyYAML accepts."""
+    """YAML loader that refuses excess values and repeated keys.
+
+    YAML forbids repeated keys, and PyYAML accepts them.
+    """
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)

@@ -39,7 +39,10 @@ _AGAIN = "copy or export the model again"
 
 
 def _decoded(tensor: ir.TensorProtocol, path: Path) -> ir.TensorProtocol:
-    """The tensor as an array, so that the message it came in is freed and a wrong size is seen now."""
+    """Tensor as an array.
+
+    So that the message it came in is freed and a wrong size is seen now.
+    """
     try:
         if tensor.dtype == ir.DataType.STRING:
             tensor.numpy()
@@ -73,8 +76,11 @@ def _mapped(tensor: ir.ExternalTensor, path: Path, maps: dict[Path, np.memmap]) 
 
 
 def _data_file(tensor: ir.ExternalTensor, path: Path) -> Path:
-    """The file, links followed. It may lie where the model's directory or the model's own link leads, as in caches
-    whose files are all links into one directory."""
+    """External data file, links followed.
+
+    It may lie where the model's directory or the model's own link leads, as in caches whose files are all links into
+    one directory.
+    """
     location = os.fspath(tensor.location).replace("\0", "\N{SYMBOL FOR NULL}")
     file = Path(os.path.realpath(path.parent / location))
     own = (Path(os.path.realpath(path.parent)), Path(os.path.realpath(path)).parent)

@@ -69,7 +69,10 @@ def _plain_domain(proto: onnx.ModelProto) -> None:
 
 
 def _declare_as_inputs(graph: onnx.GraphProto) -> None:
-    """An output that is an input has the shape that is declared there: in the graph, they are one value."""
+    """Gives outputs that are inputs the declared shape of the input.
+
+    In the graph, they are one value.
+    """
     inputs = {value.name: value for value in graph.input}
     for output in graph.output:
         if output.name in inputs:

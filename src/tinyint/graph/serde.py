@@ -57,7 +57,7 @@ def save(model: ir.Model, path: Path, data: str, threshold: int) -> None:
 
 
 def _restore_types(proto: onnx.ModelProto, model: ir.Model) -> None:
-    """Gives the outputs of a message that was written without them the types that the graph keeps."""
+    """Restores the graph's types on a message's untyped outputs."""
     for info, value in zip(proto.graph.output, model.graph.outputs, strict=True):
         if _TYPE in value.meta:
             info.type.CopyFrom(value.meta[_TYPE])

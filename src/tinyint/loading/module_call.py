@@ -100,7 +100,7 @@ class Call:
         return Result(kind=kind, names=names_of(paths, "output"), tensors=[leaf for _, leaf in found])
 
     def batch_axes(self) -> dict[str, dict[int, str]]:
-        """Batch axis of each input: the first as long as input one's."""
+        """Axis 0 of each input, where it is as long as the first input's."""
         sizes = [tensor.shape[0] if tensor.ndim else None for tensor in self.tensors]
         batch = next((size for size in sizes if size is not None), None)
         return {

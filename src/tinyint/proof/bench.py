@@ -94,7 +94,7 @@ def benchmark(
 def _require_inputs(
     specs: Sequence[TensorSpec], shapes: Mapping[str, Sequence[int]], batch_size: int
 ) -> None:
-    """Raises DataError for a shape of no input, and for a batch size that a shape leaves no room for."""
+    """Raises DataError for shapes of no input, and unfit batch sizes."""
     names = {spec.name for spec in specs}
     for name, shape in shapes.items():
         if name not in names:

@@ -65,7 +65,7 @@ class Compared:
 
 
 def _steps(graph: ir.Graph) -> dict[str, float]:
-    """The scale of each graph output that comes from a quantizer, directly or through operators that move values."""
+    """Scale of each graph output from a quantizer, directly or moved."""
     steps = {}
     for output in graph.outputs:
         producer = range_source(output).producer()

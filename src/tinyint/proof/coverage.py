@@ -148,7 +148,10 @@ class _Measured:
         return node.name in self._int8
 
     def in_float(self, node: ir.Node) -> str | None:
-        """The operator that ran the node in float; "" if none is known, None if there is nothing to tell."""
+        """Operator that ran the node in float.
+
+        "" if none is known, None if there is nothing to tell.
+        """
         name, kind = name_of(node), kind_of(node)
         if name in self._int8:
             return None
@@ -160,7 +163,7 @@ class _Measured:
 
 
 def _product(source: str, names: set[str]) -> str:
-    """The node of the float graph that `source`, a node of the quantized one, stands for."""
+    """Float graph's node for `source`, a node of the quantized graph."""
     stem, _, part = source.rpartition("/")
     stem = unnumbered(stem, names)
     return stem if source not in names and part in _DYNAMIC_PARTS and stem in names else source

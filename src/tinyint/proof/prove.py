@@ -218,7 +218,7 @@ def _time(
 def _alarms(
     verification: Verification | None, latency: Latency | None, sizes: Sizes, saturated: str | None
 ) -> Iterator[str]:
-    """What is bad in the verdict, and what it could not be based on."""
+    """Bad parts of the verdict, and its missing grounds."""
     verdict = judge(verification, latency, sizes)
     cause = "sums of pairs saturate on this processor" if saturated else _SUSPICION
     short = () if verification is None else tuple(shortfalls(verification))

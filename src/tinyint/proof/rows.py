@@ -104,7 +104,10 @@ def matched(ours: Array, theirs: Array) -> int:
 
 
 def _distance(ours: Array, theirs: Array, tolerance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Between rows, (…, columns) each, in tolerances; a column at a time, so that memory does not grow with them."""
+    """Distance between rows (…, columns), in tolerances.
+
+    A column at a time, so that memory does not grow with them.
+    """
     total: NDArray[np.float64] = np.zeros(np.broadcast_shapes(ours.shape, theirs.shape)[:-1])
     few = len(tolerance) <= _FEW
     for column, width in enumerate(tolerance):

@@ -161,7 +161,7 @@ def _adapted(module: QatModule, state: Quantization, target: Target) -> Quantiza
 def _trained_activations(
     module: QatModule, planned: Plan, own: Assignment
 ) -> tuple[dict[str, QParams], dict[str, QParams]]:
-    """The parameters of the tensors that were trained: those that stay, and the ranges that take another scheme."""
+    """Parameters of trained tensors: those kept, and ranges for other schemes."""
     kept, changed = {}, {}
     for group in dict.fromkeys(tensor.group for tensor in planned.tensors.values()):
         names = [name for name, tensor in planned.tensors.items() if tensor.group == group]

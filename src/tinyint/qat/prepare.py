@@ -129,7 +129,10 @@ def _calibrated(
     recipe: Recipe,
     preprocessing: Preprocessing | None,
 ) -> tuple[Repaired, CalibrationRecord, list[Feeds]]:
-    """The graph after the steps that come before ranges, its record, and the first samples where they are at hand."""
+    """Graph before ranges, its record, and first samples if at hand.
+
+    After the steps that come before ranges.
+    """
     if isinstance(source, str | Path) and str(source).endswith(".calibration.npz"):
         source = CalibrationRecord.load(source)
     if isinstance(source, CalibrationRecord):
@@ -156,7 +159,7 @@ def _calibrated(
 def _activations(
     graph: ir.Graph, planned: Plan, assignment: Assignment, settings: QatSettings
 ) -> tuple[dict[str, ActivationQuantizer], RangeTracker]:
-    """The quantizer of each tensor, one for those of a group, and what moves those that follow the data."""
+    """One quantizer per scale group, and the tracker of observed ones."""
     members: dict[tuple[str, Scheme], list[str]] = {}
     for name, tensor in planned.tensors.items():
         members.setdefault((tensor.group, tensor.scheme), []).append(name)

@@ -242,7 +242,7 @@ class QatModule(GraphModule):
 
 
 def _by_path(modules: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
-    """Under names that may stand in the path of a module; one that stands under several names keeps the first."""
+    """Keys made valid as module names; a shared module keeps its first key."""
     found: dict[str, nn.Module] = {}
     for name, module in modules.items():
         if any(module is other for other in found.values()):

@@ -124,7 +124,7 @@ def _static(
     samples: Callable[[], Sequence[Feeds]],
     watch: Stopwatch,
 ) -> Quantized:
-    """calibrate → plan → ranges and qparams → steps → write Q/DQ, again without what the runtime does not take"""
+    """calibrate → plan → ranges and qparams → steps → write Q/DQ → trial."""
     with watch.time("quantize"):
         plan(prepared, target, recipe)  # before anything takes long: whether there is something to quantize
     with watch.time("calibrate"):

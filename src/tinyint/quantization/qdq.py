@@ -99,7 +99,7 @@ def _quantize_tensor(editor: GraphEditor, value: ir.Value, plan: TensorPlan, par
 
 
 def _requantize_for_bodies(editor: GraphEditor) -> None:
-    """A pair after operators that move dequantized values to where a body of an If or a loop reads them.
+    """Requantizes moved values for the bodies of Ifs and loops.
 
     ONNX Runtime 1.31 moves a DequantizeLinear past such operators, and ends the process where it comes upon a body. The
     values are codes already, so that the pair changes none.
@@ -180,8 +180,11 @@ def _drop(graph: ir.Graph, absorbed: frozenset[str]) -> None:
 
 
 def _fence(editor: GraphEditor, node: ir.Node) -> None:
-    """Keeps quantizers away from the node: both runtimes fuse them with a pool, OpenVINO with arithmetic, and through
-    Identity, Sum and Clip, but compute the larger of a tensor and itself."""
+    """Keeps quantizers from fusing into the node.
+
+    Both runtimes fuse them with a pool, OpenVINO with arithmetic, and through Identity, Sum and Clip, but compute the
+    larger of a tensor and itself.
+    """
     position, value = next(
         (i, v) for i, v in enumerate(node.inputs) if v is not None and constant_of(v) is None
     )

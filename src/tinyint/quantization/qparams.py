@@ -209,7 +209,10 @@ def _fit_bias(
     tensors: Mapping[str, QParams],
     constants: dict[Use, QParams],
 ) -> None:
-    """Sets the bias's scale to s_x · s_w, after fitting s_w to biases that would overflow or have no weights."""
+    """Sets the bias's scale to s_x · s_w, with s_w fitted.
+
+    Fitted to biases that would overflow or have no weights.
+    """
     _, bias = _constant(nodes, use)
     if not np.isfinite(bias).all():
         raise ModelError(f"the bias of node {use[0]!r} holds NaN or Inf; repair the float model")

@@ -159,7 +159,10 @@ def _joined(outputs: Sequence[Mapping[str, Array]], name: str) -> Array:
 
 
 def _differ(expected: Array, simulated: Array, found: Array) -> bool:
-    """Whether the noise of `found` is gross beside that of the simulation, and above 1 LSB (1/255 of the range)."""
+    """Whether the noise of `found` is gross beside the simulation's.
+
+    And above 1 LSB (1/255 of the range).
+    """
     if not np.isfinite(expected).all() or not np.isfinite(simulated).all():
         return False
     noise, wanted = (float(((expected - a) ** 2).sum()) for a in (found, simulated))

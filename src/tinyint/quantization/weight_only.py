@@ -101,7 +101,7 @@ def require_integers(
 
 
 def _weights(node: ir.Node) -> Iterator[int]:
-    """The inputs that are weights; what an LSTM reads after its two matrices are biases and states."""
+    """Inputs that are weights; an LSTM's others are biases and states."""
     inputs = node.inputs[:3] if node.op_type in _RECURRENT else node.inputs
     yield from (i for i, value in enumerate(inputs) if _is_weight(value))
 

@@ -31,7 +31,7 @@ _BAD = {"broken", "doubtful", "slower", "larger"}
 
 
 def _marks(verdict: Verdict) -> Iterator[tuple[str, str, str]]:
-    """Each part of the verdict: its name, what was found, and "good", "bad" or "" for how to show it."""
+    """Parts of the verdict: name, finding, and "good", "bad" or ""."""
     for name, said in (("accuracy", verdict.accuracy), ("speed", verdict.speed), ("size", verdict.size)):
         yield name, said, "good" if said in _GOOD else "bad" if said in _BAD else ""
 

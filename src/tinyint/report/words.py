@@ -207,7 +207,7 @@ def figures(report: Report) -> Iterator[Figure]:
 
 
 def _worst(proof: Verification) -> Iterator[Figure]:
-    """Of several outputs, and of columns of unlike magnitudes, those that are farthest from float."""
+    """Outputs, or columns of unlike magnitudes, farthest from float."""
     levels = {name: output.sqnr_db for name, output in proof.outputs.items() if output.sqnr_db is not None}
     if len(levels) > 1:
         name = min(levels, key=lambda name: levels[name])

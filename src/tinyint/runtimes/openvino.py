@@ -175,7 +175,7 @@ def _output_names(ports: list[Any], model: ModelSource) -> tuple[str, ...]:
 
 @contextmanager
 def _read(core: Any, model: ModelSource) -> Iterator[Any]:
-    """OpenVINO's form of the model, brought into one that it reads where 2026.4 does not read it as it is."""
+    """OpenVINO's form of the model, converted where 2026.4 needs that."""
     with ExitStack() as stack:
         try:
             read = core.read_model(stack.enter_context(loadable(model)))
@@ -192,8 +192,11 @@ def _read(core: Any, model: ModelSource) -> Iterator[Any]:
 
 
 def _mended(model: ModelSource) -> ir.Model | None:
-    """A copy with open dimensions where 0 is declared, float32 for bfloat16, which NumPy lacks, deformable convolutions
-    taken apart, local functions inlined and ONNX's own domain written plainly; None if there is none of these."""
+    """Copy of the model in a readable form, or None if it is one.
+
+    With open dimensions where 0 is declared, float32 for bfloat16, which NumPy lacks, deformable convolutions taken
+    apart, local functions inlined and ONNX's own domain written plainly.
+    """
     if isinstance(model, (str, Path)) and Path(model).suffix == ".xml":
         return None
     try:

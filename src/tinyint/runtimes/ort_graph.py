@@ -82,7 +82,7 @@ def _writes_bytes(node: ir.Node, int8: bool, reads_bytes: bool) -> bool:
 
 
 def _origins(nodes: Sequence[ir.Node], source: ir.Graph) -> list[tuple[str, ...]]:
-    """For each node, the names of the source nodes that it stands for, the one that does the work first."""
+    """Names of each node's source nodes, the working one first."""
     by_name = {node.name: node for node in source if node.name}
     by_value = {out.name: node for node in source for out in node.outputs if out.name}
     named = [_by_name(node, by_name, by_value) for node in nodes]
@@ -94,7 +94,7 @@ def _origins(nodes: Sequence[ir.Node], source: ir.Graph) -> list[tuple[str, ...]
 
 
 def _fused(node: ir.Node, origin: ir.Node, claimed: set[str]) -> tuple[str, ...]:
-    """The source node that gave the name, and those around it that were fused into it."""
+    """Source node of the name, and those fused into it."""
     sources = [origin]
     if _WEIGHTED.search(node.op_type):
         if not _WEIGHTED.search(origin.op_type):  # named by the value after its activation
@@ -119,7 +119,10 @@ def _by_name(node: ir.Node, by_name: dict[str, ir.Node], by_value: dict[str, ir.
 
 
 def _walk(node: ir.Node, claimed: set[str], *, forward: bool) -> list[ir.Node]:
-    """The nodes that were fused into `node`: its activation and bias after it, or what stands before those."""
+    """Source nodes that ONNX Runtime fused into `node` (bias, activation).
+
+    Those after it, or those before.
+    """
     path: list[ir.Node] = []
     epilogue = _EPILOGUE | _RESCALING if node.op_type.endswith("Integer") else _EPILOGUE
     while True:

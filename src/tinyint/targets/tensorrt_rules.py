@@ -204,7 +204,7 @@ def _feeds_bias(dequantize: ir.Node) -> bool:
 
 
 def _is_convolution_of_its_own(dequantize: ir.Node) -> bool:
-    """Whether Q/DQ ending in `dequantize` stands directly after a convolution that nothing else reads."""
+    """Whether Q/DQ ending in `dequantize` directly follow a convolution without other readers."""
     quantize = dequantize.inputs[0].producer() if dequantize.inputs[0] is not None else None
     value = quantize.inputs[0] if quantize is not None else None
     node = value.producer() if value is not None else None

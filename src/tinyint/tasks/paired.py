@@ -112,6 +112,9 @@ def _draws(units: int, resamples: int, seed: int) -> Iterator[Floats]:
 
 
 def _two_sided(draws: Floats) -> float:
-    """Counted with the sample itself as one draw more, so that p is never 0 (Davison & Hinkley 1997, section 4.2)."""
+    """Two-sided p with the sample as one more draw, so never 0.
+
+    Davison & Hinkley 1997, section 4.2.
+    """
     less, more = int((draws <= 0).sum()), int((draws >= 0).sum())
     return min(1.0, 2 * (min(less, more) + 1) / (len(draws) + 1))

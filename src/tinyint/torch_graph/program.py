@@ -173,7 +173,7 @@ def _on_numbers(function: Callable[..., Any], held: Sequence[Any]) -> StepFuncti
 
 
 def _on_tensors(function: Function, numbers: frozenset[int]) -> StepFunction:
-    """`function` with all its inputs as tensors on one device, but for those that it reads as numbers."""
+    """`function` with tensor inputs on one device, but for its number inputs."""
 
     def call(inputs: list[Any]) -> tuple[Any, ...]:
         result = function(*_together(inputs, numbers))

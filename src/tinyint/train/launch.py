@@ -180,7 +180,7 @@ def _launched(job: _Job) -> Outcome | None:
 
 @contextmanager
 def _ended_with_parent() -> Iterator[None]:
-    """Whatever ends this process, a signal to it alone among them, ends those that it has started, too.
+    """Ends started processes with this one, whatever ends it.
 
     Python would wait for them at its exit, and nobody else tells them.
     """
@@ -295,7 +295,7 @@ def _idle(job: _Job) -> list[str]:
 
 
 def _skipped(fabric: Fabric, *given: Items | None) -> list[str]:
-    """What the first device tells of the samples that any of them has skipped."""
+    """First device's notice of the samples skipped on any."""
     tolerant = [items for items in given if isinstance(items, Tolerant)]
     if fabric.world_size > 1:
         for items in tolerant:

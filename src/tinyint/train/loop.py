@@ -208,8 +208,10 @@ class _Run:
 
     @contextmanager
     def _settled(self) -> Iterator[None]:
-        """With the statistics of trained batch norms re-estimated, as they are exported, from the first batches of the
-        training data; training then goes on with those that it had."""
+        """Context with re-estimated batch norm statistics, as exported.
+
+        From the first batches of the training data; training then goes on with those that it had.
+        """
         module, config, fabric = self.module, self.config, self.fabric
         if not isinstance(module, QatModule) or module.statistics_frozen:
             yield
@@ -330,7 +332,7 @@ def _random_numbers_kept() -> Iterator[None]:
 
 
 def _require_state(optimizer: torch.optim.Optimizer) -> None:
-    """Raises ValueError for what no step of an optimizer leaves, which torch takes as it stands."""
+    """Raises ValueError for impossible optimizer states, which torch would accept."""
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
             if isinstance(value, Tensor):

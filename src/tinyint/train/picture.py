@@ -110,7 +110,7 @@ class PictureAugmenter:
         return RESAMPLING[self.preprocessing.interpolation]
 
     def _mean_color(self) -> tuple[int, ...] | int:
-        """The colour that becomes 0, or what is nearest to it, in the order of the image."""
+        """Colour nearest to a normalized 0, in the image's order."""
         declared = self.preprocessing
         means = [min(max(round(mean / declared.scale), 0), 255) for mean in declared.mean]
         if declared.channels == 1:

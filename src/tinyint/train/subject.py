@@ -138,7 +138,10 @@ def _of_function(config: TrainingConfig, spec: str) -> Subject:
 
 
 def _taken(module: nn.Module, shape: tuple[int, ...]) -> tuple[tuple[TensorSpec, ...], tuple[Tensor, ...]]:
-    """The inputs of a user's module by their names in `forward`, those of a text or else one array; and samples."""
+    """Inputs of a user's module by their names in `forward`, and samples.
+
+    Those of a text or else one array.
+    """
     parameters = inspect.signature(module.forward).parameters.values()
     names = [each.name for each in parameters if each.default is each.empty] or ["input"]
     tokens = tuple(TensorSpec(name=name, dtype=np.dtype(np.int64), shape=(None, None)) for name in names)

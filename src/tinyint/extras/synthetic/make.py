@@ -137,7 +137,10 @@ def _end_with(parent: Any) -> None:
 
 @contextlib.contextmanager
 def _whole(directory: Path) -> Iterator[Path]:
-    """A directory to write into, whose contents become those of `directory` at the end; on an error it is removed."""
+    """Directory that replaces the contents of `directory` at the end.
+
+    On an error it is removed.
+    """
     existed = os.path.isdir(directory)
     beside = directory / "tinyint" if existed else directory
     with refusals(directory):

@@ -106,7 +106,7 @@ def _judged(rng: np.random.Generator, about: str, polarity: int, *, negated: boo
 
 
 def _by_the_way(rng: np.random.Generator, about: str, polarity: int) -> str:
-    """Such a clause about something else, now and then put the other way round."""
+    """Off-topic clause, sometimes negated."""
     negated = rng.random() < 0.3
     return _judged(rng, about, -polarity if negated else polarity, negated=negated)
 

@@ -72,7 +72,10 @@ def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
 
 
 def _copy_for_bodies(graph: onnx.GraphProto) -> None:
-    """Lets bodies read copies of what nodes outside make: the converter fails to replace a node that a body reads."""
+    """Copies outer values for bodies.
+
+    The converter fails to replace a node that a body reads.
+    """
     inner = [node for body in list(graphs(graph))[1:] for node in body.node]
     read = {name for node in inner for name in node.input}
     taken = tensor_names(graph)
@@ -115,7 +118,7 @@ def _set_aside(graph: onnx.GraphProto, weights: Collection[str]) -> dict[str, st
 
 
 def _call_again(model: ir.Model, names: dict[str, str]) -> None:
-    """Give values, in place, these names by those that they have; numbered where they are taken by now."""
+    """Renames values, in place; numbered where a name is taken."""
     editor = GraphEditor(model.graph)
     values = [value for node in model.graph.all_nodes() for value in (*node.inputs, *node.outputs)]
     for value in values:
@@ -155,8 +158,11 @@ def _mend_conversion(model: ir.Model, opset: int) -> None:
 
 
 def _resize_as_before(node: ir.Node) -> None:
-    """Coordinates are divided by the scale; between two pixels the upper one counts where the image shrinks, else the
-    lower one, as in ONNX Runtime. Raises ModelError where one axis shrinks and another grows."""
+    """Rewrites a Resize in ONNX Runtime's old coordinates.
+
+    Coordinates are divided by the scale; between two pixels the upper one counts where the image shrinks, else the
+    lower one. Raises ModelError where one axis shrinks and another grows.
+    """
     constant = constant_of(node.inputs[2]) if len(node.inputs) > 2 else None
     scales = np.ones(1) if constant is None else constant.astype(np.float64)
     shrinks = bool((scales < 1).any())

@@ -24,7 +24,10 @@ _ROUNDING = ("AveragePool", "LpPool", "MaxPool")
 
 
 class _Axis(NamedTuple):
-    """A spatial axis: what no window reads at its end without rounding up, and whether rounding up adds a window."""
+    """Spatial axis: its unread end, and whether rounding up adds a window.
+
+    The end that no window reads without rounding up.
+    """
 
     rest: int
     adds: bool
@@ -115,7 +118,7 @@ def _cut(editor: GraphEditor, node: ir.Node, rests: list[int]) -> None:
 
 
 def _forget_shapes(graph: ir.Graph, pool: ir.Node) -> None:
-    """The sizes that were inferred, or declared, of all that is computed from the pool's output."""
+    """Removes the shapes of everything computed from the pool's output."""
     behind = set(pool.outputs)
     for node in graph:
         inside = (value for inner in inner_nodes(node) for value in inner.inputs)

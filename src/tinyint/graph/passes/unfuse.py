@@ -79,7 +79,7 @@ def _parameters(node: ir.Node) -> list[float]:
 
 
 def _is_plain(node: ir.Node) -> bool:
-    """Whether it is a product of the first operand and of a second one that may be transposed as a constant."""
+    """Whether the node is a product, second operand transposable if constant."""
     odd = any(node.attributes.get_int(key, 0) == 1 for key in ("transA", "transBatchA", "transBatchB"))
     weight = constant_of(node.inputs[1])
     transposed = node.attributes.get_int("transB", 0) == 1

@@ -125,14 +125,20 @@ def _ranged(y: Tensor, out: Grid) -> Tensor:
 
 
 def _through(out: Grid, unit: Tensor) -> tuple[Tensor, Tensor]:
-    """(c, d) of q = y · c + d, for y in units of `unit`: from the real numbers at the ends of the codes."""
+    """(c, d) of q = y · c + d, from the range's ends.
+
+    For y in units of `unit`.
+    """
     lo, hi = ((code - out.zero_point) * out.scale / unit for code in (out.lowest, out.highest))
     levels = torch.full_like(lo, out.highest - out.lowest)
     return levels / (hi - lo), -lo * levels / (hi - lo) + out.lowest
 
 
 def _stored(factor: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-    """(c, d) of a kernel's last step, of which the runtime keeps 1 / c where d is 0, and takes the inverse of that."""
+    """(c, d) of a kernel's last step, as stored by the runtime.
+
+    It keeps 1 / c where d is 0, and takes the inverse of that.
+    """
     return torch.where(shift == 0, 1.0 / (1.0 / factor), factor), shift
 
 

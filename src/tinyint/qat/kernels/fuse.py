@@ -141,8 +141,11 @@ class _Fusion:
         return self._step(step, FusedMean, kernel=kernel, function=step.function, x=x, count=count)
 
     def _sum(self, step: Step, node: ir.Node, operands: Sequence[Operand]) -> Step | None:
-        """None where neither operand is a product that only this step reads, or where it is a product of the other one,
-        or one is a constant or broadcast."""
+        """Fused sum of a product, or None.
+
+        None where neither operand is a product that only this step reads, or where it is a product of the other one,
+        or one is a constant or broadcast.
+        """
         left, right = (value.shape if value is not None else None for value in node.inputs)
         if left != right or any(isinstance(operand.quantizer, WeightQuantizer) for operand in operands):
             return None
@@ -164,7 +167,7 @@ class _Fusion:
     def _step(
         self, step: Step, kind: Callable[..., FusedStep], before: Sequence[Step] = (), **known: Any
     ) -> Step:
-        """The step as a fused one, with those before, the quantizers of its constants and the one after it."""
+        """Fused step, with steps before it, quantizers of constants and output."""
         own = _quantizer(step)
         behind = None if own is not None else self._behind(step)
         read = (self.constants[name] for name in step.inputs if name in self.constants)

@@ -128,7 +128,10 @@ def _is_dense(x: Tensor) -> bool:
 def _quantize(
     x: Tensor, scale: Tensor, lower: Tensor, upper: Tensor, out: Tensor, inside: Tensor | None
 ) -> None:
-    """Writes x̂, and where the code was not clipped; block by block, so that memory is passed once, not five times."""
+    """Writes x̂ and the mask of unclipped codes, block by block.
+
+    So that memory is passed once, not five times.
+    """
     if not _is_dense(x):
         _quantize_block(x, scale, lower, upper, out, inside)
     elif scale.dim():

@@ -285,8 +285,10 @@ def _producer(value: ir.Value) -> ir.Node:
 
 
 def _stride(size: int) -> int:
-    """The step from one sampled element to the next: coprime to the size and so to every dimension, so that the samples
-    do not all fall into one channel or column."""
+    """Step between sampled elements, coprime to every dimension.
+
+    Coprime to the size: so the samples do not all fall into one channel or column.
+    """
     stride = max(1, size // SUBSAMPLE)
     while math.gcd(stride, max(size, 1)) > 1:
         stride += 1

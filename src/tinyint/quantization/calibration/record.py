@@ -66,7 +66,7 @@ class CalibrationRecord:
 
     @property
     def identity(self) -> str:
-        """Hash shared by records of the same samples and model."""
+        """Key shared by records of the same samples and model."""
         return f"{self.samples}-{self.data_fingerprint:032x}-{self.model_fingerprint[:32]}"
 
     def count(self, key: bytes) -> None:

@@ -75,7 +75,10 @@ def calibrate(
 
 
 def _save(record: CalibrationRecord, checkpoint: Path) -> None:
-    """Leaves the record for the next run, if it can: a full disk or a cache that is gone ends no calibration."""
+    """Saves the record for the next run, if possible.
+
+    A full disk or a missing cache ends no calibration.
+    """
     with contextlib.suppress(OSError, OutputError):
         record.save(checkpoint)
 

@@ -70,7 +70,7 @@ def _dicts(tree: ast.AST) -> Iterator[tuple[str, ast.Dict | ast.Call]]:
 
 
 def _named_keys(value: ast.Dict | ast.Call) -> set[object]:
-    """The keys of a dict that are constants; none of another call than that of `dict` by keywords."""
+    """Constant keys of a dict literal or `dict` call by keywords."""
     if isinstance(value, ast.Dict):
         return {key.value for key in value.keys if isinstance(key, ast.Constant)}
     is_dict = getattr(value.func, "id", "") == "dict" and not value.args

@@ -77,7 +77,7 @@ def _told(least: np.ndarray, most: np.ndarray, counts: np.ndarray, lo: float) ->
 
 
 def _scores(graph: ir.Graph, record: CalibrationRecord) -> dict[str, str]:
-    """What Softmax reads where a mask was added that is nearer, or that no sample of the calibration has used."""
+    """Scores of a Softmax under a near mask, or one unused in calibration."""
     found: dict[str, str] = {}
     for node in graph:
         value = node.inputs[0] if node.op_type == "Softmax" else None

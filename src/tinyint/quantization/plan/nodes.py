@@ -94,7 +94,7 @@ def _reads_constant(node: ir.Node) -> bool:
 
 
 def _interpolates(node: ir.Node) -> bool:
-    """Whether a Resize makes new values; by name, the rule is for the one that repeats those it has."""
+    """True for interpolating Resize modes; the target's rule covers nearest only."""
     return node.op_type == "Resize" and kind_of(node) is not Kind.PRESERVING
 
 
@@ -151,7 +151,7 @@ def _refusal_by_neighbours(node: ir.Node, target: Target, recipe: Recipe, decisi
 def _reached_by_int8(
     node: ir.Node, computed: list[ir.Value], target: Target, recipe: Recipe, decisions: Decisions
 ) -> bool:
-    """Whether what the node reads is quantized anyway, or is worth it for what reads the node."""
+    """Whether the node's inputs are quantized anyway, or worth quantizing."""
     if target.operators[node.op_type].inputs is Inputs.RESIDUAL:
         return residual_input(node, decisions) is not None
     if kind_of(node) is Kind.PRESERVING:
@@ -176,12 +176,18 @@ def _held_in_int8(value: ir.Value, target: Target, recipe: Recipe, decisions: De
 
 
 def _made_in_int8(value: ir.Value, target: Target, decisions: Decisions) -> bool:
-    """Whether the tensor is int8, or could be at no cost: made by an int8 operator that a quantizer may follow."""
+    """Whether the tensor is int8, or could be at no cost.
+
+    Of an int8 operator that a quantizer may follow.
+    """
     return _output_rule(value, target, decisions) not in (None, Output.FORBIDDEN)
 
 
 def _output_rule(value: ir.Value, target: Target, decisions: Decisions) -> Output | None:
-    """The rule of the int8 operator that the tensor is from, after its epilogues; None if it is from no such one."""
+    """Rule of the int8 operator before the tensor and its epilogues.
+
+    None if it is from no such one.
+    """
     producer = value.producer()
     while producer is not None and decisions.runs_int8(producer) and is_epilogue(producer):
         source = producer.inputs[1 if bias_position(producer) == 0 else 0]
@@ -231,7 +237,10 @@ def _depth(value: ir.Value) -> int:
 
 
 def _quantized_for_weights(value: ir.Value, decisions: Decisions) -> bool:
-    """Whether an int8 operator with weights reads the tensor, so that a quantizer stands on it already."""
+    """Whether an int8 operator with weights reads the tensor.
+
+    Then it has a quantizer already.
+    """
     readers = [node for node, _ in consumers(value) if kind_of(node) is Kind.COMPUTE]
     return any(map(decisions.runs_int8, readers))
 

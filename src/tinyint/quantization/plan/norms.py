@@ -134,7 +134,7 @@ def _is_quotient(reader: ir.Node, position: int, statistic: _Statistic) -> bool:
 
 
 def _centre(value: ir.Value | None) -> Iterator[ir.Node]:
-    """The Sub that takes a mean off, and what computes that mean."""
+    """Sub of a mean, and the computation of that mean."""
     node = None if value is None else value.producer()
     if node is not None and node.op_type == "Sub":
         mean = list(_mean(node.inputs[1]))

@@ -102,7 +102,10 @@ def _must_be_fenced(node: ir.Node, target: Target, placement: Placement) -> bool
 
 
 def _hold_softmax(placement: Placement, graph: ir.Graph, target: Target) -> None:
-    """Quantizers after a Softmax, also after what moves its output, get a range that the target's kernel can do."""
+    """Limits Softmax quantizers to ranges that the target's kernel supports.
+
+    Also after operators that move its output.
+    """
     for value in [output for node in graph for output in node.outputs if output.name in placement.reads]:
         source, name = range_source(value), name_of(value)
         softmax = source.producer()
@@ -130,7 +133,7 @@ def _hold_softmax(placement: Placement, graph: ir.Graph, target: Target) -> None
 
 
 def _reads_codes(node: ir.Node, placement: Placement) -> bool:
-    """Whether a quantizer stands before the node, or before the operators that moved there what it reads."""
+    """Whether the node reads quantized values, directly or moved."""
     reader: ir.Node | None = node
     while reader is not None and reader.inputs and (value := reader.inputs[0]) is not None:
         reads = placement.reads.get(name_of(value), set())
@@ -242,7 +245,10 @@ def _fused(node: ir.Node, value: ir.Value, target: Target, decisions: Decisions)
 
 
 def _place_outputs(placement: Placement, node: ir.Node, target: Target, scheme: Scheme) -> None:
-    """A quantizer after the node where it must stand. Where it may, its readers have asked for it or will."""
+    """Adds the required quantizer after the node.
+
+    Where it is optional, its readers have asked for it or will.
+    """
     row = facts(node)
     assert row is not None
     required = target.operators[node.op_type].output is Output.REQUIRED

@@ -96,7 +96,7 @@ def _tie_join(
 
 
 def _is_felt(node: ir.Node, decisions: Decisions) -> bool:
-    """Whether others read what is joined than int8 operators that need one scale for all of it in any case."""
+    """Whether the joined tensor has readers other than one-scale int8 operators."""
     return not read_as_one(node, decisions) or any(
         _read_elsewhere(value, node) for _, value in data_inputs(node)
     )

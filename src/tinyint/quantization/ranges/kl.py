@@ -55,8 +55,11 @@ def _folded(edges: Edges, counts: Counts) -> Counts:
 
 
 def _narrowest(folded: Counts, width: float, missed: Points, full: float) -> int:
-    """The least number of bins to keep for which cutting and rounding cost at most `_MOST` times the mean square
-    `full`, which rounding alone costs with all of them."""
+    """Least number of bins within the allowed error.
+
+    The least number for which cutting and rounding cost at most `_MOST` times the mean square `full`, which rounding
+    alone costs with all of them.
+    """
     bins = np.arange(len(folded) + 1.0)
     x, weights = np.abs(missed[0]) / width, missed[1]
     centre = bins[:-1] + 0.5
@@ -105,7 +108,10 @@ def kl_bound(folded: Counts, levels: int, narrowest: int = 0) -> int:
 def _divergences(
     kept: NDArray[np.int64], p: Edges, plogp: Edges, mass: Edges, filled: Edges, levels: int
 ) -> NDArray[np.float64]:
-    """KL(P ‖ Q) for each number of kept bins; inf where Q has nothing in the bin that takes the clipped mass."""
+    """KL(P ‖ Q) per number of kept bins.
+
+    inf where Q has nothing in the bin that takes the clipped mass.
+    """
     starts = (kept[:, None] * np.arange(levels + 1)) // levels
     m = np.diff(mass[starts], axis=1)
     mean = m / np.maximum(np.diff(filled[starts], axis=1), 1.0)

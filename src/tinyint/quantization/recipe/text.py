@@ -71,7 +71,7 @@ def _explain_one(error: dict[str, Any], known: Mapping[str, tuple[str, ...]]) ->
 
 
 def _options(names: Sequence[str], known: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """The keys that could stand where the last of the names does; at the top, those of the sections too."""
+    """Keys possible at the last name; at the top, also the sections'."""
     if len(names) > 1:
         return list(known[names[-2]])
     inner = [f"{outer}.{key}" for outer in ("activations", "weights") for key in known[outer]]

@@ -122,7 +122,7 @@ def _pads(node: ir.Node) -> bool:
 
 
 def _reads_evenly(node: ir.Node) -> bool:
-    """Whether each output is the same sum of the weights, times c, for an input that is c all over."""
+    """Whether a constant input c gives c times the weights' sum everywhere."""
     if not _has_own_bias(node):
         return False
     if is_convolution(node):

@@ -147,7 +147,7 @@ def _decided(step: FloatStep, state: Repaired, observe: Observe) -> Repaired:
 
 
 def _difference(before: CalibrationRecord, after: CalibrationRecord, apart: frozenset[str]) -> str | None:
-    """Which tensor that should hold what it held does not, on the same samples."""
+    """First tensor that changed but should not, on the same samples."""
     for name, summary in before.summaries.items():
         other = after.summaries.get(name)
         if name in apart or other is None:

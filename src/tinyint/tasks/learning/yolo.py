@@ -124,7 +124,7 @@ def _targets(boxes: Sequence[Boxes], size: int, device: torch.device) -> _Target
 
 
 def _assign(targets: _Targets, info: Detection, size: int, anchor_iou: float) -> list[_Chosen]:
-    """For each head its objects; of those that meet in one cell and anchor, the last."""
+    """Objects of each head; in one cell and anchor, the last."""
     anchors = targets.box.new_tensor([pair for pairs in info.anchors for pair in pairs])
     sides = targets.box[:, None, 2:]
     inside = torch.minimum(sides, anchors).prod(-1)

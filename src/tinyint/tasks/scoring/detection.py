@@ -159,7 +159,7 @@ class DetectionScorer:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Matches:
-    """What became of the detections of one class that count at any threshold, the highest score first.
+    """Matches of one class's detections at any threshold, highest score first.
 
     * `image`: where each is, (D,); `hit`, `counted`: whether it found an object, and whether it counts at all, (T, D),
       for T thresholds of the IoU

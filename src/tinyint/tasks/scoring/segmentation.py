@@ -78,7 +78,7 @@ class SegmentationScorer:
         }
 
     def _summed(self, weights: Floats) -> tuple[Floats, Floats, Floats]:
-        """Pixels (B, classes) that are right, that are predicted and that are labelled as each class."""
+        """Right, predicted and labelled pixels of each class, (B, classes)."""
         counts = np.zeros((self.units, 3, self.classes))
         for row, count in zip(counts, self._counts, strict=True):
             row[:, : count.shape[1]] = count

@@ -55,7 +55,10 @@ def append(model: ir.Model, tail: Tail) -> ir.Model:
 
 
 def _make_room(editor: GraphEditor, tail: ir.Graph, kept: list[ir.Value]) -> None:
-    """Renames what is in the way of the tail's outputs, and those of its nodes' values whose names are taken."""
+    """Renames the model's values in the way of the tail's.
+
+    Its outputs, and values of its nodes whose names are taken.
+    """
     made = {value.name for value in tail.outputs}
     for value in (*editor.graph.inputs, *kept):
         if value.name in made:

@@ -23,7 +23,7 @@ def _heads(x: Tensor, count: int) -> Tensor:
 
 @dataclass(frozen=True)
 class _Mask:
-    """Which keys a query sees: those up to itself if `causal`, those within the window (-1: no bound)."""
+    """Mask of keys per query: `causal`, and a window (-1: no bound)."""
 
     causal: bool
     left: int

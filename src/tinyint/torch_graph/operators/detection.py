@@ -50,8 +50,10 @@ def _roi_align(node: Node) -> Function:
 
 
 def _corners(image: Tensor, y: Tensor, x: Tensor) -> list[Tensor]:
-    """The four weighted pixels around each place of the grid y × x of the image (C, H, W), whose edges extend by one
-    pixel; zero beyond."""
+    """Four weighted pixels around each grid place of an image.
+
+    The grid is y × x, the image (C, H, W), whose edges extend by one pixel; zero beyond.
+    """
     (low_y, high_y, down), (low_x, high_x, right) = (
         _neighbours(y, image.shape[1]),
         _neighbours(x, image.shape[2]),

@@ -133,7 +133,10 @@ def _global_lp_pool(node: Node) -> Function:
 
 
 def _root(x: Tensor, p: int) -> Tensor:
-    """The p-th root; its gradient at 0 is 0, not infinite, for the sake of windows that a ReLU emptied."""
+    """p-th root with gradient 0 at 0.
+
+    For windows that a ReLU emptied, where it would be infinite.
+    """
     positive = x > 0
     return torch.where(positive, x, 1) ** (1 / p) * positive
 

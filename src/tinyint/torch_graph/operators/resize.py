@@ -36,7 +36,10 @@ class _How:
 
 @dataclass(frozen=True)
 class _Axis:
-    """One axis that is resized: `span` is the part that tf_crop_and_resize takes, in units of the axis."""
+    """Resized axis; `span` is the part for tf_crop_and_resize.
+
+    In units of the axis.
+    """
 
     axis: int
     size: int
