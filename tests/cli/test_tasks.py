@@ -230,7 +230,7 @@ def test_a_corrupt_image_stops_or_is_skipped(tmp_path: Path, document: Document)
             "evaluate turned.onnx --data boxes/instances.json",
             "class 0 is 'red' there and 'blue' in the model",
         ),
-        ("predict nms.onnx --input boxes -o s --iou-threshold 0.5", "suppresses overlapping boxes itself"),
+        ("predict nms.onnx --input boxes -o s --iou-threshold 0.5", "applies NMS itself"),
         (
             "predict nms.onnx --input boxes -o s --score-threshold 0.001",
             "leaves out boxes of scores up to 0.01 itself",

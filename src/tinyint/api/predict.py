@@ -102,7 +102,7 @@ def _check_suppression(
     others = (settings.iou_threshold, settings.max_detections)
     if present == "detections" and others != (Suppression.iou_threshold, Suppression.max_detections):
         raise DataError(
-            "the model suppresses overlapping boxes itself (it was exported with --nms), so that IoU and number of "
+            "the model applies NMS itself (it was exported with --nms), so that IoU and number of "
             "boxes are settled; leave out --iou-threshold and --max-detections, or export it anew"
         )
     if built_in is not None and settings.score_threshold < built_in.score_threshold:

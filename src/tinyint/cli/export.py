@@ -27,9 +27,7 @@ WithSoftmax = Annotated[
 WithoutArgmax = Annotated[
     bool, typer.Option("--without-argmax", help="Segmentation: give logits, not the class of each pixel.")
 ]
-Nms = Annotated[
-    bool, typer.Option("--nms", help="Detection: suppress overlapping boxes, and give what is left.")
-]
+Nms = Annotated[bool, typer.Option("--nms", help="Detection: apply NMS to overlapping boxes.")]
 
 
 @spread

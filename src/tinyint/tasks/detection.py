@@ -91,7 +91,7 @@ class Detection(Task):
         suppression: Suppression | None = None,
         threads: int | None = None,
     ) -> Session:
-        """Decoded and suppressed, down to `detections`."""
+        """Decoding and NMS, down to `detections`."""
         if present == "detections":
             return session
         settings = suppression or Suppression()

@@ -14,7 +14,7 @@ __all__ = ["TailOptions"]
 class TailOptions:
     """Options of the tasks naming them in `Task.tail_options`.
 
-    `nms`: how boxes are suppressed, None for not.
+    `nms`: the settings of NMS, None without.
     """
 
     with_softmax: bool = False
