@@ -20,19 +20,17 @@ THROUGH = {
     "tests/api/test_quantize.py": "api.calibrate api.source",
     "tests/advice/test_advise.py": "advice.effort",
     # readers of data: what they open is one function's
-    "tests/data/test_open.py": "data.declaration data.declared data.inputs data.named",
-    "tests/data/test_rows.py": "data.labels",
-    "tests/data/test_folder.py": "data.class_names",
+    "tests/data/test_open.py": "data.declaration data.declared data.named",
     "tests/data/test_images.py": "data.picture",
     "tests/data/test_masks.py": "data.cityscapes",
-    "tests/data/test_texts.py": "data.text_input data.text_preprocess data.tokenizer",
+    "tests/data/test_texts.py": "data.class_names data.text_input data.text_preprocess data.tokenizer",
     "tests/extras/synthetic/test_make.py": "extras.synthetic.*",
     # networks: the same questions to each
     "tests/extras/zoo/test_networks.py": "extras.zoo.*",
     "tests/files/test_whole.py": "files.place",
     "tests/files/test_together.py": "files.leftover",
     # facts and searches that have no rule of their own
-    "tests/graph/test_walk.py": "graph.flow graph.names graph.ops",
+    "tests/graph/test_walk.py": "graph.names graph.ops",
     "tests/graph/test_dense.py": "graph.message",
     "tests/graph/test_prepare.py": "graph.passes.stand_in",
     "tests/proof/test_saturation.py": "graph.passes.exact_products",
@@ -40,13 +38,13 @@ THROUGH = {
     "tests/loading/test_verbs.py": "loading",
     "tests/loading/test_nn_module.py": "loading.module_call loading.module_session",
     "tests/loading/test_paddle.py": "loading.convert_paddle loading.paddle_quantizers loading.paddle_scales",
-    "tests/numbers/test_numerics.py": "numbers.scheme",
-    "tests/proof/test_prove.py": "proof.outputs proof.race",
-    "tests/proof/test_verdict.py": "proof.compared proof.measured report.words",
+    "tests/proof/test_prove.py": "proof.race",
+    "tests/proof/test_verdict.py": "proof.measured report.words",
+    "tests/proof/test_verify.py": "proof.compared proof.outputs",
     "tests/runtimes/test_ort.py": "runtimes runtimes.ort_graph",
     "tests/runtimes/test_openvino.py": "runtimes.outputs",
     "tests/targets/test_target.py": "targets targets.violation",
-    "tests/targets/test_tensorrt_rules.py": "targets.window",
+    "tests/quantization/plan/test_windows.py": "targets.window",
     # operators in torch: each against ONNX Runtime
     "tests/torch_graph/test_operators.py": "torch_graph.operators.*",
     "tests/qat/test_qat_module.py": "qat.distill qat.settings",
@@ -70,7 +68,7 @@ THROUGH = {
     "tests/quantization/repair/test_equalize.py": (
         "quantization.repair.channels quantization.repair.factors quantization.repair.trace"
     ),
-    "tests/quantization/repair/test_steps.py": "quantization.repair.step",
+    "tests/quantization/repair/test_run.py": "quantization.repair.step",
     # tasks: the same questions to each
     "tests/tasks": "tasks.*",
     "tests/train/test_loop.py": "train.curves train.launch train.probe train.watch",
