@@ -225,7 +225,7 @@ def test_a_graph_is_returned_as_it_is(net):
 
 
 def test_loading_a_file_does_not_import_torch():
-    code = "import sys, tinyint; from tinyint.demo import demo_model_path; "
+    code = "import sys, tinyint; from tinyint.extras.demo import demo_model_path; "
     code += "tinyint.load(demo_model_path()); assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -1,4 +1,4 @@
-"""Scales and zero-points on torch tensors: the same numbers as `tinyint.numerics`, whose convention holds.
+"""Scales and zero-points on torch tensors: the same numbers as `tinyint.numbers.numerics`, whose convention holds.
 
 Everything runs on the device of its inputs, in float64 as there, without waiting for the device.
 """

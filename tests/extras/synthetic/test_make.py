@@ -125,7 +125,7 @@ def test_what_a_killed_run_left_is_no_hindrance(tmp_path):
 SLOW = """
 import sys
 from pathlib import Path
-from tinyint.synthetic import make
+from tinyint.extras.synthetic import make
 if __name__ == "__main__":
     told = lambda *step: Path(sys.argv[2]).touch()
     make("glyphs", sys.argv[1], train=100_000, val=0, workers=2, progress=told)

@@ -123,7 +123,7 @@ WITHOUT_TRANSFORMERS = """
 import sys
 sys.modules["transformers"] = None
 from tinyint.errors import DependencyError
-from tinyint.zoo import build
+from tinyint.extras.zoo import build
 try:
     build("ernie_base")
 except DependencyError as error:

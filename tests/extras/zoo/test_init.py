@@ -10,7 +10,7 @@ import sys
 sys.modules["torch"] = None
 from tinyint.errors import DependencyError
 try:
-    import tinyint.zoo
+    import tinyint.extras.zoo
 except DependencyError as error:
     print(error)
 """

@@ -131,5 +131,5 @@ def test_steps_come_in_the_order_of_their_list_whatever_the_recipes():
 def test_each_name_is_that_of_its_file_and_step():
     for step in _float_steps(Recipe(steps=registry.STEPS)):
         assert isinstance(step, FloatStep)
-        assert type(step).__module__ == f"tinyint.repair.{step.name}"
+        assert type(step).__module__ == f"tinyint.quantization.repair.{step.name}"
         assert step.reads_data == bool(step.needs(biased()))

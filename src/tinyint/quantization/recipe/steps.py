@@ -7,7 +7,7 @@ from tinyint.errors import nearest
 __all__ = ["STEPS", "require_step"]
 
 STEPS = ("equalize", "absorb_bias")
-"""In the order in which they are applied. Each is a file of `tinyint.repair`, of which `STEP` is what it defines."""
+"""Steps in order of application, each a file of `tinyint.quantization.repair` that defines `STEP`."""
 
 
 def require_step(name: str) -> str:

@@ -181,7 +181,7 @@ def _parameter_steps(recipe: Recipe) -> list[ParameterStep]:
 
 def _steps(names: Iterable[str]) -> list[FloatStep | ParameterStep]:
     """In the order in which they are applied."""
-    return [import_module(f"tinyint.repair.{name}").STEP for name in STEPS if name in names]
+    return [import_module(f"tinyint.quantization.repair.{name}").STEP for name in STEPS if name in names]
 
 
 def _require_method(recipe: Recipe) -> None:
