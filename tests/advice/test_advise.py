@@ -194,10 +194,12 @@ def test_commands_judge_on_samples_that_did_not_calibrate() -> None:
 
 
 def exist(commands: tuple[str, ...]) -> None:
-    known = get_command(app).commands  # type: ignore[attr-defined]
+    commands_of: Any = get_command(app)
     for line in commands:
         _, verb, *arguments = shlex.split(line)
-        options = {name for parameter in known[verb].params for name in parameter.opts}
+        options = {
+            name for parameter in commands_of.get_command(None, verb).params for name in parameter.opts
+        }
         assert {a for a in arguments if a.startswith("-")} <= options
 
 
