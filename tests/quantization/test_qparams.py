@@ -6,11 +6,11 @@ from tests.models import inception, residual, transformer
 from tinyint.errors import ModelError, RecordError
 from tinyint.graph.flow import observed
 from tinyint.graph.prepare import prepare
-from tinyint.numbers.numerics import fake_quantize
+from tinyint.numbers.numerics import UINT8, QParams, fake_quantize
 from tinyint.numbers.observers import Summary
 from tinyint.quantization.calibration import CalibrationRecord
 from tinyint.quantization.plan import plan
-from tinyint.quantization.qparams import assign_qparams
+from tinyint.quantization.qparams import assign_qparams, largest_code
 from tinyint.quantization.ranges import RangeMethod
 from tinyint.quantization.recipe import Recipe
 from tinyint.targets import get_target
@@ -38,6 +38,32 @@ def test_scales_by_hand():
     x, ar = assignment.tensors["x"], assignment.tensors["ar"]
     assert (x.scale, x.zero_point) == (np.float32(0.02), 50)
     assert (ar.scale, ar.zero_point) == (np.float32(0.02), 0)
+
+
+def test_a_range_below_one_keeps_its_own_scale():
+    model = residual()
+    assignment = assign_qparams(model, plan(model, X86, DEFAULT), record_of(model, x=(-0.25, 0.5)), MINMAX)
+    x = assignment.tensors["x"]
+    assert (x.scale, x.zero_point) == (np.float32(0.75 / 255), 85)
+
+
+@pytest.mark.parametrize(
+    ("made", "scale", "expected"),
+    [
+        ("Clip (x, zero, six)", 0.1, 61),  # one more than that of the bound
+        ("Clip (x, zero, six)", 6 / 255, 255),
+        ("Sigmoid (x)", 0.01, 101),
+        ("Relu (x)", 0.1, 255),
+        ("Neg (x)", 0.1, 255),
+    ],
+)
+def test_the_largest_code_is_that_of_what_the_operator_gives_at_most(made, scale, expected):
+    text = f"net (float[4] x) => (float[4] y) {{ m = {made} y = Identity (m) }}"
+    bounds = {"zero": np.float32(0), "six": np.float32(6)} if "Clip" in made else {}
+    graph = build(text, **bounds).graph
+    params = QParams(scale=np.float32(scale), zero_point=np.uint8(0), qtype=UINT8)
+    assert largest_code(graph[0].outputs[0], params) == expected
+    assert largest_code(graph.inputs[0], params) == 255
 
 
 def test_bias_scale_is_exactly_input_times_weight_scale():
