@@ -3,6 +3,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
