@@ -30,12 +30,12 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import torch
-from machine import ROOT
 
-sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(ROOT / "src"))  # the state that this script is part of, whatever is installed
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, sys.path[0] + "/src")  # the state that this script is part of, whatever is installed
 
 import tinyint
+from benchmarks.machine import ROOT
 from tests import models as networks
 from tests.fuzz.models import build
 from tests.fuzz.run import task
