@@ -78,7 +78,10 @@ def lsb_of(model: ir.Model, reference: np.ndarray) -> float:
 
 def assert_agree(found: np.ndarray, expected: np.ndarray, lsb: float) -> None:
     assert np.ptp(expected) > 20 * lsb  # the comparison says something
-    assert (np.abs(found - expected) > 1.01 * lsb).mean() <= 0.001
+    off = np.abs(found - expected) / lsb
+    # A tie in an inner tensor, rounded the other way, moves an output by the weight times that tensor's step.
+    assert (off > 1.01).sum() <= max(1, off.size // 1000)
+    assert off.max() < 2
 
 
 @pytest.mark.parametrize("network", NETWORKS)
