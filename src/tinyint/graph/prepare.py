@@ -27,6 +27,7 @@ from tinyint.graph.passes.names import name_nodes
 from tinyint.graph.passes.no_ops import drop_no_ops
 from tinyint.graph.passes.opset import upgrade_opset
 from tinyint.graph.passes.padding import fold_padding
+from tinyint.graph.passes.points import widen_points
 from tinyint.graph.passes.pooling import drop_pool_attributes, settle_pool_sizes
 from tinyint.graph.passes.reductions import write_out_reductions
 from tinyint.graph.passes.relu import recognize_relu
@@ -55,6 +56,7 @@ PASSES: tuple[Callable[[ir.Model], None], ...] = (
     split_biases,
     fold_affine,
     fold_padding,
+    widen_points,
     recognize_global_pool,
     recognize_relu,
 )

@@ -77,7 +77,7 @@ OPENVINO = Target(
             needs_bias=True,
             windows={
                 Window.COLUMN: "is wrong for a result of one column, in groups of one channel in and several out",
-                Window.POINT: "takes the strides of a kernel of one place before its padding",
+                Window.OUTSIDE: "ends the process where a thread has only windows of padding",
             },
             source=f"{_MEASURED}: runs in int8 with or without a quantizer after it, depthwise as well, but in float "
             "after a Concat along another axis than the channels; the quantizer gives zeros where others read the "

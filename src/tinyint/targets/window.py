@@ -15,5 +15,5 @@ class Window(StrEnum):
     PADDING_COUNTED = "padding under count_include_pad"
     GAPS = "strides that leave places to no window, of a transposed convolution with a bias"
     COLUMN = "groups of one channel in and several out, with strides to a result of one column"
-    POINT = "strides and padding around a kernel of one place, not in groups"
+    OUTSIDE = "padding as wide as the kernel, of a convolution"
     ROUNDED_UP = "ceil_mode"  # where the windows do not fit, or may not, since sizes are open

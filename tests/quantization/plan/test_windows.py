@@ -149,23 +149,26 @@ def test_openvino_makes_a_column_of_groups_in_float(
 
 
 @pytest.mark.parametrize(
-    ("attributes", "kernel", "group", "runs"),
+    ("attributes", "kernel", "runs"),
     [
-        ("strides=[2,2],pads=[1,1,1,1]", (1, 1), 1, False),
-        ("strides=[1,2],pads=[0,0,1,0]", (1, 1), 1, False),
-        ("strides=[2,2]", (1, 1), 1, True),
-        ("pads=[1,1,1,1]", (1, 1), 1, True),
-        ("strides=[2,2],pads=[1,1,1,1]", (1, 3), 1, True),
-        ("strides=[2,2],pads=[1,1,1,1],group=2", (1, 1), 2, True),
+        ("pads=[0,0,0,1]", (1, 1), False),
+        ("pads=[1,0,0,0]", (1, 3), False),
+        ("pads=[0,2,0,2]", (1, 3), True),
+        ("pads=[0,3,0,2]", (1, 3), False),
+        ("pads=[0,3,0,4],dilations=[1,2]", (1, 3), True),
+        ("pads=[0,3,0,5],dilations=[1,2]", (1, 3), False),
+        ("strides=[2,2],pads=[0,0,0,1]", (1, 1), False),  # which has got a second place
+        ("strides=[2,2]", (1, 1), True),
     ],
 )
-def test_openvino_pads_a_kernel_of_one_place_in_float_under_strides(
-    attributes: str, kernel: tuple[int, int], group: int, runs: bool
+def test_openvino_convolves_in_float_where_windows_lie_outside_of_the_image(
+    attributes: str, kernel: tuple[int, int], runs: bool
 ) -> None:
     text = (
         "g (float[1,4,8,8] x) => (float[a,b,c,d] y, float[a,b,e,f] z) "
-        f"{{ [point] y = Conv<{attributes}>(x, w) [other] z = Conv(x, v) }}"
+        f"{{ [outside] y = Conv<{attributes}>(x, w) [other] z = Conv(x, v) }}"
     )
-    model = prepare(build(text, 17, w=(4, 4 // group, *kernel), v=(4, 4, 3, 3)))
-    reason = planned(OPENVINO, model).float_nodes.get("point")
-    assert reason is None if runs else "before its padding" in (reason or "")
+    model = prepare(build(text, 17, w=(4, 4, *kernel), v=(4, 4, 3, 3)))
+    reason = planned(OPENVINO, model).float_nodes.get("outside")
+    assert reason is None if runs else "only windows of padding" in (reason or "")
+    assert "outside" in planned(ORT, model).int8_nodes

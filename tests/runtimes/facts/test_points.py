@@ -18,6 +18,7 @@ from tests.processor import X86
 from tests.runtimes.facts.probes import OPENVINO, ORT
 from tests.runtimes.graphs import Graph
 from tinyint.errors import ModelError
+from tinyint.runtimes.host import host
 
 pytestmark = X86
 
@@ -137,3 +138,27 @@ def test_strides_are_taken_before_the_padding_after_a_quantizer(batch: int | str
         assert is_right(point(window, **how))
     assert is_right(point(BOTH, kernel=2, **how))
     assert is_right(point(BOTH, group=2, **how))
+
+
+def _ends(model: bytes, threads: int) -> None:
+    session = OPENVINO.open(model, threads=threads)
+    for _ in range(6):
+        session.run({"x": np.ones((1, *session.inputs[0].shape[1:]), np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("width", "padding", "kernel", "ends"),
+    [(1, 1, 1, True), (2, 2, 1, True), (8, 1, 1, False), (1, 1, 2, False)],
+)
+def test_the_process_ends_where_one_of_two_threads_has_only_windows_of_padding(
+    width: int, padding: int, kernel: int, ends: bool
+) -> None:
+    g = Graph(1, 1, width)
+    inputs = [g.quantized("x", zero_point=0), g.weight("w", (2, 1, kernel))]
+    model = g.model(g.add("Conv", inputs, "conv", pads=[0, padding]))
+    process = FRESH.Process(target=_ends, args=(model, 2))
+    process.start()
+    process.join()
+    if ends and not host().has_avx512:
+        pytest.skip("a fact about processors with AVX-512")
+    assert bool(process.exitcode) is ends

@@ -39,8 +39,8 @@ def _has(node: ir.Node, window: Window) -> bool:
             return len(node.inputs) > 2 and node.inputs[2] is not None and _leaves_gaps(node)
         case Window.COLUMN:
             return _makes_a_column(node)
-        case Window.POINT:
-            return _pads_a_point(node)
+        case Window.OUTSIDE:
+            return _reads_padding_alone(node)
 
 
 def _leaves_gaps(transposed: ir.Node) -> bool:
@@ -54,11 +54,15 @@ def _leaves_gaps(transposed: ir.Node) -> bool:
     )
 
 
-def _pads_a_point(conv: ir.Node) -> bool:
-    kernel = (static_shape(conv.inputs[1]) or (0, 0, 0))[2:]
-    strides, pads = conv.attributes.get_ints("strides", [1]), conv.attributes.get_ints("pads", [0])
-    alone = set(kernel) == {1} and conv.attributes.get_int("group", 1) == 1
-    return alone and max(strides) > 1 and any(pads)
+def _reads_padding_alone(conv: ir.Node) -> bool:
+    """Whether a window may lie outside of the image."""
+    kernel = (static_shape(conv.inputs[1]) or ())[2:]
+    pads = conv.attributes.get_ints("pads", [0] * 2 * len(kernel))
+    dilations = conv.attributes.get_ints("dilations", [1] * len(kernel))
+    return any(
+        size is not None and max(pads[i], pads[len(kernel) + i]) > dilations[i] * (size - 1)
+        for i, size in enumerate(kernel)
+    )
 
 
 def _makes_a_column(conv: ir.Node) -> bool:
