@@ -125,7 +125,8 @@ MOVERS = {
         )
         for mode in ("edge", "reflect")
     },
-    "Pad with zeros": amid("b = Pad (a, pads)", both=False, pads=ints(0, 0, 1, 2, 0, 0, 3, 4)),
+    # narrower than the kernel, into which it is folded: OpenVINO runs a window of nothing but padding in float
+    "Pad with zeros": amid("b = Pad (a, pads)", both=False, pads=ints(0, 0, 1, 2, 0, 0, 2, 1)),
     "Pad with a number": amid(
         "b = Pad (a, pads, fill)", both=False, pads=ints(0, 0, 1, 2, 0, 0, 3, 4), fill=np.float32(3.75)
     ),
