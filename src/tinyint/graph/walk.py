@@ -12,6 +12,7 @@ from tinyint.graph.names import name_of
 from tinyint.graph.ops import is_weighted, layout_of
 
 __all__ = [
+    "ancestors",
     "constant_of",
     "consumers",
     "inner_nodes",
@@ -61,6 +62,17 @@ def sole_consumer(value: ir.Value) -> ir.Node | None:
     """
     uses = consumers(value)
     return uses[0][0] if len(uses) == 1 and not value.is_graph_output() else None
+
+
+def ancestors(value: ir.Value) -> Iterator[ir.Node]:
+    """All nodes that the value comes from."""
+    seen, waiting = set[ir.Node](), [value]
+    while waiting:
+        node = waiting.pop().producer()
+        if node is not None and node not in seen:
+            seen.add(node)
+            yield node
+            waiting += [source for source in node.inputs if source is not None]
 
 
 def inner_nodes(node: ir.Node) -> Iterator[ir.Node]:

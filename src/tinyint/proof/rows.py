@@ -6,7 +6,6 @@ In any number and order.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from tinyint.graph.names import name_of
-from tinyint.graph.walk import constant_of, static_shape
+from tinyint.graph.walk import ancestors, constant_of, inner_nodes, static_shape
 from tinyint.numbers.numerics import Array
 
 __all__ = ["RowSums", "matched", "selections", "shape_depends_on_values"]
@@ -142,7 +141,7 @@ def shape_depends_on_values(value: ir.Value | None) -> bool:
 
     For the same sample, in two models that round differently.
     """
-    return value is not None and any(_sizes_by_value(node) for node in _ancestors(value))
+    return value is not None and any(_sizes_by_value(node) for node in ancestors(value))
 
 
 def _sizes_by_value(node: ir.Node) -> bool:
@@ -155,20 +154,7 @@ def _sizes_by_value(node: ir.Node) -> bool:
 def _kinds(value: ir.Value) -> set[str]:
     """The operators that the value comes from, those in bodies included."""
     kinds = set[str]()
-    for node in _ancestors(value):
+    for node in ancestors(value):
         kinds.add(node.op_type)
-        for attribute in node.attributes.values():
-            if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
-                kinds |= {inner.op_type for inner in attribute.as_graph().all_nodes()}
+        kinds |= {inner.op_type for inner in inner_nodes(node)}
     return kinds
-
-
-def _ancestors(value: ir.Value) -> Iterator[ir.Node]:
-    """All nodes that the value comes from."""
-    seen, waiting = set[ir.Node](), [value]
-    while waiting:
-        node = waiting.pop().producer()
-        if node is not None and node not in seen:
-            seen.add(node)
-            yield node
-            waiting += [source for source in node.inputs if source is not None]

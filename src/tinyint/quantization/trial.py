@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from tinyint.errors import ModelError
 from tinyint.graph.passes.exact_products import exact_products
+from tinyint.graph.walk import ancestors
 from tinyint.numbers.numerics import Array
 from tinyint.quantization.plan import Plan
 from tinyint.runtimes import Feeds, Runtime, Session, get_runtime
@@ -182,17 +183,10 @@ def _differ(expected: Array, simulated: Array, found: Array) -> bool:
 
 def _jumps(output: ir.Value) -> bool:
     """Whether an operator with jumps is among the ancestors of the value."""
-    seen: set[int] = set()
-    left = [output]
-    while left:
-        node = left.pop().producer()
-        if node is None or id(node) in seen:
-            continue
-        seen.add(id(node))
-        if node.op_type in _JUMPS or (node.op_type == "Cast" and not _to_float(node)):
-            return True
-        left.extend(value for value in node.inputs if value is not None)
-    return False
+    return any(
+        node.op_type in _JUMPS or (node.op_type == "Cast" and not _to_float(node))
+        for node in ancestors(output)
+    )
 
 
 def _to_float(node: ir.Node) -> bool:
