@@ -111,9 +111,7 @@ def compare(
 ) -> Comparison:
     """Compares every quantized tensor with the float model's, worst first.
 
-    Each with a cause.
-
-    Raises ModelError if the two models do not belong together, DataError.
+    Each tensor has its likely cause. Raises ModelError if the two models do not belong together, DataError.
     """
     reference, quantized = Source.of(float_model, example_inputs), Source.of(int8_model)
     declared = resolve_preprocessing(preprocessing, quantized.model.metadata_props)

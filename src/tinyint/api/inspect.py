@@ -87,9 +87,9 @@ def inspect(
     recipe: RecipeSource = "default",
     example_inputs: Any = None,
 ) -> Inspection:
-    """Inspects a model; a float one is planned for each target.
+    """Inspects a model; a float one is planned for the target, or for all.
 
-    Or for the named one; the model is left as it is.
+    The model is left as it is.
 
     Raises ModelError for a file that cannot be read or that the runtime cannot load, RecipeError, TargetError.
     """

@@ -28,7 +28,7 @@ def sign(
 ) -> None:
     """Writes the model's origin into its metadata.
 
-    And leaves the inference of shapes to the runtime.
+    Inferred shapes and types are taken out: the runtime infers its own.
     """
     model.metadata_props.update(
         {

@@ -84,7 +84,7 @@ def normalize(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Batch norm of x (N, C, ...) by the joint batch's statistics.
 
-    And those: mean, biased variance, count.
+    Returns the result, and the statistics: mean, biased variance, count.
     """
     wide = x.float()
     mean, variance, count = channel_moments(wide)
