@@ -209,7 +209,7 @@ class _Job:
         return record
 
     def trial_samples(self) -> list[Feeds]:
-        """The first calibration samples; none where there is a record instead."""
+        """The first calibration samples; none without data."""
         return [sample.inputs for sample in itertools.islice(self.calibrating or (), TRIAL_SAMPLES)]
 
     def proof_samples(self) -> Samples | None:
