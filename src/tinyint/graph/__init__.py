@@ -1,1 +1,1 @@
-"""Questions to the graph and changes of it: reading, writing, walking, preparing."""
+"""The ONNX graph: reading, writing, walking, editing and preparing it."""

@@ -1,6 +1,6 @@
-"""Sparse constants to dense ones.
+"""Conversion of sparse constants to dense ones.
 
-Few tools read sparse ones, and their zeros cost nothing that quantization would keep.
+Few tools read sparse constants, and quantization would not keep what they save.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ _LARGEST = 2**31 - 2**24
 def make_dense(proto: onnx.ModelProto, label: str) -> None:
     """Makes sparse constants dense, in place.
 
-    Initializers and values of Constant nodes, bodies and functions included.
-
-    Raises ModelError for indices outside the tensor, and for a size that does not fit into a message.
+    These are sparse initializers and sparse values of Constant nodes, also in bodies and functions. Raises ModelError
+    for indices outside the tensor, and for a tensor that is too large for a message.
     """
     for graph in graphs(proto.graph):
         for sparse in graph.sparse_initializer:
             graph.initializer.append(_dense(sparse, sparse.values.name, label))
         graph.ClearField("sparse_initializer")
-    bodies = [function.node for function in proto.functions]
-    for nodes in (*(graph.node for graph in graphs(proto.graph)), *bodies):
+    function_nodes = [function.node for function in proto.functions]
+    for nodes in (*(graph.node for graph in graphs(proto.graph)), *function_nodes):
         for node in nodes:
             for attribute in node.attribute:
                 if attribute.type == onnx.AttributeProto.SPARSE_TENSOR:
@@ -42,7 +41,7 @@ def make_dense(proto: onnx.ModelProto, label: str) -> None:
 
 
 def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """The graph and the bodies in it, however deep."""
+    """The graph and all its bodies, nested ones included."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
@@ -51,33 +50,37 @@ def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 
 def tensor_names(graph: onnx.GraphProto) -> set[str]:
-    """Names of all tensors, those in bodies included."""
+    """Names of all tensors, also in bodies."""
     parts = list(graphs(graph))
-    fed = {value.name for part in parts for value in (*part.input, *part.initializer)}
-    return fed | {name for part in parts for node in part.node for name in node.output}
+    sources = {value.name for part in parts for value in (*part.input, *part.initializer)}
+    return sources | {name for part in parts for node in part.node for name in node.output}
 
 
 _BODIES = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 
 
 def _dense(sparse: onnx.SparseTensorProto, name: str, label: str) -> onnx.TensorProto:
-    dims, what = list(sparse.dims), f"the sparse tensor {name!r} of {label}"
-    outside = onnx.TensorProto.EXTERNAL
-    if outside in (sparse.values.data_location, sparse.indices.data_location):
-        raise ModelError(f"{what} has its data in another file, which is not read; export it dense")
+    dims, description = list(sparse.dims), f"the sparse tensor {name!r} of {label}"
+    external = onnx.TensorProto.EXTERNAL
+    if external in (sparse.values.data_location, sparse.indices.data_location):
+        raise ModelError(f"{description} has its data in another file, which is not read; export it dense")
     try:
         values, indices = (onnx.numpy_helper.to_array(tensor) for tensor in (sparse.values, sparse.indices))
     except (ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{what} is damaged ({error}); export it again, or dense") from error
+        raise ModelError(f"{description} is damaged ({error}); export it again, or dense") from error
     if min(dims, default=1) < 0 or math.prod(dims) * values.itemsize > _LARGEST:
-        raise ModelError(f"{what} has the shape {dims}, which is not one of a tensor of up to 2 GiB")
+        raise ModelError(f"{description} has the shape {dims}, which is not one of a tensor of up to 2 GiB")
     if indices.ndim == 2 and indices.shape[1] == len(dims):
-        inside = bool(((indices >= 0) & (indices < dims)).all())
-        flat = np.ravel_multi_index(tuple(indices.T), dims) if inside and dims else np.zeros(0, np.int64)
+        in_range = bool(((indices >= 0) & (indices < dims)).all())
+        positions = (
+            np.ravel_multi_index(tuple(indices.T), dims) if in_range and dims else np.zeros(0, np.int64)
+        )
     else:
-        flat, inside = indices, bool(((indices >= 0) & (indices < math.prod(dims))).all())
-    if not inside or flat.shape != values.shape or values.ndim != 1:
-        raise ModelError(f"{what} of shape {dims} has values outside of it, or another number of indices")
+        positions, in_range = indices, bool(((indices >= 0) & (indices < math.prod(dims))).all())
+    if not in_range or positions.shape != values.shape or values.ndim != 1:
+        raise ModelError(
+            f"{description} of shape {dims} has values outside of it, or another number of indices"
+        )
     array = np.zeros(math.prod(dims), values.dtype)
-    array[flat] = values
+    array[positions] = values
     return onnx.numpy_helper.from_array(array.reshape(dims), name)

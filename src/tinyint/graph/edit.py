@@ -1,7 +1,7 @@
-"""Basic changes to a graph, for every rewriting.
+"""Basic edits of a graph, shared by all rewritings.
 
-What is added gets a name that nothing in the whole graph has, subgraphs included: a body may not repeat a name from
-outside. Only `GraphEditor` registers initializers.
+A new node or value gets a name that is free in the whole graph, subgraphs included: a body may not repeat an outer
+name. Only `GraphEditor` registers initializers.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ __all__ = ["GraphEditor", "bypass", "replace_constant", "replace_node", "unnumbe
 class GraphEditor:
     """Adds constants and nodes to a graph or subgraph, under free names.
 
-    It collects the names once, so that adding is cheap. Names that come into the graph past it are not known to it;
-    those of what was removed are not given again.
+    It collects the names once, so that adding is cheap. It does not know names that others add meanwhile, and does not
+    reuse those of removed nodes.
     """
 
     def __init__(self, graph: ir.Graph) -> None:
@@ -36,9 +36,9 @@ class GraphEditor:
         self._last: dict[str, int] = {}
 
     def stem(self, name: str, *, values: Sequence[str] = (), nodes: Sequence[str] = ()) -> str:
-        """Reserves `name`, or name_1, name_2, …, free with all these endings.
+        """Reserves `name`, or name_1, name_2, …: the first that is free with all these endings.
 
-        A numbered stem is itself the name of nothing, so that `unnumbered` finds what it stands for.
+        No node or value has a numbered stem as its name, so `unnumbered` can tell which name it comes from.
         """
         stem, number = name, self._last.get(name, 0)
         while (stem != name and (stem in self._values or stem in self._nodes)) or not (
@@ -68,12 +68,12 @@ class GraphEditor:
     ) -> ir.Value:
         """New initializer of the graph, or of a `body` in it.
 
-        `reserved`: the name is from `stem`.
+        `reserved`: the name comes from `stem`, and is free.
         """
-        own = name if reserved else self.value_name(name)
-        constant = ir.tensor(tensor, name=own) if isinstance(tensor, np.ndarray) else tensor
+        free_name = name if reserved else self.value_name(name)
+        constant = ir.tensor(tensor, name=free_name) if isinstance(tensor, np.ndarray) else tensor
         value = ir.Value(
-            name=own,
+            name=free_name,
             shape=ir.Shape(constant.shape.numpy()),
             type=ir.TensorType(constant.dtype),
             const_value=constant,
@@ -90,9 +90,9 @@ class GraphEditor:
         *,
         before: ir.Node | None = None,
     ) -> ir.Value:
-        """Output of a new node, both of this name.
+        """Adds a node, at the end or `before` another, and returns its output.
 
-        The node comes last, or before another.
+        Both get this name, or a numbered one.
         """
         node = ir.node(op_type, inputs, attributes, name=self.node_name(name))
         self.rename(node.outputs[0], name)
@@ -105,7 +105,7 @@ class GraphEditor:
     def supplant(
         self, output: ir.Value, tensor: NDArray[np.generic] | ir.TensorProtocol, body: ir.Graph | None = None
     ) -> None:
-        """Replaces a node's output by an initializer of its name."""
+        """Replaces a node's output by an initializer of the same name."""
         name, output.name = name_of(output), None
         constant = self.constant(name, tensor, reserved=True, body=body)
         output.replace_all_uses_with(constant, replace_graph_outputs=True)
@@ -116,12 +116,12 @@ class GraphEditor:
         self.graph.register_initializer(value)
 
     def rename(self, value: ir.Value, name: str) -> None:
-        """Give a value another name, or a numbered one."""
+        """Renames a value, with a number where the name is taken."""
         value.name = self.value_name(name)
 
 
 def unnumbered(name: str, known: Container[str]) -> str:
-    """The known name of which `GraphEditor.stem` made `name`; `name` itself if there is none."""
+    """Known name from which `GraphEditor.stem` derived `name`, else `name` itself."""
     plain = re.sub(r"_\d+$", "", name)
     return plain if name not in known and plain in known else name
 
@@ -129,8 +129,8 @@ def unnumbered(name: str, known: Container[str]) -> str:
 def bypass(node: ir.Node, replacement: ir.Value) -> bool:
     """Replaces the node's first output by `replacement`, and removes the node.
 
-    An output of the graph keeps its name. Returns False, and changes nothing, where that needs the replacement to
-    have two names: it is an input, a constant or an output itself.
+    A graph output keeps its name. Returns False, and changes nothing, if `replacement` would then need two names: it is
+    an input, a constant or itself a graph output.
     """
     output = node.outputs[0]
     if output.is_graph_output():
@@ -150,10 +150,7 @@ def bypass(node: ir.Node, replacement: ir.Value) -> bool:
 
 
 def replace_node(node: ir.Node, op_type: str, inputs: Sequence[ir.Value], **attributes: Any) -> ir.Node:
-    """Replaces the node by another operator with one output.
-
-    Node and value keep their names.
-    """
+    """Replaces the node by another operator with one output; node and output keep their names."""
     output = node.outputs[0]
     new = ir.node(op_type, inputs, attributes, name=node.name)
     new.outputs[0].shape, new.outputs[0].type = output.shape, output.type
@@ -167,7 +164,7 @@ def replace_node(node: ir.Node, op_type: str, inputs: Sequence[ir.Value], **attr
 
 
 def replace_constant(value: ir.Value, array: NDArray[np.generic]) -> None:
-    """Give an initializer that has one reader a new array."""
+    """Replaces the array of an initializer, which must have only one reader."""
     value.const_value = ir.tensor(array, name=value.name)
     value.shape = ir.Shape(array.shape)
 

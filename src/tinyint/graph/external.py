@@ -1,4 +1,4 @@
-"""Data files beside a model: mapped, never from outside the model's directory."""
+"""External data of a model: memory-mapped, and only from the model's directory."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ __all__ = ["tensor_reader"]
 def tensor_reader(
     path: Path, maps: dict[Path, np.memmap]
 ) -> Callable[[ir.TensorProtocol], ir.TensorProtocol]:
-    """Reader of tensors of the model at `path`.
+    """Function that loads a tensor of the model at `path`.
 
-    External ones are views of their file, in `maps`.
-
-    There is one map, and one open file, for each data file. The function raises ModelError for data that are missing,
-    too short, of another size than the tensor, or outside the model's directory.
+    An external tensor becomes a view of its data file; `maps` holds one memory map, and so one open file, per data
+    file. The function raises ModelError if the data are missing, too short, of another size than the tensor, or outside
+    the model's directory.
     """
 
     def read(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
@@ -39,10 +38,7 @@ _AGAIN = "copy or export the model again"
 
 
 def _decoded(tensor: ir.TensorProtocol, path: Path) -> ir.TensorProtocol:
-    """Tensor as an array.
-
-    So that the message it came in is freed and a wrong size is seen now.
-    """
+    """Tensor as an array: frees the message, and finds a wrong size at once."""
     try:
         if tensor.dtype == ir.DataType.STRING:
             tensor.numpy()
@@ -76,16 +72,16 @@ def _mapped(tensor: ir.ExternalTensor, path: Path, maps: dict[Path, np.memmap]) 
 
 
 def _data_file(tensor: ir.ExternalTensor, path: Path) -> Path:
-    """External data file, links followed.
+    """Path of the external data file, with links resolved.
 
-    It may lie where the model's directory or the model's own link leads, as in caches whose files are all links into
-    one directory.
+    It must lie in the model's directory, or in the directory to which the model's own link leads: in some caches, all
+    files are links into one directory.
     """
     location = os.fspath(tensor.location).replace("\0", "\N{SYMBOL FOR NULL}")
     file = Path(os.path.realpath(path.parent / location))
-    own = (Path(os.path.realpath(path.parent)), Path(os.path.realpath(path)).parent)
-    outside = os.path.isabs(location) or Path(os.path.normpath(location)).parts[:1] == ("..",)
-    if outside or not any(file.is_relative_to(directory) for directory in own):
+    directories = (Path(os.path.realpath(path.parent)), Path(os.path.realpath(path)).parent)
+    leaves = os.path.isabs(location) or Path(os.path.normpath(location)).parts[:1] == ("..",)
+    if leaves or not any(file.is_relative_to(directory) for directory in directories):
         raise ModelError(
             f"tensor '{tensor.name}' of '{path}' has its data at '{location}', outside the model's "
             "directory; this is refused: put the data file beside the model"

@@ -1,8 +1,7 @@
-"""Flow of ranges: past epilogues and through operators that only move values.
+"""Flow of ranges through epilogues and through operators that only move values.
 
-An epilogue belongs to the operator before it.
-
-An epilogue is a clamp (Relu, Clip), or the Add of a bias after a MatMul with constant weights.
+An epilogue is a clamp (Relu, Clip), or the Add of a bias after a MatMul with constant weights. It belongs to the
+operator before it: the two run as one kernel.
 """
 
 from __future__ import annotations
@@ -17,23 +16,24 @@ __all__ = ["bias_position", "clamp_range", "is_epilogue", "observed", "range_sou
 
 
 def observed(graph: ir.Graph) -> list[ir.Value]:
-    """Tensors whose ranges decide every scale, on any target.
+    """Tensors whose ranges decide all scales, on any target.
 
-    Inputs and outputs of operators with an int8 form, after their clamps, and before operators that only move values.
+    These are the inputs and outputs of operators with an int8 form, taken after epilogues and before operators that
+    only move values.
     """
-    found: dict[str, ir.Value] = {}
+    tensors: dict[str, ir.Value] = {}
     for node in graph:
         if facts(node) is None or is_epilogue(node):
             continue
         for value in (*(value for _, value in data_inputs(node)), *node.outputs):
             source = range_source(settled(value))
             if is_float32(source) and constant_of(source) is None:
-                found[name_of(source)] = source
-    return list(found.values())
+                tensors[name_of(source)] = source
+    return list(tensors.values())
 
 
 def range_source(value: ir.Value) -> ir.Value:
-    """Source of a moved tensor: the first before operators that move values."""
+    """Tensor from which `value` comes through operators that only move values, else itself."""
     producer = value.producer()
     while producer is not None and kind_of(producer) is Kind.PRESERVING:
         source = producer.inputs[0]
@@ -44,7 +44,10 @@ def range_source(value: ir.Value) -> ir.Value:
 
 
 def settled(value: ir.Value) -> ir.Value:
-    """Tensor after the epilogues that alone read `value`: the one to quantize."""
+    """Tensor to quantize in place of `value`: the one after its epilogues.
+
+    An epilogue counts only if nothing else reads its input.
+    """
     reader = sole_consumer(value)
     while reader is not None and (bias_position(reader) is not None or clamp_range(reader) is not None):
         value = reader.outputs[0]
@@ -58,9 +61,9 @@ def is_epilogue(node: ir.Node) -> bool:
 
 
 def bias_position(node: ir.Node) -> int | None:
-    """Index of an Add's input that is a MatMul's bias.
+    """Index of the Add's input that is the bias of a MatMul, else None.
 
-    One number per column, of the MatMul with constant weights that the other input is from; None for any other node.
+    The other input is the product by a constant matrix, and only the Add reads it. A bias has one number per column.
     """
     if node.op_type != "Add" or len(node.inputs) != 2:
         return None
@@ -78,16 +81,13 @@ def bias_position(node: ir.Node) -> int | None:
 
 
 def _has_no_bias(product: ir.Node) -> bool:
-    """Whether the node is an operator with weights that takes no bias itself."""
+    """Whether the operator has weights but no bias input (MatMul)."""
     row = facts(product)
     return row is not None and row.weight is not None and row.bias is None
 
 
 def clamp_range(node: ir.Node) -> tuple[float, float] | None:
-    """Range of a clamp.
-
-    None if the bounds are computed or leave zero out, and for any other node.
-    """
+    """Range of a Relu or Clip; None for other nodes, and if the bounds are computed or exclude zero."""
     if kind_of(node) is not Kind.CLAMP:
         return None
     if node.op_type == "Relu":

@@ -1,7 +1,7 @@
-"""Reads and writes ONNX files: whole, or not at all.
+"""Reading and writing of ONNX files: completely or not at all.
 
-A model in memory never refers to the file that it came from: external data is mapped once per file, so a
-model can be saved over its own source.
+A model in memory never refers to its file by name: external data are memory-mapped, once per file. So a model can be
+saved over its own source.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ _ONNX_FIRST_BYTE = 0x08  # the key of field 1, ir_version: every ONNX writer beg
 
 
 def load_model(path: str | Path) -> ir.Model:
-    """Read an ONNX file; external data is mapped, not read.
+    """Reads an ONNX file; external data are mapped, not read.
 
-    Its nodes come in an order in which they can run, its constants are dense, and dimensions of 0 or less are open.
-    Raises ModelError if the file is missing, not ONNX, truncated, older than opset 7 or breaks a rule of ONNX, or if
-    its external data is missing, too short or outside the model's directory.
+    In the result, nodes are in topological order, constants are dense, and dimensions of 0 or less are open. Raises
+    ModelError if the file is missing, not ONNX, truncated, older than opset 7 or breaks a rule of ONNX, or if its
+    external data are missing, too short or outside the model's directory.
     """
     path = Path(path)
     require_model_file(path)
@@ -76,9 +76,9 @@ def _why_unreadable(path: Path) -> str:
 
 
 def data_files(model: ir.Model) -> tuple[Path, ...]:
-    """The files of external data that `load_model` found."""
-    found: tuple[Path, ...] = model.meta.get(_DATA_FILES, ())
-    return found
+    """Files of external data that `load_model` mapped."""
+    paths: tuple[Path, ...] = model.meta.get(_DATA_FILES, ())
+    return paths
 
 
 def _replace_tensors(model: ir.Model, change: Callable[[ir.TensorProtocol], ir.TensorProtocol]) -> None:
@@ -110,16 +110,16 @@ def _all_tensors(model: ir.Model) -> Iterator[ir.TensorProtocol]:
 
 
 def weight_bytes(model: ir.Model) -> int:
-    """Bytes of all constants: initializers and tensor attributes, subgraphs and functions included."""
+    """Bytes of all initializers and tensor attributes, also in subgraphs and functions."""
     return sum(tensor.nbytes for tensor in _all_tensors(model))
 
 
 def is_quantized(model: ir.Model) -> bool:
-    """Whether any node computes on or converts to integers: Q/DQ, QLinear…, …Integer, MatMulNBits."""
-    return any(_quantizes(node.op_type) for node in _all_nodes(model))
+    """Whether any operator is a quantized one: Q/DQ, QLinear…, …Integer, MatMulNBits."""
+    return any(_is_quantized_operator(node.op_type) for node in _all_nodes(model))
 
 
-def _quantizes(op_type: str) -> bool:
+def _is_quantized_operator(op_type: str) -> bool:
     return (
         op_type
         in {
@@ -136,7 +136,7 @@ def _quantizes(op_type: str) -> bool:
 
 
 def model_bytes(model: ir.Model) -> bytes | None:
-    """Model as one ONNX message, weights included; None past protobuf's 2 GiB."""
+    """Model as one ONNX message with its weights; None beyond protobuf's 2 GiB."""
     if weight_bytes(model) > PROTOBUF_LIMIT:
         return None
     if any(isinstance(tensor, ir.ExternalTensor) for tensor in _all_tensors(model)):
@@ -148,9 +148,8 @@ def model_bytes(model: ir.Model) -> bytes | None:
 def save_model(model: ir.Model, path: str | Path, *, external: bool = False) -> None:
     """Writes the model to `path`.
 
-    With `external`, or past 2 GiB, its weights go to `path`.data beside it.
-
-    Either all files are new or all are as before. Raises OutputError if a file cannot be written.
+    With `external`, or beyond 2 GiB, the weights go to `path`.data beside it. Afterwards either all files are new or
+    none has changed. Raises OutputError if a file cannot be written.
     """
     path = Path(path)
     serialized = None if external else model_bytes(model)
@@ -159,15 +158,14 @@ def save_model(model: ir.Model, path: str | Path, *, external: bool = False) -> 
             temporary.write_bytes(serialized)
         return
     with written_together(path) as scratch, refusals(path):
-        written = scratch / path.resolve().name
-        data = written.with_name(written.name + ".data")
-        save(model, written, data.name, _EXTERNAL_FROM)
+        target = scratch / path.resolve().name
+        save(model, target, f"{target.name}.data", _EXTERNAL_FROM)
 
 
 def model_fingerprint(model: ir.Model) -> str:
-    """SHA-256 (hex) of operators, attributes, tensor names, types, shapes and every weight bit.
+    """SHA-256 (hex) of operators, attributes, tensor names, types, shapes and weight bits.
 
-    The file's path, external or inline storage, node names, doc strings and metadata don't matter.
+    Independent of the file's path, inline or external storage, node names, doc strings and metadata.
     """
     digest = hashlib.sha256()
     _hash_graph(model.graph, digest.update)
@@ -204,12 +202,12 @@ def _hash_nodes(graph: ir.Graph | ir.Function, add: Callable[[bytes], None]) -> 
 
 
 def _hash_value(attribute: ir.Attr, add: Callable[[bytes], None]) -> None:
-    kind = None if attribute.is_ref() else attribute.type
-    if kind == ir.AttributeType.TENSOR:
+    attribute_type = None if attribute.is_ref() else attribute.type
+    if attribute_type == ir.AttributeType.TENSOR:
         _hash_tensor(attribute.as_tensor(), add)
-    elif kind == ir.AttributeType.GRAPH:
+    elif attribute_type == ir.AttributeType.GRAPH:
         _hash_graph(attribute.as_graph(), add)
-    elif kind == ir.AttributeType.GRAPHS:
+    elif attribute_type == ir.AttributeType.GRAPHS:
         for graph in attribute.as_graphs():
             _hash_graph(graph, add)
     else:

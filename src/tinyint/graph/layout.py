@@ -1,4 +1,4 @@
-"""Layout of an operator's weights, and its cost."""
+"""Axes of an operator's weights, and the operator's cost."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Element = TypeVar("Element", bound=np.generic)
 
 @dataclass(frozen=True, kw_only=True)
 class WeightLayout:
-    """The axes of a weight.
+    """Axes of a weight.
 
-        (groups · a, b, *kernel)    of a convolution
-        (*batches, a, b)            of a product of matrices
+        (groups · a, b, *kernel)    convolution
+        (*batches, a, b)            matrix product
 
-    * `kernel`: whether it is a convolution's
-    * `outputs_first`: whether a counts the outputs of a group and b its inputs; else it is the other way round
-    * `batched`: whether there may be batches
-    * `groups`: of a convolution
+    * `kernel`: it is a convolution
+    * `outputs_first`: a counts the outputs of a group and b its inputs; otherwise a the inputs and b the outputs
+    * `batched`: there may be batch axes
+    * `groups`: number of groups of a convolution
     """
 
     kernel: bool = False
@@ -34,11 +34,9 @@ class WeightLayout:
     groups: int = 1
 
     def matrix(self, array: NDArray[Element]) -> NDArray[Element]:
-        """Weights as (groups, outputs, inputs, kernel).
+        """View of the weights as (groups, outputs, inputs, kernel).
 
-        A view of `array`, which must be contiguous.
-
-        Batches count as groups.
+        Batches count as groups. `array` must be contiguous.
         """
         if self.kernel:
             filters = array.reshape(self.groups, array.shape[0] // self.groups, array.shape[1], -1)
@@ -48,27 +46,27 @@ class WeightLayout:
         return filters if self.outputs_first else filters.swapaxes(1, 2)
 
     def output_axis(self, rank: int) -> int:
-        """Axis of the outputs; where inputs come first, those of one group."""
+        """Axis of the outputs; if inputs come first, it counts those of one group."""
         return self._first(rank) if self.outputs_first else self._first(rank) + 1
 
     def input_axis(self, rank: int) -> int:
-        """Axis of a filter's inputs; where they come first, those of all groups."""
+        """Axis of the inputs of a group; if inputs come first, it counts those of all groups."""
         return self._first(rank) + 1 if self.outputs_first else self._first(rank)
 
     def scale_axis(self, rank: int) -> int | None:
-        """Axis with a scale per output.
+        """Axis with one scale per output.
 
-        None where groups share an index, or batches differ.
+        None if outputs of several groups share an index, or if there are batch axes.
         """
         shared = (self.groups > 1 and not self.outputs_first) or (self.batched and rank != 2)
         return None if shared else self.output_axis(rank)
 
     def outputs(self, shape: Sequence[int]) -> int:
-        """Number of output channels of all groups."""
+        """Number of output channels in all groups."""
         return int(shape[self.output_axis(len(shape))]) * (1 if self.outputs_first else self.groups)
 
     def kernel_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of one filter's kernel; () for matrices."""
+        """Shape of one kernel; () for matrices."""
         return shape[2:] if self.kernel else ()
 
     def macs(
@@ -77,10 +75,12 @@ class WeightLayout:
         weight: tuple[int, ...] | None,
         result: tuple[int, ...] | None,
     ) -> int | None:
-        """Multiply-accumulates from the shapes; None where those are unknown."""
-        if self.kernel:  # each element made, or read where inputs come first, meets one filter
-            met = result if self.outputs_first else data
-            return None if met is None or weight is None else math.prod(met) * math.prod(weight[1:])
+        """Multiply-accumulates for these shapes; None if one that is needed is unknown."""
+        if self.kernel:  # one filter per element of the output; of the input, if inputs come first
+            positions = result if self.outputs_first else data
+            if positions is None or weight is None:
+                return None
+            return math.prod(positions) * math.prod(weight[1:])
         return None if result is None or not data else math.prod(result) * data[-1]
 
     def _first(self, rank: int) -> int:
@@ -88,9 +88,9 @@ class WeightLayout:
 
 
 def is_one_to_one(matrix: NDArray[Any]) -> bool:
-    """Whether each group has one input and one output.
+    """Whether each group of a `WeightLayout.matrix` has one input and one output (depthwise).
 
-    Of a `WeightLayout.matrix`: a depthwise kernel, which adds no pairs.
+    Such a kernel has no pairs of inputs whose products are added.
     """
     groups, outputs, inputs, _ = matrix.shape
     return bool(inputs == outputs == 1 < groups)

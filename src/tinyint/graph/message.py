@@ -1,4 +1,4 @@
-"""From a model's message to the graph: checked once, in one form."""
+"""Conversion of a model's message to a checked graph in one form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinyint.graph.soundness import in_order, require_sound, sort_nodes
 __all__ = ["OLDEST_OPSET", "has_closed_inputs", "open_dimensions", "read_message", "settled"]
 
 OLDEST_OPSET = 7
-"""The first operator set that is read."""
+"""The oldest operator set that is accepted."""
 
 _UNREADABLE = (
     ir.serde.SerdeError, ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RuntimeError,
@@ -21,11 +21,10 @@ _UNREADABLE = (
 
 
 def read_message(proto: onnx.ModelProto, label: str) -> ir.Model:
-    """Graph of a message, which is changed on the way.
+    """Converts a message, which is changed in the process, to a graph.
 
-    See `load_model` for its properties.
-
-    Raises ModelError for what breaks a rule of ONNX or is older than opset 7, with the place.
+    `load_model` states the graph's properties. Raises ModelError, with the place, for a message that breaks a rule of
+    ONNX or is older than opset 7.
     """
     _plain_domain(proto)
     _declare_as_inputs(proto.graph)
@@ -46,18 +45,18 @@ def read_message(proto: onnx.ModelProto, label: str) -> ir.Model:
 
 
 def settled(model: ir.Model, label: str) -> ir.Model:
-    """Model as `read_message` leaves one: itself, or a converted one.
+    """Model in the form of `read_message`: itself if it has that form, else converted.
 
-    Raises as `read_message` does.
+    Raises ModelError as `read_message` does.
     """
-    whole = all(_is_made(value, graph) for graph in model.graphs() for value in graph.outputs)
-    if whole and in_order(model) and not has_closed_inputs(model):
+    is_complete = all(_has_source(value, graph) for graph in model.graphs() for value in graph.outputs)
+    if is_complete and in_order(model) and not has_closed_inputs(model):
         return model
     return read_message(to_proto(model), label)
 
 
 def _plain_domain(proto: onnx.ModelProto) -> None:
-    """`ai.onnx` is another name for the domain of ONNX's own operators."""
+    """Replaces the domain `ai.onnx` by its other name, the empty one, in place."""
     for holder in (proto, *proto.functions):
         for entry in holder.opset_import:
             if entry.domain == "ai.onnx":
@@ -69,9 +68,9 @@ def _plain_domain(proto: onnx.ModelProto) -> None:
 
 
 def _declare_as_inputs(graph: onnx.GraphProto) -> None:
-    """Gives outputs that are inputs the declared shape of the input.
+    """Copies the declared type of an input to an output of the same name.
 
-    In the graph, they are one value.
+    In the graph, the two are one value.
     """
     inputs = {value.name: value for value in graph.input}
     for output in graph.output:
@@ -79,7 +78,8 @@ def _declare_as_inputs(graph: onnx.GraphProto) -> None:
             output.type.CopyFrom(inputs[output.name].type)
 
 
-def _is_made(value: ir.Value, graph: ir.Graph) -> bool:
+def _has_source(value: ir.Value, graph: ir.Graph) -> bool:
+    """Whether the value is an input, an initializer or a node's output in this graph."""
     producer = value.producer()
     return (
         value in graph.inputs or value.is_initializer() or (producer is not None and producer.graph is graph)
@@ -98,7 +98,7 @@ def _closed(value: ir.Value) -> bool:
 def open_dimensions(model: ir.Model) -> None:
     """Opens, in place, every declared dimension of 0 or less.
 
-    So exporters say that they do not know it.
+    Some exporters write such a number for an unknown dimension.
     """
     values = {value for node in model.graph.all_nodes() for value in node.outputs}
     for value in (*model.graph.inputs, *model.graph.outputs, *values):
@@ -109,7 +109,7 @@ def open_dimensions(model: ir.Model) -> None:
 
 
 def _root(error: BaseException) -> str:
-    """The first cause, with the place that onnx_ir names on the way to it."""
+    """First line of the root cause of an error of onnx_ir."""
     while error.__cause__ is not None:
         error = error.__cause__
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""The names of nodes and values."""
+"""Names of nodes and values."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["name_of"]
 
 
 def name_of(item: ir.Node | ir.Value) -> str:
-    """Name of a node or value; "" for those without, as omitted outputs."""
+    """Name of a node or value; "" if it has none, as an omitted output."""
     return item.name or ""

@@ -1,7 +1,7 @@
-"""Facts of operators, one row each; those of backends are in `targets`.
+"""Facts about operators, one row each; facts about backends are in `targets`.
 
-Only operators that can carry int8 values have a row; the others (LayerNormalization, Erf, …) always run
-in float, and the planner says so.
+Only operators that can carry int8 values have a row. The others (LayerNormalization, Erf, …) always run in float, and
+the planner says so.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class All(Enum):
-    """Every one that there is: of inputs, of readers."""
+    """Marker for all inputs, or all readers, however many there are."""
 
     ALL = "all"
 
@@ -59,14 +59,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class OpFacts:
-    """One operator.
+    """Facts about one operator.
 
-    * `data`: the inputs that carry activations
-    * `weight`: the input that is a weight when it is constant
-    * `layout`: of the weight; `transposed_by`: the attribute under which its outputs come first
-    * `bias`: the input that is added to the accumulator
-    * `channel_axis`: the axis of the output that counts the channels of such operators
-    * `output_range`: what the output can hold, where the operator bounds it
+    * `data`: inputs that carry activations
+    * `weight`: input that is a weight when it is constant
+    * `layout`: axes of the weight; `transposed_by`: attribute that puts its outputs first
+    * `bias`: input that is added to the accumulator
+    * `channel_axis`: axis of the output channels in the output
+    * `output_range`: range of the output, if the operator bounds it
     """
 
     kind: Kind
@@ -81,7 +81,7 @@ class OpFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class IntegerForm:
-    """Integer operator: its float form `stands_for`, and its weight's input."""
+    """Integer operator: the float operator that it `stands_for`, and its weight input."""
 
     stands_for: str
     weight: int
@@ -131,7 +131,7 @@ INTEGER_FORMS = {
 
 
 def facts(node: ir.Node) -> OpFacts | None:
-    """Row of the node's operator, or None if it can only run in float."""
+    """Row of the node's operator; None if it can only run in float."""
     if node.domain not in ("", "ai.onnx"):
         return None
     return OPERATORS.get(node.op_type)
@@ -140,8 +140,8 @@ def facts(node: ir.Node) -> OpFacts | None:
 def kind_of(node: ir.Node | None) -> Kind | None:
     """Kind of the node's operator; None without a node or row.
 
-    Resize is preserving only in its nearest mode, and averaging in the others; Pad only where it fills with zeros or
-    with values of its input, as another number may be outside their range.
+    Resize preserves values in its nearest mode only, and averages them in the others. Pad preserves them if it fills
+    with zeros or with values of its input; another number may lie outside their range.
     """
     row = None if node is None else facts(node)
     if row is None or node is None:
@@ -149,13 +149,13 @@ def kind_of(node: ir.Node | None) -> Kind | None:
     if node.op_type == "Resize":
         mode = node.attributes.get_string("mode", "nearest")
         return Kind.PRESERVING if mode == "nearest" else Kind.AVERAGE
-    if node.op_type == "Pad" and _fills(node):
+    if node.op_type == "Pad" and _adds_values(node):
         return Kind.ELEMENTWISE
     return row.kind
 
 
-def _fills(pad: ir.Node) -> bool:
-    """Whether a Pad puts anything but zeros and values of its input around that."""
+def _adds_values(pad: ir.Node) -> bool:
+    """Whether a Pad fills with anything but zeros and values of its input."""
     value = pad.inputs[2] if len(pad.inputs) > 2 else None
     if value is None or pad.attributes.get_string("mode", "constant") != "constant":
         return False
@@ -164,15 +164,15 @@ def _fills(pad: ir.Node) -> bool:
 
 
 def op_names(node: ir.Node) -> tuple[str, ...]:
-    """The operator types that a rule may call the node by.
+    """Operator names under which a rule may address the node.
 
-    A depthwise convolution, the most delicate layer of the mobile networks, answers to a name of its own as well.
+    A depthwise convolution, the most delicate layer of mobile networks, has a second name.
     """
     return ("Conv", "DepthwiseConv") if is_depthwise(node) else (node.op_type,)
 
 
 def is_depthwise(node: ir.Node) -> bool:
-    """Whether every group of the convolution has one input channel."""
+    """Whether the node is a convolution with one input channel per group."""
     if node.op_type != "Conv" or node.attributes.get_int("group", 1) == 1:
         return False
     weight = node.inputs[1]
@@ -180,10 +180,7 @@ def is_depthwise(node: ir.Node) -> bool:
 
 
 def data_inputs(node: ir.Node) -> Iterable[tuple[int, ir.Value]]:
-    """Inputs that may carry quantized values, with their positions.
-
-    Weights and biases are included if not constant.
-    """
+    """(position, value) of the inputs that carry activations; a weight may be among them."""
     row = facts(node)
     if row is None:
         return
@@ -195,18 +192,18 @@ def data_inputs(node: ir.Node) -> Iterable[tuple[int, ir.Value]]:
 
 
 def is_weighted(node: ir.Node) -> bool:
-    """Whether the operator multiplies by weights: one that moves most of a network's multiply-accumulates."""
+    """Whether the operator multiplies by weights (Conv, ConvTranspose, Gemm, MatMul)."""
     row = facts(node)
     return row is not None and row.weight is not None
 
 
 def is_convolution(node: ir.Node) -> bool:
-    """Whether the operator has weights with kernels."""
+    """Whether the operator is a convolution, transposed or not."""
     return is_weighted(node) and layout_of(node).kernel
 
 
 def layout_of(node: ir.Node) -> WeightLayout:
-    """Layout of a node's weights, also for integer forms."""
+    """Layout of the weights of an operator or its integer form."""
     form = INTEGER_FORMS.get(node.op_type)
     row = facts(node) if form is None else OPERATORS[form.stands_for]
     assert row is not None
@@ -220,10 +217,7 @@ def layout_of(node: ir.Node) -> WeightLayout:
 
 
 def weight_axis(node: ir.Node) -> int | None:
-    """Axis of the output channels in the weight.
-
-    None where one scale must do, or without weights.
-    """
+    """Axis of the output channels in the weight; None if one scale must do, or without weights."""
     row = facts(node)
     if row is None or row.weight is None:
         return None

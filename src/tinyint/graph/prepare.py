@@ -1,4 +1,4 @@
-"""Preparation of a float model for calibration and quantization, function unchanged."""
+"""Preparation of a float model for calibration and quantization, without change of its function."""
 
 from __future__ import annotations
 
@@ -60,22 +60,26 @@ PASSES: tuple[Callable[[ir.Model], None], ...] = (
     recognize_global_pool,
     recognize_relu,
 )
-"""The rewritings in their order: each relies on those before it."""
+"""Rewritings in their order: each relies on those before it."""
 
-_OLDEST_IR = 8  # the first that goes with opset 17, and later than 4, where constants ceased to be inputs
+_OLDEST_IR = 8  # the first that allows opset 17; since 4, constants need not be inputs
 
 
 def prepare(model: ir.Model, *, keep_batch_norms: bool = False) -> ir.Model:
     """New model of the same function in the prepared form.
 
-    It has opset ≥ 13 (17 if it was older), no local functions, no foldable constants, batch norms or padding, own
-    constants for each Conv/Gemm/MatMul, unique node names and inferred shapes.
+    * opset ≥ 13 (17 if it was older), no local functions
+    * no constants, batch norms or padding left to fold
+    * constants of its own for each Conv, Gemm and MatMul
+    * float32 in place of half precision, also in the bodies of If and Loop, which are unchanged otherwise
+    * unique node names, inferred shapes
 
-    With `keep_batch_norms`, those are left after their operators, under the names that all else has without it.
-    Inputs and outputs keep names, order and types; initializers that were listed as inputs become constants.
-    What was computed in half precision is computed in float32, in the bodies of If and Loop too, which stay as they are
-    else. Weights are shared with the caller's model, which is unchanged.
-    Raises ModelError if the operator set cannot be raised to 13, or an operator is given what it cannot take.
+    Inputs and outputs keep their names, order and types; initializers that were listed as inputs become constants. With
+    `keep_batch_norms`, batch norms stay after their operators, and all other names are as without it. Weights are
+    shared with the caller's model, which is unchanged.
+
+    Raises ModelError if the operator set cannot be raised to 13, or if an operator has inputs or attributes that it
+    cannot take.
     """
     try:
         return _prepared(model, keep_batch_norms)
@@ -90,7 +94,7 @@ def prepare(model: ir.Model, *, keep_batch_norms: bool = False) -> ir.Model:
 _BROKEN = (
     InvariantError, RuntimeError, ValueError, IndexError, KeyError, TypeError, AttributeError, ir.serde.SerdeError,
 )  # fmt: skip
-"""What rewriting raises on operators whose inputs and attributes do not go together."""
+"""Errors that rewritings raise on operators with inconsistent inputs or attributes."""
 
 
 def _prepared(model: ir.Model, keep_batch_norms: bool) -> ir.Model:

@@ -1,8 +1,7 @@
 """Conversion between ONNX messages and graphs, with map types (ai.onnx.ml).
 
-onnx_ir does not have these.
-
-Such a type waits in the value's `meta` until the graph is written again; in the graph, the value has no type.
+onnx_ir has no such types. In the graph, a value of one is untyped, and its `meta` keeps the type until the graph is
+written.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ _TYPE = "tinyint/type"
 
 
 def from_proto(proto: onnx.ModelProto) -> ir.Model:
-    """Graph of a message; external data are sought in the working directory.
+    """Graph of a message; external data are looked up in the working directory.
 
-    Raises what onnx_ir does.
+    Raises the errors of onnx_ir.
     """
-    types = dict(_maps(proto.graph))
+    types = dict(_map_types(proto.graph))
     if not types:
         return ir.from_proto(proto)
     plain = onnx.ModelProto()
@@ -45,9 +44,9 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
 
 
 def save(model: ir.Model, path: Path, data: str, threshold: int) -> None:
-    """Writes the graph to `path`, and tensors of `threshold` bytes to `data`.
+    """Writes the graph to `path`, and its large tensors to the file `data` beside it.
 
-    The file `data` is beside it; tensors of `threshold` bytes or more go there.
+    Large are those of `threshold` bytes or more.
     """
     ir.save(model, path, external_data=data, size_threshold_bytes=threshold)
     if any(_TYPE in value.meta for value in model.graph.outputs):
@@ -57,34 +56,35 @@ def save(model: ir.Model, path: Path, data: str, threshold: int) -> None:
 
 
 def _restore_types(proto: onnx.ModelProto, model: ir.Model) -> None:
-    """Restores the graph's types on a message's untyped outputs."""
+    """Gives untyped outputs of the message the map types that the graph keeps."""
     for info, value in zip(proto.graph.output, model.graph.outputs, strict=True):
         if _TYPE in value.meta:
             info.type.CopyFrom(value.meta[_TYPE])
 
 
 def load(path: Path | str) -> ir.Model:
-    """The graph in a file, weights in other files left there."""
+    """Graph of a file; external weights are not read."""
     model = from_proto(onnx.load_model(path, format="protobuf", load_external_data=False))
     ir.external_data.set_base_dir(model.graph, Path(path).parent)
     return model
 
 
-def _maps(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TypeProto]]:
+def _map_types(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TypeProto]]:
     for info in _infos(graph):
-        if _is_of_maps(info.type):
-            kept = onnx.TypeProto()
-            kept.CopyFrom(info.type)
-            yield info.name, kept
+        if _holds_maps(info.type):
+            copy = onnx.TypeProto()
+            copy.CopyFrom(info.type)
+            yield info.name, copy
 
 
 def _infos(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
     yield from (*graph.input, *graph.value_info, *graph.output)
 
 
-def _is_of_maps(kind: onnx.TypeProto) -> bool:
-    if kind.HasField("sequence_type"):
-        return _is_of_maps(kind.sequence_type.elem_type)
-    if kind.HasField("optional_type"):
-        return _is_of_maps(kind.optional_type.elem_type)
-    return bool(kind.HasField("map_type"))
+def _holds_maps(type_: onnx.TypeProto) -> bool:
+    """Whether it is a map type, or a sequence or optional of one."""
+    if type_.HasField("sequence_type"):
+        return _holds_maps(type_.sequence_type.elem_type)
+    if type_.HasField("optional_type"):
+        return _holds_maps(type_.optional_type.elem_type)
+    return bool(type_.HasField("map_type"))

@@ -1,7 +1,7 @@
-"""Checks of a model's message: one definition per name, whole nodes.
+"""Checks of a model's message: one definition per name, valid nodes.
 
-Nodes may come in any order, as ONNX Runtime takes them; `sort_nodes` puts them right. What an operator asks for
-(inputs, attributes and their types) is onnx's checker's to say, which ONNX Runtime asks as well.
+Nodes may come in any order, as ONNX Runtime accepts; `sort_nodes` sorts them. The inputs and attributes of each
+operator are checked by onnx's checker, which ONNX Runtime uses too.
 """
 
 from __future__ import annotations
@@ -19,56 +19,60 @@ from tinyint.graph.walk import inner_nodes
 __all__ = ["in_order", "require_sound", "sort_nodes"]
 
 Names: TypeAlias = frozenset[str]
-_NO_VERSION = 1 << 31  # operators' versions are 32 bits wide to the checker
+_NO_VERSION = 1 << 31  # the checker keeps operator versions in 32 bits
 
 
 def require_sound(proto: onnx.ModelProto, label: str) -> None:
     """Raises ModelError, with the node or tensor, for an unsound model.
 
-    For a name that is missing, defined twice or no text, for an output without a producer, and for a node that breaks
-    the rules of its operator.
+    The faults are a name that is undefined, defined twice or not UTF-8, an output without a producer, and a node that
+    breaks the rules of its operator.
     """
     for entry in proto.opset_import:
         if not 0 < entry.version < _NO_VERSION:
-            raise _broken(label, f"it asks for version {entry.version} of the operators of {entry.domain!r}")
+            raise _violation(
+                label, f"it asks for version {entry.version} of the operators of {entry.domain!r}"
+            )
     rules = onnx.checker.C.CheckerContext()
     rules.ir_version = min(max(proto.ir_version, 3), _NO_VERSION - 1)
     rules.opset_imports = {_text(entry.domain, label): entry.version for entry in proto.opset_import}
     if not proto.graph.output:
-        raise _broken(label, "it has no outputs")
+        raise _violation(label, "it has no outputs")
     _check_graph(proto.graph, frozenset(), rules, label)
     for function in proto.functions:
-        inside = f"function {_text(function.name, label)!r} of {label}"
-        known = _defined(function.input, function.node, inside)
-        _check_nodes(function.node, known, rules, inside)
-        _check_made(function.output, known, inside)
+        place = f"function {_text(function.name, label)!r} of {label}"
+        known = _defined_names(function.input, function.node, place)
+        _check_nodes(function.node, known, rules, place)
+        _check_outputs(function.output, known, place)
 
 
 def _check_graph(graph: onnx.GraphProto, outer: Names, rules: object, label: str) -> None:
     inputs = [_text(value.name, label) for value in graph.input]
     constants = [tensor.name for tensor in graph.initializer]
     constants += [tensor.values.name for tensor in graph.sparse_initializer]
-    _require_once(inputs, "input", label)
-    _require_once([_text(name, label) for name in constants], "initializer", label)
+    _require_unique(inputs, "input", label)
+    _require_unique([_text(name, label) for name in constants], "initializer", label)
     for tensor in graph.initializer:
         _require_type(tensor, f"initializer {tensor.name!r}", label)
-    _require_once([_text(value.name, label) for value in graph.output], "output", label)
-    known = outer | _defined(dict.fromkeys([*inputs, *constants]), graph.node, label)
+    _require_unique([_text(value.name, label) for value in graph.output], "output", label)
+    known = outer | _defined_names(dict.fromkeys([*inputs, *constants]), graph.node, label)
     _check_nodes(graph.node, known, rules, label)
-    _check_made([value.name for value in graph.output], known - outer, label)
+    _check_outputs([value.name for value in graph.output], known - outer, label)
 
 
-def _defined(given: Iterable[str], nodes: Iterable[onnx.NodeProto], label: str) -> Names:
-    """What is given, and what the nodes make."""
-    made = dict.fromkeys(given, "an input or initializer")
+def _defined_names(sources: Iterable[str], nodes: Iterable[onnx.NodeProto], label: str) -> Names:
+    """Names of the sources (inputs, initializers) and of the nodes' outputs, each once."""
+    makers = dict.fromkeys(sources, "an input or initializer")
     for node in nodes:
         for name in node.output:
             if not name:
                 continue
-            if name in made:
-                raise _broken(label, f"tensor {name!r} is made by {_called(node)} and by {made[name]}")
-            made[_text(name, label)] = _called(node)
-    return frozenset(made)
+            if name in makers:
+                raise _violation(
+                    label, f"tensor {name!r} is made by {_node_label(node)} and by {makers[name]}"
+                )
+            makers[_text(name, label)] = _node_label(node)
+    return frozenset(makers)
 
 
 def _check_nodes(nodes: Iterable[onnx.NodeProto], known: Names, rules: object, label: str) -> None:
@@ -77,10 +81,12 @@ def _check_nodes(nodes: Iterable[onnx.NodeProto], known: Names, rules: object, l
             _text(text, label)
         for name in node.input:
             if name and name not in known:
-                raise _broken(label, f"{_called(node)} reads {name!r}, which nothing in the graph makes")
+                raise _violation(
+                    label, f"{_node_label(node)} reads {name!r}, which nothing in the graph makes"
+                )
         bodies = list(_bodies(node, label))
         for body in bodies:
-            _check_graph(body, known, rules, f"the body {body.name!r} of {_called(node)} in {label}")
+            _check_graph(body, known, rules, f"the body {body.name!r} of {_node_label(node)} in {label}")
         if bodies:
             _check_inputs(node, label)
         else:
@@ -91,25 +97,28 @@ def _bodies(node: onnx.NodeProto, label: str) -> Iterator[onnx.GraphProto]:
     for attribute in node.attribute:
         name = _text(attribute.name, label)
         if attribute.type == onnx.AttributeProto.UNDEFINED:
-            raise _broken(label, f"attribute {name!r} of {_called(node)} has no type")
+            raise _violation(label, f"attribute {name!r} of {_node_label(node)} has no type")
         if attribute.type == onnx.AttributeProto.GRAPH and not attribute.ref_attr_name:
             yield attribute.g
         yield from attribute.graphs
         if attribute.type == onnx.AttributeProto.TENSOR and not attribute.ref_attr_name:
-            _require_type(attribute.t, f"attribute {name!r} of {_called(node)}", label)
+            _require_type(attribute.t, f"attribute {name!r} of {_node_label(node)}", label)
         if attribute.type == onnx.AttributeProto.STRING:
-            _utf8(attribute.s, node, name, label)
+            _check_utf8(attribute.s, node, name, label)
 
 
 def _check_inputs(node: onnx.NodeProto, label: str) -> None:
-    """Of a node with bodies, which the checker would look for names in."""
+    """Checks the number of inputs of a node with bodies.
+
+    onnx's checker is not asked about these: it would not know the outer names that a body reads.
+    """
     if node.domain not in ("", "ai.onnx"):
         return
     least = {"If": 1, "Loop": 2, "Scan": 1, "SequenceMap": 1}.get(node.op_type)
     if least is None:
-        raise _broken(label, f"{_called(node)} has a graph in an attribute")
+        raise _violation(label, f"{_node_label(node)} has a graph in an attribute")
     if len(node.input) < least:
-        raise _broken(label, f"{_called(node)} has {len(node.input)} inputs; expected {least} or more")
+        raise _violation(label, f"{_node_label(node)} has {len(node.input)} inputs; expected {least} or more")
 
 
 def _check_rules(node: onnx.NodeProto, rules: object, label: str) -> None:
@@ -117,7 +126,9 @@ def _check_rules(node: onnx.NodeProto, rules: object, label: str) -> None:
         return
     if node.op_type == "Constant":  # whose value may lie in another file, where the checker would look for it
         if len(node.attribute) != 1 or not node.attribute[0].name.startswith(("value", "sparse_value")):
-            raise _broken(label, f"{_called(node)} has not one value, but {len(node.attribute)} attributes")
+            raise _violation(
+                label, f"{_node_label(node)} has not one value, but {len(node.attribute)} attributes"
+            )
         return
     version = rules.opset_imports.get("")  # type: ignore[attr-defined]
     if version is None or not onnx.defs.has(node.op_type, version, ""):
@@ -125,53 +136,53 @@ def _check_rules(node: onnx.NodeProto, rules: object, label: str) -> None:
     try:
         onnx.checker.check_node(node, rules)  # type: ignore[arg-type]
     except onnx.checker.ValidationError as error:
-        raise _broken(label, f"{_called(node)}: {str(error).strip().splitlines()[0]}") from error
+        raise _violation(label, f"{_node_label(node)}: {str(error).strip().splitlines()[0]}") from error
 
 
 def _require_type(tensor: onnx.TensorProto, what: str, label: str) -> None:
     if tensor.data_type == onnx.TensorProto.UNDEFINED:
-        raise _broken(label, f"{what} is a tensor without a type")
+        raise _violation(label, f"{what} is a tensor without a type")
 
 
-def _utf8(content: bytes, node: onnx.NodeProto, name: str, label: str) -> None:
+def _check_utf8(content: bytes, node: onnx.NodeProto, name: str, label: str) -> None:
     if node.domain not in ("", "ai.onnx"):
         return  # whose strings may be anything
     try:
         content.decode()
     except UnicodeDecodeError:
         if node.op_type != "Constant":
-            raise _broken(
-                label, f"attribute {name!r} of {_called(node)} is no text: {content[:40]!r}"
+            raise _violation(
+                label, f"attribute {name!r} of {_node_label(node)} is no text: {content[:40]!r}"
             ) from None
 
 
-def _check_made(outputs: Iterable[str], known: Names, label: str) -> None:
+def _check_outputs(outputs: Iterable[str], known: Names, label: str) -> None:
     for name in outputs:
         if _text(name, label) not in known:
-            raise _broken(label, f"no node makes its output {name!r}")
+            raise _violation(label, f"no node makes its output {name!r}")
 
 
-def _require_once(names: list[str], what: str, label: str) -> None:
-    seen: set[str] = set()
+def _require_unique(names: list[str], what: str, label: str) -> None:
+    previous: set[str] = set()
     for name in names:
-        if name in seen:
-            raise _broken(label, f"{what} {name!r} is defined twice")
-        seen.add(name)
+        if name in previous:
+            raise _violation(label, f"{what} {name!r} is defined twice")
+        previous.add(name)
 
 
 def _text(name: object, label: str) -> str:
-    """The name; protobuf gives bytes for what is no UTF-8."""
+    """The name, checked to be text: protobuf gives bytes where it is not UTF-8."""
     if not isinstance(name, str):
-        raise _broken(label, f"the name {name!r} is no text")
+        raise _violation(label, f"the name {name!r} is no text")
     return name
 
 
-def _called(node: onnx.NodeProto) -> str:
+def _node_label(node: onnx.NodeProto) -> str:
     outputs = ", ".join(repr(name) for name in node.output)
     return f"node {node.name!r} ({node.op_type})" if node.name else f"the {node.op_type} that makes {outputs}"
 
 
-def _broken(label: str, what: str) -> ModelError:
+def _violation(label: str, what: str) -> ModelError:
     return ModelError(f"{label} breaks a rule of ONNX: {what}; export or copy it again")
 
 
@@ -182,22 +193,19 @@ def in_order(model: ir.Model) -> bool:
 
 
 def _is_sorted(graph: ir.Graph | ir.Function) -> bool:
-    seen: set[ir.Node] = set()
+    previous: set[ir.Node] = set()
     for node in graph:
         for inner in (node, *inner_nodes(node)):
             for value in inner.inputs:
                 producer = None if value is None else value.producer()
-                if producer is not None and producer.graph is graph and producer not in seen:
+                if producer is not None and producer.graph is graph and producer not in previous:
                     return False
-        seen.add(node)
+        previous.add(node)
     return True
 
 
 def sort_nodes(model: ir.Model, label: str) -> None:
-    """Sorts nodes topologically, in place.
-
-    Raises ModelError for a cycle.
-    """
+    """Sorts the nodes topologically, in place; raises ModelError for a cycle."""
     if in_order(model):
         return
     try:
@@ -205,16 +213,20 @@ def sort_nodes(model: ir.Model, label: str) -> None:
         for function in model.functions.values():
             function.sort()
     except ValueError as error:
-        node = _on_cycle(model.graph)
-        raise _broken(label, f"its nodes read each other in a circle, node {node!r} among them") from error
+        node = _node_on_cycle(model.graph)
+        raise _violation(label, f"its nodes read each other in a circle, node {node!r} among them") from error
 
 
-def _on_cycle(graph: ir.Graph) -> str:
-    """A node that waits for what can never be there."""
+def _node_on_cycle(graph: ir.Graph) -> str:
+    """Name of a node that waits for itself, or for one that does."""
     waiting = list(graph)
     while True:
-        stuck = {value for node in waiting for value in node.outputs}
-        left = [n for n in waiting if any(v in stuck for inner in (n, *inner_nodes(n)) for v in inner.inputs)]
-        if len(left) == len(waiting):
-            return (left[0].name or name_of(left[0].outputs[0])) if left else ""
-        waiting = left
+        missing = {value for node in waiting for value in node.outputs}
+        blocked = [
+            node
+            for node in waiting
+            if any(value in missing for inner in (node, *inner_nodes(node)) for value in inner.inputs)
+        ]
+        if len(blocked) == len(waiting):
+            return (blocked[0].name or name_of(blocked[0].outputs[0])) if blocked else ""
+        waiting = blocked

@@ -1,4 +1,4 @@
-"""Model in a runtime's form, and its metadata without weights."""
+"""Models as a path, bytes or a graph: opening them, and reading their metadata alone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 ModelSource: TypeAlias = Path | str | bytes | ir.Model
 Loadable: TypeAlias = Path | bytes
 
-# A protobuf message cannot exceed 2 GiB; the rest is for the graph itself and for the copy in the making.
+# A protobuf message cannot exceed 2 GiB; half of it is left for the graph and for the copy while it is built.
 _LARGEST_MESSAGE = 2**30
 _LARGE = 4096  # bytes; shapes and axes stay in the message, where graph optimization reads them
 _PLAIN = (
@@ -53,11 +53,9 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def require_model_file(path: Path) -> None:
-    """Raises ModelError without a regular, readable file.
+    """Raises ModelError unless `path` is a regular, readable file.
 
-    A device, a pipe or a directory is none.
-
-    Neither runtime opens a file whose name is not UTF-8.
+    Its name must be UTF-8: neither runtime opens another.
     """
     try:
         mode = os.stat(path).st_mode
@@ -74,15 +72,15 @@ def require_model_file(path: Path) -> None:
 
 
 def is_utf8(path: Path) -> bool:
-    """Whether the bytes of its name are text."""
+    """Whether the file's name is valid UTF-8."""
     return os.fsencode(path).decode(errors="ignore").encode() == os.fsencode(path)
 
 
 @contextmanager
 def loadable(model: ModelSource) -> Iterator[Loadable]:
-    """`model` as a path or as bytes, for as long as the context lasts.
+    """`model` as a path or bytes, valid within the context.
 
-    A graph in memory that is too large for one message, or whose weights lie in files, goes through a temporary file.
+    A graph that is too large for one message, or that has external weights, goes through a temporary file.
     """
     if isinstance(model, (str, Path)):
         require_model_file(Path(model))
@@ -92,7 +90,7 @@ def loadable(model: ModelSource) -> Iterator[Loadable]:
     elif _fits_one_message(model):
         yield to_proto(model).SerializeToString()
     else:
-        # Windows keeps the weights mapped and refuses to delete them.
+        # Windows refuses to delete the weights while they are mapped.
         with tempfile.TemporaryDirectory(prefix="tinyint-", ignore_cleanup_errors=True) as directory:
             path = Path(directory) / "model.onnx"
             ir.save(model, path, external_data="model.data")
@@ -100,15 +98,15 @@ def loadable(model: ModelSource) -> Iterator[Loadable]:
 
 
 def weights_apart(model: ir.Model) -> tuple[bytes, dict[str, Array]]:
-    """Message of a graph without large weights, and those by name.
+    """Message of a graph without its large weights, and these by name.
 
-    Those that are in memory.
+    External weights are read into the message.
     """
     copy = model.clone()
     weights: dict[str, Array] = {}
     for name, value in copy.graph.initializers.items():
         tensor = value.const_value
-        # ONNX Runtime drops what nothing reads before it looks for weights, and then misses it.
+        # ONNX Runtime drops unused initializers first, and then fails on a weight that it does not find.
         apart = (
             tensor is not None and tensor.nbytes >= _LARGE and tensor.dtype in _PLAIN and bool(value.uses())
         )
@@ -124,10 +122,7 @@ def weights_apart(model: ir.Model) -> tuple[bytes, dict[str, Array]]:
 
 
 def whole(model: ModelSource) -> ir.Model:
-    """`model` as a graph, weights in files left there.
-
-    Raises ModelError if it cannot be read.
-    """
+    """`model` as a graph; external weights are not read. Raises ModelError if it is unreadable."""
     if isinstance(model, ir.Model):
         return model
     if not isinstance(model, bytes):
@@ -141,7 +136,7 @@ def whole(model: ModelSource) -> ir.Model:
 
 
 def graph_of(model: ModelSource) -> ir.Graph:
-    """The graph of `model`, weights in files left there."""
+    """Main graph of `model`; external weights are not read."""
     return whole(model).graph
 
 
@@ -153,10 +148,7 @@ def _fits_one_message(model: ir.Model) -> bool:
 
 
 def metadata(model: ModelSource) -> dict[str, str]:
-    """Metadata of `model`, weights skipped.
-
-    Empty for any other file than ONNX.
-    """
+    """Metadata of `model`, read without its weights; empty for a file that is not ONNX."""
     if isinstance(model, ir.Model):
         return dict(model.metadata_props)
     if isinstance(model, bytes):
@@ -167,26 +159,26 @@ def metadata(model: ModelSource) -> dict[str, str]:
         with Path(model).open("rb") as file:
             return _scan(file, os.fstat(file.fileno()).st_size)
     except OSError:
-        return {}  # the runtime says what is wrong with the file
+        return {}  # the runtime will report the fault when it opens the file
 
 
 def _scan(file: BinaryIO, size: int) -> dict[str, str]:
-    found: dict[str, str] = {}
+    entries: dict[str, str] = {}
     try:
         for field, length in _fields(file, size):
             if field == _METADATA_PROPS:
                 entry = io.BytesIO(file.read(length))
                 parts = {number: entry.read(n).decode() for number, n in _fields(entry, length)}
-                found[parts.get(_KEY, "")] = parts.get(_VALUE, "")
+                entries[parts.get(_KEY, "")] = parts.get(_VALUE, "")
     except (EOFError, ValueError):
         return {}
-    return found
+    return entries
 
 
 def _fields(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
-    """(field number, length) of each length-delimited field, the file standing at its content.
+    """(field number, length) of each length-delimited field; the file is then at its content.
 
-    Raises ValueError for what is not a protobuf message, EOFError for a truncated one.
+    Raises ValueError if the content is not a protobuf message, EOFError if it is truncated.
     """
     while file.tell() < size:
         tag = _varint(file)
@@ -219,7 +211,7 @@ def _varint(file: BinaryIO) -> int:
 
 
 def model_label(model: ModelSource) -> str:
-    """Label of `model` in messages: its path, or its graph's name."""
+    """Name of `model` for messages: its path, or its graph's name."""
     if isinstance(model, (str, Path)):
         return str(model)
     if isinstance(model, bytes):

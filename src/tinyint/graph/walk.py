@@ -1,4 +1,4 @@
-"""Questions to the graph that several parts ask: constants, types, shapes, consumers, cost."""
+"""Queries of the graph: constants, types, shapes, readers, ancestors, cost."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = [
 
 
 def constant_of(value: ir.Value | None) -> NDArray[np.generic] | None:
-    """Array of an initializer or Constant node; None for computed or fed values.
+    """Array of an initializer or Constant node; None for other values.
 
-    An initializer that is also a graph input may be overridden by the caller and so is no constant.
+    An initializer that is also a graph input is not constant: the caller may override it.
     """
     if value is None or value.is_graph_input():
         return None
@@ -39,7 +39,7 @@ def constant_of(value: ir.Value | None) -> NDArray[np.generic] | None:
 
 
 def is_float32(value: ir.Value | None) -> bool:
-    """Whether the value is known to be float32."""
+    """Whether the value's type is known and float32."""
     return value is not None and value.dtype == ir.DataType.FLOAT
 
 
@@ -51,32 +51,29 @@ def static_shape(value: ir.Value | None) -> tuple[int | None, ...] | None:
 
 
 def consumers(value: ir.Value) -> tuple[tuple[ir.Node, int], ...]:
-    """Each (node, input index) that reads the value, subgraphs included."""
+    """(node, input index) of each reader of the value, also in subgraphs."""
     return tuple((use.node, use.idx) for use in value.uses())
 
 
 def sole_consumer(value: ir.Value) -> ir.Node | None:
-    """Only node that reads the value, once.
-
-    None if several do or if the value is also a graph output.
-    """
+    """The only reader of the value; None if it has several uses, or is a graph output."""
     uses = consumers(value)
     return uses[0][0] if len(uses) == 1 and not value.is_graph_output() else None
 
 
 def ancestors(value: ir.Value) -> Iterator[ir.Node]:
-    """All nodes that the value comes from."""
-    seen, waiting = set[ir.Node](), [value]
+    """All nodes on which the value depends, nearest first."""
+    visited, waiting = set[ir.Node](), [value]
     while waiting:
         node = waiting.pop().producer()
-        if node is not None and node not in seen:
-            seen.add(node)
+        if node is not None and node not in visited:
+            visited.add(node)
             yield node
             waiting += [source for source in node.inputs if source is not None]
 
 
 def inner_nodes(node: ir.Node) -> Iterator[ir.Node]:
-    """The nodes in the bodies of a node, however deep."""
+    """Nodes in the bodies of a node, nested ones included."""
     for attribute in node.attributes.values():
         if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
             yield from attribute.as_graph().all_nodes()
@@ -86,17 +83,17 @@ def inner_nodes(node: ir.Node) -> Iterator[ir.Node]:
 
 
 def macs(model: ir.Model) -> dict[str, int]:
-    """Multiply-accumulates of each operator with weights of the main graph, by node name.
+    """Multiply-accumulates of the main graph's operators with weights, by node name.
 
-    Dimensions that are not known count as 1, so a model with a symbolic batch gives the cost of one sample.
-    Nodes whose shapes were not inferred are left out; prepare() infers them.
+    An unknown dimension counts as 1, so with an open batch the cost is that of one sample. Nodes without inferred
+    shapes are left out; `prepare` infers them.
     """
     count = {name_of(node): _node_macs(node) for node in model.graph}
     return {name: cost for name, cost in count.items() if name and cost is not None}
 
 
 def uncounted(model: ir.Model) -> list[ir.Node]:
-    """Products outside `macs`: of unknown shapes, or in bodies."""
+    """Operators with weights that `macs` leaves out: of unknown shapes, or in bodies."""
     cost = macs(model)
     products = filter(is_weighted, model.graph.all_nodes())
     return [node for node in products if node.graph is not model.graph or node.name not in cost]

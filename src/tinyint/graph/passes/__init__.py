@@ -1,4 +1,4 @@
-"""Exact rewritings of the main graph, one per file, ordered by prepare().
+"""Exact rewritings of the main graph, one per file, in the order of `prepare`.
 
-Subgraphs are left as they are.
+Subgraphs are unchanged, unless a rewriting says otherwise.
 """

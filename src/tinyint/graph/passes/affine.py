@@ -2,9 +2,9 @@
 
     a[c]·(W[c]·x + b[c]) + d[c]  →  (a[c]·W[c])·x + (a[c]·b[c] + d[c])
 
-The linear operator is a Conv, ConvTranspose or Gemm with constant weights that nothing else reads; the map is a
-BatchNormalization in inference mode, Neg, or Mul, Div, Add or Sub by a constant scalar or per-channel tensor.
-Computed in float64, so the change is one rounding a weight.
+The linear operator is a Conv, ConvTranspose or Gemm with constant weights and no other reader. The map is a
+BatchNormalization in inference mode, a Neg, or a Mul, Div, Add or Sub by a constant scalar or per-channel tensor.
+Folding is done in float64, so each weight is rounded only once.
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ Vector = NDArray[np.float64]
 def fold_affine(model: ir.Model, *, keep_batch_norms: bool = False) -> None:
     """Folds, in place and in order, all such maps of the main graph.
 
-    Needs unshared constants.
-
-    With `keep_batch_norms`, each BatchNormalization that is the last map after its operator stays.
+    With `keep_batch_norms`, a BatchNormalization stays if it is the last map after its operator. Needs unshared
+    constants.
     """
     editor = GraphEditor(model.graph)
     for node in list(model.graph):
@@ -45,7 +44,7 @@ def fold_affine(model: ir.Model, *, keep_batch_norms: bool = False) -> None:
 
 
 def _affine(node: ir.Node, index: int, linear: ir.Node) -> tuple[Vector, Vector] | None:
-    """(a, d) of the map that the node applies to the linear operator's output, its input `index`."""
+    """(a, d) of the node as a map of the linear operator's output, which is its input `index`."""
     return _batch_norm(node) if node.op_type == "BatchNormalization" else _arithmetic(node, index, linear)
 
 
@@ -59,7 +58,7 @@ def _is_last(node: ir.Node, linear: ir.Node) -> bool:
 
 
 def _linear_input(node: ir.Node) -> tuple[int, ir.Node | None]:
-    """The input that is a foldable linear operator's output, and that operator."""
+    """Index of the input that comes from a foldable linear operator, and that operator."""
     for index, value in enumerate(node.inputs[:2]):
         linear = None if value is None else value.producer()
         row = None if linear is None else facts(linear)
@@ -93,7 +92,7 @@ def _channels(linear: ir.Node, weight: NDArray[np.generic]) -> int:
 
 
 def _batch_norm(node: ir.Node) -> tuple[Vector, Vector] | None:
-    """(a, d) of a BatchNormalization, None in training mode or with computed statistics."""
+    """(a, d) of a BatchNormalization; None in training mode or if its statistics are computed."""
     training = node.attributes.get_int("training_mode", 0) or any(
         output.uses() for output in node.outputs[1:]
     )
@@ -108,7 +107,7 @@ def _batch_norm(node: ir.Node) -> tuple[Vector, Vector] | None:
 
 
 def _arithmetic(node: ir.Node, index: int, linear: ir.Node) -> tuple[Vector, Vector] | None:
-    """(a, d) of Neg, and of Mul, Div, Add or Sub by a constant; None for other operators and other shapes."""
+    """(a, d) of a Neg, or a Mul, Div, Add or Sub by a constant; None for other operators and shapes."""
     weight = constant_of(linear.inputs[1])
     if node.op_type == "Neg" and weight is not None:
         return np.full(_channels(linear, weight), -1.0), np.zeros(_channels(linear, weight))
@@ -133,7 +132,7 @@ def _arithmetic(node: ir.Node, index: int, linear: ir.Node) -> tuple[Vector, Vec
 
 
 def _per_channel(constant: Vector, channels: int, rank: int) -> Vector | None:
-    """The constant as (channels,), if it broadcasts along axis 1 of a tensor of that rank and nowhere else."""
+    """Constant as (channels,); None if it varies along another axis than 1 of a tensor of this rank."""
     if constant.ndim > rank:
         return None
     shape = (1,) * (rank - constant.ndim) + constant.shape

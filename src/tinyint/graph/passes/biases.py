@@ -1,4 +1,4 @@
-"""Biases other than constant vectors, which int8 kernels cannot take, to Adds.
+"""Splitting of biases that are not constant vectors: int8 kernels do not take them.
 
 Conv(x, W, b) → Conv(x, W) + b[:, 1, 1]      Gemm(x, W, C) → Gemm(x, W) + C
 """
@@ -17,11 +17,9 @@ __all__ = ["split_biases"]
 
 
 def split_biases(model: ir.Model) -> None:
-    """Splits off such biases of the main graph, in place.
+    """Splits off such biases of Conv, ConvTranspose and Gemm with constant weights, in place.
 
-    Of each Conv, ConvTranspose and Gemm with constant weights.
-
-    Needs Gemms whose factors are in their constants; one that scales a computed C stays.
+    Needs Gemms whose factors are folded into constants; one that scales a computed C stays.
     """
     editor = GraphEditor(model.graph)
     for node in list(model.graph):
@@ -29,15 +27,18 @@ def split_biases(model: ir.Model) -> None:
         if row is None or row.bias is None or len(node.inputs) <= row.bias:
             continue
         weight, bias = constant_of(node.inputs[1]), node.inputs[2]
-        known = constant_of(bias)
-        if weight is None or bias is None or (known is not None and known.ndim == 1):
+        constant = constant_of(bias)
+        if weight is None or bias is None or (constant is not None and constant.ndim == 1):
             continue
         if node.attributes.get_float("beta", 1.0) == 1.0:
             _split(editor, node, bias, axes=weight.ndim - 2)
 
 
 def _split(editor: GraphEditor, node: ir.Node, bias: ir.Value, axes: int) -> None:
-    """`axes`: how many a bias of one number a channel lacks."""
+    """Replaces the node by the operator without bias, and an Add.
+
+    `axes`: number of trailing axes that a bias per channel lacks.
+    """
     name = name_of(node.outputs[0])
     attributes = {key: value for key, value in node.attributes.items() if key != "beta"}
     product = ir.node(node.op_type, node.inputs[:2], attributes, name=node.name)
@@ -45,7 +46,7 @@ def _split(editor: GraphEditor, node: ir.Node, bias: ir.Value, axes: int) -> Non
     editor.rename(product.outputs[0], f"{name}/product")
     product.outputs[0].shape, product.outputs[0].type = node.outputs[0].shape, node.outputs[0].type
     if axes:
-        places = editor.constant(f"{name}/axes", np.arange(1, axes + 1))
-        bias = editor.node("Unsqueeze", [bias, places], f"{name}/bias", before=node)
+        positions = editor.constant(f"{name}/axes", np.arange(1, axes + 1))
+        bias = editor.node("Unsqueeze", [bias, positions], f"{name}/bias", before=node)
     node.name = editor.node_name(f"{name}/Add")
     replace_node(node, "Add", [product.outputs[0], bias])

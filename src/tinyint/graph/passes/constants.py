@@ -1,7 +1,7 @@
 """Constant folding: Constant nodes and operators on initializers become initializers.
 
-So weights after Identity, Transpose, Reshape, Unsqueeze or Cast come to light. Left as they are: random operators,
-quantization, control flow, other domains, and whatever would make the file grow by more than a mebibyte.
+This uncovers weights after Identity, Transpose, Reshape, Unsqueeze or Cast. Not folded are random operators,
+quantization, control flow, other domains, and nodes that would make the file grow by more than 1 MiB.
 """
 
 from __future__ import annotations
@@ -35,9 +35,7 @@ _GROWING = {"ConstantOfShape", "Expand", "Tile", "Range", "Pad", "Resize", "Upsa
 def fold_constants(model: ir.Model) -> None:
     """Replaces, in place, nodes with constant inputs by initializers of the same names.
 
-    Those of the main graph.
-
-    In bodies, Constant nodes alone become initializers.
+    In bodies, only Constant nodes are replaced.
     """
     editor = GraphEditor(model.graph)
     for node in list(model.graph):
@@ -74,7 +72,7 @@ def _foldable(node: ir.Node) -> bool:
 
 
 def _inferred_bytes(node: ir.Node) -> float:
-    """Size of the outputs by shape inference; infinite if not known."""
+    """Size of the outputs by shape inference; infinite if unknown."""
     total = 0.0
     for output in node.outputs:
         shape = static_shape(output)
@@ -94,18 +92,16 @@ def _evaluate(node: ir.Node, opset: int) -> list[ir.TensorProtocol] | None:
     try:
         results = _run(node, {name: array for name, array in feeds.items() if array is not None}, opset)
         tensors: list[ir.TensorProtocol] = [ir.tensor(np.array(array, order="C")) for array in results]
-    except (
-        Exception
-    ):  # the reference implementation lacks some operators and types: the node stays, which is right
+    except Exception:  # the reference implementation lacks some operators and types; such a node stays
         return None
-    grown = sum(tensor.nbytes for tensor in tensors) - sum(
+    growth = sum(tensor.nbytes for tensor in tensors) - sum(
         array.nbytes for array in feeds.values() if array is not None
     )
-    return tensors if grown <= _GROWTH_LIMIT else None
+    return tensors if growth <= _GROWTH_LIMIT else None
 
 
 def _run(node: ir.Node, feeds: dict[str, NDArray[np.generic]], opset: int) -> list[NDArray[np.generic]]:
-    from onnx.reference import ReferenceEvaluator  # slow to import, and seldom needed
+    from onnx.reference import ReferenceEvaluator  # slow to import, and rarely needed
 
     inputs = [
         onnx.helper.make_tensor_value_info(

@@ -1,7 +1,7 @@
-"""Deformable convolution, as sampling and a 1×1 convolution.
+"""Deformable convolution as sampling and a 1×1 convolution.
 
-The sampling moves the taps apart, as in im2col; the product over channels and taps is then a plain convolution, which
-every runtime knows and which has int8 kernels.
+As in im2col, the sampling lays the kernel's taps out as channels. The product over channels and taps is then a plain
+convolution, which every runtime supports, with int8 kernels.
 """
 
 from __future__ import annotations
@@ -19,34 +19,33 @@ __all__ = ["unroll_deform_conv"]
 
 
 def unroll_deform_conv(model: ir.Model) -> None:
-    """Rewrites, in place, 2-D DeformConvs of constant weights and known sizes.
+    """Rewrites, in place, 2-D DeformConvs with constant weights and known sizes.
 
-    The batch may be open.
+    The batch may be open. With K taps, G offset groups, output h × w:
 
-    K taps, offset groups G, output h × w:
-
-        grid     = (x, y) of the offsets, / (W/2, H/2), + the places of the taps    (N·G, K·h, w, 2)
+        grid     = (x, y) of the offsets, / (W/2, H/2), + the positions of the taps    (N·G, K·h, w, 2)
         sampled  = GridSample(image (N·G, C/G, H, W), grid) · mask (N·G, 1, K·h, w)
         result   = Conv 1×1 (sampled (N, C·K, h, w), weight (M, C·K / group, 1, 1))
 
-    The places are kept out of Add and Mul, which targets quantize: eight bits are too few for a place.
+    The grid is computed by Div and Sum, not by Mul and Add: targets quantize those, and 8 bits are too few for a
+    position.
     """
     opset = model.opset_imports.get("", 0)
     editor = GraphEditor(model.graph)
     for node in list(model.graph):
         if node.domain != "" or node.op_type != "DeformConv":
             continue
-        image, places = static_shape(node.inputs[0]), static_shape(node.inputs[2])
+        image, offsets = static_shape(node.inputs[0]), static_shape(node.inputs[2])
         weight = constant_of(node.inputs[1])
         if (
             weight is None
             or weight.ndim != 4
             or image is None
-            or places is None
+            or offsets is None
             or not is_float32(node.inputs[0])
         ):
             continue
-        height, width, rows, columns = *image[2:], *places[2:]
+        height, width, rows, columns = *image[2:], *offsets[2:]
         if height is None or width is None or rows is None or columns is None or image[1] is None:
             continue
         _unroll(
@@ -79,9 +78,9 @@ def _unroll(
     def apply(
         op_type: str, what: str, *inputs: ir.Value | None, **attributes: int | str | list[int]
     ) -> ir.Value:
-        made = tape.op(op_type, inputs, attributes or None, name=editor.node_name(f"{name}/{what}"))
-        editor.rename(made, f"{name}/{what}")
-        return made
+        output = tape.op(op_type, inputs, attributes or None, name=editor.node_name(f"{name}/{what}"))
+        editor.rename(output, f"{name}/{what}")
+        return output
 
     def reshaped(value: ir.Value | None, what: str, *shape: int) -> ir.Value:
         return apply("Reshape", what, value, constant(f"{what}_shape", np.array(shape, np.int64)))
@@ -95,7 +94,7 @@ def _unroll(
         "Sum",
         "grid",
         apply("Div", "scaled", pairs, halves),
-        constant("taps", _places(node, weight, image, result)),
+        constant("taps", _tap_positions(node, weight, image, result)),
     )
     if offset_group > 1:
         x = reshaped(x, "image", -1, channels // offset_group, *image)
@@ -109,10 +108,10 @@ def _unroll(
     replace_node(node, "Conv", inputs, kernel_shape=[1, 1], group=group)
 
 
-def _places(
+def _tap_positions(
     node: ir.Node, weight: NDArray[np.generic], image: tuple[int, int], result: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Where the taps are before they move, as GridSample counts: -1 and 1 are the image's outer edges."""
+    """Positions of the taps without offsets, in GridSample's units: -1 and 1 are the image's outer edges."""
     pads = node.attributes.get_ints("pads", [0] * 4)
     axes = []
     for axis in (0, 1):

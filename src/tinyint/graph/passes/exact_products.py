@@ -1,4 +1,4 @@
-"""Integer products in double precision, where no kernel's sums saturate."""
+"""Integer matrix products in double precision, in which no sum saturates."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ __all__ = ["exact_products"]
 
 
 def exact_products(model: ir.Model) -> ir.Model:
-    """`model`, or a copy with MatMulInteger as products of doubles.
+    """Copy of the model with each MatMulInteger as a MatMul of doubles, cast to int32.
 
-    Cast to int32.
-
-    Doubles hold sums of 8-bit products exactly, up to 2⁵³; kernels on x86 without VNNI cut them in pairs. Left alone is
-    a product whose first operand has a zero-point for each row.
+    Doubles hold sums of 8-bit products exactly, up to 2⁵³; kernels on x86 without VNNI saturate sums of two. A product
+    whose first operand has a zero-point per row stays. Without any to replace, the model itself is returned.
     """
     if not any(_is_replaced(node) for node in model.graph):
         return model

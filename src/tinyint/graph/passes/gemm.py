@@ -1,4 +1,4 @@
-"""Gemm's factors go into its constants, and its bias becomes a vector.
+"""Folding of Gemm's factors into its constants; its bias becomes a vector.
 
 alpha·A·B + beta·C  →  A·(alpha·B) + (beta·C),   C of shape (N,)
 """
@@ -16,9 +16,9 @@ __all__ = ["normalize_gemm"]
 
 
 def normalize_gemm(model: ir.Model) -> None:
-    """Folds alpha and beta of each Gemm into constants, in place.
+    """Folds alpha into a constant B and beta into a constant C of each Gemm, in place.
 
-    Where B (for alpha) or C (for beta) is constant. Needs unshared constants.
+    Needs unshared constants.
     """
     for node in model.graph:
         if node.domain == "" and node.op_type == "Gemm":

@@ -1,4 +1,4 @@
-"""ReduceMean over the spatial axes of an image is GlobalAveragePool, which has int8 kernels."""
+"""ReduceMean over an image's spatial axes as GlobalAveragePool, which has int8 kernels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["recognize_global_pool"]
 def recognize_global_pool(model: ir.Model) -> None:
     """Rewrites, in place, ReduceMean over axes 2 and 3 of 4-D tensors.
 
-    Without keepdims a Flatten follows.
+    If it has no keepdims, a Flatten follows the pool.
     """
     editor = GraphEditor(model.graph)
     for node in list(model.graph):
@@ -38,7 +38,7 @@ _FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE}
 
 
 def _axes(node: ir.Node) -> list[int]:
-    """Axes as non-negative numbers of a 4-D tensor, from the attribute (up to opset 17) or the input (from 18)."""
+    """Sorted axes of a 4-D tensor, from the attribute (up to opset 17) or the input (from 18)."""
     axes: list[int] = list(node.attributes.get_ints("axes", []))
     constant = constant_of(node.inputs[1]) if len(node.inputs) > 1 else None
     if constant is not None:

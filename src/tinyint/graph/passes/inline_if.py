@@ -1,4 +1,4 @@
-"""An If whose condition is constant is the branch that it takes."""
+"""Inlining of an If with a constant condition: the branch that it takes."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ __all__ = ["inline_constant_if"]
 
 
 def inline_constant_if(model: ir.Model) -> None:
-    """Moves branches of constant Ifs into the main graph, in place.
+    """Moves the branches of such Ifs into the main graph, in place.
 
-    Again where that brings another such If. Types and shapes of the nodes are inferred, and constants folded.
+    Repeats this for Ifs inside the branches. Infers types and shapes of the moved nodes, and folds constants.
     """
-    while chosen := [(node, branch) for node in model.graph if (branch := _takes(node)) is not None]:
+    while pairs := [(node, branch) for node in model.graph if (branch := _branch_of(node)) is not None]:
         editor = GraphEditor(model.graph)
-        for node, branch in chosen:
+        for node, branch in pairs:
             _inline(editor, node, branch)
         infer_shapes(model)
         fold_constants(model)
 
 
-def _takes(node: ir.Node) -> ir.Graph | None:
+def _branch_of(node: ir.Node) -> ir.Graph | None:
+    """Branch that an If with a constant condition takes; None for other nodes."""
     condition = constant_of(node.inputs[0]) if node.domain == "" and node.op_type == "If" else None
     if condition is None or condition.size != 1:
         return None
@@ -46,12 +47,15 @@ def _inline(editor: GraphEditor, node: ir.Node, branch: ir.Graph) -> None:
             editor.rename(value, value.name or inner.op_type)
     editor.graph.insert_before(node, nodes)
     for output, result in zip(node.outputs, results, strict=True):
-        _stand_for(editor, output, result, node)
+        _replace_output(editor, output, result, node)
     editor.graph.remove(node, safe=True)
 
 
-def _stand_for(editor: GraphEditor, output: ir.Value, result: ir.Value, node: ir.Node) -> None:
-    """The result takes the output's name; a constant, or what is an output already, gets an Identity."""
+def _replace_output(editor: GraphEditor, output: ir.Value, result: ir.Value, node: ir.Node) -> None:
+    """Replaces the If's output by the branch's result, under the output's name.
+
+    For a graph output, a result that is a constant or itself a graph output needs an Identity between.
+    """
     if output.is_graph_output() and (result.producer() is None or result.is_graph_output()):
         result = editor.node("Identity", [result], name_of(output), before=node)
     result.type, result.shape = result.type or output.type, result.shape or output.shape

@@ -1,8 +1,8 @@
-"""MatMul constants to matrices, where all leading axes are 1.
+"""Reshaping of MatMul constants whose leading axes are all 1 to matrices.
 
-x·W,  W of shape (1, …, 1, K, N)  →  x·W,  W of shape (K, N),  and an Unsqueeze where x has fewer axes than W had
+x·W,  W of shape (1, …, 1, K, N)  →  x·W,  W of shape (K, N),  and an Unsqueeze if x has fewer axes than W had
 
-A matrix has scales of its columns, and int8 kernels; OpenVINO 2026.4 loads no (1, 1, K, N) that is stored in integers.
+A matrix has scales per column, and int8 kernels; OpenVINO 2026.4 does not load an integer constant (1, 1, K, N).
 """
 
 from __future__ import annotations
@@ -18,10 +18,7 @@ __all__ = ["flatten_matrices"]
 
 
 def flatten_matrices(model: ir.Model) -> None:
-    """Rewrites, in place, MatMuls of the main graph by such constants.
-
-    Needs unshared constants.
-    """
+    """Rewrites, in place, MatMuls with such constants. Needs unshared constants."""
     editor = GraphEditor(model.graph)
     for node in list(model.graph):
         if node.domain != "" or node.op_type != "MatMul":
@@ -37,7 +34,7 @@ def flatten_matrices(model: ir.Model) -> None:
 
 
 def _unsqueeze(editor: GraphEditor, matmul: ir.Node, count: int) -> None:
-    """Give the result `count` leading axes of 1; the node keeps its name, and the result its own."""
+    """Adds `count` leading axes of 1 to the result; product and result keep their names."""
     name = name_of(matmul.outputs[0])
     product = ir.node("MatMul", matmul.inputs, name=matmul.name)
     editor.graph.insert_before(matmul, product)

@@ -1,7 +1,4 @@
-"""Unique names for all nodes, bodies included.
-
-Recipes, reports and plans speak of nodes by name.
-"""
+"""Unique names for all nodes, bodies included: recipes, plans and reports refer to nodes by name."""
 
 from __future__ import annotations
 
@@ -11,23 +8,22 @@ __all__ = ["name_nodes"]
 
 
 def name_nodes(model: ir.Model) -> None:
-    """Names nodes in place: the first bearer keeps its name.
+    """Makes node names unique, in place.
 
-    Unnamed nodes become Op_0, Op_1, …, repeats name_1, ….
-
-    The main graph's come before those in bodies.
+    Unnamed nodes become Op_0, Op_1, …. Of nodes with the same name, the first keeps it, those of the main graph before
+    those in bodies; the others become name_1, name_2, ….
     """
     nodes = [*model.graph, *(node for node in model.graph.all_nodes() if node.graph is not model.graph)]
-    taken = {node.name for node in nodes if node.name}
-    seen: set[str] = set()
+    all_names = {node.name for node in nodes if node.name}
+    previous: set[str] = set()
     next_number: dict[str, int] = {}
     for node in nodes:
-        if not node.name or node.name in seen:
+        if not node.name or node.name in previous:
             stem = node.name or node.op_type
             number = next_number.get(stem, 1 if node.name else 0)
-            while f"{stem}_{number}" in taken:
+            while f"{stem}_{number}" in all_names:
                 number += 1
             next_number[stem] = number + 1
             node.name = f"{stem}_{number}"
-            taken.add(node.name)
-        seen.add(node.name)
+            all_names.add(node.name)
+        previous.add(node.name)

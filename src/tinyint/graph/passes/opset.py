@@ -1,6 +1,6 @@
 """Conversion of older operator sets to 17.
 
-Per-channel DequantizeLinear needs 13, and later passes are written for 13 and up.
+Per-channel DequantizeLinear needs 13, and the other passes are written for 13 and later.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ __all__ = ["upgrade_opset"]
 
 WANTED, LEAST = 17, 13
 _CONVERTERS_OWN = ("_intermediate", "_intermediate_output")
-"""How names end that onnx's converter makes without looking whether they are taken."""
-_RESIZE_MODES = 11  # the first operator set whose Resize says which pixel goes where
-_HARDMAX_BY_AXIS = 13  # before, Hardmax flattened all axes from its own on
+"""Endings of names that onnx's converter creates without checking that they are free."""
+_RESIZE_MODES = 11  # the first operator set whose Resize has a coordinate mode
+_HARDMAX_BY_AXIS = 13  # before, Hardmax flattened its axis and all after it
 
 
 def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
-    """Converted model below opset `wanted`, else the model itself.
+    """Model converted to opset `wanted` if it is older, else the model itself.
 
-    A model at 13 or above that cannot be converted is kept. Raises ModelError, with the operator, below that.
+    A model that cannot be converted stays as it is from opset 13 on; below, ModelError names the operator.
     """
     opset = model.opset_imports.setdefault("", WANTED)
     if opset >= wanted:
@@ -44,7 +44,7 @@ def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
         )
     proto, weights = weightless_proto(model)
     _copy_for_bodies(proto.graph)
-    aside = _set_aside(proto.graph, weights.keys())
+    substitutes = _rename_endangered(proto.graph, weights.keys())
     reason = ""
     for target in (wanted, LEAST):
         if opset >= target:
@@ -53,14 +53,12 @@ def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
             converted = version_converter.convert_version(proto, target)
             _drop_leftovers(converted.graph)
             _check(converted)
-        except (
-            Exception
-        ) as error:  # the C++ converter raises several kinds, all with the operator in their text
+        except Exception as error:  # the C++ converter raises several kinds; all name the operator
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(" failed: ")[-1]
             continue
         result = from_proto(converted)
-        restore_weights(result, {aside.get(name, name): tensor for name, tensor in weights.items()})
-        _call_again(result, {new: name for name, new in aside.items()})
+        restore_weights(result, {substitutes.get(name, name): tensor for name, tensor in weights.items()})
+        _restore_names(result, {new: name for name, new in substitutes.items()})
         _mend_conversion(result, opset)
         return result
     if opset < LEAST:
@@ -72,42 +70,42 @@ def upgrade_opset(model: ir.Model, wanted: int = WANTED) -> ir.Model:
 
 
 def _copy_for_bodies(graph: onnx.GraphProto) -> None:
-    """Copies outer values for bodies.
+    """Lets bodies read outer values through an Identity, in place.
 
     The converter fails to replace a node that a body reads.
     """
     inner = [node for body in list(graphs(graph))[1:] for node in body.node]
-    read = {name for node in inner for name in node.input}
-    taken = tensor_names(graph)
+    outer_names = {name for node in inner for name in node.input}
+    names = tensor_names(graph)
     nodes = list(graph.node)
     del graph.node[:]
     for node in nodes:
         graph.node.append(node)
-        copies = {name: _free(f"{name}_outside", taken) for name in node.output if name in read}
+        copies = {name: _free_name(f"{name}_outside", names) for name in node.output if name in outer_names}
         graph.node.extend(onnx.helper.make_node("Identity", [name], [copy]) for name, copy in copies.items())
         for reader in inner if copies else ():
             reader.input[:] = [copies.get(name, name) for name in reader.input]
 
 
-def _free(stem: str, taken: set[str]) -> str:
-    """A name that no tensor has, and is taken from now on."""
-    name = next(name for i in range(len(taken) + 1) if (name := f"{stem}_{i}") not in taken)
-    taken.add(name)
+def _free_name(stem: str, names: set[str]) -> str:
+    """First of stem_0, stem_1, … that is not among the names; it is added to them."""
+    name = next(name for i in range(len(names) + 1) if (name := f"{stem}_{i}") not in names)
+    names.add(name)
     return name
 
 
-def _set_aside(graph: onnx.GraphProto, weights: Collection[str]) -> dict[str, str]:
-    """Give other names, returned by the old ones, to tensors whose own the converter gives without asking.
+def _rename_endangered(graph: onnx.GraphProto, weights: Collection[str]) -> dict[str, str]:
+    """Renames, in place, tensors whose names the converter may use again; returns {old: new}.
 
-    `weights`: what is an input only now.
+    Inputs and outputs keep theirs. `weights`: inputs that are weights, and are renamed too.
     """
-    taken, parts = tensor_names(graph), list(graphs(graph))
-    kept = {value.name for part in parts for value in (*part.input, *part.output)} - set(weights)
-    own = {name for name in taken - kept if name.endswith(_CONVERTERS_OWN)}
+    names, parts = tensor_names(graph), list(graphs(graph))
+    fixed = {value.name for part in parts for value in (*part.input, *part.output)} - set(weights)
+    endangered = {name for name in names - fixed if name.endswith(_CONVERTERS_OWN)}
     renamed = {}
-    for name in sorted(own):
-        renamed[name] = next(c for i in range(len(taken) + 1) if (c := f"tinyint/{i}") not in taken)
-        taken.add(renamed[name])
+    for name in sorted(endangered):
+        renamed[name] = next(c for i in range(len(names) + 1) if (c := f"tinyint/{i}") not in names)
+        names.add(renamed[name])
     for part in parts:
         for tensor in (*part.input, *part.initializer, *part.value_info):
             tensor.name = renamed.get(tensor.name, tensor.name)
@@ -117,8 +115,8 @@ def _set_aside(graph: onnx.GraphProto, weights: Collection[str]) -> dict[str, st
     return renamed
 
 
-def _call_again(model: ir.Model, names: dict[str, str]) -> None:
-    """Renames values, in place; numbered where a name is taken."""
+def _restore_names(model: ir.Model, names: dict[str, str]) -> None:
+    """Renames values by {current: original}, in place; with a number where a name is taken."""
     editor = GraphEditor(model.graph)
     values = [value for node in model.graph.all_nodes() for value in (*node.inputs, *node.outputs)]
     for value in values:
@@ -127,26 +125,26 @@ def _call_again(model: ir.Model, names: dict[str, str]) -> None:
 
 
 def _drop_leftovers(graph: onnx.GraphProto) -> None:
-    """A Pad that repeats values has no use for one to fill with, and the converter keeps the attribute."""
+    """Removes the attribute `value` of Pads, in place: the converter leaves it where the mode needs none."""
     for node in graph.node:
         if node.op_type == "Pad":
-            kept = [attribute for attribute in node.attribute if attribute.name != "value"]
+            attributes = [attribute for attribute in node.attribute if attribute.name != "value"]
             del node.attribute[:]
-            node.attribute.extend(kept)
+            node.attribute.extend(attributes)
 
 
 def _check(converted: onnx.ModelProto) -> None:
-    """Raises ValidationError for an operator that the new set does not have in this form."""
-    checked = onnx.ModelProto()
-    checked.CopyFrom(converted)
-    for output in checked.graph.output:  # whose shape the checker wants, but may be open
+    """Raises ValidationError for an operator that is invalid in the new set."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(converted)
+    for output in copy.graph.output:  # the checker wants a shape, which may be open
         if output.type.WhichOneof("value") in (None, "tensor_type"):
             output.type.tensor_type.shape.SetInParent()
-    onnx.checker.check_model(checked)
+    onnx.checker.check_model(copy)
 
 
 def _mend_conversion(model: ir.Model, opset: int) -> None:
-    """What onnx 1.23's converter leaves as it is, although its meaning changed."""
+    """Rewrites, in place, operators that onnx 1.23's converter leaves although their meaning changed."""
     editor = GraphEditor(model.graph)
     for node in list(model.graph.all_nodes()):
         if node.domain != "":
@@ -158,10 +156,10 @@ def _mend_conversion(model: ir.Model, opset: int) -> None:
 
 
 def _resize_as_before(node: ir.Node) -> None:
-    """Rewrites a Resize in ONNX Runtime's old coordinates.
+    """Sets the modes of a Resize to those of ONNX Runtime's old one.
 
-    Coordinates are divided by the scale; between two pixels the upper one counts where the image shrinks, else the
-    lower one. Raises ModelError where one axis shrinks and another grows.
+    A coordinate was divided by the scale, then rounded up if the image shrinks, else down. Raises ModelError for the
+    nearest mode if one axis shrinks and another grows.
     """
     constant = constant_of(node.inputs[2]) if len(node.inputs) > 2 else None
     scales = np.ones(1) if constant is None else constant.astype(np.float64)
@@ -179,14 +177,14 @@ def _resize_as_before(node: ir.Node) -> None:
 
 
 def _hardmax_as_before(editor: GraphEditor, node: ir.Node) -> None:
-    """Hardmax over the flattened axes, between a Flatten and a Reshape."""
+    """Rewrites an old Hardmax as Flatten, Hardmax and Reshape."""
     source, name = node.inputs[0], name_of(node.outputs[0])
     shape = ir.node("Shape", [source], name=editor.node_name(f"{name}/shape"))
     axis = node.attributes.get_int("axis", 1)
     flat = ir.node("Flatten", [source], {"axis": axis}, name=editor.node_name(f"{name}/flat"))
     largest = ir.node("Hardmax", flat.outputs, {"axis": -1}, name=node.name)
-    for made, what in ((shape, "shape"), (flat, "flat"), (largest, "largest")):
-        editor.rename(made.outputs[0], f"{name}/{what}")
+    for part, ending in ((shape, "shape"), (flat, "flat"), (largest, "largest")):
+        editor.rename(part.outputs[0], f"{name}/{ending}")
     assert isinstance(node.graph, ir.Graph)
     node.graph.insert_before(node, [shape, flat, largest])
     replace_node(node, "Reshape", [largest.outputs[0], shape.outputs[0]]).name = editor.node_name(

@@ -12,7 +12,7 @@ __all__ = ["fold_padding"]
 def fold_padding(model: ir.Model) -> None:
     """Folds such Pads in place; a Pad stays for its other readers.
 
-    Negative pads, other modes and values are left.
+    Pads with negative amounts, other modes or other values are not folded.
     """
     for node in model.graph:
         if node.domain != "" or node.op_type != "Conv" or node.inputs[0] is None:
@@ -29,7 +29,7 @@ def fold_padding(model: ir.Model) -> None:
 
 
 def _own_padding(conv: ir.Node, kernel: tuple[int, ...]) -> list[int] | None:
-    """The Conv's begins and ends; None where automatic padding depends on the image's size (strides over 1)."""
+    """Begins and ends of the Conv; None if they depend on the image's size (auto_pad with strides over 1)."""
     automatic = conv.attributes.get_string("auto_pad", "NOTSET")
     if automatic == "NOTSET":
         return list(conv.attributes.get_ints("pads", [0] * 2 * len(kernel)))
@@ -44,7 +44,7 @@ def _own_padding(conv: ir.Node, kernel: tuple[int, ...]) -> list[int] | None:
 
 
 def _spatial_zeros(pad: ir.Node, rank: int) -> list[int] | None:
-    """Begins and ends of the spatial axes, if that is all the node pads, with zeros; else None."""
+    """Begins and ends of the spatial axes; None unless the node pads these alone, with zeros."""
     if (
         pad.domain != ""
         or pad.op_type != "Pad"
@@ -61,10 +61,10 @@ def _spatial_zeros(pad: ir.Node, rank: int) -> list[int] | None:
     if pads is None or (fill is not None and fill.any()):
         return None
     amounts = [0] * (2 * rank)
-    chosen = range(rank) if axes is None else [int(axis) % rank for axis in axes]
-    for position, axis in enumerate(chosen):
+    padded_axes = range(rank) if axes is None else [int(axis) % rank for axis in axes]
+    for position, axis in enumerate(padded_axes):
         amounts[axis] = int(pads[position])
-        amounts[rank + axis] = int(pads[len(chosen) + position])
+        amounts[rank + axis] = int(pads[len(padded_axes) + position])
     begins, ends = amounts[:rank], amounts[rank:]
     if min(amounts) < 0 or any(begins[:2]) or any(ends[:2]):
         return None

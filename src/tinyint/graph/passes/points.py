@@ -1,7 +1,7 @@
-"""A second place for kernels of one under strides and padding.
+"""Widening of 1×1 kernels that have strides and padding, by a second tap of zeros.
 
-It holds zeros, and reads one place of padding more. OpenVINO 2026.4 takes the strides of a kernel of one place before
-its padding (tests/runtimes/facts/test_points.py), in the float model too where anything stands before it.
+The second tap reads one more column of padding. OpenVINO 2026.4 applies the strides of a 1×1 kernel before its padding
+(tests/runtimes/facts/test_points.py), in a float model too if any operator comes before it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,7 @@ __all__ = ["widen_points"]
 
 
 def widen_points(model: ir.Model) -> None:
-    """Widen, in place, each such Conv of the main graph.
-
-    Those in groups stay. Needs unshared constants.
-    """
+    """Widens, in place, each such Conv without groups. Needs unshared constants."""
     for node in model.graph:
         weight = constant_of(node.inputs[1]) if node.domain == "" and node.op_type == "Conv" else None
         if weight is not None and _is_padded_point(node, weight.shape[2:]):
@@ -33,11 +30,11 @@ def _is_padded_point(conv: ir.Node, kernel: tuple[int, ...]) -> bool:
 
 
 def _widen(conv: ir.Node, weight: np.ndarray) -> None:
-    """Along the last axis."""
+    """Adds the tap along the last axis."""
     value, pads = conv.inputs[1], list(conv.attributes.get_ints("pads"))
     assert value is not None
     replace_constant(value, np.concatenate([weight, np.zeros_like(weight)], axis=-1))
     pads[-1] += 1
     conv.attributes["pads"] = ir.AttrInt64s("pads", pads)
     conv.attributes["kernel_shape"] = ir.AttrInt64s("kernel_shape", [1] * (weight.ndim - 3) + [2])
-    conv.attributes.pop("dilations", None)  # which mean nothing to one place
+    conv.attributes.pop("dilations", None)  # without effect on one tap

@@ -1,9 +1,7 @@
-"""Attributes of pools without effect.
+"""Removal of pool attributes that have no effect.
 
-Rounding up a size that is whole, counting padding where there is none.
-
-Under `ceil_mode` a window may stand out of the image at its end, but none begins after the image. Up to opset 21, the
-shape inference of ONNX counts those too.
+`ceil_mode` has none if the size is a whole number anyway, `count_include_pad` none without padding. Under `ceil_mode` a
+window may reach beyond the image's end, but none begins there. Up to opset 21, ONNX's shape inference counts those too.
 """
 
 from __future__ import annotations
@@ -24,9 +22,10 @@ _ROUNDING = ("AveragePool", "LpPool", "MaxPool")
 
 
 class _Axis(NamedTuple):
-    """Spatial axis: its unread end, and whether rounding up adds a window.
+    """Spatial axis of a pool under `ceil_mode`.
 
-    The end that no window reads without rounding up.
+    * `rest`: elements at its end that no window reads without rounding up
+    * `adds`: whether rounding up adds a window
     """
 
     rest: int
@@ -34,11 +33,10 @@ class _Axis(NamedTuple):
 
 
 def settle_pool_sizes(model: ir.Model) -> None:
-    """Sets sizes of pools under `ceil_mode` as ONNX infers, in place.
+    """Rewrites pools under `ceil_mode` so that ONNX infers their true sizes, in place.
 
-    Needs inferred shapes.
-
-    The attribute goes where it adds no window; where it adds one along another axis, what no window reads goes.
+    `ceil_mode` is dropped if it adds no window. If it adds one along another axis only, the elements that no window
+    reads are cut off. Needs inferred shapes.
     """
     editor = GraphEditor(model.graph)
     for node in list(model.graph):
@@ -56,7 +54,7 @@ def settle_pool_sizes(model: ir.Model) -> None:
 def drop_pool_attributes(model: ir.Model) -> None:
     """Drops ineffective `ceil_mode` and `count_include_pad`, in place.
 
-    Kernels average in int8 only without them.
+    Int8 kernels for averages do not take them.
     """
     for node in model.graph:
         if node.domain != "" or node.op_type not in {"AveragePool", "MaxPool"}:
@@ -68,7 +66,7 @@ def drop_pool_attributes(model: ir.Model) -> None:
 
 
 def _axes(node: ir.Node) -> list[_Axis | None]:
-    """The spatial axes of a pool under `ceil_mode`, None for each of unknown size; none for any other node."""
+    """Spatial axes of a pool under `ceil_mode`, None for those of unknown size; [] for other nodes."""
     if (
         node.domain != ""
         or node.op_type not in _ROUNDING
@@ -82,20 +80,20 @@ def _axes(node: ir.Node) -> list[_Axis | None]:
     strides, dilations = (
         node.attributes.get_ints(key, [1] * len(kernel)) for key in ("strides", "dilations")
     )
-    found: list[_Axis | None] = []
+    axes: list[_Axis | None] = []
     for i, size in enumerate(sizes):
         if size is None:
-            found.append(None)
+            axes.append(None)
             continue
         last, rest = divmod(
             size + pads[i] + pads[len(kernel) + i] - dilations[i] * (kernel[i] - 1) - 1, strides[i]
         )
-        found.append(_Axis(rest, adds=rest > 0 and (last + 1) * strides[i] < size + pads[i]))
-    return found
+        axes.append(_Axis(rest, adds=rest > 0 and (last + 1) * strides[i] < size + pads[i]))
+    return axes
 
 
 def _cut(editor: GraphEditor, node: ir.Node, rests: list[int]) -> None:
-    """Take so much from the ends of the axes: of the padding, then of the image."""
+    """Cuts `rests` elements off the ends of the axes: off the padding first, then off the image."""
     pads = list(node.attributes.get_ints("pads", [0] * 2 * len(rests)))
     padding = [min(rest, pads[len(rests) + i]) for i, rest in enumerate(rests)]
     image = [rest - padded for rest, padded in zip(rests, padding, strict=True)]
@@ -118,13 +116,13 @@ def _cut(editor: GraphEditor, node: ir.Node, rests: list[int]) -> None:
 
 
 def _forget_shapes(graph: ir.Graph, pool: ir.Node) -> None:
-    """Removes the shapes of everything computed from the pool's output."""
-    behind = set(pool.outputs)
+    """Opens the shapes of all values that depend on the pool, in place."""
+    dependents = set(pool.outputs)
     for node in graph:
-        inside = (value for inner in inner_nodes(node) for value in inner.inputs)
-        if not behind.isdisjoint((*node.inputs, *inside)):
-            behind.update(node.outputs)
-    for value in behind:
+        inner_inputs = (value for inner in inner_nodes(node) for value in inner.inputs)
+        if not dependents.isdisjoint((*node.inputs, *inner_inputs)):
+            dependents.update(node.outputs)
+    for value in dependents:
         if value.shape is not None:
             value.shape = ir.Shape([None] * len(value.shape))
 

@@ -1,10 +1,10 @@
-"""Reductions without axes for OpenVINO, by operators that it reads with axes.
+"""Rewriting of reductions whose axes OpenVINO misreads.
 
 1. ReduceL1(x)         →  ReduceSum(Abs(x))
 2. ReduceLogSum(x)     →  Log(ReduceSum(x))
 3. ReduceLogSumExp(x)  →  Log(ReduceSum(Exp(x - m))) + m,   m = ReduceMax(x)
 
-In the operator sets 13 to 17 their axes are an attribute, which OpenVINO 2026.4 looks for among the inputs there.
+In opsets 13 to 17 their axes are an attribute; OpenVINO 2026.4 looks for them among the inputs.
 """
 
 from __future__ import annotations
@@ -25,10 +25,7 @@ _OPSETS = range(13, 18)
 
 
 def write_out_reductions(model: ir.Model) -> None:
-    """Rewrites reductions with axes, in place and in bodies too.
-
-    Those of the main graph's operator set.
-    """
+    """Rewrites such reductions with axes, in place, also in bodies."""
     if model.opset_imports.get("", 0) not in _OPSETS:
         return
     editor = GraphEditor(model.graph)
@@ -45,23 +42,23 @@ def _write_out(editor: GraphEditor, node: ir.Node) -> None:
     assert isinstance(graph, ir.Graph)
     assert source is not None
 
-    def made(op_type: str, inputs: Sequence[ir.Value], **attributes: Any) -> ir.Value:
+    def apply(op_type: str, inputs: Sequence[ir.Value], **attributes: Any) -> ir.Value:
         new = ir.node(op_type, inputs, attributes, name=editor.node_name(f"{name}/{op_type}"))
         editor.rename(new.outputs[0], f"{name}/{op_type}")
         graph.insert_before(node, new)
         return new.outputs[0]
 
-    given, keep = list(node.attributes.get_ints("axes", [])), node.attributes.get_int("keepdims", 1)
-    axes = editor.constant(f"{name}/axes", np.array(given, np.int64), body=graph)
+    numbers, keep = list(node.attributes.get_ints("axes", [])), node.attributes.get_int("keepdims", 1)
+    axes = editor.constant(f"{name}/axes", np.array(numbers, np.int64), body=graph)
     if node.op_type == "ReduceL1":
-        replace_node(node, "ReduceSum", [made("Abs", [source]), axes], keepdims=keep)
+        replace_node(node, "ReduceSum", [apply("Abs", [source]), axes], keepdims=keep)
     elif node.op_type == "ReduceLogSum":
-        replace_node(node, "Log", [made("ReduceSum", [source, axes], keepdims=keep)])
+        replace_node(node, "Log", [apply("ReduceSum", [source, axes], keepdims=keep)])
     else:
-        largest = made("ReduceMax", [source], axes=given, keepdims=1)
-        powers = made("Exp", [made("Sub", [source, largest])])
-        addends = [made("Log", [made("ReduceSum", [powers, axes], keepdims=1)]), largest]
+        largest = apply("ReduceMax", [source], axes=numbers, keepdims=1)
+        powers = apply("Exp", [apply("Sub", [source, largest])])
+        addends = [apply("Log", [apply("ReduceSum", [powers, axes], keepdims=1)]), largest]
         if keep:
             replace_node(node, "Add", addends)
         else:
-            replace_node(node, "Squeeze", [made("Add", addends), axes])
+            replace_node(node, "Squeeze", [apply("Add", addends), axes])

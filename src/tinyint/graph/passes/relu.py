@@ -1,4 +1,4 @@
-"""Clip at zero without an upper bound, and Max with zero, are Relu."""
+"""Clip from zero without an upper bound, and Max with zero, as Relu."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["recognize_relu"]
 
 
 def recognize_relu(model: ir.Model) -> None:
-    """Rewrite both forms in place, on float tensors."""
+    """Rewrites both forms on float tensors, in place."""
     for node in list(model.graph):
         if node.domain != "" or node.op_type not in {"Clip", "Max"}:
             continue
@@ -47,6 +47,6 @@ def _is_zero(array: NDArray[np.generic]) -> bool:
 
 
 def _is_unbounded(ceiling: NDArray[np.generic]) -> bool:
-    """Infinity, or the type's largest number, which exporters write for it."""
+    """Whether the bound is infinity, or the type's largest number, which exporters write for it."""
     wide = ceiling.astype(np.float64)
     return bool((wide >= float(np.finfo(ceiling.dtype.type).max)).all())  # type: ignore[type-var]

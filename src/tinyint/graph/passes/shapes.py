@@ -1,4 +1,4 @@
-"""Types and shapes of the main graph's values, as far as ONNX infers them."""
+"""Inference of types and shapes of the main graph's values."""
 
 from __future__ import annotations
 
@@ -14,16 +14,13 @@ __all__ = ["infer_shapes", "shapes_at"]
 
 
 def infer_shapes(model: ir.Model) -> None:
-    """Infers types and shapes, in place; others stay unknown.
-
-    Such as of operators of other domains.
-    """
+    """Infers types and shapes in place, as far as ONNX can: not for most other domains."""
     proto, _ = weightless_proto(model)
     with_stand_ins(proto)
     try:
         graph = onnx.shape_inference.infer_shapes(proto, data_prop=True).graph
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
-        return  # contradictory shapes: the runtime will say it better
+        return  # contradictory shapes; the runtime has the better message
     values = {value.name: value for node in model.graph for value in node.outputs}
     for info in (*graph.value_info, *graph.output):
         value = values.get(info.name)
@@ -35,9 +32,9 @@ def infer_shapes(model: ir.Model) -> None:
 
 
 def shapes_at(model: ir.Model, rows: int) -> dict[str, tuple[int | None, ...]]:
-    """Shapes of the main graph's values by name, with `rows` rows.
+    """Shapes of the main graph's values by name, for a batch of `rows`.
 
-    Wherever axis 0 of an input is open.
+    Axis 0 of each input gets that size if it is open.
     """
     model = model.clone()
     for value in model.graph.inputs:
@@ -45,8 +42,8 @@ def shapes_at(model: ir.Model, rows: int) -> dict[str, tuple[int | None, ...]]:
             value.shape = ir.Shape([rows, *value.shape[1:]])
     for node in model.graph:
         for value in node.outputs:
-            value.shape = None  # what stood there for any number of rows
+            value.shape = None  # it was for any number of rows
     infer_shapes(model)
     values = (*model.graph.inputs, *(value for node in model.graph for value in node.outputs))
-    found = ((name_of(value), static_shape(value)) for value in values)
-    return {name: shape for name, shape in found if shape is not None}
+    shapes = ((name_of(value), static_shape(value)) for value in values)
+    return {name: shape for name, shape in shapes if shape is not None}

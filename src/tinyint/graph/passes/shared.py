@@ -1,4 +1,4 @@
-"""Own constants for each operator with weights, to be folded and quantized apart."""
+"""Separate constants for each operator with weights, so that each is folded and quantized alone."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["clone_shared_constants"]
 
 
 def clone_shared_constants(model: ir.Model) -> None:
-    """Clones, in place, weights and biases with other readers; data are shared.
+    """Clones shared weights and biases of operators with weights, in place.
 
-    Also those that are an output or a node's.
+    Cloned are those with another reader, graph outputs, and outputs of Constant nodes. The clones share the data.
     """
     editor = GraphEditor(model.graph)
     for node in model.graph:

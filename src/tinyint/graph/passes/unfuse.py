@@ -1,6 +1,6 @@
-"""Decomposition of operators that ONNX Runtime's optimizer fused for float kernels.
+"""Decomposition of operators that ONNX Runtime fused for float kernels.
 
-Int8 kernels fuse them anew.
+ONNX Runtime fuses them again for int8 kernels.
 
 FusedConv → Conv (→ Add) → activation      FusedGemm → Gemm → activation      FusedMatMul → MatMul
 """
@@ -25,28 +25,25 @@ _ACTIVATIONS = {
     "HardSigmoid": ("alpha", "beta"),
     "Clip": ("min", "max"),
 }
-"""What their `activation_params` are, in order."""
+"""Attributes or inputs to which their `activation_params` belong, in order."""
 
 
 def unfuse(model: ir.Model) -> None:
-    """Decomposes, in place, fused nodes whose parts ONNX has; others stay.
-
-    Those of the main graph.
-    """
+    """Decomposes, in place, the main graph's fused nodes whose parts are ONNX operators; others stay."""
     editor = GraphEditor(model.graph)
     for node in list(model.graph):
         if node.domain != _MICROSOFT:
             continue
         match node.op_type:
-            case "FusedConv" if _known(node):
+            case "FusedConv" if _has_known_activation(node):
                 _split(editor, node, "Conv", inputs=3)
-            case "FusedGemm" if _known(node):
+            case "FusedGemm" if _has_known_activation(node):
                 _split(editor, node, "Gemm", inputs=3)
             case "FusedMatMul" if _is_plain(node):
                 _product(editor, node)
 
 
-def _known(node: ir.Node) -> bool:
+def _has_known_activation(node: ir.Node) -> bool:
     return node.attributes.get_string("activation", "") in ("", *_ACTIVATIONS)
 
 
@@ -79,11 +76,11 @@ def _parameters(node: ir.Node) -> list[float]:
 
 
 def _is_plain(node: ir.Node) -> bool:
-    """Whether the node is a product, second operand transposable if constant."""
-    odd = any(node.attributes.get_int(key, 0) == 1 for key in ("transA", "transBatchA", "transBatchB"))
+    """Whether a FusedMatMul is a plain product; a constant second operand may be transposed."""
+    is_other = any(node.attributes.get_int(key, 0) == 1 for key in ("transA", "transBatchA", "transBatchB"))
     weight = constant_of(node.inputs[1])
     transposed = node.attributes.get_int("transB", 0) == 1
-    return not odd and (not transposed or (weight is not None and weight.ndim >= 2))
+    return not is_other and (not transposed or (weight is not None and weight.ndim >= 2))
 
 
 def _product(editor: GraphEditor, node: ir.Node) -> None:
@@ -94,8 +91,8 @@ def _product(editor: GraphEditor, node: ir.Node) -> None:
     weight = constant_of(right)
     transposed = node.attributes.get_int("transB", 0) == 1
     if weight is not None and (factor != 1.0 or transposed):
-        turned = np.swapaxes(weight, -1, -2) if transposed else weight
-        scaled = (turned.astype(np.float64) * factor).astype(weight.dtype)
+        matrix = np.swapaxes(weight, -1, -2) if transposed else weight
+        scaled = (matrix.astype(np.float64) * factor).astype(weight.dtype)
         right, factor = editor.constant(f"{name}/weight", np.ascontiguousarray(scaled)), 1.0
     if factor == 1.0:
         replace_node(node, "MatMul", [left, right])

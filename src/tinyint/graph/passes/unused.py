@@ -1,4 +1,4 @@
-"""Removal of unread constants: ONNX Runtime warns of each at every opening."""
+"""Removal of unused constants: ONNX Runtime warns about each whenever it opens the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["drop_unused_constants"]
 
 
 def drop_unused_constants(model: ir.Model) -> None:
-    """In place, in subgraphs too; inputs and outputs of a graph stay."""
+    """Removes initializers without readers, in place, also in subgraphs; inputs and outputs stay."""
     for graph in model.graphs():
         for name, value in list(graph.initializers.items()):
             if not (value.uses() or value.is_graph_output() or value.is_graph_input()):

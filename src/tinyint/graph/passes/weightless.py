@@ -1,4 +1,4 @@
-"""Messages without large weights, for parts of onnx limited to 2 GiB."""
+"""Messages without large weights, for functions of onnx that are limited to 2 GiB."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ _LARGE = 1024  # bytes; larger tensors are no shapes or axes, so neither inferen
 
 
 def weightless_proto(model: ir.Model) -> tuple[onnx.ModelProto, dict[str, ir.TensorProtocol]]:
-    """Model with large initializers as inputs, and their tensors by name.
-
-    The model is unchanged.
-    """
+    """Message of the model with large initializers as inputs, and their tensors by name."""
     model = model.clone()
     graph = model.graph
     weights: dict[str, ir.TensorProtocol] = {}
@@ -33,7 +30,7 @@ def weightless_proto(model: ir.Model) -> tuple[onnx.ModelProto, dict[str, ir.Ten
 
 
 def restore_weights(model: ir.Model, weights: dict[str, ir.TensorProtocol]) -> None:
-    """Turns the inputs of those names into initializers again, in place."""
+    """Turns the inputs of these names into initializers again, in place."""
     graph = model.graph
     values = list(graph.inputs)
     graph.inputs.clear()

@@ -1,4 +1,4 @@
-"""Half precision to single: float16 and bfloat16 models as float32 ones."""
+"""Conversion of half precision (float16, bfloat16) to float32."""
 
 from __future__ import annotations
 
@@ -19,11 +19,9 @@ _TYPE_ATTRIBUTES = ("to", "dtype", "output_datatype")
 
 
 def widen_floats(model: ir.Model, keep: Collection[ir.DataType] = HALVES) -> None:
-    """Widens all half precision of the model to float32, in place.
+    """Converts all half precision in the model and its bodies to float32, in place.
 
-    Bodies included.
-
-    Inputs and outputs of the types in `keep` keep them, after and before a Cast; others become float32.
+    Inputs and outputs of the types in `keep` keep them, with a Cast beside; others become float32.
     """
     if not any(holds(model, half) for half in HALVES):
         return
@@ -40,7 +38,7 @@ def widen_floats(model: ir.Model, keep: Collection[ir.DataType] = HALVES) -> Non
 
 
 def _widen_values(graph: ir.Graph, keep: Collection[ir.DataType]) -> None:
-    """All that one graph holds, but inputs of the types in `keep`."""
+    """Converts one graph, but not inputs of the types in `keep`."""
     for value in graph.initializers.values():
         value.const_value = _widened(value.const_value)
         _retype(value)
@@ -90,9 +88,9 @@ def _widen_attributes(node: ir.Node) -> None:
 
 
 def _retype(value: ir.Value) -> None:
-    """Float32 instead of half precision, within a sequence or an optional as well."""
+    """Sets half precision to float32 in the value's type, also within a sequence or an optional."""
     if value.dtype in HALVES:
-        value.type = copy.deepcopy(value.type)  # the caller's model has this one
+        value.type = copy.deepcopy(value.type)  # the caller's model shares it
         value.dtype = ir.DataType.FLOAT
 
 
