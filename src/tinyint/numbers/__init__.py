@@ -1,1 +1,1 @@
-"""Numbers in 8 bits: codes, formats, and statistics of tensors."""
+"""Arithmetic of quantization: codes, formats, and statistics of tensors."""

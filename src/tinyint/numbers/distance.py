@@ -1,4 +1,4 @@
-"""Distance between arrays: SQNR and cosine, masks left out."""
+"""Distances between arrays: SQNR and cosine, without the elements that are masks."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from tinyint.numbers.numerics import Array
 __all__ = ["MASK", "NoiseSum", "are_values", "blocks", "cosine", "widened"]
 
 MASK = 1e30
-"""From here on, infinities included, a magnitude is a mask ("never this one"), and not a value."""
+"""A magnitude of this or more, infinity included, is a mask (of attention, say) and not a value."""
 _HALF_MAX = float(np.finfo(np.float16).max)
 _BLOCK = 1 << 18
 
 
 def are_values(array: Array) -> NDArray[np.bool_]:
-    """Mask of elements that are values: finite, and no masks."""
+    """Elements that are values: finite, and smaller than `MASK`."""
     return np.asarray(np.abs(array) < MASK)
 
 
 def cosine(a: Array, b: Array) -> float:
-    """Cosine of the angle between two arrays of one shape, masks left out.
+    """Cosine of the angle between two arrays of the same shape, without masks.
 
-    Two zero arrays are equal, 1; a zero array and another one have nothing in common, 0.
+    It is 1 for two zero arrays, and 0 for a zero array and another one.
     """
     product = square_a = square_b = 0.0
     for x, y in blocks(a, b):
-        kept = are_values(x) & are_values(y)
-        u, v = x[kept], y[kept]
+        selection = are_values(x) & are_values(y)
+        u, v = x[selection], y[selection]
         product, square_a, square_b = product + float(u @ v), square_a + float(u @ u), square_b + float(v @ v)
     if square_a == 0.0 or square_b == 0.0:
         return 1.0 if square_a == square_b else 0.0
@@ -41,9 +41,9 @@ def cosine(a: Array, b: Array) -> float:
 
 @dataclass(kw_only=True)
 class NoiseSum:
-    """Signal and noise energy over any number of arrays, masks left out.
+    """Signal and noise energy summed over any number of arrays, without masks.
 
-    `count`: of the values, `total`: their sum.
+    `count`: number of values; `total`: their sum.
     """
 
     signal: float = 0.0
@@ -52,10 +52,10 @@ class NoiseSum:
     total: float = 0.0
 
     def add(self, reference: Array, value: Array) -> None:
-        """Where the reference has a value, an infinity makes the noise infinite."""
+        """Adds a pair of arrays; an infinity where the reference has a value makes the noise infinite."""
         for r, v in blocks(reference, value):
-            kept = are_values(r)
-            r, v = r[kept], v[kept]
+            selection = are_values(r)
+            r, v = r[selection], v[selection]
             with np.errstate(over="ignore"):
                 self.noise += float(np.square(r - v).sum())
             self.signal += float(np.square(r).sum())
@@ -75,10 +75,7 @@ class NoiseSum:
 
     @property
     def constant_db(self) -> float:
-        """SQNR of a constant, the mean of the reference.
-
-        signal / variance, the variance being Σx² - (Σx)²/n.
-        """
+        """SQNR of the best constant, the mean of the reference: signal / (Σx² - (Σx)²/n), in dB."""
         if not self.count:
             return math.inf
         return _db(self.signal, max(self.signal - self.total**2 / self.count, 0.0))
@@ -92,9 +89,9 @@ def _db(signal: float, noise: float) -> float:
 
 
 def blocks(a: Array, b: Array) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Pieces of two arrays of one shape, flat and in float64.
+    """Parts of two arrays of the same shape, flat and in float64.
 
-    A copy of the whole would double the memory.
+    In parts, because a float64 copy of the whole would take several times the memory.
     """
     flat_a, flat_b = a.reshape(-1), b.reshape(-1)
     for start in range(0, flat_a.size, _BLOCK):
@@ -103,7 +100,7 @@ def blocks(a: Array, b: Array) -> Iterator[tuple[NDArray[np.float64], NDArray[np
 
 
 def widened(array: Array) -> NDArray[np.float64]:
-    """In float64; the ends of float16, its masks, become infinite."""
+    """Array in float64; the largest magnitudes of float16, which serve as masks, become infinite."""
     wide = array.astype(np.float64)
     return (
         np.where(np.abs(wide) >= _HALF_MAX, np.copysign(np.inf, wide), wide)

@@ -35,7 +35,7 @@ class PerTensor:
 
 @dataclass(frozen=True)
 class PerAxis:
-    """One scale for each index along `axis`, of shape (C,)."""
+    """One scale per index along `axis`, of shape (C,)."""
 
     axis: int
 
@@ -47,9 +47,8 @@ class PerAxis:
 class PerBlock:
     """One scale per `size` neighbours along `axis`.
 
-    Scales have the tensor's shape, but that the axis counts blocks.
-
-    The last block of a row may be shorter (ONNX operator specification, DequantizeLinear-21).
+    The scales have the tensor's shape, with the number of blocks along the axis. The last block of a row may be shorter
+    (ONNX operator specification, DequantizeLinear-21).
     """
 
     axis: int
@@ -64,15 +63,12 @@ PER_TENSOR = PerTensor()
 
 
 def per_axis(axis: int | None) -> PerTensor | PerAxis:
-    """Per tensor where there is no axis."""
+    """Granularity per index of the axis; per tensor without an axis."""
     return PER_TENSOR if axis is None else PerAxis(axis)
 
 
 def axis_of(granularity: Granularity) -> int | None:
-    """Axis with a scale for each index; None for one scale.
-
-    Raises ValueError for blocks.
-    """
+    """Axis with one scale per index; None for a single scale. Raises ValueError for blocks."""
     match granularity:
         case PerTensor():
             return None
@@ -82,7 +78,7 @@ def axis_of(granularity: Granularity) -> int | None:
 
 
 def has_shape(granularity: Granularity, scales: Values) -> bool:
-    """Whether there may be scales of this shape."""
+    """Whether scales of this granularity may have this shape."""
     match granularity:
         case PerTensor():
             return scales.ndim == 0
@@ -93,7 +89,7 @@ def has_shape(granularity: Granularity, scales: Values) -> bool:
 
 
 def spread(scales: Values, granularity: Granularity, shape: tuple[int, ...]) -> Values:
-    """Scales, or values per scale, that broadcast over a tensor of this shape."""
+    """Scales, or other values per scale, reshaped to broadcast over a tensor of this shape."""
     match granularity:
         case PerTensor():
             return scales
@@ -106,7 +102,7 @@ def spread(scales: Values, granularity: Granularity, shape: tuple[int, ...]) -> 
 
 
 def rows(tensor: Values, granularity: Granularity) -> Values:
-    """Elements by scale, (scales, elements); short blocks are padded with zeros."""
+    """Elements grouped by scale, (scales, elements); short blocks are padded with zeros."""
     match granularity:
         case PerTensor():
             return tensor.reshape(1, -1)
@@ -114,12 +110,12 @@ def rows(tensor: Values, granularity: Granularity) -> Values:
             return np.moveaxis(tensor, axis, 0).reshape(tensor.shape[axis], -1)
         case PerBlock(axis, size):
             moved = np.moveaxis(tensor, axis, -1)
-            whole = np.pad(moved, [(0, 0)] * (moved.ndim - 1) + [(0, -moved.shape[-1] % size)])
-            return whole.reshape(-1, size)
+            padded = np.pad(moved, [(0, 0)] * (moved.ndim - 1) + [(0, -moved.shape[-1] % size)])
+            return padded.reshape(-1, size)
 
 
 def scales_of(values: Values, granularity: Granularity, shape: tuple[int, ...]) -> Values:
-    """Values per row (scales,), in the shape of the tensor's scales."""
+    """Values per row of `rows`, (scales,), reshaped to the tensor's scales."""
     match granularity:
         case PerTensor():
             return values.reshape(())

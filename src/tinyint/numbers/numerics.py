@@ -1,21 +1,21 @@
-"""Number formats and arithmetic of quantization, in this module alone.
+"""Number formats and the arithmetic of quantization, defined here alone.
 
 The convention, with x real, q the stored integer, s the scale and z the zero-point:
 
     q = clip(round_half_even(x / s) + z, qmin, qmax)        x̂ = (q - z) · s
 
 * s is float32, finite and > 0. A range of width zero (a dead tensor or channel) gets s = 1.
-* The range [lo, hi] is widened to hold 0, so that 0 is represented exactly (padding, ReLU).
+* The range [lo, hi] is widened to include 0, so that 0 is represented exactly (padding, ReLU).
 * asymmetric: s = (hi - lo) / (qmax - qmin), z = round_half_even(qmin - lo / s).
-* symmetric signed: s = max(|lo|, |hi|) / qmax, z = 0, with [qmin, qmax] = [-qmax, qmax] for weights; what
-  QuantizeLinear makes has all codes, whatever the range.
-* symmetric unsigned: z = 0 where lo >= 0, so that no code is lost; else z = (qmax + 1) / 2.
-* s and z have the shape that their granularity gives them: (), (C,) along an axis, or one for each block of an axis.
-* bias: int32 with s_b = s_x · s_w, z = 0; a channel whose bias would overflow gets a larger s_w, and a dead one the s_w
-  that its bias needs.
+* symmetric signed: s = max(|lo|, |hi|) / qmax, z = 0. Weights use [-qmax, qmax]; activations all codes, since
+  QuantizeLinear does not clip to a narrower range.
+* symmetric unsigned: z = 0 if lo >= 0, so that no code is lost; else z = (qmax + 1) / 2.
+* s and z have the shape of their granularity: (), (C,) along an axis, or one number per block of an axis.
+* bias: int32 with s_b = s_x · s_w, z = 0. A channel whose bias would overflow gets a larger s_w, and a dead channel the
+  s_w that suits its bias.
 
-x / s is computed in float32, as QuantizeLinear does (ONNX operator specification, opset 21), so that what is
-simulated is what runs, ties included.
+x / s is computed in float32, as QuantizeLinear does (ONNX operator specification, opset 21), so that the simulation
+equals the runtime, ties included.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from tinyint.numbers.granularity import PER_TENSOR, Granularity, axis_of, has_sh
 Array = NDArray[Any]
 FloatArray = NDArray[np.float32]
 
-# Below the smallest normal float32 a quotient x / s overflows or loses all its digits.
+# Below the smallest normal float32, a quotient x / s overflows or loses all its digits.
 SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 # A bias of 2³¹ - 1 exactly is not representable in float32; ORT's own margin is 1.0001.
 BIAS_LIMIT = 2.0**31 / 1.0001
 BIAS_STEPS = 2.0**24
-"""Of the bias of a dead channel: as many as float32, in which kernels multiply it, tells apart."""
+"""Steps of a dead channel's bias: as many as float32, in which kernels multiply it, can tell apart."""
 UNSEEN_STEPS = 2.0**16
-"""Of the largest bias after an input that was never seen: fewer, so that what comes after all is not cut at once."""
+"""Steps of the largest bias if the input was zero in calibration: fewer, so that there is range for other inputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class QType:
-    """Integer format: storage of codes, and the range of codes in use."""
+    """Integer format: storage type, and the range of codes in use."""
 
     storage: str  # NumPy name of the stored type
     qmin: int
@@ -64,7 +64,7 @@ class QType:
         return self.qmin < 0
 
     def narrow(self) -> QType:
-        """The same format without its lowest code, so that it is symmetric about zero."""
+        """Format without its lowest code, so that it is symmetric about zero."""
         return QType(storage=self.storage, qmin=-self.qmax, qmax=self.qmax) if self.signed else self
 
 
@@ -80,8 +80,8 @@ INT32 = QType(storage="int32", qmin=-(2**31), qmax=2**31 - 1)
 class QParams:
     """Quantization parameters of one tensor.
 
-    * `scale`: float32, of the shape that goes with `granularity`, finite, > 0
-    * `zero_point`: the storage type of `qtype`, the shape of `scale`
+    * `scale`: float32, finite, > 0, of a shape that fits `granularity`
+    * `zero_point`: of the storage type of `qtype`, and the shape of `scale`
     """
 
     scale: FloatArray
@@ -109,14 +109,11 @@ class QParams:
 
     @property
     def axis(self) -> int | None:
-        """Axis with a scale for each index; None for one scale.
-
-        Raises ValueError for blocks.
-        """
+        """Axis with one scale per index; None for a single scale. Raises ValueError for blocks."""
         return axis_of(self.granularity)
 
     def range(self) -> tuple[FloatArray, FloatArray]:
-        """Real numbers of the lowest and the highest code, shaped like `scale`."""
+        """Real numbers of the lowest and the highest code, of the shape of `scale`."""
         z = self.zero_point.astype(np.float32)
         lo, hi = (self.qtype.qmin - z) * self.scale, (self.qtype.qmax - z) * self.scale
         return np.asarray(lo, np.float32), np.asarray(hi, np.float32)
@@ -126,23 +123,23 @@ class QParams:
 class Constant:
     """Stored form of one constant.
 
-    * `codes`: of its shape, in the storage type of `params`; None for the nearest ones
+    `codes`: of the constant's shape, in the storage type of `params`; None for the nearest codes.
     """
 
     params: QParams
     codes: Array | None = None
 
     def quantize(self, x: ArrayLike) -> Array:
-        """The codes for the constant x."""
+        """Codes of the constant x."""
         return quantize(x, self.params) if self.codes is None else self.codes
 
 
 def qparams_from_range(
     lo: ArrayLike, hi: ArrayLike, *, qtype: QType, symmetric: bool, granularity: Granularity = PER_TENSOR
 ) -> QParams:
-    """Scale and zero-point for [lo, hi], shaped like the scale.
+    """Scale and zero-point for the range [lo, hi], by the convention above.
 
-    See the convention above.
+    `lo` and `hi` have the shape that the scale will have.
     """
     low = np.minimum(np.asarray(lo, np.float64), 0.0)
     high = np.maximum(np.asarray(hi, np.float64), 0.0)
@@ -168,12 +165,12 @@ def _symmetric(low: Array, high: Array, qtype: QType) -> tuple[FloatArray, Array
 
 
 def _safe_scale(scale: Array) -> FloatArray:
-    """float32, with 1 for a dead channel and no subnormal."""
+    """Scale in float32: 1 for a dead channel, and never subnormal."""
     return np.where(scale > 0, np.maximum(scale, SMALLEST_SCALE), 1.0).astype(np.float32)
 
 
 def quantize(x: ArrayLike, params: QParams) -> Array:
-    """The integer codes of x, of x's shape and the storage type of `params`."""
+    """Integer codes of x, in x's shape and the storage type of `params`."""
     x = np.asarray(x, np.float32)
     scale = spread(params.scale, params.granularity, x.shape)
     zero_point = spread(params.zero_point, params.granularity, x.shape)
@@ -184,19 +181,19 @@ def quantize(x: ArrayLike, params: QParams) -> Array:
 
 
 def dequantize(q: Array, params: QParams) -> FloatArray:
-    """Real numbers (float32) of the codes."""
+    """Real numbers of the codes, in float32."""
     scale = spread(params.scale, params.granularity, q.shape)
     zero_point = spread(params.zero_point, params.granularity, q.shape)
     return ((q.astype(np.int64) - zero_point.astype(np.int64)).astype(np.float32) * scale).astype(np.float32)
 
 
 def fake_quantize(x: ArrayLike, params: QParams) -> FloatArray:
-    """x as the quantized model sees it: dequantize(quantize(x))."""
+    """x rounded to the quantized grid: dequantize(quantize(x))."""
     return dequantize(quantize(x, params), params)
 
 
 def dead_channels(weight: ArrayLike, axis: int | None) -> NDArray[np.bool_]:
-    """Channels along `axis` of zeros alone, (C,); () without an axis."""
+    """Whether each channel along `axis` is all zeros, (C,); () without an axis."""
     weight = np.asarray(weight)
     others = tuple(i for i in range(weight.ndim) if axis is None or i != axis % weight.ndim)
     return np.asarray(~weight.any(axis=others))
@@ -205,13 +202,11 @@ def dead_channels(weight: ArrayLike, axis: int | None) -> NDArray[np.bool_]:
 def fit_bias(
     bias: ArrayLike, input_scale: ArrayLike, weight_scale: ArrayLike, dead: ArrayLike = False
 ) -> FloatArray:
-    """Weight scales without overflow of the int32 bias.
+    """Weight scales with which the int32 bias fits.
 
-    Raised where it would overflow, and lowered in `dead` channels for its sake.
-
-    `bias` has shape (C,), `input_scale` (), `weight_scale` () or (C,); the result has the shape of the last.
-    A channel with tiny weights and a large bias gives up weight resolution, not its bias (onnxruntime PR 22020). One
-    without weights, of which the bias is all that is left, has any scale that suits that.
+    A scale is raised if the bias would overflow: a channel with tiny weights and a large bias gives up weight
+    resolution, not its bias (onnxruntime PR 22020). In a `dead` channel only the bias counts, so a too coarse scale is
+    lowered. `bias` has shape (C,), `input_scale` (), `weight_scale` () or (C,), and the result that of `weight_scale`.
     """
     weight_scale = np.asarray(weight_scale, np.float32)
     steps = np.abs(np.asarray(bias, np.float64)) / float(np.asarray(input_scale))
@@ -223,11 +218,9 @@ def fit_bias(
 
 
 def unseen_input_scale(bias: ArrayLike, weight_scale: ArrayLike) -> float:
-    """Scale of an input that was zero in calibration.
+    """Scale of an input that was zero in calibration: 1, or less if the bias needs it.
 
-    1, or finer for the sake of the int32 bias.
-
-    The bias is then all of the result, and in steps of s_x · s_w it is to have 16 bits. `bias` has shape (C,),
+    The bias is then the whole result, and should have 16 bits in steps of s_x · s_w. `bias` has shape (C,),
     `weight_scale` () or (C,).
     """
     largest = float(np.abs(np.asarray(bias, np.float64)).max(initial=0.0))
@@ -238,10 +231,7 @@ def unseen_input_scale(bias: ArrayLike, weight_scale: ArrayLike) -> float:
 
 
 def bias_params(input_scale: ArrayLike, weight_scale: ArrayLike) -> QParams:
-    """int32 parameters with s_b = s_x · s_w; shape () or (C,).
-
-    Computed in float32 as the runtimes do.
-    """
+    """int32 parameters of a bias, s_b = s_x · s_w in float32 as in the runtimes; shape () or (C,)."""
     scale = np.asarray(input_scale, np.float32) * np.asarray(weight_scale, np.float32)
     scale = np.asarray(np.maximum(scale, SMALLEST_SCALE), np.float32)
     return QParams(
@@ -253,13 +243,13 @@ def bias_params(input_scale: ArrayLike, weight_scale: ArrayLike) -> QParams:
 
 
 def is_uniform(values: ArrayLike) -> bool:
-    """Whether all of them are one number."""
+    """Whether all values are the same number."""
     array = np.asarray(values)
     return bool((array == array.flat[:1]).all())
 
 
 def sqnr_db(reference: ArrayLike, value: ArrayLike) -> float:
-    """Signal to quantization noise ratio in dB; inf if equal.
+    """Signal-to-quantization-noise ratio in dB; inf if equal.
 
     10·log10(Σ reference² / Σ (reference - value)²).
     """

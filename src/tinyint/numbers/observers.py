@@ -1,14 +1,14 @@
-"""Streaming summaries of a tensor, small and of constant size.
+"""Streaming summaries of a tensor, of small and constant size.
 
-A summary is a commutative monoid: `merge` is associative and commutative, the empty summary is its neutral
-element, and `update` merges the summary of one sample. Hence any split or order of the data gives bit-identical
-results, and a sharded or resumed calibration is exact. Three devices make that true in floating point:
+Summaries form a commutative monoid: `merge` is associative and commutative, the empty summary is its neutral element,
+and `update` merges the summary of one sample. So any split or order of the data gives bit-identical results, and a
+sharded or resumed calibration is exact. Three measures make this true in floating point:
 
-* Histogram bins have width 2^k and are anchored at zero. When the range grows, k grows and neighbours add up,
-  which is exact: floor(floor(x / 2^j) / 2^(k - j)) = floor(x / 2^k).
+* Histogram bins have width 2^k and are anchored at zero. When the range grows, k grows and neighbouring counts are
+  added, which is exact: floor(floor(x / 2^j) / 2^(k - j)) = floor(x / 2^k).
 * Sums are kept as integers: every float32 is a multiple of 2^-149.
-* The moving average, which depends on an order, runs over the samples in the order of their content keys, a fixed
-  shuffle. Its memory is short (0.9^256 = 2e-12), so that the `TAIL` samples with the smallest keys are enough.
+* The moving average depends on the order of the samples, so it takes them in the order of their content keys, a fixed
+  shuffle. It forgets quickly (0.9^256 = 2e-12), so the `TAIL` samples with the smallest keys are enough.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 __all__ = ["HALF", "TAIL", "Extremes", "Histogram", "Summary"]
 
 HALF = 4096
-"""Histogram bins on either side of zero; at least half of them are in use once a value was seen."""
+"""Histogram bins on each side of zero; after the first value, those in use reach at least halfway."""
 TAIL = 256
-"""Samples over which the moving average runs."""
+"""Samples that the moving average takes."""
 
 _LOG2_HALF = 12
 _SMALLEST_EXPONENT = -149 - _LOG2_HALF
@@ -40,7 +40,7 @@ class Histogram:
     """
 
     def __init__(self) -> None:
-        self.exponent: int | None = None  # None: nothing seen
+        self.exponent: int | None = None  # None: empty
         self.counts: NDArray[np.int64] = np.zeros(2 * HALF, np.int64)
 
     def update(self, values: NDArray[Any]) -> None:
@@ -75,7 +75,7 @@ class Histogram:
 
     @property
     def width(self) -> float:
-        """Bin width; 0.0 while nothing was seen."""
+        """Bin width; 0.0 while empty."""
         return 0.0 if self.exponent is None else 2.0**self.exponent
 
     @property
@@ -83,10 +83,7 @@ class Histogram:
         return int(self.counts.sum())
 
     def trimmed(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Edges (n + 1,) and counts (n,) of the occupied bins; n = 0: empty.
-
-        From the first to the last occupied one.
-        """
+        """Edges (n + 1,) and counts (n,) from the first to the last occupied bin; n = 0 if empty."""
         occupied = np.flatnonzero(self.counts)
         if occupied.size == 0:
             return np.zeros(1), np.zeros(0, np.int64)
@@ -105,25 +102,24 @@ class Histogram:
 
 
 def _exponent_for(top: float) -> int:
-    """The smallest k with top < HALF · 2^k."""
+    """Smallest k with top < HALF · 2^k."""
     if top == 0.0:
         return _SMALLEST_EXPONENT
     return max(int(np.frexp(top)[1]) - _LOG2_HALF, _SMALLEST_EXPONENT)
 
 
 def _coarser(counts: NDArray[np.int64], steps: int) -> NDArray[np.int64]:
-    """The counts in bins 2^steps times as wide."""
+    """Counts in bins 2^steps times as wide."""
     if steps == 0:
         return counts
     result = np.zeros_like(counts)
-    kept = HALF >> min(steps, _LOG2_HALF)  # occupied bins a side; beyond 12 steps one a side is left
-    grouped = counts.reshape(2 * kept, -1).sum(axis=1)
-    result[HALF - kept : HALF + kept] = grouped
+    bins = HALF >> min(steps, _LOG2_HALF)  # per side; after 12 steps or more, one per side is left
+    result[HALF - bins : HALF + bins] = counts.reshape(2 * bins, -1).sum(axis=1)
     return result
 
 
 class Extremes(NamedTuple):
-    """The extrema of one tensor in one sample, under the sample's content key."""
+    """Extrema of one tensor in one sample, with the sample's content key."""
 
     key: bytes
     lo: float
@@ -132,11 +128,12 @@ class Extremes(NamedTuple):
 
 @dataclass(eq=True)
 class Summary:
-    """Everything that a calibration algorithm asks about one tensor.
+    """Statistics of one tensor for all calibration algorithms.
 
-    `lo`, `hi` are the extrema over every element of every sample; `histogram` counts a deterministic subsample of
-    each sample's elements, of which there were `elements`. "Not seen yet" is `samples == 0`, never a value.
-    All of these are of finite values; `infinite` counts the others, such as those of a mask.
+    * `samples`: number of samples; 0 means "not seen yet", which no value stands for
+    * `lo`, `hi`: extrema over all elements of all samples
+    * `elements`: number of all elements, of which `histogram` counts a deterministic subsample
+    * `infinite`: number of elements that are not finite, as of a mask; all other statistics leave them out
     """
 
     samples: int = 0
@@ -158,11 +155,9 @@ class Summary:
         elements: int | None = None,
         infinite: int = 0,
     ) -> None:
-        """Adds one sample: its exact extrema, a subsample, and its content key.
+        """Adds one sample: its extrema (float32 numbers), a subsample of its values, and its content key.
 
-        The extrema are float32 values.
-
-        `elements`: how many it has; None if `values` are all of them. `infinite`: how many there are besides.
+        `elements`: number of its finite elements, None if `values` are all of them; `infinite`: number of the others.
         """
         if not (np.isfinite(lo) and np.isfinite(hi)):
             raise ValueError(f"extrema must be finite, got [{lo}, {hi}]")
@@ -198,10 +193,10 @@ class Summary:
         return self._hi
 
     def missed(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Extrema of samples beyond the histogram, and their weights.
+        """Extrema of samples beyond the histogram, and their weights in units of its counts.
 
-        Weights are in units of its counts: values so rare that the subsample passed them by. Of a transformer's
-        outliers there may be one in a hundred thousand.
+        Such values are so rare that the subsample missed them: of a transformer's outliers, there may be one in a
+        hundred thousand elements.
         """
         edges, _ = self.histogram.trimmed()
         ends = np.array([end for entry in self._tail for end in (entry.lo, entry.hi)])
@@ -210,7 +205,7 @@ class Summary:
         return values, np.full(len(values), share * self.samples / max(len(self._tail), 1))
 
     def mean_extrema(self) -> tuple[float, float]:
-        """The mean over samples of the minimum and of the maximum."""
+        """Means over samples of the minimum and of the maximum."""
         self._require_seen()
         unit = self.samples << _ULP_EXPONENT
         return self._sum_lo / unit, self._sum_hi / unit
@@ -228,11 +223,11 @@ class Summary:
 
     @property
     def tail(self) -> tuple[Extremes, ...]:
-        """The samples that the moving average runs over, by key."""
+        """Extrema of the samples that the moving average takes, by key."""
         return tuple(self._tail)
 
     def to_header(self) -> dict[str, Any]:
-        """All but the arrays, for JSON; see `from_header`."""
+        """Statistics other than arrays, for JSON; `from_header` reads them."""
         return {
             "samples": self.samples,
             "elements": self.elements,
@@ -247,7 +242,10 @@ class Summary:
 
     @classmethod
     def from_header(cls, header: dict[str, Any], tail: list[Extremes], histogram: Histogram) -> Summary:
-        """The summary that `to_header` described. Raises KeyError, TypeError or ValueError for a damaged one."""
+        """Summary from its header and arrays.
+
+        Raises KeyError, TypeError or ValueError for a damaged header.
+        """
         samples, elements, infinite = (int(header[key]) for key in ("samples", "elements", "infinite"))
         summary = cls(samples, elements, infinite, _tail=tail, histogram=histogram)
         if summary.samples:
@@ -256,7 +254,7 @@ class Summary:
         return summary
 
     def contradiction(self) -> str | None:
-        """Contradiction in the numbers, as no samples can leave it; None if consistent."""
+        """Contradiction between the numbers that no samples can produce; None if there is none."""
         counts, exponent, tail = self.histogram.counts, self.histogram.exponent, self._tail
         occupied = np.flatnonzero(counts)
         if self.samples < 1 or min(self.elements, self.infinite, int(counts.min())) < 0:
@@ -286,8 +284,8 @@ class Summary:
         others = self.samples - len(self._tail)
         if others == 0 and (min(los), max(his)) != (lo, hi):
             return "no sample has the extrema of all"
-        for kept, total in ((los, self._sum_lo), (his, self._sum_hi)):
-            if not others * lo <= total - sum(kept) <= others * hi:
+        for extrema, total in ((los, self._sum_lo), (his, self._sum_hi)):
+            if not others * lo <= total - sum(extrema) <= others * hi:
                 return "the sums of the extrema are not those of the samples"
         return None
 
@@ -301,5 +299,5 @@ def _is_float32(x: float) -> bool:
 
 
 def _exact(x: float) -> int:
-    """The float32 value x as a multiple of 2^-149."""
+    """float32 number x as a multiple of 2^-149."""
     return int(x * 2.0**_ULP_EXPONENT)

@@ -10,16 +10,16 @@ from tinyint.numbers.numerics import INT4, INT7, INT8, INT16, QType
 __all__ = ["WEIGHT_FORMATS", "Scheme"]
 
 WEIGHT_FORMATS = {4: INT4.narrow(), 7: INT7.narrow(), 8: INT8.narrow(), 16: INT16.narrow()}
-"""Of weights, by their bits."""
+"""Formats of weights by number of bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
-    """Format and geometry of a quantized tensor, without numbers (`QParams`).
+    """Format and granularity of a quantized tensor; its scales are in `QParams`.
 
-    * `qtype`: the integer format
-    * `symmetric`: zero-point fixed (0 for signed formats) instead of fitted to the range
-    * `granularity`: what has a scale of its own
+    * `qtype`: integer format
+    * `symmetric`: zero-point fixed (0 for signed formats), not fitted to the range
+    * `granularity`: part of the tensor that has a scale of its own
     """
 
     qtype: QType
@@ -28,10 +28,7 @@ class Scheme:
 
     @property
     def axis(self) -> int | None:
-        """Axis with a scale for each index; None for one scale.
-
-        Raises ValueError for blocks.
-        """
+        """Axis with one scale per index; None for a single scale. Raises ValueError for blocks."""
         return axis_of(self.granularity)
 
     def __str__(self) -> str:

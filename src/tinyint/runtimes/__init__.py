@@ -1,4 +1,4 @@
-"""Runtimes by name, each imported in its own file only."""
+"""Runtimes by name; each is imported in its own file only."""
 
 from __future__ import annotations
 
@@ -39,11 +39,9 @@ RUNTIMES = {
 
 
 def get_runtime(name: str, provider: Provider = "cpu") -> Runtime:
-    """Runtime called `name`, installed or not.
+    """Runtime by name, installed or not: its methods raise DependencyError if it is missing.
 
-    That shows when it is used. Raises DependencyError if unknown.
-
-    `provider`: what ONNX Runtime runs on; the others have no choice.
+    `provider`: device of ONNX Runtime; the other runtimes have one only. Raises DependencyError for an unknown name.
     """
     if name not in RUNTIMES:
         raise DependencyError(f"unknown runtime {name!r}; {nearest(name, RUNTIMES)}")
@@ -52,8 +50,5 @@ def get_runtime(name: str, provider: Provider = "cpu") -> Runtime:
 
 
 def here(runtime: Runtime) -> Runtime:
-    """Runtime if it runs here, else ONNX Runtime.
-
-    It runs the file of every target.
-    """
+    """The runtime if it runs here, else ONNX Runtime, which runs the files of all targets."""
     return runtime if runtime.available() else get_runtime("onnxruntime")

@@ -1,6 +1,6 @@
-"""Interface of runtimes: open a model, run it, report its execution.
+"""Interface of runtimes: open a model, run it, report the nodes that run.
 
-A further runtime is one file with an object of the `Runtime` shape, and one line in `tinyint.runtimes`.
+A further runtime is one file with an object of type `Runtime`, and one line in `tinyint.runtimes`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,13 @@ import importlib.metadata
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinyint.errors import DataError, DependencyError, nearest
 from tinyint.graph.source import ModelSource
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "Array",
@@ -46,14 +43,14 @@ _MOST_THREADS, _PER_PROCESSOR = 64, 4
 
 @dataclass(frozen=True, kw_only=True)
 class TensorSpec:
-    """Input of a model; None is an open dimension."""
+    """Input of a model; an open dimension is None."""
 
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int | None, ...]
 
     def admits(self, array: Array) -> bool:
-        """Whether `array` fits: same type and rank, fixed dimensions as declared."""
+        """Whether `array` has the type, the rank and the fixed dimensions."""
         return array.dtype == self.dtype and shape_fits(array.shape, self.shape)
 
     def __str__(self) -> str:
@@ -62,13 +59,13 @@ class TensorSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Executed:
-    """One node of a runtime's own graph of the model.
+    """Node of a runtime's own graph of the model.
 
-    * `name`: the source node that it stands for (the first one, if several were fused), else its own name
-    * `op`: the runtime's own operator type
+    * `name`: the source node (the first one, if several were fused), else its own name
+    * `op`: operator type in the runtime
     * `int8`: whether its kernel works on 8-bit integers
-    * `detail`: what else the runtime says about the kernel
-    * `sources`: the names of all source nodes that it is known to stand for; empty if the runtime added it
+    * `detail`: further information of the runtime about the kernel
+    * `sources`: names of all source nodes, as far as known; empty if the runtime added the node
     """
 
     name: str
@@ -79,7 +76,7 @@ class Executed:
 
 
 class Session(Protocol):
-    """A model that is loaded and can be run, by several threads at once."""
+    """Loaded model, which several threads may run at once."""
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]: ...
@@ -93,37 +90,32 @@ class Session(Protocol):
         ...
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
-        """Outputs by name, owned by the caller.
-
-        A sequence is a list, a map a dict.
+        """Runs the model: outputs by name, owned by the caller; a sequence is a list, a map a dict.
 
         Raises DataError if the feeds do not fit.
         """
         ...
 
     def run_transient(self, feeds: Feeds) -> dict[str, Array]:
-        """`run` at full speed, into arrays that the next call overwrites.
-
-        The next call of the same thread.
-        """
+        """Runs the model at full speed, into arrays that the thread's next call overwrites."""
         ...
 
 
 class Runtime(Protocol):
-    """Opens models.
+    """Runtime, which opens models.
 
-    Both methods raise ModelError for a model that it cannot load, DependencyError if absent.
+    `open` and `executed` raise ModelError for a model that it cannot load, DependencyError if it is not installed.
     """
 
     @property
     def name(self) -> str: ...
 
     def available(self) -> str | None:
-        """The version that runs here, or None."""
+        """Version that runs here, or None."""
         ...
 
     def absent(self) -> DependencyError:
-        """Advice where the runtime is missing."""
+        """Error for a runtime that is not installed, with the way to install it."""
         ...
 
     def open(
@@ -136,25 +128,26 @@ class Runtime(Protocol):
     ) -> Session:
         """Loads `model`.
 
-        `threads`: None leaves the number to the runtime. `optimize=False` asks for one kernel a node, in the order
-        and with the arithmetic of the file. `precision` of what is not quantized: None means float32.
+        * `threads`: None leaves the number to the runtime
+        * `optimize`: False asks for one kernel per node, in the order and with the arithmetic of the file
+        * `precision`: type of unquantized values; None means float32
         """
         ...
 
     def executed(self, model: ModelSource) -> list[Executed]:
-        """The nodes that the runtime really runs, constants left out, in its own order."""
+        """Nodes that the runtime really runs, in its own order, without constants."""
         ...
 
 
 def shape_fits(shape: Sequence[int], declared: Sequence[int | None]) -> bool:
-    """Whether the shape is a declared one, None being an open dimension."""
+    """Whether the shape fits a declared one, in which an open dimension is None."""
     return len(declared) == len(shape) and all(
-        want in (None, got) for want, got in zip(declared, shape, strict=True)
+        dim in (None, size) for dim, size in zip(declared, shape, strict=True)
     )
 
 
 def installed(package: str) -> str | None:
-    """The version of a package that is installed, or None; without importing it."""
+    """Version of an installed package, or None; without importing it."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -162,7 +155,7 @@ def installed(package: str) -> str | None:
 
 
 def check_threads(threads: int | None) -> None:
-    """Raises DataError for a number of threads beyond this machine's."""
+    """Raises DataError for a number of threads that is too large for this machine, or below 1."""
     most = max(_MOST_THREADS, _PER_PROCESSOR * (os.cpu_count() or 1))
     if threads is not None and not 1 <= threads <= most:
         raise DataError(
@@ -172,18 +165,18 @@ def check_threads(threads: int | None) -> None:
 
 def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:
     """Raises DataError unless `feeds` holds exactly one fitting array for each input."""
-    known = [spec.name for spec in inputs]
+    names = [spec.name for spec in inputs]
     for name in feeds:
-        if name not in known:
-            raise DataError(f"the model has no input {name!r}; {nearest(name, known)}")
+        if name not in names:
+            raise DataError(f"the model has no input {name!r}; {nearest(name, names)}")
     for spec in inputs:
         if spec.name not in feeds:
-            given = ", ".join(feeds) or "nothing"
-            raise DataError(f"input {spec.name!r} is missing: expected {spec}, got {given}")
+            fed = ", ".join(feeds) or "nothing"
+            raise DataError(f"input {spec.name!r} is missing: expected {spec}, got {fed}")
         array = feeds[spec.name]
         if not spec.admits(array):
-            seen = _describe(array.dtype, array.shape)
-            raise DataError(f"input {spec.name!r}: expected {spec}, got {seen}")
+            description = _describe(array.dtype, array.shape)
+            raise DataError(f"input {spec.name!r}: expected {spec}, got {description}")
 
 
 def _describe(dtype: np.dtype[Any], shape: Sequence[int | None]) -> str:

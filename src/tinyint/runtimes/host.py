@@ -1,4 +1,4 @@
-"""Facts about the machine that this process runs on."""
+"""Facts about this machine."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """The processor. `features` holds the kernel's own names for instruction sets, in lower case."""
+    """Processor of a machine, and whether there is a GPU."""
 
-    machine: str  # "x86_64", "arm64", or what the system says
+    machine: str  # "x86_64", "arm64", or the system's own name
     model: str
-    cores: int  # that this process may use
-    features: frozenset[str]
-    gpu: bool = False  # one of NVIDIA's, with its driver
+    cores: int  # those that this process may use
+    features: frozenset[str]  # instruction sets, by the operating system's names, in lower case
+    gpu: bool = False  # of NVIDIA, with its driver
 
     @property
     def is_x86(self) -> bool:
@@ -47,20 +47,17 @@ class Host:
 
     @property
     def has_vnni(self) -> bool:
-        """8-bit dot products without saturation: VPDPBUSD, in its AVX-512 or its AVX form."""
+        """8-bit dot products without saturation: VPDPBUSD, in its AVX-512 or AVX form."""
         return bool({"avx512_vnni", "avx_vnni"} & self.features)
 
     @property
     def pair_sums_saturate(self) -> bool:
-        """Whether 8-bit kernels add pairs of products in 16 bits (VPMADDUBSW).
-
-        As all of x86 does without VNNI.
-        """
+        """Whether 8-bit kernels add pairs of products in 16 bits (VPMADDUBSW): on x86 without VNNI."""
         return self.is_x86 and bool(self.features) and not self.has_vnni
 
     @property
     def lacks(self) -> str | None:
-        """Missing instructions for fast int8 kernels; None if present."""
+        """Instructions that are missing for fast int8 kernels; None if none are."""
         if self.is_x86 and not self.has_avx2:
             return "AVX2"
         return "8-bit dot products" if self.is_arm64 and not self.has_dotprod else None
@@ -85,10 +82,10 @@ class Host:
 
 @cache
 def host() -> Host:
-    """Facts of this machine; unknown ones are empty.
+    """Facts about this machine; unknown ones are empty.
 
-    TINYINT_CPU_FEATURES, instruction sets as /proc/cpuinfo spells them, stands in for the latter: under an emulator
-    that shows the processor below it.
+    The environment variable TINYINT_CPU_FEATURES replaces the instruction sets, as /proc/cpuinfo spells them: an
+    emulator may show those of the processor that it runs on.
     """
     machine = {"AMD64": "x86_64", "x86": "x86_64", "aarch64": "arm64"}.get(
         platform.machine(), platform.machine()
@@ -99,9 +96,9 @@ def host() -> Host:
         model, features = _darwin()
     else:
         model, features = platform.processor(), frozenset()
-    told = os.environ.get("TINYINT_CPU_FEATURES")
-    if told is not None:
-        model, features = "as TINYINT_CPU_FEATURES says", frozenset(told.lower().split())
+    override = os.environ.get("TINYINT_CPU_FEATURES")
+    if override is not None:
+        model, features = "as TINYINT_CPU_FEATURES says", frozenset(override.lower().split())
     return Host(
         machine=machine,
         model=model or platform.processor(),
@@ -123,10 +120,10 @@ def parse_cpuinfo(text: str) -> tuple[str, frozenset[str]]:
 
 
 def expected_gain(machine: Host | None = None) -> str:
-    """One sentence: how much faster than float32 an int8 network may run here.
+    """Sentence about the speed of int8 networks on this machine, relative to float32.
 
-    Measured ratios of convolutional networks on one core. VPDPBUSD does 64 multiply-adds where a float FMA does 16,
-    so 4 is its ceiling; without it, three instructions do the work of one.
+    The ratios were measured on convolutional networks, on one core. VPDPBUSD does 64 multiply-adds where a float FMA
+    does 16, so 4 is its ceiling; without it, three instructions do the same work.
     """
     machine = machine or host()
     if machine.is_x86 and machine.has_amx_int8:
@@ -146,7 +143,7 @@ def expected_gain(machine: Host | None = None) -> str:
 
 
 def peak_rss_bytes() -> int | None:
-    """Peak memory of this process; None where the system does not tell."""
+    """Peak memory of this process; None on a system that does not report it."""
     try:
         import resource  # not on Windows
     except ImportError:
@@ -162,7 +159,10 @@ def _cores() -> int:
 
 
 def _darwin() -> tuple[str, frozenset[str]]:
-    """Names such as `hw.optional.arm.FEAT_DotProd: 1` and `machdep.cpu.features: FPU AVX1.0 …`."""
+    """(model name, features) from sysctl on macOS.
+
+    Its lines are such as `hw.optional.arm.FEAT_DotProd: 1` and `machdep.cpu.features: FPU AVX1.0 …`.
+    """
     values = dict(line.partition(": ")[::2] for line in _run("sysctl", "-a").splitlines())
     optional = {
         key.rpartition(".")[2] for key, value in values.items() if "hw.optional" in key and value == "1"

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU, imported in this file only, on first use."""
+"""OpenVINO on the CPU; imported in this file only, on first use."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ __all__ = ["RUNTIME", "OpenVINORuntime", "OpenVINOSession"]
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _CAPABILITY: dict[Precision, str] = {"float32": "FP32", "bfloat16": "BF16", "float16": "FP16"}
 _NOT_RUN = {"Input", "Output"}
-_OWN_DOMAIN = "ai.onnx"  # of ONNX's own operators, in full
+_OWN_DOMAIN = "ai.onnx"  # the domain of ONNX's own operators, usually written as ""
 # What OpenVINO appends to a source node's name when it splits or fuses the node.
 _SUFFIX = re.compile(r"(/WithoutBiases|/Dequantization\w+|_original)+$")
 
 
 class OpenVINOSession:
-    """A compiled model; see `runtimes.base.Session`.
+    """Compiled model; see `runtimes.base.Session`.
 
-    A request holds inputs and outputs of one call, so that no two threads ever share one.
+    A request holds the inputs and outputs of one call, so two threads never share one.
     """
 
     def __init__(self, compiled: Any, outputs: tuple[str, ...], precision: Precision, label: str) -> None:
@@ -61,7 +61,7 @@ class OpenVINOSession:
     def run(self, feeds: Feeds) -> dict[str, Array]:
         try:
             request = self._idle.pop()
-        except IndexError:  # all of them are at work
+        except IndexError:  # all are in use
             request = self._compiled.create_infer_request()
         try:
             return self._infer(request, feeds, share_outputs=False)
@@ -69,7 +69,7 @@ class OpenVINOSession:
             self._idle.append(request)
 
     def run_transient(self, feeds: Feeds) -> dict[str, Array]:
-        """The arrays are the runtime's own output memory, not copies of it."""
+        """Runs the model into the runtime's own output memory, which is not copied."""
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
         return self._infer(self._own.request, feeds, share_outputs=True)
@@ -84,7 +84,7 @@ class OpenVINOSession:
 
 
 class OpenVINORuntime:
-    """See `runtimes.base.Runtime`. Also opens OpenVINO's own `.xml` files, given by path."""
+    """OpenVINO; see `runtimes.base.Runtime`. Also opens OpenVINO's own `.xml` files, by path."""
 
     name = "openvino"
 
@@ -102,15 +102,15 @@ class OpenVINORuntime:
         optimize: bool = True,
         precision: Precision | None = None,
     ) -> OpenVINOSession:
-        """Opens a model; raises TargetError for unsupported options and types.
+        """Opens a model.
 
-        `optimize=False`, which OpenVINO does not have, and a type that the CPU lacks.
+        Raises TargetError for `optimize=False`, which OpenVINO does not offer, and for a precision that the CPU lacks.
         """
         if not optimize:
             raise TargetError("openvino always optimizes; simulate op by op on onnxruntime instead")
-        chosen: Precision = precision or "float32"
-        compiled, outputs = _compile(model, threads, chosen)
-        return OpenVINOSession(compiled, outputs, chosen, model_label(model))
+        float_type: Precision = precision or "float32"
+        compiled, outputs = _compile(model, threads, float_type)
+        return OpenVINOSession(compiled, outputs, float_type, model_label(model))
 
     def executed(self, model: ModelSource) -> list[Executed]:
         compiled, _ = _compile(model, None, "float32")
@@ -144,9 +144,9 @@ def _compile(model: ModelSource, threads: int | None, precision: Precision) -> t
     core = _core()
     if _CAPABILITY[precision] not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise TargetError(f"openvino cannot compute in {precision} on this CPU; use float32")
-    # The hint makes one stream that uses all the threads; without it, they may be spread over several streams.
-    # A worker that is pinned to a core waits while another process has it (2 cores, one busy: 10.3 ms against 7.6);
-    # on an idle machine pinning gains nothing.
+    # With the hint, one stream uses all threads; without it, several streams may share them.
+    # A worker that is pinned to a core waits while another process uses that core (2 cores, one busy: 10.3 ms against
+    # 7.6); on an idle machine, pinning gains nothing.
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
@@ -165,7 +165,7 @@ def _compile(model: ModelSource, threads: int | None, precision: Precision) -> t
 
 
 def _output_names(ports: list[Any], model: ModelSource) -> tuple[str, ...]:
-    """The outputs as the model calls them. Of values that are one, OpenVINO knows the names of some."""
+    """Names of the outputs in the model; OpenVINO may know outputs of the same value by other names."""
     if not (isinstance(model, (str, Path)) and Path(model).suffix == ".xml"):
         declared = tuple(name_of(value) for value in graph_of(model).outputs)
         if len(declared) == len(ports):
@@ -175,43 +175,43 @@ def _output_names(ports: list[Any], model: ModelSource) -> tuple[str, ...]:
 
 @contextmanager
 def _read(core: Any, model: ModelSource) -> Iterator[Any]:
-    """OpenVINO's form of the model, converted where 2026.4 needs that."""
+    """Model as OpenVINO reads it, converted first if version 2026.4 cannot read it as it is."""
     with ExitStack() as stack:
         try:
             read = core.read_model(stack.enter_context(loadable(model)))
-            unfit = any(dim == 0 for port in read.inputs for dim in port.get_partial_shape()) or any(
+            is_unfit = any(dim == 0 for port in read.inputs for dim in port.get_partial_shape()) or any(
                 port.get_element_type().get_type_name() == "bf16" for port in (*read.inputs, *read.outputs)
             )
         except RuntimeError:
-            mended = _mended(model)
-            if mended is None:
+            copy = _readable_copy(model)
+            if copy is None:
                 raise
         else:
-            mended = _mended(model) if unfit else None
-        yield read if mended is None else core.read_model(stack.enter_context(loadable(mended)))
+            copy = _readable_copy(model) if is_unfit else None
+        yield read if copy is None else core.read_model(stack.enter_context(loadable(copy)))
 
 
-def _mended(model: ModelSource) -> ir.Model | None:
-    """Copy of the model in a readable form, or None if it is one.
+def _readable_copy(model: ModelSource) -> ir.Model | None:
+    """Copy of the model in a form that OpenVINO reads; None if there is nothing to change.
 
-    With open dimensions where 0 is declared, float32 for bfloat16, which NumPy lacks, deformable convolutions taken
-    apart, local functions inlined and ONNX's own domain written plainly.
+    Dimensions declared as 0 become open, bfloat16 (which NumPy lacks) becomes float32, deformable convolutions are
+    decomposed, local functions inlined, and ONNX's own domain is written as "".
     """
     if isinstance(model, (str, Path)) and Path(model).suffix == ".xml":
         return None
     try:
         copy = whole(model).clone()
     except (ModelError, ValueError, RuntimeError):
-        return None  # OpenVINO's own answer stands
-    spelt_out = copy.opset_imports.pop(_OWN_DOMAIN, None)  # the nodes have lost it in reading
-    inlined = bool(copy.functions)
-    if inlined:
+        return None  # OpenVINO reports the fault itself
+    own_opset = copy.opset_imports.pop(_OWN_DOMAIN, None)  # reading has removed it from the nodes
+    has_functions = bool(copy.functions)
+    if has_functions:
         InlinePass()(copy)
     halves, deformable = holds(copy, ir.DataType.BFLOAT16), any(n.op_type == "DeformConv" for n in copy.graph)
-    if not (spelt_out or inlined or halves or deformable or has_closed_inputs(copy)):
+    if not (own_opset or has_functions or halves or deformable or has_closed_inputs(copy)):
         return None
-    if spelt_out:
-        copy.opset_imports.setdefault("", spelt_out)
+    if own_opset:
+        copy.opset_imports.setdefault("", own_opset)
     if halves:
         widen_floats(copy, keep=[ir.DataType.FLOAT16])
     open_dimensions(copy)
@@ -221,12 +221,12 @@ def _mended(model: ModelSource) -> ir.Model | None:
 
 
 def _reason(error: Exception) -> str:
-    """The message without the places in OpenVINO's sources."""
+    """Message of an error, without the places in OpenVINO's source code."""
     lines = [line.strip() for line in str(error).splitlines()]
-    told = [
+    reasons = [
         line for line in lines if line and not line.startswith(("Exception from", "Check '", "FrontEnd API"))
     ]
-    return " ".join(told) or "no reason given"
+    return " ".join(reasons) or "no reason given"
 
 
 def _spec(port: Any) -> TensorSpec:
@@ -239,7 +239,7 @@ def _spec(port: Any) -> TensorSpec:
 
 def _executed(node: Any, source: ir.Graph | None) -> Executed:
     facts = {str(key): str(value.value) for key, value in node.get_rt_info().items()}
-    own = node.get_friendly_name()
+    own_name = node.get_friendly_name()
     layers = [name for name in facts.get("originalLayersNames", "").split(",") if name]
     sources = (
         tuple(dict.fromkeys(layers))
@@ -249,7 +249,7 @@ def _executed(node: Any, source: ir.Graph | None) -> Executed:
     kernel = facts.get("primitiveType", "")
     precision = facts.get("runtimePrecision", "")
     return Executed(
-        name=sources[0] if sources else own,
+        name=sources[0] if sources else own_name,
         op=facts.get("layerType", node.get_type_name()),
         int8=(precision in ("i8", "u8") and not _reads_floats(facts))
         or kernel.endswith(("_I8", "_U8", "_i8", "_u8")),
@@ -259,22 +259,23 @@ def _executed(node: Any, source: ir.Graph | None) -> Executed:
 
 
 def _reads_floats(facts: dict[str, str]) -> bool:
-    """Whether it is a product of floats with weights that are stored in integers, by which OpenVINO calls it."""
+    """Whether the node is a float product; OpenVINO reports the type of its weights, which may be int8."""
     return facts.get("layerType") == "FullyConnected" and facts.get("primitiveType", "").endswith("_f32")
 
 
 def _sources(layers: list[str], source: ir.Graph, op: str = "") -> tuple[str, ...]:
-    """The source nodes among `layers`; OpenVINO calls a node by its output where that is the model's output.
+    """Names of the source nodes that OpenVINO's `layers` refer to.
 
-    A product before a Cast that is the model's output is called as the Cast.
+    OpenVINO gives a node the name of its output, if that is an output of the model, and a product the name of a Cast
+    that follows it as an output.
     """
     by_name = {node.name: node for node in source if node.name}
     by_value = {out.name: node for node in source for out in node.outputs if out.name and node.name}
-    found = []
+    names = []
     for layer in layers:
         stem = _SUFFIX.sub("", layer)
         node = by_name.get(layer) or by_name.get(stem) or by_value.get(stem)
         if node is not None and node.op_type == "Cast" and op != "Convert" and node.inputs[0] is not None:
             node = node.inputs[0].producer() or node
-        found.append(None if node is None else node.name)
-    return tuple(dict.fromkeys(name for name in found if name))
+        names.append(None if node is None else node.name)
+    return tuple(dict.fromkeys(name for name in names if name))

@@ -1,4 +1,4 @@
-"""ONNX Runtime, on the CPU or NVIDIA GPUs, imported in this file only."""
+"""ONNX Runtime on the CPU or an NVIDIA GPU; imported in this file only."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from tinyint.runtimes.ort_graph import describe
 
 __all__ = ["CUDA", "RUNTIME", "OrtRuntime", "OrtSession"]
 
-# ONNX Runtime's exceptions have no common base; a run with bound buffers raises plain RuntimeError.
+# ONNX Runtime's exceptions have no common base; with bound buffers, it raises plain RuntimeError.
 _ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
-    UnicodeDecodeError,  # its message quotes a name of the file that is no text
+    UnicodeDecodeError,  # for a message that quotes a name which is not UTF-8
     *(error for error in vars(_state).values() if isinstance(error, type) and issubclass(error, Exception)),
 )
 _DTYPES = {
@@ -43,10 +43,12 @@ _FATAL = 4
 _CPU: list[Any] = ["CPUExecutionProvider"]
 
 
-class _Bound(threading.local):
-    """The buffers of `run_transient`, each thread's own: those of its call before, and for which input shapes.
+class _Buffers(threading.local):
+    """Output buffers of `run_transient` for one thread.
 
-    `loose`: the outputs that have none.
+    * `shapes`: input shapes that the buffers are for
+    * `buffers`: arrays of its last call, by output
+    * `loose`: outputs without a buffer
     """
 
     def __init__(self) -> None:
@@ -57,23 +59,23 @@ class _Bound(threading.local):
 
 
 class OrtSession:
-    """A loaded model; see `runtimes.base.Session`."""
+    """Loaded model; see `runtimes.base.Session`."""
 
     precision: Precision = "float32"
 
-    def __init__(self, session: Any, label: str, kept: object = None) -> None:
+    def __init__(self, session: Any, label: str, weights: object = None) -> None:
         self._session = session
-        self._kept = kept  # what the session reads, for as long as it lives
+        self._weights = weights  # the session reads their memory as long as it lives
         self._label = label
         self.inputs = tuple(_spec(i, label) for i in session.get_inputs())
         self.outputs = tuple(o.name for o in session.get_outputs())
-        known = _outputs_of_known_shape(session)
-        self._loose = tuple(name for name in self.outputs if name not in known)
-        # Sequences, maps and text cannot be bound.
+        bindable = _outputs_of_known_shape(session)
+        self._loose = tuple(name for name in self.outputs if name not in bindable)
+        # Sequences, maps and strings cannot be bound.
         self._bindable = all(spec.dtype != object for spec in self.inputs) and all(
             o.type.startswith("tensor(") and o.type != "tensor(string)" for o in session.get_outputs()
         )
-        self._own = _Bound()
+        self._own = _Buffers()
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         check_feeds(self.inputs, feeds)
@@ -84,9 +86,9 @@ class OrtSession:
         return dict(zip(self.outputs, values, strict=True))
 
     def run_transient(self, feeds: Feeds) -> dict[str, Array]:
-        """Writes outputs of known shape into the buffers of the last call.
+        """Runs the model; outputs go into the buffers of the last call with the same input shapes.
 
-        Known from the shapes of the inputs.
+        An output whose shape does not follow from those of the inputs has no buffer.
         """
         shapes = tuple(feeds[spec.name].shape for spec in self.inputs if spec.name in feeds)
         own = self._own
@@ -98,23 +100,23 @@ class OrtSession:
             own.shapes = shapes
             return outputs
         check_feeds(self.inputs, feeds)
-        held = {spec.name: np.ascontiguousarray(feeds[spec.name]) for spec in self.inputs}
-        for name, array in held.items():
+        arrays = {spec.name: np.ascontiguousarray(feeds[spec.name]) for spec in self.inputs}
+        for name, array in arrays.items():
             own.binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-        for name in own.loose:  # anew, else the value of the run before is taken for a buffer
+        for name in own.loose:  # each time, else the value of the last run would be taken for a buffer
             own.binding.bind_output(name, "cpu")
         try:
             self._session.run_with_iobinding(own.binding)
         except _ERRORS:
-            # What the file declares of the outputs' shapes does not hold, unless this fails, too.
+            # The shapes that the file declares for the outputs are wrong, unless this run fails too.
             outputs = self.run(feeds)
             self._loose = self.outputs
             self._bind(outputs)
             return outputs
         # Outputs come in the order of their binding: the buffers first.
         loose = own.binding.get_outputs()[len(own.buffers) :] if own.loose else []
-        found = own.buffers | {name: value.numpy() for name, value in zip(own.loose, loose, strict=True)}
-        return {name: found[name] for name in self.outputs}
+        values = own.buffers | {name: value.numpy() for name, value in zip(own.loose, loose, strict=True)}
+        return {name: values[name] for name in self.outputs}
 
     def _bind(self, outputs: dict[str, Array]) -> None:
         own = self._own
@@ -126,9 +128,10 @@ class OrtSession:
 
 
 class OrtRuntime:
-    """See `runtimes.base.Runtime`. `optimize=False` is the op-by-op simulation of a Q/DQ graph.
+    """ONNX Runtime; see `runtimes.base.Runtime`.
 
-    `cuda`: whether what has a kernel there runs on the GPU, in float32 as on the CPU.
+    `optimize=False` simulates a Q/DQ graph op by op. `cuda`: whether operators that have a kernel there run on the GPU,
+    in float32 as on the CPU.
     """
 
     name = "onnxruntime"
@@ -161,14 +164,14 @@ class OrtRuntime:
             session = _load(model, options, providers)
             if all(dim != 0 for value in session.get_inputs() for dim in value.shape):
                 return OrtSession(session, model_label(model))
-            opened: ir.Model | None = whole(model)
+            graph: ir.Model | None = whole(model)
         except ModelError:
-            opened = _in_float32(model)
-            if opened is None:
+            graph = _without_bfloat16(model)
+            if graph is None:
                 raise
-        assert opened is not None
-        open_dimensions(opened)
-        return _open_graph(opened, _options(model, threads, optimize), providers)
+        assert graph is not None
+        open_dimensions(graph)
+        return _open_graph(graph, _options(model, threads, optimize), providers)
 
     def _providers(self) -> list[Any]:
         if not self._cuda:
@@ -178,13 +181,13 @@ class OrtRuntime:
                 "this ONNX Runtime cannot run on CUDA; run: pip install onnxruntime-gpu (in place of onnxruntime), "
                 "or leave out the provider"
             )
-        return [("CUDAExecutionProvider", {"use_tf32": "0"}), *_CPU]  # tf32 has 10 bits of mantissa
+        return [("CUDAExecutionProvider", {"use_tf32": "0"}), *_CPU]  # TF32 has a mantissa of only 10 bits
 
     def executed(self, model: ModelSource) -> list[Executed]:
         with tempfile.TemporaryDirectory(prefix="tinyint-", ignore_cleanup_errors=True) as directory:
             options = _options(model, 1, True)
             options.optimized_model_filepath = str(Path(directory) / "optimized.onnx")
-            # The weights are not wanted: in a file of their own, they need not be read back.
+            # The weights are not needed; in a file of their own, they are not read back.
             entry = "session.optimized_model_external_initializers_file_name"
             options.add_session_config_entry(entry, "optimized.data")
             _load(model, options, _CPU)
@@ -196,15 +199,18 @@ RUNTIME = OrtRuntime()
 CUDA = OrtRuntime(cuda=True)
 
 
-def _in_float32(model: ModelSource) -> ir.Model | None:
-    """A copy without bfloat16, which has neither kernels here nor a type in NumPy; None where there is none of it."""
+def _without_bfloat16(model: ModelSource) -> ir.Model | None:
+    """Copy with float32 in place of bfloat16; None for a model without bfloat16.
+
+    ONNX Runtime has no CPU kernels for it, and NumPy no such type.
+    """
     try:
-        found = whole(model)
-        if not holds(found, ir.DataType.BFLOAT16):
+        graph = whole(model)
+        if not holds(graph, ir.DataType.BFLOAT16):
             return None
-        copy = found.clone()
+        copy = graph.clone()
     except (ModelError, ValueError, RuntimeError):
-        return None  # ONNX Runtime's own answer stands
+        return None  # ONNX Runtime reports the fault itself
     widen_floats(copy, keep=[ir.DataType.FLOAT16])
     return copy
 
@@ -217,9 +223,9 @@ def _options(model: ModelSource, threads: int | None, optimize: bool) -> Any:
     options.inter_op_num_threads = 1
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
-    # Op by op, weights are dequantized when their turn comes; an arena would keep the room for all of them.
+    # Op by op, each weight is dequantized in its turn; an arena would keep the memory of all of them.
     options.enable_cpu_mem_arena = optimize
-    # Idle threads that spin would take the cores from the next session that runs.
+    # Idle threads that spin would take the cores from another session.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     if metadata(model).get(METHOD) in ("weight_only", "dynamic"):
         # Lets constant folding dequantize the weights once, at load, instead of in every call.
@@ -228,12 +234,12 @@ def _options(model: ModelSource, threads: int | None, optimize: bool) -> Any:
 
 
 def _open_graph(model: ir.Model, options: Any, providers: list[Any]) -> OrtSession:
-    """A session on the weights that are in memory already: serializing them would hold them three times over."""
+    """Session that uses the graph's weights in memory; serialized, they would be there three times."""
     message, weights = weights_apart(model)
     values = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
     options.add_external_initializers(list(weights), values)
     session = _load(message, options, providers, model_label(model))
-    return OrtSession(session, model_label(model), kept=(weights, values))
+    return OrtSession(session, model_label(model), weights=(weights, values))
 
 
 def _load(model: ModelSource, options: Any, providers: list[Any], label: str | None = None) -> Any:
@@ -247,9 +253,12 @@ def _load(model: ModelSource, options: Any, providers: list[Any], label: str | N
 
 
 def _reason(error: Exception) -> str:
-    """The message without `[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : `, the path and the place in its sources."""
-    told = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed: ?)?", "", str(error))
-    return re.sub(r"^/\S+:\d+ .*?\) (?=[A-Z])", "", told)
+    """Message of an error, without its code, the model's path and the place in the source code.
+
+    The code is such as `[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : `.
+    """
+    message = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed: ?)?", "", str(error))
+    return re.sub(r"^/\S+:\d+ .*?\) (?=[A-Z])", "", message)
 
 
 def _spec(declared: Any, label: str) -> TensorSpec:
@@ -261,7 +270,7 @@ def _spec(declared: Any, label: str) -> TensorSpec:
 
 
 def _outputs_of_known_shape(session: Any) -> frozenset[str]:
-    """Outputs whose shape is the same in two runs whenever the shapes of the inputs are."""
+    """Outputs whose shape follows from the shapes of the inputs."""
     symbols = {dim for i in session.get_inputs() for dim in i.shape if isinstance(dim, str)}
     return frozenset(
         o.name

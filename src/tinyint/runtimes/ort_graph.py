@@ -1,8 +1,7 @@
-"""ONNX Runtime's optimized graph: int8 nodes, and their source nodes.
+"""ONNX Runtime's optimized graph: its int8 nodes, and the source nodes of each.
 
-Its fusions name the new node in one of three ways (seen in 1.31): the source node's name with `_token_N` or
-`/SomeFusion` appended, the source *value's* name with `_nchwc` appended, or a name of their own with the output
-value's name kept.
+Fusions name the new node in one of three ways (version 1.31): the source node's name with `_token_N` or `/SomeFusion`
+appended, the source *value's* name with `_nchwc` appended, or a new name, with the output value's name unchanged.
 """
 
 from __future__ import annotations
@@ -26,32 +25,32 @@ _INT8_KERNELS = {
     "DynamicQuantizeLSTM",
     "QEmbedLayerNormalization",
 }
-# Move or select values, so that they run on whatever type they are given.
+# They move or select values, so they run in the type of their input.
 _PRESERVING = {
     "Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "Identity", "MaxPool", "NhwcMaxPool", "Pad", "Relu",
     "ReorderInput", "ReorderOutput", "Reshape", "Resize", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile",
     "Transpose", "Unsqueeze", "Upsample",
 }  # fmt: skip
-_SELECTING = {"ArgMax"}  # indices out, of bytes as of floats
+_SELECTING = {"ArgMax"}  # returns indices, for bytes as for floats
 _QDQ = {"QuantizeLinear", "DequantizeLinear"}
 _BYTE = {ir.DataType.INT8, ir.DataType.UINT8}
-# What a weighted node absorbs when it is followed by it: an activation or its bias.
+# An operator with weights absorbs an activation or a bias that follows it.
 _WEIGHTED = re.compile(r"Conv|Gemm|MatMul")
 _EPILOGUE = {"Add", "Clip", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Tanh"}
 _RESCALING = {"Cast", "Mul"}  # of the int32 result of MatMulInteger
 
 
 def describe(graph: ir.Graph, source: ir.Graph) -> list[Executed]:
-    """A row for each node of ONNX Runtime's optimized `graph`, traced back to `source`."""
+    """One row per node of ONNX Runtime's optimized `graph`, traced back to `source`."""
     origins = _origins(list(graph), source)
-    narrow = {name for name, value in graph.initializers.items() if value.dtype in _BYTE}
-    narrow |= {value.name for value in graph.inputs if value.dtype in _BYTE and value.name}
+    byte_values = {name for name, value in graph.initializers.items() if value.dtype in _BYTE}
+    byte_values |= {value.name for value in graph.inputs if value.dtype in _BYTE and value.name}
     rows = []
     for node, sources in zip(graph, origins, strict=True):
-        reads_bytes = bool(node.inputs) and node.inputs[0] is not None and node.inputs[0].name in narrow
+        reads_bytes = bool(node.inputs) and node.inputs[0] is not None and node.inputs[0].name in byte_values
         int8 = _is_int8(node, reads_bytes)
         if _writes_bytes(node, int8, reads_bytes):
-            narrow |= {out.name for out in node.outputs if out.name}
+            byte_values |= {out.name for out in node.outputs if out.name}
         name = sources[0] if sources else node.name or node.op_type
         detail = f"{node.domain}:{node.op_type}" if node.domain else node.op_type
         rows.append(Executed(name=name, op=node.op_type, int8=int8, detail=detail, sources=sources))
@@ -82,28 +81,31 @@ def _writes_bytes(node: ir.Node, int8: bool, reads_bytes: bool) -> bool:
 
 
 def _origins(nodes: Sequence[ir.Node], source: ir.Graph) -> list[tuple[str, ...]]:
-    """Names of each node's source nodes, the working one first."""
+    """Names of each node's source nodes, the one with weights first."""
     by_name = {node.name: node for node in source if node.name}
     by_value = {out.name: node for node in source for out in node.outputs if out.name}
-    named = [_by_name(node, by_name, by_value) for node in nodes]
-    claimed = {name_of(origin) for origin in named if origin is not None}
+    origins = [_origin_by_name(node, by_name, by_value) for node in nodes]
+    claimed = {name_of(origin) for origin in origins if origin is not None}
     return [
-        () if origin is None else _fused(node, origin, claimed)
-        for node, origin in zip(nodes, named, strict=True)
+        () if origin is None else _with_fused(node, origin, claimed)
+        for node, origin in zip(nodes, origins, strict=True)
     ]
 
 
-def _fused(node: ir.Node, origin: ir.Node, claimed: set[str]) -> tuple[str, ...]:
-    """Source node of the name, and those fused into it."""
+def _with_fused(node: ir.Node, origin: ir.Node, claimed: set[str]) -> tuple[str, ...]:
+    """Names of the source node and of those fused into it; `claimed` gets the latter."""
     sources = [origin]
     if _WEIGHTED.search(node.op_type):
-        if not _WEIGHTED.search(origin.op_type):  # named by the value after its activation
-            sources[:0] = _walk(origin, claimed, forward=False)
-        sources += _walk(sources[-1], claimed, forward=True)
+        if not _WEIGHTED.search(origin.op_type):  # the name is that of the value after its activation
+            sources[:0] = _fused_neighbors(origin, claimed, forward=False)
+        sources += _fused_neighbors(sources[-1], claimed, forward=True)
     return tuple(name_of(n) for n in sources)
 
 
-def _by_name(node: ir.Node, by_name: dict[str, ir.Node], by_value: dict[str, ir.Node]) -> ir.Node | None:
+def _origin_by_name(
+    node: ir.Node, by_name: dict[str, ir.Node], by_value: dict[str, ir.Node]
+) -> ir.Node | None:
+    """Source node that the node's name, or that of its output, refers to; None if it was added."""
     name = re.sub(r"_token_\d+$", "", name_of(node))
     stems = [name, *(name[: match.start()] for match in reversed(list(re.finditer("/", name))))]
     for stem in stems:
@@ -112,17 +114,14 @@ def _by_name(node: ir.Node, by_name: dict[str, ir.Node], by_value: dict[str, ir.
     value = by_value.get(re.sub(r"_nchwc$", "", name)) or next(
         (by_value[out.name] for out in node.outputs if out.name in by_value), None
     )
-    # A Reshape or Transpose that the runtime added keeps the value's name but is not the node that made it.
+    # A Reshape or Transpose that the runtime added has the value's name, but is not its source node.
     if value is None or (node.op_type in _PRESERVING and node.op_type != value.op_type):
         return None
     return value
 
 
-def _walk(node: ir.Node, claimed: set[str], *, forward: bool) -> list[ir.Node]:
-    """Source nodes that ONNX Runtime fused into `node` (bias, activation).
-
-    Those after it, or those before.
-    """
+def _fused_neighbors(node: ir.Node, claimed: set[str], *, forward: bool) -> list[ir.Node]:
+    """Source nodes (bias, activation) that were fused into `node`: those after it, or those before."""
     path: list[ir.Node] = []
     epilogue = _EPILOGUE | _RESCALING if node.op_type.endswith("Integer") else _EPILOGUE
     while True:

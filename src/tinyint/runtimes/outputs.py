@@ -1,4 +1,4 @@
-"""The arrays among the outputs of a session."""
+"""Arrays among the outputs of a session."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["tensors_of"]
 
 
 def tensors_of(outputs: Mapping[str, Any]) -> dict[str, Array]:
-    """Arrays among outputs by name; a sequence `y` gives `y[0]`, `y[1]`, ….
+    """Arrays by name; a sequence `y` becomes `y[0]`, `y[1]`, ….
 
-    Maps of numbers, as classifiers of other libraries give them, are one array: (rows, keys), the keys in their order.
-    What is neither, an optional value that is missing for one, is left out.
+    A list of maps to numbers, as classifiers of other libraries return, becomes one array (rows, keys), with the keys
+    in their order. Other values are left out, as an optional one that is missing.
     """
     return {name: array for output, value in outputs.items() for name, array in _tensors(output, value)}
 

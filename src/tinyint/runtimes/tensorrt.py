@@ -1,4 +1,4 @@
-"""TensorRT, run elsewhere: commands of its own tool for engines and timing."""
+"""TensorRT: commands of its own tool for another machine, where engines are built and timed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,12 @@ __all__ = ["RUNTIME", "TensorRTRuntime", "build_commands"]
 
 
 class TensorRTRuntime:
-    """TensorRT as a `runtimes.base.Runtime` that opens nothing.
-
-    Engines are built on the GPU that they are for.
-    """
+    """TensorRT as a `runtimes.base.Runtime` that opens no model: engines are built on their own GPU."""
 
     name = "tensorrt"
 
     def available(self) -> str | None:
-        """None, with or without its package: no engine is run from here."""
+        """None, even with its package: tinyint runs no engines."""
         return None
 
     def absent(self) -> DependencyError:
@@ -35,7 +32,7 @@ class TensorRTRuntime:
         optimize: bool = True,
         precision: Precision | None = None,
     ) -> Session:
-        """Raises DependencyError, which says how to build and time an engine."""
+        """Raises DependencyError with the commands that build and time an engine."""
         del threads, optimize
         raise _elsewhere(model, precision)
 
@@ -48,11 +45,11 @@ RUNTIME = TensorRTRuntime()
 
 
 def build_commands(path: str, precision: Precision | None = None) -> dict[str, str]:
-    """trtexec commands for an engine of `path`, by TensorRT version.
+    """trtexec commands that build an engine of `path`, by TensorRT version.
 
-    11 has no flags of precision (NVIDIA, "Migrating trtexec Usage from TensorRT 10.x to 11.x"): its networks are typed
-    by the file, so that int8 is what stands between Q and DQ, and the rest is float32, as it is there. 10 needs the
-    flags, and computes the rest in `precision`, float16 if not given.
+    TensorRT 11 has no flags for precision (NVIDIA, "Migrating trtexec Usage from TensorRT 10.x to 11.x"): types are
+    those of the file, so operators between Q and DQ run in int8, and others in float32. TensorRT 10 needs the flags; it
+    computes the others in `precision`, by default float16.
     """
     flag = {"bfloat16": " --bf16", "float32": ""}.get(precision or "float16", " --fp16")
     engine = str(Path(path).with_suffix(".engine"))
@@ -63,10 +60,10 @@ def build_commands(path: str, precision: Precision | None = None) -> dict[str, s
 def _elsewhere(model: ModelSource | None, precision: Precision | None) -> DependencyError:
     label = "" if model is None else f"{model_label(model)}: "
     path = str(model) if isinstance(model, str | Path) else "MODEL.onnx"
-    told = ", ".join(
+    commands = ", ".join(
         f"`{command}` ({version})" for version, command in build_commands(path, precision).items()
     )
     return DependencyError(
-        f"{label}tinyint does not run TensorRT engines itself. On the machine with the GPU: {told}. Here, --runtime "
-        "onnxruntime runs the same arithmetic, if slowly"
+        f"{label}tinyint does not run TensorRT engines itself. On the machine with the GPU: {commands}. Here, "
+        "--runtime onnxruntime runs the same arithmetic, if slowly"
     )

@@ -1,4 +1,4 @@
-"""The targets, by name."""
+"""Targets by name."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ TARGETS: dict[str, Target] = {
     t.name: t for t in (X86_VNNI, X86_AVX2, OPENVINO, OPENVINO_AVX2, TENSORRT, ARM64, GENERIC)
 }
 
-# One name for two processors: `openvino` means the machine that it is said on.
+# `openvino` is one name for two kinds of processor, and means this machine's.
 _BY_MACHINE = {"openvino": (OPENVINO_AVX2, OPENVINO)}
 _FIXED = {"openvino-vnni": OPENVINO}
 
 
 def default_target(machine: Host | None = None) -> Target:
-    """The first target on ONNX Runtime that is for this machine."""
+    """First target on ONNX Runtime that is for this machine."""
     machine = machine or host()
     return next(t for t in TARGETS.values() if t.runtime == ORT.runtime and t.cpu.is_of(machine))
 
 
 def get_target(name: str | None = None, machine: Host | None = None) -> Target:
-    """Target by name; this machine's without one.
+    """Target by name; without a name, this machine's.
 
-    `openvino` is `openvino-avx2` where pair sums saturate; `openvino-vnni` is meant for others wherever it is said.
-    Raises TargetError for an unknown name.
+    `openvino` means `openvino-avx2` on a machine whose pair sums saturate; `openvino-vnni` is the same target on every
+    machine. Raises TargetError for an unknown name.
     """
     machine = machine or host()
     if name is None:
@@ -71,7 +71,7 @@ def get_target(name: str | None = None, machine: Host | None = None) -> Target:
 
 
 def limited_target(runtime: str) -> Target | None:
-    """Target on `runtime` for saturating pair sums; None if there is none."""
+    """Target on `runtime` for processors whose pair sums saturate; None if there is none."""
     return next((t for t in TARGETS.values() if t.runtime == runtime and t.cpu.pair_sums_saturate), None)
 
 

@@ -1,4 +1,4 @@
-"""Processors, as far as int8 arithmetic depends on them."""
+"""Processors, as far as int8 arithmetic differs between them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["ANY", "ARM", "AVX2", "GPU", "VNNI", "Cpu"]
 
 @dataclass(frozen=True, kw_only=True)
 class Cpu:
-    """Processor facts of a target's kernels.
+    """Processor that a target's kernels are for.
 
-    * `name`: as messages call it
-    * `family`: the `machine` of a Host that can run the kernels; "gpu" beside any, None for any
-    * `is_of`: whether a host is such a processor
-    * `pair_sums_saturate`: its kernels add two u8·s8 products in 16 bits (VPMADDUBSW, Intel SDM), which are cut at
-      ±32,767; weights must keep the sums within
+    * `name`: its name in messages
+    * `family`: `Host.machine` on which the kernels run; None for any, "gpu" for a GPU beside any
+    * `is_of`: whether a host has such a processor
+    * `pair_sums_saturate`: its kernels add two u8·s8 products in 16 bits (VPMADDUBSW, Intel SDM), with saturation at
+      ±32,767; weights must keep the sums below
     """
 
     name: str
@@ -28,21 +28,15 @@ class Cpu:
     pair_sums_saturate: bool = False
 
     def runs_on(self, host: Host) -> bool:
-        """Whether `host` has this family's kernels.
-
-        A GPU is asked for by its runtime.
-        """
+        """Whether `host` has this family's kernels; a GPU is assumed, as its runtime checks for it."""
         return self.family in (None, "gpu", host.machine)
 
     def lacks(self, host: Host) -> str | None:
-        """Missing features of `host` for fast kernels, else None.
-
-        Also None if the kernels do not run on it.
-        """
+        """Instructions that `host` lacks for fast kernels; None if none, or if the kernels do not run on it."""
         return host.lacks if self.family != "gpu" and self.runs_on(host) else None
 
     def saturates_on(self, host: Host) -> bool:
-        """Whether `host` cuts sums that this processor would not."""
+        """Whether sums saturate on `host` that do not on this processor."""
         return host.pair_sums_saturate and not self.pair_sums_saturate and self.family in (None, "x86_64")
 
 

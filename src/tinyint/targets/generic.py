@@ -1,4 +1,4 @@
-"""Plain Q/DQ graph for any ONNX tool: no removals, no runtime's fusions."""
+"""Plain Q/DQ graph for any ONNX tool: no operator is removed for a runtime's fusions."""
 
 from __future__ import annotations
 

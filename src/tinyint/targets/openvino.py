@@ -15,15 +15,15 @@ from tinyint.targets.window import Window
 
 _MEASURED = "measured with OpenVINO 2026.4.1: tests/runtimes/facts"
 
-# A quantizer after an operator that only moves values becomes a requantizing kernel, even between equal scales.
+# A quantizer after an operator that only moves values costs a requantizing kernel, even between equal scales.
 _moved = OperatorRule(output=Output.TRANSPARENT, tied=True, source=f"{_MEASURED}: 0.86 against 0.91 ms")
 _MOVERS = (
     "Concat", "MaxPool", "GlobalMaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Gather",
     "Resize", "Split", "Expand", "DepthToSpace",
 )  # fmt: skip
 
-# oneDNN pads each kernel position, but its kernels for few inputs a group do not (jit_uni_x8s8s32x_conv_kernel.cpp,
-# gemm_x8s8s32x_convolution.cpp, jit_brgemm_conv_utils.cpp).
+# oneDNN pads the inputs of each kernel position, except in its kernels for few inputs per group
+# (jit_uni_x8s8s32x_conv_kernel.cpp, gemm_x8s8s32x_convolution.cpp, jit_brgemm_conv_utils.cpp).
 _CONVOLVED = (Packing.BY_POSITION, Packing.FLAT, Packing.COLUMNS)
 
 _SYMMETRIC = Scheme(qtype=INT8, symmetric=True)

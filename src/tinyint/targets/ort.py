@@ -1,6 +1,6 @@
-"""ONNX Runtime on any processor: int8 fusions, and kernel arithmetic.
+"""ONNX Runtime on any processor: its int8 fusions and the arithmetic of its kernels.
 
-Its targets (`x86`, `arm`, `generic`) add to that what depends on the processor.
+The targets on it (`x86`, `arm`, `generic`) add the facts that depend on the processor.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["MEASURED", "ORT"]
 _SELECTORS = "onnxruntime, optimizer/qdq_transformer/selectors_actions"
 MEASURED = "measured with onnxruntime 1.31.1 on x86: tests/runtimes/facts"
 
-# The formulas of `kernel` are those of MLAS, held to the bit on x86 and taken to be the same on ARM.
+# The formulas of `kernel` are those of MLAS: tested to the bit on x86, and assumed to be the same on ARM.
 
 # Operators that only move values; Resize in its nearest mode.
 MOVERS = (
@@ -28,7 +28,7 @@ MOVERS = (
     "Expand", "Tile", "DepthToSpace",
 )  # fmt: skip
 
-# Value-preserving operators run on the bytes, but only between equal scales.
+# Operators that preserve values run on the codes, but only between equal scales.
 _moved = OperatorRule(tied=True, source=f"{_SELECTORS}: DropQDQ; {MEASURED}")
 _unary = OperatorRule(source=f"{_SELECTORS}: UnaryNodeGroupSelector")
 _binary = OperatorRule(source=f"{_SELECTORS}: BinaryNodeGroupSelector; both inputs must be quantized")
@@ -101,4 +101,4 @@ ORT = Target(
     dynamic=frozenset({"Gemm", "MatMul"}),
     sources=(),
 )
-"""What its targets are made from; no target itself."""
+"""Base of the targets on ONNX Runtime; not a target itself."""

@@ -1,4 +1,4 @@
-"""Packing of weights: positions that a kernel multiplies and adds in pairs."""
+"""Packing of weights: the positions whose products a kernel adds in pairs."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 __all__ = ["ANY_TWO", "Packing", "Pairs", "pairs_of"]
 
 Pairs = NDArray[np.int64]
-"""Positions in a flattened filter that are added in twos, (P, 2); none occurs twice."""
+"""Positions in a flattened filter whose products are added, (P, 2); none occurs twice."""
 
 
 class Packing(StrEnum):
-    """Order of one filter (inputs, *kernel) in a kernel that adds neighbours.
+    """Order of a filter's weights (inputs, *kernel) in a kernel that adds the products of neighbours.
 
-    `tests/runtimes/facts/test_pair_sums.py` plants the largest weights at every two positions to see it.
+    `tests/runtimes/facts/test_pair_sums.py` finds it by planting the largest weights at every two positions.
     """
 
-    FLAT = "flat"  # the inputs of each kernel position, one position after the other
-    BY_POSITION = "by position"  # the same, with each position padded to an even number of inputs
-    COLUMNS = "columns"  # filters of one input: as flat, with the kernel's axes in the reverse order
+    FLAT = "flat"  # all inputs of the first kernel position, then those of the next
+    BY_POSITION = "by position"  # the same, each position padded to an even number of inputs
+    COLUMNS = "columns"  # filters of one input only: flat, with the kernel's axes reversed
 
     def order(self, inputs: int, kernel: tuple[int, ...]) -> NDArray[Any]:
-        """Positions in the flattened filter in kernel order, -1 for padding."""
+        """Positions in the flattened filter, in the kernel's order; -1 for padding."""
         positions = np.arange(inputs * int(np.prod(kernel))).reshape(inputs, *kernel)
         if self is Packing.COLUMNS:
             return positions.T.reshape(-1) if inputs == 1 else np.empty(0, int)
@@ -36,17 +36,17 @@ class Packing(StrEnum):
 
 
 ANY_TWO: tuple[Packing, ...] = ()
-"""The packing of kernels of which it is not known: any two weights may meet."""
+"""Packings of a kernel whose order is unknown: the products of any two weights may be added."""
 
 
 def pairs_of(packings: tuple[Packing, ...], inputs: int, kernel: tuple[int, ...]) -> tuple[Pairs, ...]:
-    """Pairs added under any of these packings, equal pairs once."""
-    found: dict[bytes, Pairs] = {}
+    """Pairs under each of these packings; equal sets of pairs only once."""
+    distinct: dict[bytes, Pairs] = {}
     for packing in packings:
         order = packing.order(inputs, kernel)
         pairs = order[: len(order) // 2 * 2].reshape(-1, 2)
         pairs = np.sort(pairs[(pairs >= 0).all(axis=1)], axis=1)
         pairs = pairs[np.argsort(pairs[:, 0])]
         if len(pairs):
-            found.setdefault(pairs.tobytes(), pairs)
-    return tuple(found.values())
+            distinct.setdefault(pairs.tobytes(), pairs)
+    return tuple(distinct.values())

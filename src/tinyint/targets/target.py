@@ -1,6 +1,6 @@
-"""Targets: facts about a backend as data, read by the planner.
+"""Targets: facts about a backend as data, for the planner.
 
-Supporting a further backend is one new file beside this one, with the source of each fact.
+A further backend is one more file beside this one, with the source of each fact.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ __all__ = ["Inputs", "Kernel", "OperatorRule", "Output", "Target", "WeightAxis",
 class Output(StrEnum):
     """Whether an int8 operator needs a quantizer after it."""
 
-    REQUIRED = "required"  # without one the operator runs in float
+    REQUIRED = "required"  # without it the operator runs in float
     OPTIONAL = "optional"  # only if an int8 operator with weights reads the output
-    ON_DEMAND = "on demand"  # only if an int8 operator reads the output, be it one without weights
-    FORBIDDEN = "forbidden"  # one would break a fusion; readers quantize for themselves
-    TRANSPARENT = "transparent"  # the quantizers of its inputs, of one scale, serve its readers as well
+    ON_DEMAND = "on demand"  # only if an int8 operator reads the output, with weights or without
+    FORBIDDEN = "forbidden"  # it would break a fusion; each reader has its own quantizer
+    TRANSPARENT = "transparent"  # the quantizers of its inputs, which share a scale, serve its readers too
 
 
 class Weightless(StrEnum):
-    """Whether a product of two computed tensors, as in attention, runs in int8."""
+    """Whether a product of two activations, as in attention, runs in int8."""
 
     NEVER = "never"
-    ON_REQUEST = "on request"  # only under `op_types: all`, since it does not pay
+    ON_REQUEST = "on request"  # only under `op_types: all`, since int8 gains nothing
     PRESET = "preset"
 
 
 class WeightAxis(StrEnum):
-    """The axis of per-channel weights, where a rule gives none."""
+    """Axis of per-channel weights for a rule without a number."""
 
     OPERATORS_OWN = "the operator's own"
     PER_TENSOR = "none: one scale for all"
@@ -49,55 +49,56 @@ class Inputs(StrEnum):
     """Inputs of an int8 operator that need quantizers."""
 
     ALL = "all"
-    RESIDUAL = "residual"  # of two, the one that comes the shorter way (the skip connection)
+    RESIDUAL = "residual"  # of two inputs, the one with the shorter path (the skip connection)
 
 
 class Kernel(StrEnum):
-    """Arithmetic of an int8 kernel; the formulas are in `qat.kernels`."""
+    """Arithmetic of an int8 kernel; the formulas are in `qat.kernels`.
 
-    MULTIPLIED = "multiplied"  # a product: the int32 sum times one float32 number a channel
-    RESCALED = "rescaled"  # a product: to real numbers with the bias, then through the range of the output
-    AFFINE_SUM = "affine sum"  # a sum of codes, each with a factor
-    ONTO_PRODUCT = (
-        "onto product"  # a sum, as a step of the product before it, whose quantizer then cuts but rounds not
-    )
-    SCALED_PRODUCT = "scaled product"  # a product of codes with one factor
-    SCALED_MEAN = "scaled mean"  # a sum of codes over positions, with one factor
-    RANGED_MEAN = "ranged mean"  # a mean of codes, through the range of the output
-    SHIFTED = "shifted"  # in float32, rounded after the zero-point
-    RANGED = "ranged"  # in float32, through the range of the output
+    "By the range" means that the result is quantized with the range of the output, not with its scale.
+    """
+
+    MULTIPLIED = "multiplied"  # product: the int32 sum times one float32 factor per channel
+    RESCALED = "rescaled"  # product: dequantized, the bias added, quantized by the range
+    AFFINE_SUM = "affine sum"  # sum of codes, each times a factor
+    ONTO_PRODUCT = "onto product"  # sum in the kernel of the product before it, whose quantizer only clips
+    SCALED_PRODUCT = "scaled product"  # product of codes times one factor
+    SCALED_MEAN = "scaled mean"  # sum of codes over positions, times one factor
+    RANGED_MEAN = "ranged mean"  # mean of codes, quantized by the range
+    SHIFTED = "shifted"  # in float32, rounded after the zero-point is added
+    RANGED = "ranged"  # in float32, quantized by the range
 
 
 @dataclass(frozen=True, kw_only=True)
 class OperatorRule:
     """Rule of a target for one int8 operator.
 
-    * `output`, `inputs`: where quantizers must and must not stand
-    * `fused`: a step of the operator with weights before it, if it alone reads that: no quantizer between them
+    * `output`, `inputs`: which of its tensors need quantizers, and which must have none
+    * `fused`: it runs in the kernel of the operator with weights before it, if it is that one's only reader; then no
+      quantizer is between them
     * `tied`: all inputs and outputs share one scale and zero-point
-    * `preset`: quantized under `op_types: default`; the others only when asked for
-    * `windows`: for pools and convolutions, those with which it runs in float, each with what its int8 kernel does
-      about them
-    * `least`: the fewest elements of a result that its kernel computes as it should; it runs in float where there may
-      be fewer, since a size is open
-    * `grouped`: for convolutions, whether it runs in int8 in groups too
-    * `weightless`: for Gemm and MatMul
-    * `operands`: the format of what it reads, where not any will do; of Gemm and MatMul, if both sides are computed. A
-      first operand that cannot be negative may have the usual one
-    * `any_format`: whether it takes the format that another operator asks for by `operands` or `joined`
-    * `joined_along`: the axis along which a Concat may have joined what it reads, where not any will do; what was
-      joined along others, and can be negative, must have the format `joined`, or it runs in float where that is None
-    * `weight_axis`: of per-channel weights, where the operator has an axis of its own
-    * `overflow`: of Softmax, how many times the mean of its output, 1 / length, the range of the quantizer after it
-      must be, since its kernel overflows under finer scales; it is used even where the plan leaves Softmax in float
-    * `needs_bias`: where several read its result, it is wrong without a bias that is no zero
-    * `uneven_bias`: a product of a matrix of as many rows, or fewer, with a quantizer after it is wrong without a bias
-      whose numbers differ; 0: none is
-    * `packings`: the orders in which its kernels may lay out the weights of a filter, where those are added in pairs
-      that saturate (`Cpu`)
-    * `kernel`: what its int8 kernel computes, to the bit; None: the same as the float operator between
-      DequantizeLinear and QuantizeLinear, or not known
-    * `source`: where the fact is from
+    * `preset`: quantized under `op_types: default`; otherwise only on request
+    * `windows`: windows of a pool or convolution with which it stays in float, each with the fault of its int8 kernel
+    * `least`: fewest elements of a result that its kernel computes correctly; it stays in float if there may be fewer,
+      as with an open size
+    * `grouped`: of a convolution, whether it runs in int8 with groups
+    * `weightless`: of Gemm and MatMul, whether they run in int8 without weights
+    * `operands`: format that its inputs must have, None for any; of Gemm and MatMul, only if both are activations. A
+      first operand that cannot be negative may keep the usual format
+    * `any_format`: whether it accepts the format that another operator demands by `operands` or `joined`
+    * `joined_along`: axis along which a Concat before it may join its input, None for any. An input that is joined
+      along another axis, and can be negative, must have the format `joined`; without that, the operator stays in float
+    * `weight_axis`: axis of per-channel weights, if not the operator's own
+    * `overflow`: of Softmax, smallest range of the quantizer after it, as a multiple of the mean output 1 / length:
+      its kernel overflows under finer scales. The rule holds even if the plan leaves Softmax in float
+    * `needs_bias`: if its result has several readers, it is wrong without a nonzero bias
+    * `uneven_bias`: most rows with which a matrix product before a quantizer is wrong, unless it has a bias whose
+      numbers differ; 0: never wrong
+    * `packings`: orders in which its kernels may store the weights of a filter, for kernels whose pair sums saturate
+      (`Cpu`)
+    * `kernel`: what its int8 kernel computes, to the bit; None: the float operator between DequantizeLinear and
+      QuantizeLinear, or unknown
+    * `source`: evidence of the fact
     """
 
     output: Output = Output.REQUIRED
@@ -123,28 +124,29 @@ class OperatorRule:
 
 
 def _breaks_no_rule(model: ir.Model) -> Sequence[Violation]:
-    """Of a backend that tinyint runs, which speaks for itself."""
+    """No violations, for a backend that tinyint runs: it reports them itself."""
     del model
     return ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A backend.
+    """Backend on one kind of processor.
 
-    * `cpu`: the processor that its kernels run on
-    * `activation`, `weight`: the default schemes; a per-channel `weight` has axis 0, replaced by the operator's own
-    * `clamps_absorbed`: Relu and Clip are dropped where the quantizer after them cuts at the same place
-    * `int32_bias`: biases are stored as int32 with s_x · s_w; else they stay float
-    * `operators`: the rule of each operator that it runs in int8
-    * `quantizer`: what QuantizeLinear by itself computes, where that is not round(x / s) + z
-    * `left_float`: why it does not, for operators of which users ask
+    * `cpu`: processor that its kernels are for
+    * `activation`, `weight`: default schemes; a per-channel `weight` has axis 0, replaced by the operator's own
+    * `clamps_absorbed`: Relu and Clip are dropped if the quantizer after them clips at the same bounds
+    * `int32_bias`: biases are stored as int32 with scale s_x · s_w; otherwise they stay float
+    * `operators`: rule of each operator that it runs in int8
+    * `left_float`: reason, for operators that users ask about and that it runs in float
+    * `quantizer`: what a QuantizeLinear by itself computes, if not round(x / s) + z
     * `dynamic`: operators that have kernels with activations quantized at run time
-    * `stored_weights`: what is done with weights that are stored in integers, and multiply floats
-    * `misreads_points`: whether it takes convolutions of one place with such weights, beside a Transpose or a Reshape,
-      for products of matrices whatever their strides, their padding and the order of axes
-    * `check`: holds a Q/DQ graph, whoever wrote it, to the rules of the backend
-    * `build_commands`: how the backend's own tool makes of a file what it runs, by version; None: tinyint runs the file
+    * `stored_weights`: how it computes with integer weights and float activations
+    * `misreads_points`: whether it takes a 1×1 convolution with such weights, beside a Transpose or a Reshape, for a
+      matrix product, whatever its strides, padding and order of axes
+    * `check`: finds violations of the backend's rules in a Q/DQ graph of any origin
+    * `build_commands`: commands, by version, with which the backend's own tool builds an engine from a file; None:
+      tinyint runs the file
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""TensorRT 10 and 11, explicit quantization; `tensorrt_rules` holds a model to NVIDIA's rules."""
+"""TensorRT 10 and 11 with explicit quantization; `tensorrt_rules` checks a model by NVIDIA's rules."""
 
 from __future__ import annotations
 

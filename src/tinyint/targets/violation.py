@@ -9,7 +9,7 @@ __all__ = ["Violation"]
 
 @dataclass(frozen=True, kw_only=True)
 class Violation:
-    """Rule broken by a node; `fatal`: refused or miscomputed, else slower."""
+    """Rule that a node breaks; `fatal`: the backend refuses or miscomputes it, else it is slower."""
 
     backend: str
     rule: str

@@ -8,7 +8,7 @@ __all__ = ["Window"]
 
 
 class Window(StrEnum):
-    """Facts of a window's attributes; of several, the first counts."""
+    """Properties of a window's attributes; of several, the first counts."""
 
     DILATED = "dilations"
     PADDING_COUNTED_UP = "ceil_mode with padding under count_include_pad"
@@ -16,4 +16,4 @@ class Window(StrEnum):
     GAPS = "strides that leave places to no window, of a transposed convolution with a bias"
     COLUMN = "groups of one channel in and several out, with strides to a result of one column"
     OUTSIDE = "padding as wide as the kernel, of a convolution"
-    ROUNDED_UP = "ceil_mode"  # where the windows do not fit, or may not, since sizes are open
+    ROUNDED_UP = "ceil_mode"  # if the windows do not fit, or may not, as a size is open

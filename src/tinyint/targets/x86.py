@@ -1,7 +1,4 @@
-"""ONNX Runtime on x86: `x86-vnni` and, without VNNI, `x86-avx2`.
-
-VNNI is AVX-512 VNNI or AVX-VNNI.
-"""
+"""ONNX Runtime on x86: `x86-vnni` with AVX-512 VNNI or AVX-VNNI, `x86-avx2` without."""
 
 from __future__ import annotations
 
@@ -11,8 +8,8 @@ from tinyint.targets.cpu import AVX2, VNNI
 from tinyint.targets.ort import MEASURED, ORT
 from tinyint.targets.packing import Packing
 
-# MLAS lays the positions of a filter out one after the other, and the rows of a matrix in fours: qgemm_kernel_avx2.cpp,
-# QgemmU8S8KernelAvx2.S, and QLinearConv's filter order.
+# MLAS stores the positions of a filter one after the other, and the rows of a matrix in groups of four
+# (qgemm_kernel_avx2.cpp, QgemmU8S8KernelAvx2.S, QLinearConv's filter order).
 _FLAT = (Packing.FLAT,)
 
 X86_VNNI = replace(
