@@ -1,4 +1,4 @@
-"""The user's data as re-iterable, lazily read, checked samples. Start at `open_data`."""
+"""User's data as samples: read lazily, checked, and re-iterable. Start at `open_data`."""
 
 from tinyint.data.declaration import Declaration
 from tinyint.data.declared import load_preprocessing, parse_preprocessing, saved_preprocessing

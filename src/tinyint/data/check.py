@@ -1,4 +1,4 @@
-"""Every sample is held against the model's inputs before anything uses it."""
+"""Check of each sample against the model's inputs, before its use."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ _CHANNELS_TO_FRONT, _CHANNELS_TO_BACK = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
 def check_sample(sample: Sample, specs: Sequence[TensorSpec], tell: Tell) -> Sample:
-    """The sample with its arrays in the model's types; `tell` hears of every conversion.
+    """Sample with its arrays in the model's types; `tell` gets a sentence on each conversion.
 
-    Converted are: one float type to another, and whole numbers to a whole-number type that holds the values. Not whole
-    numbers to float: they are most often pixels that still need the scaling of the training.
-    Raises DataError naming sample and input: a missing input, another type, rank or dimension, an empty array, NaN or
-    infinity.
+    Converted are floats to another float type, and integers to another integer type if it holds the values. Integers
+    are not converted to floats: usually they are pixels that still need the scaling of the training. Raises DataError,
+    with sample and input, for a missing input, a wrong type, rank or dimension, an empty array, NaN or infinity.
     """
     for spec in specs:
         if spec.name not in sample.inputs:
@@ -53,12 +52,12 @@ def _fit(array: Array, spec: TensorSpec, where: str, tell: Tell) -> Array:
 
 def _shape_fits(shape: tuple[int, ...], spec: TensorSpec) -> bool:
     return len(shape) == len(spec.shape) and all(
-        want in (None, got) for want, got in zip(spec.shape, shape, strict=True)
+        dim in (None, size) for dim, size in zip(spec.shape, shape, strict=True)
     )
 
 
 def transposed(shape: tuple[int, ...], spec: TensorSpec) -> str:
-    """A hint when only the place of the channels is wrong."""
+    """Hint for a message if only the axis of the channels is wrong, else ""."""
     if len(shape) == 4:
         for axes in (_CHANNELS_TO_FRONT, _CHANNELS_TO_BACK):
             if _shape_fits(tuple(shape[i] for i in axes), spec):
@@ -71,29 +70,31 @@ def _check_finite(array: Array, where: str) -> None:
         return
     finite = np.isfinite(array)
     if not finite.all():
-        bad = np.argwhere(~finite)
-        value = array[tuple(bad[0])]
-        place = [int(i) for i in bad[0]]
+        positions = np.argwhere(~finite)
+        value = array[tuple(positions[0])]
+        first = [int(i) for i in positions[0]]
         raise DataError(
-            f"{where}: {len(bad)} of {array.size} values are NaN or infinite (the first, {value}, at {place})"
+            f"{where}: {len(positions)} of {array.size} values are NaN or infinite (the first, {value}, at {first})"
         )
 
 
 def _convert(array: Array, spec: TensorSpec, where: str) -> Array:
-    have, want = array.dtype, spec.dtype
-    if have.kind == "f" and want.kind == "f":
+    source, target = array.dtype, spec.dtype
+    if source.kind == "f" and target.kind == "f":
         with np.errstate(over="ignore"):
-            converted = array.astype(want)
+            converted = array.astype(target)
         if np.isinf(converted).any():
-            raise DataError(f"{where}: {np.abs(array).max():g} is out of the range of the model's {want}")
+            raise DataError(f"{where}: {np.abs(array).max():g} is out of the range of the model's {target}")
         return converted
-    if have.kind in "iub" and want.kind in "iu":
-        bounds = np.iinfo(want)
+    if source.kind in "iub" and target.kind in "iu":
+        bounds = np.iinfo(target)
         low, high = int(array.min()), int(array.max())
         if low < bounds.min or high > bounds.max:
-            raise DataError(f"{where}: the values {low} to {high} are out of the range of the model's {want}")
-        return array.astype(want)
-    remedy = f"convert the samples to {want}"
-    if have.kind in "iub" and want.kind == "f":
+            raise DataError(
+                f"{where}: the values {low} to {high} are out of the range of the model's {target}"
+            )
+        return array.astype(target)
+    remedy = f"convert the samples to {target}"
+    if source.kind in "iub" and target.kind == "f":
         remedy += ", scaled as in training (for image files, declare the preprocessing instead)"
-    raise DataError(f"{where}: the array is of type {have}; the model takes {spec}: {remedy}")
+    raise DataError(f"{where}: the array is of type {source}; the model takes {spec}: {remedy}")

@@ -19,7 +19,7 @@ from tinyint.errors import DataError, nearest
 __all__ = ["CLASSES", "IGNORED", "is_cityscapes", "read_cityscapes"]
 
 IGNORED = 255
-# Class by class, its name and its number in labelIds files; what else may stand there, 0 to 33, is ignored.
+# Name of each class, and its number in labelIds files. The other numbers from 0 to 33 are ignored.
 _IDS = {
     "road": 7,
     "sidewalk": 8,
@@ -53,13 +53,13 @@ def _train_ids() -> NDArray[np.int16]:
     return table
 
 
-def _as_they_are() -> NDArray[np.int16]:
+def _same_ids() -> NDArray[np.int16]:
     table = np.full(256, -1, np.int16)
     table[[*range(len(_IDS)), IGNORED]] = [*range(len(_IDS)), IGNORED]
     return table
 
 
-_KINDS = {"labelTrainIds": _as_they_are(), "labelIds": _train_ids()}
+_KINDS = {"labelTrainIds": _same_ids(), "labelIds": _train_ids()}
 
 
 def is_cityscapes(root: Path) -> bool:
@@ -67,10 +67,10 @@ def is_cityscapes(root: Path) -> bool:
 
 
 def read_cityscapes(root: Path, split: str) -> list[ImageFile]:
-    """Images of a split with their label images, if there are any.
+    """Images of a split, with their label images if there are any.
 
-    The cities take turns, so that any leading part of the data covers them. Raises DataError when there is no such
-    split, and when some images have a label image and others have none.
+    The images alternate between the cities, so that any leading part of the data covers all cities. Raises DataError if
+    there is no such split, or if only some images have a label image.
     """
     folder = root / _IMAGES / split
     if not split or not os.path.isdir(folder):
@@ -94,7 +94,7 @@ def read_cityscapes(root: Path, split: str) -> list[ImageFile]:
 
 
 def _images(folder: Path) -> list[Path]:
-    """Those of all cities in turn."""
+    """Images of all cities: the first of each, the second of each, …"""
     cities = [
         sorted(city.glob(f"*_{_IMAGES}.png")) for city in sorted(folder.iterdir()) if os.path.isdir(city)
     ]

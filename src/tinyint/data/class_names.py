@@ -1,7 +1,4 @@
-"""Class names in the `labels.txt` beside a list file or table.
-
-A name a line, from class 0.
-"""
+"""Class names in a `labels.txt` beside a list file or table: one name per line, from class 0."""
 
 from __future__ import annotations
 
@@ -16,10 +13,7 @@ LABELS_FILE = "labels.txt"
 
 
 def names_beside(folder: Path) -> tuple[str, ...] | None:
-    """Names in the folder's labels.txt, or None.
-
-    Raises DataError for one that cannot be read.
-    """
+    """Names in the folder's labels.txt, or None without one; raises DataError if it is unreadable."""
     path = folder / LABELS_FILE
     if not os.path.isfile(path):
         return None

@@ -21,7 +21,7 @@ from tinyint.errors import DataError, nearest
 
 __all__ = ["CocoFile", "read_coco"]
 
-_ROUNDED = 0.01  # COCO's own boxes leave their images by a hundredth of a pixel
+_ROUNDING = 0.01  # COCO's own boxes reach beyond their images by a hundredth of a pixel
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,21 @@ class CocoFile:
 
 
 def read_coco(path: Path, root: Path | None = None) -> CocoFile:
-    """Images of a COCO file in the folder `root`.
+    """Images of a COCO file; without `root`, their folder is searched for near the file.
 
-    Looked for near the file if it is not given.
-
-    Classes are numbered from 0 in the order of the categories' ids. A box that leaves its image is clipped; one that
-    lies outside of it or has no area is left out; notices count both. A file without annotations gives images without
-    labels. Raises DataError naming the file and the entry: no COCO file, an unknown category or image, a missing image.
+    Classes are numbered from 0 in the order of the categories' ids. A box that reaches beyond its image is clipped; one
+    outside of it, or without area, is left out. Notices count both. Without annotations, the images have no labels.
+    Raises DataError, with the file and the entry, if it is not a COCO file, refers to an unknown category or image, or
+    if an image is missing.
     """
-    found = _annotated(path, file_identity(path))
-    folder = root or _find_images(path, found.images[0].name)
+    annotations = _read_annotations(path, file_identity(path))
+    folder = root or _find_images(path, annotations.images[0].name)
     files = []
-    for image in found.images:
+    for image in annotations.images:
         if not os.path.isfile(folder / image.name):
             raise DataError(f"{path}, image id {image.key}: there is no image {image.name!r} in {folder}")
         files.append(ImageFile(folder / image.name, image.name, image.boxes))
-    return CocoFile(files, found.classes, found.notices)
+    return CocoFile(files, annotations.classes, annotations.notices)
 
 
 @dataclass(frozen=True)
@@ -60,21 +59,21 @@ class _Image:
 
 
 @dataclass(frozen=True)
-class _Annotated:
+class _Annotations:
     images: list[_Image]
     classes: tuple[str, ...]
     notices: list[str]
 
 
 @lru_cache(maxsize=2)
-def _annotated(path: Path, identity: str) -> _Annotated:  # noqa: ARG001  the identity is there for the cache
-    """What the file says. Kept, because a command opens its data several times, and the largest files take seconds."""
+def _read_annotations(path: Path, identity: str) -> _Annotations:  # noqa: ARG001  part of the cache's key
+    """Content of the file; cached, as a command opens its data several times, and a large file takes seconds."""
     reader = _Reader(path, _parse(path))
     images = reader.images()
     boxes = reader.boxes(images) if "annotations" in reader.content else [None] * len(images)
-    named = zip(images.items(), boxes, strict=True)
-    return _Annotated(
-        [_Image(key, image["file_name"], own) for (key, image), own in named],
+    pairs = zip(images.items(), boxes, strict=True)
+    return _Annotations(
+        [_Image(key, image["file_name"], own) for (key, image), own in pairs],
         reader.classes,
         reader.notices(),
     )
@@ -103,7 +102,7 @@ def _parse(path: Path) -> Mapping[str, Any]:
 
 @dataclass
 class _Reader:
-    """The entries of a file, checked as they are read."""
+    """Entries of a file, checked as they are read."""
 
     path: Path
     content: Mapping[str, Any]
@@ -112,32 +111,32 @@ class _Reader:
     dropped: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        found = {}
+        names = {}
         for entry in self._entries("categories", {"id": int, "name": str}):
-            found[entry["id"]] = entry["name"]
-        self.labels = {key: label for label, key in enumerate(sorted(found))}
-        self.classes = tuple(found[key] for key in self.labels)
+            names[entry["id"]] = entry["name"]
+        self.labels = {key: label for label, key in enumerate(sorted(names))}
+        self.classes = tuple(names[key] for key in self.labels)
 
     def images(self) -> dict[int, Mapping[str, Any]]:
-        wanted = {"id": int, "file_name": str, "width": int, "height": int}
-        found = {entry["id"]: entry for entry in self._entries("images", wanted)}
-        for key, image in found.items():
+        fields = {"id": int, "file_name": str, "width": int, "height": int}
+        images = {entry["id"]: entry for entry in self._entries("images", fields)}
+        for key, image in images.items():
             if image["width"] < 1 or image["height"] < 1:
                 size = f"{image['width']}×{image['height']}"
                 raise DataError(f"{self.path}, image id {key}: the image is said to be {size} (width×height)")
-        return found
+        return images
 
     def boxes(self, images: Mapping[int, Mapping[str, Any]]) -> list[Boxes]:
-        """The boxes of each image."""
+        """Boxes of each image, in the images' order."""
         rows: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
-        wanted = {"id": int, "image_id": int, "category_id": int, "bbox": list}
-        for entry in self._entries("annotations", wanted):
+        fields = {"id": int, "image_id": int, "category_id": int, "bbox": list}
+        for entry in self._entries("annotations", fields):
             where = f"{self.path}, annotation id {entry['id']}"
             if entry["image_id"] not in images:
                 raise DataError(f"{where}: there is no image with the id {entry['image_id']}")
             if entry["category_id"] not in self.labels:
-                known = nearest(str(entry["category_id"]), map(str, self.labels))
-                raise DataError(f"{where}: there is no category with the id {entry['category_id']}; {known}")
+                hint = nearest(str(entry["category_id"]), map(str, self.labels))
+                raise DataError(f"{where}: there is no category with the id {entry['category_id']}; {hint}")
             image = images[entry["image_id"]]
             box = self._box(entry["bbox"], image, where)
             if box is not None:
@@ -152,7 +151,7 @@ class _Reader:
         return [_boxes(rows[key], image) for key, image in images.items()]
 
     def _box(self, bbox: list[Any], image: Mapping[str, Any], where: str) -> tuple[float, ...] | None:
-        """x1, y1, x2, y2 within the image, or None if nothing of the box is left there."""
+        """x1, y1, x2, y2 of the box clipped to its image; None if nothing is left."""
         if len(bbox) != 4 or not all(isinstance(v, int | float) and math.isfinite(v) for v in bbox):
             raise DataError(f"{where}: bbox is {bbox}; expected four numbers: x, y, width, height")
         x, y, width, height = bbox
@@ -162,26 +161,26 @@ class _Reader:
         if width <= 0 or height <= 0 or x2 <= x1 or y2 <= y1:
             self.dropped.append(f"annotation id {where.rsplit(' ', 1)[1]}, {bbox}")
             return None
-        left = max(-x, -y, x + width - limits[0], y + height - limits[1])
-        self.clipped += left > _ROUNDED
+        excess = max(-x, -y, x + width - limits[0], y + height - limits[1])
+        self.clipped += excess > _ROUNDING
         return x1, y1, x2, y2
 
     def notices(self) -> list[str]:
-        found = []
+        notes = []
         if self.dropped:
-            found.append(
+            notes.append(
                 f"{len(self.dropped)} boxes of {self.path} have no area, or lie outside their image, and are left out "
                 f"({self.dropped[0]}{', …' if len(self.dropped) > 1 else ''})"
             )
         if self.clipped:
-            found.append(f"{self.clipped} boxes of {self.path} leave their image and are clipped to it")
-        return found
+            notes.append(f"{self.clipped} boxes of {self.path} leave their image and are clipped to it")
+        return notes
 
-    def _entries(self, key: str, wanted: Mapping[str, type]) -> Iterable[Mapping[str, Any]]:
-        """The dictionaries of a list, each with the fields that are wanted, and an id of its own."""
+    def _entries(self, key: str, fields: Mapping[str, type]) -> Iterable[Mapping[str, Any]]:
+        """Dictionaries of a list, checked to have these fields, and ids that differ."""
         entries = self.content.get(key, [])
         for number, entry in enumerate(entries):
-            for name, kind in wanted.items():
+            for name, kind in fields.items():
                 value = entry.get(name) if isinstance(entry, dict) else None
                 if not isinstance(value, kind) or isinstance(value, bool):
                     raise DataError(
@@ -207,14 +206,14 @@ def _boxes(rows: list[tuple[Any, ...]], image: Mapping[str, Any]) -> Boxes:
 
 
 def _find_images(path: Path, first: str) -> Path:
-    """The folder that the first image lies in. Raises DataError naming the places."""
+    """Folder with the first image; raises DataError with the folders that were searched."""
     split = path.stem.rpartition("_")[2]
     near, above = path.parent, path.parent.parent
-    places = [near, near / "images", near / split, above / "images", above / split, above / "images" / split]
-    for place in places:
-        if os.path.isfile(place / first):
-            return place
-    looked = ", ".join(map(str, places))
+    folders = [near, near / "images", near / split, above / "images", above / split, above / "images" / split]
+    for folder in folders:
+        if os.path.isfile(folder / first):
+            return folder
+    listed = ", ".join(map(str, folders))
     raise DataError(
-        f"the first image of {path}, {first!r}, is in none of {looked}: name its folder, FOLDER:{path.name}"
+        f"the first image of {path}, {first!r}, is in none of {listed}: name its folder, FOLDER:{path.name}"
     )

@@ -1,4 +1,4 @@
-"""Base of declared preprocessing: strict reading from YAML, and metadata."""
+"""Base of declared preprocessing: strict reading of YAML, and metadata."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tinyint.metadata import PREPROCESSING
 
 
 class Declaration(BaseModel):
-    """Preprocessing of files: `Preprocessing` for images, `TextPreprocessing` for texts."""
+    """Declared preprocessing: `Preprocessing` of images, or `TextPreprocessing`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def parse(cls, mapping: object, origin: str = "preprocessing") -> Self:
-        """Declaration from a mapping; `origin` is its label in errors.
+        """Declaration from a mapping, which messages call `origin`.
 
         Raises DataError for a wrong key or value.
         """
@@ -37,22 +37,22 @@ class Declaration(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             key = str(first["loc"][0]) if first["loc"] else ""
-            seen = f" (got {shown(mapping[key])})" if key in mapping else ""
+            value = f" (got {shown(mapping[key])})" if key in mapping else ""
             message = first["msg"].removeprefix("Value error, ")
-            raise DataError(f"{origin}{f', key {key!r}' if key else ''}: {message}{seen}") from None
+            raise DataError(f"{origin}{f', key {key!r}' if key else ''}: {message}{value}") from None
 
     @classmethod
     def from_yaml(cls, text: str | bytes, origin: str = "preprocessing") -> Self:
-        """The inverse of `dump`. Raises DataError."""
+        """Declaration from YAML, the inverse of `dump`. Raises DataError."""
         return cls.parse(read_mapping(text, origin), origin)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """From a YAML file. Raises DataError."""
+        """Declaration from a YAML file. Raises DataError."""
         return cls.from_yaml(read_file(path), f"the preprocessing file {path}")
 
     def dump(self) -> str:
-        """As YAML, with every key."""
+        """Declaration as YAML, with every key."""
         return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, default_flow_style=None))
 
     def to_metadata(self) -> dict[str, str]:
@@ -61,10 +61,7 @@ class Declaration(BaseModel):
 
 
 def read_mapping(text: str | bytes, origin: str) -> object:
-    """Mapping of a YAML text.
-
-    Raises DataError.
-    """
+    """Content of a YAML text, which messages call `origin`. Raises DataError."""
     try:
         return parse_yaml(text)
     except DocumentError as error:
@@ -72,7 +69,7 @@ def read_mapping(text: str | bytes, origin: str) -> object:
 
 
 def read_file(path: str | Path) -> bytes:
-    """The content of a preprocessing file. Raises DataError."""
+    """Bytes of a preprocessing file. Raises DataError."""
     try:
         return read_document(path)
     except DocumentError as error:

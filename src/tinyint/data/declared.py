@@ -1,4 +1,4 @@
-"""A declared preprocessing of either kind: a `tokenizer` makes it one for texts."""
+"""Declared preprocessing of either kind: of texts if it has a `tokenizer`, else of images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["load_preprocessing", "parse_preprocessing", "saved_preprocessing"]
 
 
 def parse_preprocessing(mapping: object, origin: str = "preprocessing") -> Declaration:
-    """Preprocessing from a mapping; `origin` is its label in errors.
+    """Preprocessing from a mapping, which messages call `origin`.
 
     Raises DataError for a wrong key or value.
     """
@@ -25,21 +25,18 @@ def parse_preprocessing(mapping: object, origin: str = "preprocessing") -> Decla
 
 
 def load_preprocessing(path: str | Path) -> Declaration:
-    """From a YAML file; a tokenizer may be named relative to it. Raises DataError."""
+    """Preprocessing from a YAML file; a tokenizer's path may be relative to it. Raises DataError."""
     origin = f"the preprocessing file {path}"
-    declared = parse_preprocessing(read_mapping(read_file(path), origin), origin)
-    if isinstance(declared, TextPreprocessing):
-        beside = Path(path).parent / declared.tokenizer
-        if os.path.exists(beside):
-            return declared.model_copy(update={"tokenizer": str(beside)})
-    return declared
+    declaration = parse_preprocessing(read_mapping(read_file(path), origin), origin)
+    if isinstance(declaration, TextPreprocessing):
+        tokenizer = Path(path).parent / declaration.tokenizer
+        if os.path.exists(tokenizer):
+            return declaration.model_copy(update={"tokenizer": str(tokenizer)})
+    return declaration
 
 
 def saved_preprocessing(metadata: Mapping[str, str]) -> Declaration | None:
-    """Preprocessing in a model's metadata, or None.
-
-    Raises DataError when the entry is damaged.
-    """
+    """Preprocessing in a model's metadata, or None; raises DataError for a damaged entry."""
     text = metadata.get(PREPROCESSING)
     if text is None:
         return None

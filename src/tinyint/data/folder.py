@@ -1,4 +1,4 @@
-"""A folder of images: class folders, or unlabelled images."""
+"""Folder of images: class folders, or unlabelled images."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ class Folder:
 
 
 def read_folder(root: Path, *, labelled: bool = True) -> Folder:
-    """The images under `root`, found by file name ending, at any depth.
+    """Images under `root`, recognized by their file name endings.
 
-    With subfolders, each one is a class, and its label is its place in the sorted names (as torchvision's ImageFolder
-    does it). The classes take turns (first image of each, second of each, …), so that any leading part of the data
-    covers them evenly. Without subfolders the images have no labels. Hidden files are passed over.
-    Where labels are of no use, images beside folders are taken, and the folders passed over.
-    Raises DataError when there is no image, a class is empty, or images lie beside class folders.
+    Subfolders, of any depth, are classes; a class's label is its index in the sorted names, as in torchvision's
+    ImageFolder. The images alternate between the classes (the first of each, the second of each, …), so that any
+    leading part of the data covers them evenly. Without subfolders, the images have no labels. Hidden files are
+    skipped. If not `labelled`, images beside folders are taken, and the folders are skipped.
+
+    Raises DataError if there is no image, a class is empty, or images lie beside class folders.
     """
     entries = _listing(root)
     flat = [entry.name for entry in entries if entry.is_file()]
@@ -49,7 +50,7 @@ def read_folder(root: Path, *, labelled: bool = True) -> Folder:
 
 
 def _in_turn(root: Path, flat: list[str], folders: list[str]) -> list[ImageFile]:
-    """The images of the class folders: the first of each, the second of each, …"""
+    """Images of the class folders: the first of each, the second of each, …"""
     per_class = [_class_files(root, name, label) for label, name in enumerate(folders)]
     if not any(per_class):
         raise DataError(_nothing_found(root, flat))
@@ -86,8 +87,8 @@ def _class_files(root: Path, name: str, label: int) -> list[ImageFile]:
 
 
 def _nothing_found(root: Path, flat: Sequence[str]) -> str:
-    seen = f"it holds {', '.join(flat[:3])}{', …' if len(flat) > 3 else ''}" if flat else "it is empty"
-    return f"no images in {root}: {seen}; expected class folders, images, or a list file"
+    content = f"it holds {', '.join(flat[:3])}{', …' if len(flat) > 3 else ''}" if flat else "it is empty"
+    return f"no images in {root}: {content}; expected class folders, images, or a list file"
 
 
 def _passed_over(flat: Sequence[str], images: Sequence[str]) -> list[str]:
@@ -100,12 +101,12 @@ def _passed_over(flat: Sequence[str], images: Sequence[str]) -> list[str]:
 
 
 def _folders_passed_over(names: Sequence[str]) -> list[str]:
-    what = "1 folder" if len(names) == 1 else f"{len(names)} folders"
-    return [f"beside the images, {what} passed over ({names[0]}, …)"] if names else []
+    count = "1 folder" if len(names) == 1 else f"{len(names)} folders"
+    return [f"beside the images, {count} passed over ({names[0]}, …)"] if names else []
 
 
 def _order_notice(classes: Sequence[str]) -> list[str]:
-    """Class folders 1, 2, …, 10 sort as 1, 10, 2: right for torchvision, a trap for everyone else."""
+    """Notice if the class folders are numbers: 1, 2, …, 10 sort as 1, 10, 2, as in torchvision."""
     if all(name.isascii() and name.isdigit() for name in classes) and list(classes) != sorted(
         classes, key=int
     ):

@@ -1,4 +1,4 @@
-"""Samples from the user's own code: `package.module:function`, where function() returns an iterable."""
+"""Samples from the user's code: `package.module:function`, a function that returns an iterable."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ def is_function_spec(spec: str) -> bool:
 
 
 def user_samples(spec: str) -> Callable[[], Iterator[Any]]:
-    """A function that starts a new pass over the samples of `package.module:function`.
+    """Function that starts a new pass over the samples of `package.module:function`.
 
-    Modules are looked up from the working directory first, which stays on Python's path for imports at run time. An
-    exception of the user's code becomes a DataError with file and line. Raises DataError when there is no such module
-    or function.
+    Modules are looked up in the working directory first; it stays on Python's path for later imports. An exception of
+    the user's code becomes a DataError with file and line. Raises DataError if there is no such module or function.
     """
     function = load_function(spec)
 
@@ -44,10 +43,7 @@ def user_samples(spec: str) -> Callable[[], Iterator[Any]]:
 
 
 def load_function(spec: str) -> Callable[..., Any]:
-    """Function of `package.module:function`.
-
-    Looked up from the working directory first. Raises DataError.
-    """
+    """Function by its name, `package.module:function`; see `user_samples`. Raises DataError."""
     module_name, _, function_name = spec.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
@@ -74,12 +70,12 @@ def load_function(spec: str) -> Callable[..., Any]:
 
 
 def _place(error: BaseException) -> str:
-    """The error with the last line of the user's own code that led to it."""
-    what = f"{type(error).__name__}: {error}"
+    """Error with the last line of the user's code on the way to it."""
+    message = f"{type(error).__name__}: {error}"
     if isinstance(error, SyntaxError):
-        return what  # its message has file and line
+        return message  # it has file and line
     frames = [
         f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(("<frozen", _OURS))
     ]
     own = [f for f in frames if not f.filename.startswith(_INSTALLED)] or frames
-    return f"{own[-1].filename}, line {own[-1].lineno}: {what}" if own else what
+    return f"{own[-1].filename}, line {own[-1].lineno}: {message}" if own else message

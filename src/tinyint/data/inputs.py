@@ -1,4 +1,4 @@
-"""Inputs to feed a model."""
+"""Inputs that a model must be fed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ __all__ = ["input_specs"]
 
 
 def input_specs(model: ir.Model) -> tuple[TensorSpec, ...]:
-    """Specs of the inputs to feed.
-
-    Raises ModelError for an input that is no tensor of numbers.
-    """
+    """Specs of the inputs to feed; raises ModelError for one that is not a tensor of numbers."""
     specs = []
     for value in model.graph.inputs:
         if value.is_initializer():
@@ -26,7 +23,7 @@ def input_specs(model: ir.Model) -> tuple[TensorSpec, ...]:
                 "a tensor of numbers of known rank is needed"
             )
         shape = tuple(dim if isinstance(dim, int) else None for dim in value.shape)
-        # NumPy has no bfloat16; runtimes are fed the float32 that it is a part of.
+        # NumPy has no bfloat16; runtimes are fed float32, which holds all its numbers.
         dtype = ir.DataType.FLOAT if value.dtype == ir.DataType.BFLOAT16 else value.dtype
         specs.append(TensorSpec(name=name_of(value), dtype=dtype.numpy(), shape=shape))
     return tuple(specs)

@@ -15,7 +15,7 @@ __all__ = ["Boxes", "Label", "LabelKind"]
 
 
 class LabelKind(StrEnum):
-    """Kind of labels in data, or of a task's training."""
+    """Kind of labels that data have, or that training for a task needs."""
 
     CLASS = "class numbers"
     BOXES = "boxes"
@@ -28,10 +28,7 @@ class LabelKind(StrEnum):
 
     @classmethod
     def of(cls, label: Label | None) -> LabelKind | None:
-        """Kind of a label; None without one, and for an array.
-
-        An array can be of class numbers or a mask.
-        """
+        """Kind of a label; None without one, and for an array: class numbers, or a mask."""
         if isinstance(label, Boxes):
             return cls.BOXES
         return cls.CLASS if isinstance(label, int) else None
@@ -50,10 +47,10 @@ class Boxes:
 
     * `boxes`: float32 (n, 4), x1, y1, x2, y2 in pixels of the original image; pixel 0 covers 0 to 1
     * `classes`: int64 (n,), from 0
-    * `crowd`: bool (n,), whether a box stands for a group that cannot be told apart; neither a hit nor a miss
-    * `areas`: float32 (n,), in pixels: of the object if it was annotated, else of the box; the metrics by size use it
+    * `crowd`: bool (n,), whether a box is for a group of objects; it counts neither as a hit nor as a miss
+    * `areas`: float32 (n,), in pixels, for metrics by size: of the object if annotated, else of the box
     * `size`: (height, width) of the original image
-    * `image_id`: what the annotation file calls the image
+    * `image_id`: id of the image in the annotation file
     """
 
     boxes: NDArray[np.float32]

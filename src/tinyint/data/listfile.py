@@ -1,9 +1,7 @@
-"""Folder of images with a list file of `path label` or `path` lines.
+"""Folder of images with a list file: one line per image, all `path label` or all `path`.
 
-A line per image, of one form throughout.
-
-Path and label are separated by a tab or spaces; a path may itself hold spaces. Empty lines and lines that begin with #
-are skipped. Labels are whole numbers from 0, or paths of label images throughout. Paths are relative to the folder.
+Path and label are separated by a tab or spaces; a path may contain spaces. Labels are whole numbers from 0, or paths of
+label images, in all lines alike. Paths are relative to the folder. Empty lines and lines that begin with # are skipped.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ _LABEL = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True)
 class Entry:
-    """Line; `label` is a class number, a label image's path, or None."""
+    """Line of a list file; `label` is a class number, the path of a label image, or None."""
 
     path: str
     label: int | str | None
@@ -30,9 +28,9 @@ class Entry:
 
 
 def parse_list(text: str, origin: str) -> list[Entry]:
-    """Entries of a list file's text; `origin` is its label in errors.
+    """Entries of a list file's text, which messages call `origin`.
 
-    Raises DataError naming the line: a label that is no whole number, labels on some lines only, no entry at all.
+    Raises DataError, with the line, for a wrong label, or if only some lines have one; also if there are no entries.
     """
     entries = []
     for number, line in enumerate(re.split(r"\r\n|\n|\r", text.removeprefix("\ufeff")), start=1):
@@ -77,7 +75,7 @@ def _parse_line(line: str, number: int, origin: str) -> Entry:
 def read_list(list_file: Path, root: Path) -> list[ImageFile]:
     """Images of a list file, in its order.
 
-    Raises DataError naming file and line, also when an image is missing.
+    Raises DataError, with file and line, for a wrong line or a missing image.
     """
     files = []
     for entry in parse_list(_read_text(list_file), str(list_file)):
@@ -97,22 +95,20 @@ def read_list(list_file: Path, root: Path) -> list[ImageFile]:
 
 
 def find_list(root: Path) -> Path | None:
-    """List file of a folder, or None.
+    """List file of a folder, or None; raises DataError if there are several.
 
-    Raises DataError when there are several.
-
-    It is a .txt file with `list` in its name, or whose first entry begins with the name of an image.
+    It is a .txt file with `list` in its name, or whose first entry begins with an image's name.
     """
     try:
         names = sorted(name for name in os.listdir(root) if name.lower().endswith(".txt") and name[0] != ".")
     except OSError as error:
         raise DataError(f"cannot read the folder {root}: {error.strerror}") from None
-    found = [name for name in names if os.path.isfile(root / name) and _is_list(root / name)]
-    if len(found) > 1:
+    lists = [name for name in names if os.path.isfile(root / name) and _is_list(root / name)]
+    if len(lists) > 1:
         raise DataError(
-            f"{root} holds several list files ({', '.join(found)}): choose one with {root}:{found[0]}"
+            f"{root} holds several list files ({', '.join(lists)}): choose one with {root}:{lists[0]}"
         )
-    return root / found[0] if found else None
+    return root / lists[0] if lists else None
 
 
 def _is_list(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Image and label, read from their files at their own size."""
+"""Reading of an image and its label from their files, at full size."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tinyint.numbers.numerics import Array
 __all__ = ["ImageFile", "MaskFile", "Picture", "read_picture"]
 
 _MASK_MODES = ("L", "P")
-_MOST_PIXELS = 2**30 // 12  # as Pillow has it: a gigabyte of them, in three channels of float32
+_MOST_PIXELS = 2**30 // 12  # 1 GiB in three channels of float32; also Pillow's limit
 
 
 @dataclass(frozen=True, eq=False)
 class MaskFile:
-    """An image file of class numbers, one a pixel.
+    """Image file with a class number per pixel.
 
-    `ids` (256,) says what each number in the file stands for, -1 for what may not occur; None: for itself.
+    `ids` (256,) maps the file's numbers to classes, -1 for numbers that must not occur; None: they are the classes.
     """
 
     path: Path
@@ -36,10 +36,7 @@ class MaskFile:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """Image on disk; `name` is its path as the user knows it.
-
-    Within the folder, or in the list.
-    """
+    """Image on disk and its label; `name`: its path within the folder, or in the list."""
 
     path: Path
     name: str
@@ -48,10 +45,7 @@ class ImageFile:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """Upright 8-bit image and its label.
-
-    A label that is a mask has its height and width, `Boxes` are in its pixels.
-    """
+    """Upright 8-bit image, and its label: a mask of the same size, or `Boxes` in its pixels."""
 
     image: Image.Image
     label: Label | None
@@ -60,7 +54,7 @@ class Picture:
 def read_picture(file: ImageFile, preprocessing: Preprocessing) -> Picture:
     """Reads an image and its label.
 
-    Raises DataError naming the file that cannot be read, or does not go with its label.
+    Raises DataError, with the file, if one is unreadable, or if their sizes differ.
     """
     try:
         _require_file(file.path)
@@ -70,9 +64,7 @@ def read_picture(file: ImageFile, preprocessing: Preprocessing) -> Picture:
             upright = preprocessing.upright(image)
     except DataError as error:
         raise DataError(f"{file.path}: {error}") from None
-    except (
-        Exception
-    ) as error:  # a damaged file raises whatever its decoder does: OSError, SyntaxError, struct.error, …
+    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, … for a damaged file
         raise DataError(f"cannot read the image {file.path}: {type(error).__name__}: {error}") from None
     if isinstance(file.label, MaskFile):
         return Picture(upright, _read_mask(file.label, file, upright.size))
@@ -86,13 +78,13 @@ def read_picture(file: ImageFile, preprocessing: Preprocessing) -> Picture:
 
 
 def _require_file(path: Path) -> None:
-    """Raises DataError for endless files, and OSError for missing ones."""
+    """Raises DataError for a device, pipe or folder, and OSError for a missing file."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise DataError("a device, a pipe or a folder, and no file")
 
 
 def _require_readable(image: Image.Image) -> None:
-    """Raises DataError for more pixels than are taken into memory, before any of them is unpacked."""
+    """Raises DataError for an image that is too large for memory, before it is decoded."""
     if image.width * image.height > _MOST_PIXELS:
         raise DataError(
             f"{image.height}×{image.width} are more pixels than are read ({_MOST_PIXELS:,}); make it smaller"
@@ -100,13 +92,13 @@ def _require_readable(image: Image.Image) -> None:
 
 
 def _read_mask(mask: MaskFile, image: ImageFile, size: tuple[int, int]) -> Array:
-    """The class numbers (H, W), uint8."""
+    """Class numbers of the pixels, uint8 (H, W)."""
     try:
         _require_file(mask.path)
-        with Image.open(mask.path) as opened:
-            _require_readable(opened)
-            opened.load()
-            mode, found = opened.mode, np.array(opened)
+        with Image.open(mask.path) as file:
+            _require_readable(file)
+            file.load()
+            mode, numbers = file.mode, np.array(file)
     except DataError as error:
         raise DataError(f"{mask.path}: {error}") from None
     except Exception as error:  # as for images
@@ -116,18 +108,18 @@ def _read_mask(mask: MaskFile, image: ImageFile, size: tuple[int, int]) -> Array
             f"the label image {mask.path} is of mode {mode}; expected class numbers from 0 to 255, one a pixel "
             "(mode L, or P with a palette)"
         )
-    if found.shape != size[::-1]:
+    if numbers.shape != size[::-1]:
         raise DataError(
-            f"the label image {mask.path} is {found.shape[0]}×{found.shape[1]}, but {image.path} is "
+            f"the label image {mask.path} is {numbers.shape[0]}×{numbers.shape[1]}, but {image.path} is "
             f"{size[1]}×{size[0]}: they must have one size"
         )
     if mask.ids is None:
-        return found
-    mapped = mask.ids[found]
+        return numbers
+    mapped = mask.ids[numbers]
     if (mapped < 0).any():
         row, column = (int(i) for i in np.argwhere(mapped < 0)[0])
         raise DataError(
-            f"the label image {mask.path} holds the unknown id {found[row, column]} (row {row}, column {column})"
+            f"the label image {mask.path} holds the unknown id {numbers[row, column]} (row {row}, column {column})"
         )
     classes: Array = mapped.astype(np.uint8)
     return classes

@@ -1,4 +1,4 @@
-"""From batches of any size to samples: the batch axis, and its cuts."""
+"""Splitting of batches of any size into samples."""
 
 from __future__ import annotations
 
@@ -16,23 +16,17 @@ LABEL_NAMES = ("labels", "label", "y")
 
 
 def batch_rows(spec: TensorSpec) -> int:
-    """Rows of one sample along axis 0.
-
-    1 where the batch is open (or 1), else the model's fixed batch.
-    """
+    """Rows of one sample along axis 0: the model's fixed batch size, or 1 if the batch is open."""
     return spec.shape[0] or 1 if spec.shape else 1
 
 
 def is_open(spec: TensorSpec) -> bool:
-    """Whether axis 0 takes a batch axis of length 1."""
+    """Whether axis 0 may have length 1."""
     return bool(spec.shape) and spec.shape[0] in (None, 1)
 
 
 def as_label(value: Array, where: str) -> int | Array:
-    """Whole number as int, other numbers as an array.
-
-    Raises DataError for anything else.
-    """
+    """Label: a single whole number as int, other numbers as an array; raises DataError for other types."""
     if value.dtype.kind not in "iufb":
         raise DataError(f"{where}: the label is of type {value.dtype}; expected numbers")
     if value.size == 1 and value.dtype.kind in "iub":
@@ -43,12 +37,11 @@ def as_label(value: Array, where: str) -> int | Array:
 def split_batch(
     arrays: Mapping[str, Array], label: Array | None, specs: Sequence[TensorSpec], name: str
 ) -> Iterator[Sample]:
-    """Samples of an item: sample without batch axis, with it, or batch.
+    """Samples of an item, which is one sample without or with a batch axis, or a batch.
 
-    A batch is cut along axis 0 when all inputs that have a batch agree on how many samples there are; an input whose
-    first axis is no batch goes with each sample. What cannot be cut stays whole (and the check of shapes has the last
-    word).
-    Raises DataError when the labels do not match.
+    A batch is split along axis 0 if all inputs with a batch agree on the number of samples; an input whose first axis
+    is no batch is part of each sample. Otherwise the item is one sample, and the later check of shapes decides. Raises
+    DataError if the number of labels does not fit.
     """
     inputs = {}
     counts: dict[str, int] = {}
@@ -61,24 +54,24 @@ def split_batch(
         inputs[spec.name] = array
     distinct = {count for count in counts.values() if count != 1}
     shared = {n for n, count in counts.items() if count == 1}
-    cuttable = (
+    can_split = (
         len(distinct) == 1 and distinct != {0} and not any(is_open(s) for s in specs if s.name in shared)
     )
-    if not cuttable:
+    if not can_split:
         yield Sample(inputs, None if label is None else as_label(label, name), name)
         return
     (count,) = distinct
-    labels = _cut_labels(label, count, name)
+    labels = _split_labels(label, count, name)
     for i in range(count):
-        cut = {}
+        parts = {}
         for spec in specs:
             rows = batch_rows(spec)
-            whole = inputs[spec.name]
-            cut[spec.name] = whole[i * rows : (i + 1) * rows] if counts.get(spec.name) == count else whole
-        yield Sample(cut, labels[i], f"{name}[{i}]")
+            array = inputs[spec.name]
+            parts[spec.name] = array[i * rows : (i + 1) * rows] if counts.get(spec.name) == count else array
+        yield Sample(parts, labels[i], f"{name}[{i}]")
 
 
-def _cut_labels(label: Array | None, count: int, name: str) -> list[int | Array | None]:
+def _split_labels(label: Array | None, count: int, name: str) -> list[int | Array | None]:
     if label is None:
         return [None] * count
     if label.ndim == 0 or len(label) % count:

@@ -1,6 +1,6 @@
-"""Arrays read block by block along axis 0: memory, .npy, .npz members.
+"""Arrays that are read in blocks along axis 0: from memory, .npy files and members of .npz files.
 
-A file is streamed: only the block at hand is in memory, compressed or not. (The NPY format: NumPy's NEP 1.)
+A file, compressed or not, is streamed: only the current block is in memory. (NPY format: NumPy's NEP 1.)
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from tinyint.errors import DataError
 from tinyint.numbers.numerics import Array
 
 LARGEST = 2**30
-"""Bytes that are taken into memory at once. A packed file of a few megabytes can hold more than any machine has."""
+"""Most bytes that are read at once: a compressed file of a few megabytes can unpack to more than a machine has."""
 
-_HEADER = 2**16  # bytes; NumPy writes some hundred
+_HEADER = 2**16  # bytes; NumPy writes some hundreds
 _UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, LZMAError)
 
 
 class Table(Protocol):
-    """`len` rows of one shape and type."""
+    """Array that can be read in blocks of rows."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -38,7 +38,7 @@ class Table(Protocol):
     def dtype(self) -> np.dtype[Any]: ...
 
     def blocks(self, rows: int, start: int, stop: int) -> Iterator[Array]:
-        """Blocks start, …, stop - 1, each (rows, *shape[1:]), owned by the caller."""
+        """Blocks start, …, stop - 1 of `rows` rows each; the caller owns them."""
         ...
 
 
@@ -61,7 +61,7 @@ class MemoryTable:
 
 @dataclass(frozen=True, eq=False)
 class LoadedTable:
-    """Array without partial reading, in memory from the first reading on."""
+    """Array that can be read only completely; it stays in memory once it is read."""
 
     name: str
     shape: tuple[int, ...]
@@ -81,7 +81,7 @@ class LoadedTable:
 
 @dataclass(frozen=True)
 class StreamTable:
-    """Array in C order from the stream of `open`, data at `offset`."""
+    """Array in C order in the stream of `open`; its data begin at `offset`."""
 
     name: str
     open: Callable[[], IO[bytes]]
@@ -107,7 +107,7 @@ class StreamTable:
 def open_npy(path: Path) -> Table:
     """Array of a .npy file.
 
-    Raises DataError when the file is damaged, truncated, or holds Python objects.
+    Raises DataError if the file is damaged, truncated, or holds Python objects.
     """
     return _open_table(
         str(path), lambda: path.open("rb"), lambda: os.path.getsize(path), lambda: np.load(path, "r")
@@ -115,13 +115,11 @@ def open_npy(path: Path) -> Table:
 
 
 def open_npz(path: Path) -> dict[str, Table]:
-    """The arrays of an .npz file by name. Raises DataError as `open_npy` does."""
+    """Arrays of an .npz file by name. Raises DataError as `open_npy` does."""
     try:
         with zipfile.ZipFile(path) as archive:
             sizes = {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
-    except (
-        Exception
-    ) as error:  # zipfile raises what it meets: BadZipFile, struct.error, NotImplementedError, …
+    except Exception as error:  # zipfile raises BadZipFile, struct.error, NotImplementedError, …
         raise DataError(f"cannot read {path} as an .npz file: {error}") from None
     return {member.removesuffix(".npy"): _open_member(path, member, size) for member, size in sizes.items()}
 
@@ -130,7 +128,7 @@ def _open_member(path: Path, member: str, size: int) -> Table:
     key = member.removesuffix(".npy")
 
     def open_stream() -> IO[bytes]:
-        with zipfile.ZipFile(path) as archive:  # the stream keeps the file open by itself
+        with zipfile.ZipFile(path) as archive:  # the stream itself keeps the file open
             return archive.open(member)
 
     def load() -> Array:
@@ -160,13 +158,13 @@ def _open_table(
         needed = offset + dtype.itemsize * int(np.prod(shape, dtype=object))
         if needed > size():
             raise ValueError(f"it is truncated: {size()} bytes instead of {needed}")
-        # Columns first cannot be streamed by rows: mapped into memory (.npy) or loaded (.npz).
+        # Fortran order cannot be streamed by rows: such an array is memory-mapped (.npy) or loaded (.npz).
         return (
             LoadedTable(name, shape, dtype, load)
             if fortran and len(shape) > 1
             else StreamTable(name, open_, offset, shape, dtype)
         )
-    except Exception as error:  # NumPy's header parser lets pass what Python's parser raises
+    except Exception as error:  # NumPy's header parser also raises the errors of Python's parser
         raise DataError(f"cannot read {name} as a NumPy array: {error}") from None
 
 

@@ -1,4 +1,4 @@
-"""Rows of a tokenized text by model input."""
+"""Model inputs that are filled from a tokenized text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["TextInput", "require_text_inputs", "takes_texts", "text_inputs"]
 
 Role = Literal["tokens", "types", "mask", "positions", "tasks"]
 
-# The names of transformers, and those of PaddleNLP's and the first ERNIE's exports.
+# Names of transformers, of PaddleNLP, and of the first ERNIE's exports.
 _ROLES: dict[str, Role] = {
     "input_ids": "tokens",
     "src_ids": "tokens",
@@ -34,13 +34,13 @@ _ROLES: dict[str, Role] = {
 
 @dataclass(frozen=True)
 class TextInput:
-    """Input of shape [N, L] and its content."""
+    """Input of shape [N, L], and the part of the tokenized text that it takes."""
 
     spec: TensorSpec
     role: Role
 
     def fill(self, tokens: Tokens) -> Array:
-        """The input for one text, (1, L), in the model's type."""
+        """Input array for one text, (1, L), in the model's type."""
         row = {
             "tokens": tokens.ids,
             "types": tokens.types,
@@ -53,7 +53,7 @@ class TextInput:
 
 
 def takes_texts(specs: Sequence[TensorSpec]) -> bool:
-    """Whether every input is one that a tokenized text has."""
+    """Whether all inputs can be filled from a tokenized text."""
     return all(_is_known(spec) for spec in specs)
 
 
@@ -77,7 +77,7 @@ def _is_known(spec: TensorSpec) -> bool:
 
 
 def text_inputs(specs: Sequence[TensorSpec], max_length: int, source: str) -> list[TextInput]:
-    """Content of each input.
+    """Inputs of a model for texts of `max_length` tokens.
 
     Raises DataError for a model that takes no texts, or texts of another length.
     """

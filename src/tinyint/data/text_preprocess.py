@@ -1,8 +1,7 @@
-"""Text preprocessing as a declared value: a tokenizer and a length.
+"""Declared preprocessing of texts: a tokenizer and a length, saved with the model.
 
-Saved with the model.
-
-The tokenizer's file is not put into the model: its name and its digest are, so that another file is not taken for it.
+The model's metadata hold the name and digest of the tokenizer's file, not the file; so another file is not taken for
+it.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ _IN_FOLDERS = ("tokenizer.json", "vocab.txt")
 
 
 class TextPreprocessing(Declaration):
-    """A tokenizer's file and how it is used; see the fields."""
+    """File of a tokenizer, and its settings."""
 
     # A vocab.txt (BERT's WordPiece), a tokenizer.json, or a folder with one of these.
     tokenizer: Annotated[str, Field(min_length=1)]
-    # Tokens of a sample, the special ones among them; longer texts are cut, shorter ones padded.
+    # Tokens of a sample, special tokens included; longer texts are truncated, shorter ones padded.
     max_length: Annotated[int, Field(ge=2, le=1 << 16, strict=True)] = 128
-    # Of a vocab.txt: whether texts are lowercased and stripped of accents first (None: they are).
+    # Only for a vocab.txt: whether texts are first lowercased and stripped of accents; None means yes.
     lowercase: bool | None = None
-    # SHA-256 of the tokenizer's file, its first 16 hexadecimal digits; set by tinyint.
+    # First 16 hexadecimal digits of the SHA-256 of the tokenizer's file; set by tinyint.
     digest: str | None = None
 
     @model_validator(mode="after")
@@ -45,10 +44,10 @@ class TextPreprocessing(Declaration):
         return self
 
     def located(self, near: Sequence[Path] = ()) -> TextPreprocessing:
-        """The same with the path of the tokenizer's file, and its digest.
+        """Copy with the path of the tokenizer's file, and its digest.
 
-        It is looked for from the working directory, then in the folders `near`. Raises DataError when it is in none of
-        these, or is another file than the digest says.
+        The file is searched for in the working directory, then in the folders `near`. Raises DataError if it is in none
+        of them, or has another digest.
         """
         others = []
         for place in (Path(), *near):
@@ -61,33 +60,31 @@ class TextPreprocessing(Declaration):
             if self.digest in (None, digest):
                 return self.model_copy(update={"tokenizer": str(path), "digest": digest})
             others.append(f"{path} (digest {digest})")
-        looked = ", ".join(str(place.absolute()) for place in (Path(), *near))
-        wanted = f" with the digest {self.digest}" if self.digest else ""
+        searched = ", ".join(str(place.absolute()) for place in (Path(), *near))
+        identity = f" with the digest {self.digest}" if self.digest else ""
         raise DataError(
-            f"the tokenizer {self.tokenizer!r}{wanted} is not in {looked}"
+            f"the tokenizer {self.tokenizer!r}{identity} is not in {searched}"
             + (f"; of that name, but another file: {', '.join(others)}" if others else "")
             + ". A model does not hold its tokenizer: put the file there, or declare where it is with a preprocessing "
             "file (tokenizer: PATH)"
         )
 
     def to_metadata(self) -> dict[str, str]:
-        """Metadata entries: the tokenizer's file name and digest.
+        """Metadata entries, with the tokenizer's file name (without folder) and digest.
 
-        The file without its folder.
-
-        Raises DataError when the file cannot be found.
+        Raises DataError if the file is not found.
         """
-        found = self if self.digest else self.located()
-        saved = found.model_copy(update={"tokenizer": Path(found.tokenizer).name})
-        return super(TextPreprocessing, saved).to_metadata()
+        located = self if self.digest else self.located()
+        portable = located.model_copy(update={"tokenizer": Path(located.tokenizer).name})
+        return super(TextPreprocessing, portable).to_metadata()
 
 
 def _file_at(path: Path) -> Path | None:
     if os.path.isdir(path):
-        inside = [path / name for name in _IN_FOLDERS if os.path.isfile(path / name)]
-        if not inside:
+        files = [path / name for name in _IN_FOLDERS if os.path.isfile(path / name)]
+        if not files:
             raise DataError(f"there is no {' or '.join(_IN_FOLDERS)} in the folder {path}")
-        return inside[0]
+        return files[0]
     return path if os.path.isfile(path) else None
 
 

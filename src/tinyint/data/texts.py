@@ -1,8 +1,7 @@
-"""Texts from .tsv tables: header, then a row per sample, as GLUE's.
+"""Texts from .tsv tables, as of GLUE and CLUE: a header, then one row per sample.
 
-As CLUE's too; columns are separated by tabs.
-
-Columns are `text_a`, `text_b` for pairs, and `label`, a whole number from 0; there is no quoting.
+The columns are `text_a`, `text_b` for pairs, and `label`, a whole number from 0. They are separated by tabs, without
+quoting.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _LABEL = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True)
 class Row:
-    """A text or a pair; `line` counts from 1, the header's."""
+    """Text or pair of texts; `line` counts from 1, which is the header."""
 
     text: str
     pair: str | None
@@ -43,7 +42,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class TextSource:
-    """Rows, tokenized as they are read."""
+    """Rows of a table, which are tokenized as they are read."""
 
     path: Path
     rows: Sequence[Row]
@@ -77,17 +76,14 @@ class TextSource:
             yield self.sample(row)
 
     def sample(self, row: Row) -> Sample:
-        """The tokens of a row. Raises DataError, DependencyError."""
+        """Tokenized row. Raises DataError or DependencyError."""
         tokens = self.encoder(row.text, row.pair)
         inputs = {entry.spec.name: entry.fill(tokens) for entry in self.inputs}
         return Sample(inputs, row.label, f"{self.path.name}, line {row.line}")
 
 
 def text_source(path: Path, specs: Sequence[TensorSpec], declared: TextPreprocessing) -> TextSource:
-    """Source of a table; the tokenizer may be beside it.
-
-    For a model with these inputs. Raises DataError.
-    """
+    """Source of a table for a model with these inputs; the tokenizer may be beside it. Raises DataError."""
     located = declared.located([path.parent])
     inputs = text_inputs(specs, located.max_length, str(path))
     rows, notices = read_table(path)
@@ -102,10 +98,7 @@ def text_source(path: Path, specs: Sequence[TensorSpec], declared: TextPreproces
 
 
 def read_table(path: Path) -> tuple[list[Row], list[str]]:
-    """Rows, and notes for the user.
-
-    Raises DataError naming file and line.
-    """
+    """Rows of a table, and notices for the user; raises DataError with file and line."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -119,9 +112,9 @@ def read_table(path: Path) -> tuple[list[Row], list[str]]:
             f"{path} has the columns {', '.join(map(repr, names))}; expected a header with text_a, and label and "
             f"text_b where there are any: {nearest('text_a', names)}"
         )
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise DataError(f"{path} has the column {twice[0]!r} more than once")
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise DataError(f"{path} has the column {repeated[0]!r} more than once")
     rows = [_row(names, line, n, path) for n, line in enumerate(lines, start=2) if line.strip()]
     if not rows:
         raise DataError(f"{path} has a header and no rows")
@@ -135,10 +128,10 @@ def _row(names: Sequence[str], line: str, number: int, path: Path) -> Row:
         raise DataError(
             f"{path}, line {number}: {len(values)} columns, but the header has {len(names)} ({', '.join(names)})"
         )
-    found = dict(zip(names, values, strict=True))
-    label = found.get("label")
+    fields = dict(zip(names, values, strict=True))
+    label = fields.get("label")
     if label is not None and not _LABEL.fullmatch(label.strip()):
         raise DataError(
             f"{path}, line {number}: the label {label!r} is not a whole number from 0 to 999999999"
         )
-    return Row(found["text_a"], found.get("text_b"), None if label is None else int(label), number)
+    return Row(fields["text_a"], fields.get("text_b"), None if label is None else int(label), number)

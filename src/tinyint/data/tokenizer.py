@@ -1,4 +1,4 @@
-"""Texts to token numbers, by the `tokenizers` library."""
+"""Tokenization of texts by the `tokenizers` library."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _PADS = ("[PAD]", "<pad>", "<PAD>", "<|endoftext|>")
 
 @dataclass(frozen=True)
 class Tokens:
-    """Text, or pair, of `max_length` tokens: ids, segments, and mask.
+    """The `max_length` tokens of a text or pair.
 
-    `types`: 0 or 1 for the text each is of; `mask`: 0 for padding.
+    `types`: 0 or 1, the text that a token belongs to; `mask`: 0 for padding.
     """
 
     ids: NDArray[np.int64]
@@ -32,17 +32,18 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Encoder:
-    """The tokenizer that is declared and located."""
+    """Tokenizer of a declaration whose file is located."""
 
     declared: TextPreprocessing
 
     def __call__(self, text: str, pair: str | None = None) -> Tokens:
-        """Encodes a text or pair with special tokens, within `max_length`.
+        """Tokens of a text or pair, with special tokens, padded or truncated to `max_length`.
 
-        Of a pair that is too long, the longer text is cut first.
+        Of a pair that is too long, the longer text is truncated first.
         """
-        found = self._tokenizer.encode(text, pair)
-        return Tokens(*(np.array(row, np.int64) for row in (found.ids, found.type_ids, found.attention_mask)))
+        encoding = self._tokenizer.encode(text, pair)
+        rows = (encoding.ids, encoding.type_ids, encoding.attention_mask)
+        return Tokens(*(np.array(row, np.int64) for row in rows))
 
     @cached_property
     def _tokenizer(self) -> Any:
