@@ -1,4 +1,4 @@
-"""Tasks: one object each, with metrics, postprocessing, pictures and loss."""
+"""Tasks: one object per task, with its metrics, postprocessing, pictures and loss."""
 
 from tinyint.tasks.classification import Classification
 from tinyint.tasks.detection import Detection

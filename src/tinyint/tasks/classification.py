@@ -1,4 +1,4 @@
-"""One class for each sample: an image, or a text."""
+"""Classification: one class per sample, an image or a text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHOWN = 5  # classes
 
 
 class Classification(Task):
-    """Logits (N, C), of images or of text."""
+    """Classification by logits (N, C), of images or texts."""
 
     task: Literal["classification"] = "classification"
 
@@ -50,7 +50,7 @@ class Classification(Task):
         present: str | None,
         score_threshold: float,
     ) -> Prediction:
-        """The likeliest class, its probability, and the next ones."""
+        """Most likely class with its probability, and the next ones."""
         from tinyint.tasks.pictures import draw_bars
 
         logits = single(logits_of(outputs, seen.sample.name), seen)

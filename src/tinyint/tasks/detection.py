@@ -1,4 +1,4 @@
-"""Boxes of objects, by YOLOv3's heads."""
+"""Detection: boxes of objects, by the heads of YOLOv3."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ Side: TypeAlias = Annotated[float, Field(gt=0)]
 
 
 class Detection(Task):
-    """YOLOv3 detection: logits (N, A·(5 + C), H/s, W/s) per stride s.
-
-    * `anchors`: for each head its A pairs of (width, height), in pixels of the network's input
-    * `strides`: of each head, in the order of the model's outputs (the coarse one first)
+    """YOLOv3 detection by logits (N, A·(5 + C), H/s, W/s) of one head per stride s.
 
     The channels of an anchor are tx, ty, tw, th, objectness and the C classes.
+
+    * `anchors`: the A pairs (width, height) of each head, in pixels of the network's input
+    * `strides`: stride of each head, in the order of the model's outputs (the coarsest first)
     """
 
     task: Literal["detection"] = "detection"
@@ -91,7 +91,7 @@ class Detection(Task):
         suppression: Suppression | None = None,
         threads: int | None = None,
     ) -> Session:
-        """Decoding and NMS, down to `detections`."""
+        """Session with decoding and NMS, whose output is `detections`."""
         if present == "detections":
             return session
         settings = suppression or Suppression()
@@ -112,24 +112,27 @@ class Detection(Task):
         present: str | None,
         score_threshold: float,
     ) -> Prediction:
-        """Row per box, as COCO's results; `category_id` counts from 0."""
+        """One entry per box, as in COCO's results; `category_id` counts from 0."""
         from tinyint.tasks.pictures import draw_boxes
 
         size = seen.image.size[::-1] if seen.image is not None else image_size(seen.sample.inputs)
-        found = detections_of(outputs, seen.sample.inputs, size, seen.sample.name)
-        sure = found.scores >= score_threshold
-        found = Detections(boxes=found.boxes[sure], classes=found.classes[sure], scores=found.scores[sure])
-        found = found.best(len(found.scores))
+        detections = detections_of(outputs, seen.sample.inputs, size, seen.sample.name)
+        passes = detections.scores >= score_threshold
+        detections = Detections(
+            boxes=detections.boxes[passes],
+            classes=detections.classes[passes],
+            scores=detections.scores[passes],
+        ).best(len(detections.scores))
         entries = []
         for box, number, score in zip(
-            found.boxes.tolist(), found.classes.tolist(), found.scores.tolist(), strict=True
+            detections.boxes.tolist(), detections.classes.tolist(), detections.scores.tolist(), strict=True
         ):
             x1, y1, x2, y2 = box
             entry = {"image_id": seen.image_id, "file_name": seen.sample.name, "category_id": number}
             entry |= {"name": self.name_of(number), "bbox": [x1, y1, x2 - x1, y2 - y1], "score": score}
             entries.append(entry)
         return Prediction(
-            entries=entries, picture=None if seen.image is None else draw_boxes(seen.image, found, self)
+            entries=entries, picture=None if seen.image is None else draw_boxes(seen.image, detections, self)
         )
 
     def learning(self) -> Learning:

@@ -1,4 +1,4 @@
-"""Whether two models differ beyond chance, judged on the same samples."""
+"""Paired tests: whether two models differ beyond chance on the same samples."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _BLOCK = 1 << 21  # weights at a time
 class Difference:
     """Difference of a metric between two models on the same samples.
 
-    * `low`, `high`: the middle 95 % of the differences that resampling gives
-    * `p`: how likely a difference at least as large is if the models are equally good
-    * `test`: what `p` is from
+    * `low`, `high`: interval with the middle 95 % of the resampled differences
+    * `p`: probability of a difference at least as large if the models are equally good
+    * `test`: test that gives `p`
     """
 
     value: float
@@ -41,54 +41,54 @@ class Difference:
 def differences(
     ours: Scorer, theirs: Scorer, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Difference]:
-    """Differences by metric, ours less theirs, where both have it.
+    """Differences (ours - theirs) by metric, for metrics that both scorers have.
 
-    Both scorers saw the same samples in the same order.
+    Both scorers must have judged the same samples in the same order.
 
-    p is McNemar's for a share of right decisions. For the others it is the paired bootstrap's (Efron & Tibshirani 1993,
-    An Introduction to the Bootstrap, chapters 13 and 16): units are drawn with replacement, the same for both models,
-    and p is twice the share of draws whose difference is on the other side of zero, or zero.
+    p is McNemar's for a metric that is a share of right decisions. For the others it is that of the paired bootstrap
+    (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapters 13 and 16): units are drawn with replacement,
+    the same for both models, and p is twice the share of draws whose difference is zero or has the other sign.
     """
     assert ours.units == theirs.units
     one = np.ones((1, ours.units))
     values = {name: float(v[0]) for name, v in _difference(ours, theirs, one).items() if np.isfinite(v[0])}
-    drawn: dict[str, list[Floats]] = {name: [] for name in values}
+    samples: dict[str, list[Floats]] = {name: [] for name in values}
     for weights in _draws(ours.units, resamples, seed):
-        found = _difference(ours, theirs, weights)
+        difference = _difference(ours, theirs, weights)
         for name in values:
-            drawn[name].append(found[name])
+            samples[name].append(difference[name])
     right_ours, right_theirs = ours.decisions(), theirs.decisions()
-    made = {}
+    result = {}
     for name, value in values.items():
-        draws = np.concatenate(drawn[name])
+        draws = np.concatenate(samples[name])
         draws = draws[np.isfinite(draws)]
-        decided = name in right_ours and name in right_theirs
+        is_decision = name in right_ours and name in right_theirs
         low, high = np.quantile(draws, [_LEVEL / 2, 1 - _LEVEL / 2]) if draws.size else (np.nan, np.nan)
-        made[name] = Difference(
+        result[name] = Difference(
             value=value,
             low=float(low),
             high=float(high),
-            p=mcnemar(right_ours[name], right_theirs[name]) if decided else _two_sided(draws),
-            test="McNemar" if decided else "bootstrap",
+            p=mcnemar(right_ours[name], right_theirs[name]) if is_decision else _two_sided(draws),
+            test="McNemar" if is_decision else "bootstrap",
         )
-    return made
+    return result
 
 
 def mcnemar(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Mid-p value of McNemar's exact test for two models' answers.
+    """Mid-p value of McNemar's exact test.
 
-    Right (True) and wrong answers to the same questions.
+    `a`, `b`: right (True) and wrong answers of two models to the same questions.
 
-    Of the n questions that one model alone has right, X ~ Binomial(n, 1/2) would be model a's if both were equally
-    good; p = 2·P(X < m) + P(X = m), m the smaller of the two counts, and 1 where they are equal. Source: Fagerland,
-    Lydersen & Laake 2013, BMC Medical Research Methodology 13:91, which finds it neither liberal nor conservative.
+    Of n questions that only one of the models answers rightly, model a would have X ~ Binomial(n, 1/2) if both were
+    equally good. p = 2·P(X < m) + P(X = m) with m the smaller of the two counts, or 1 if they are equal. Source:
+    Fagerland, Lydersen & Laake 2013, BMC Medical Research Methodology 13:91: neither liberal nor conservative.
     """
     only_a, only_b = int(np.count_nonzero(a & ~b)), int(np.count_nonzero(b & ~a))
     if only_a == only_b:
         return 1.0
     n, fewer = only_a + only_b, min(only_a, only_b)
     ways = 1  # C(n, k)
-    below = 0  # the sum of those before it
+    below = 0  # Σ C(n, j) for j < k
     for k in range(fewer):
         below += ways
         ways = ways * (n - k) // (k + 1)
@@ -101,7 +101,7 @@ def _difference(ours: Scorer, theirs: Scorer, weights: Floats) -> dict[str, Floa
 
 
 def _draws(units: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each unit is drawn, (B, units), in blocks that fit the memory."""
+    """Number of times that each unit is drawn, (B, units), in blocks that fit into memory."""
     generator = np.random.default_rng(seed)
     rows = max(1, _BLOCK // units)
     for start in range(0, resamples, rows):
@@ -112,9 +112,6 @@ def _draws(units: int, resamples: int, seed: int) -> Iterator[Floats]:
 
 
 def _two_sided(draws: Floats) -> float:
-    """Two-sided p with the sample as one more draw, so never 0.
-
-    Davison & Hinkley 1997, section 4.2.
-    """
+    """Two-sided p; the sample counts as one more draw, so it is never 0 (Davison & Hinkley 1997, section 4.2)."""
     less, more = int((draws <= 0).sum()), int((draws >= 0).sum())
     return min(1.0, 2 * (min(less, more) + 1) / (len(draws) + 1))

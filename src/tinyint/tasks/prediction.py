@@ -19,10 +19,7 @@ __all__ = ["Prediction", "Seen", "single"]
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """Sample, and for an image file the picture to draw on.
-
-    The upright image, cropped if the input is.
-    """
+    """Sample to predict; of an image file also the image, upright and cropped as the input is."""
 
     sample: Sample
     image_id: int
@@ -31,9 +28,11 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """`entries` of the JSON file, `picture`, and `mask` of pixel classes.
+    """Prediction for one sample.
 
-    `picture`: the image with the prediction in it.
+    * `entries`: entries of the JSON file
+    * `picture`: image with the prediction drawn into it
+    * `mask`: image of pixel classes
     """
 
     entries: list[dict[str, Any]] = field(default_factory=list)
@@ -42,10 +41,7 @@ class Prediction:
 
 
 def single(batch: Array, seen: Seen) -> Array:
-    """Outputs of a sample's only image.
-
-    Raises DataError for a sample of several.
-    """
+    """Output for the only image of a sample; raises DataError for a sample of several images."""
     if len(batch) != 1:
         raise DataError(
             f"{seen.sample.name} holds {len(batch)} images, but pictures are made of one at a time: export the model "

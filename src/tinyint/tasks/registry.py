@@ -29,17 +29,14 @@ __all__ = [
 ]
 
 TASKS: dict[str, type[Task]] = {
-    "classification": Classification,  # first: what a model is taken for that nothing says more of
+    "classification": Classification,  # first: the task of a model about which nothing is known
     "detection": Detection,
     "segmentation": Segmentation,
 }
 
 
 def task_of(metadata: Mapping[str, str]) -> Task | None:
-    """Task saved by `to_metadata`, or None.
-
-    Raises ModelError when the entry is damaged.
-    """
+    """Task that `to_metadata` saved, or None; raises ModelError for a damaged entry."""
     text = metadata.get(TASK)
     if text is None:
         return None
@@ -48,11 +45,11 @@ def task_of(metadata: Mapping[str, str]) -> Task | None:
     except ValidationError as error:
         first: Any = error.errors(include_url=False)[0]
         if first["type"] == "union_tag_invalid":
-            told = f"unknown task {first['ctx']['tag']!r}: {nearest(str(first['ctx']['tag']), TASKS)}"
+            reason = f"unknown task {first['ctx']['tag']!r}: {nearest(str(first['ctx']['tag']), TASKS)}"
         else:
-            place = ".".join(str(part) for part in first["loc"])
-            told = f"{place}: {first['msg']}" if place else first["msg"]
-        raise ModelError(f"the model's metadata entry {TASK} is damaged: {told}") from None
+            key = ".".join(str(part) for part in first["loc"])
+            reason = f"{key}: {first['msg']}" if key else first["msg"]
+        raise ModelError(f"the model's metadata entry {TASK} is damaged: {reason}") from None
 
 
 @cache
@@ -62,49 +59,44 @@ def _reader(tasks: tuple[type[Task], ...]) -> TypeAdapter[Task]:
 
 
 def infer_task(labels: LabelKind | None, outputs: Mapping[str, Array]) -> Task:
-    """Task of an unmarked model, by its labels and outputs.
+    """Task of a model without metadata, from its outputs and the labels of its data, if known.
 
-    By the labels of its data, if they are known.
-
-    Raises ModelError where the task needs what only the model's metadata can say.
+    Raises ModelError for a task that needs details which only metadata can give.
     """
-    possible = [task for task in TASKS.values() if labels in (None, task.label_kind)]
-    return next((task for task in possible if task.recognizes(outputs)), possible[0]).undescribed()
+    candidates = [task for task in TASKS.values() if labels in (None, task.label_kind)]
+    return next((task for task in candidates if task.recognizes(outputs)), candidates[0]).undescribed()
 
 
 def tasks_for_labels(labels: LabelKind) -> str:
-    """The names of the tasks that learn from such labels."""
+    """Names of the tasks that learn from such labels, for a message."""
     return " or ".join(name for name, task in TASKS.items() if task.label_kind is labels)
 
 
 def require_labels(labels: LabelKind | None, task: Task, name: str) -> None:
-    """Raises DataError when the labels of `name` are not the task's.
-
-    None can be any.
-    """
-    wanted = task.label_kind
-    if labels not in (None, wanted):
+    """Raises DataError if the labels of `name` are not those of the task; None fits any."""
+    needed = task.label_kind
+    if labels not in (None, needed):
         assert labels is not None
         raise DataError(
             f"{name} is labelled with {labels} ({tasks_for_labels(labels)}), but the model is for {task.task}, which "
-            f"needs {wanted}: give {wanted.forms}"
+            f"needs {needed}: give {needed.forms}"
         )
 
 
 def tasks_with(tail_option: str) -> str:
-    """The names of the tasks that have an option of `TailOptions`."""
+    """Names of the tasks that have this option of `TailOptions`, for a message."""
     return " and ".join(name for name, task in TASKS.items() if tail_option in task.tail_options)
 
 
 def loss_options() -> frozenset[str]:
-    """The keys of a training's `loss` that only some tasks have."""
+    """Keys of a training's `loss` that only some tasks have."""
     return frozenset(key for task in TASKS.values() for key in task.loss_options)
 
 
 def postprocessing_of(metadata: Mapping[str, str]) -> str | None:
-    """The tail that a model has already. Raises ModelError when the entry is damaged."""
-    text = metadata.get(POSTPROCESSING)
-    known = [kind for task in TASKS.values() for kind in task.tails]
-    if text is not None and text not in known:
-        raise ModelError(f"the model's metadata entry {POSTPROCESSING} is {text!r}; {nearest(text, known)}")
-    return text
+    """Kind of the tail that a model has already; raises ModelError for a damaged entry."""
+    kind = metadata.get(POSTPROCESSING)
+    kinds = [tail for task in TASKS.values() for tail in task.tails]
+    if kind is not None and kind not in kinds:
+        raise ModelError(f"the model's metadata entry {POSTPROCESSING} is {kind!r}; {nearest(kind, kinds)}")
+    return kind

@@ -1,7 +1,4 @@
-"""One pass over labelled samples for any number of models and runtimes.
-
-By the metrics of their task.
-"""
+"""Evaluation of any number of models in one pass over labelled samples, by the task's metrics."""
 
 from __future__ import annotations
 
@@ -26,11 +23,11 @@ __all__ = ["Evaluation", "outputs_for", "score", "split"]
 class Evaluation:
     """Result of an evaluation.
 
-    * `metrics`: by name, 0 to 1; None for what these classes or samples do not define
-    * `per_class`: by class, F1, AP or IoU
-    * `against`: the metrics of the other model, if there is one
-    * `differences`: by metric, the model less the other one
-    * `notices`: sentences that the user should be shown
+    * `metrics`: numbers from 0 to 1 by metric; None for one that these classes or samples do not define
+    * `per_class`: F1, AP or IoU by class
+    * `against`: metrics of the other model, if there is one
+    * `differences`: the model's metrics minus the other model's
+    * `notices`: sentences for the user
     """
 
     task: str
@@ -52,9 +49,10 @@ def score(
 ) -> int:
     """Adds the samples to each model's scorer; returns their number.
 
-    They run in batches if all models leave the batch axis of every input open, else one at a time; a batch ends early
-    where the next sample has another shape. `progress` is told the samples done.
-    Raises DataError for no samples, and what the scorers raise.
+    Samples run in batches if all inputs of all models have an open batch axis, else one at a time. A batch ends early
+    if the next sample has another shape. `progress` gets the number of samples so far.
+
+    Raises DataError if there are no samples, and the errors of the scorers.
     """
     opens = (spec.shape and spec.shape[0] is None for session, _ in models for spec in session.inputs)
     samples = 0
@@ -71,7 +69,7 @@ def score(
 
 
 def outputs_for(session: Session, batch: Sequence[Sample]) -> dict[str, Array]:
-    """Session's outputs for a batch, overwritten by its next call.
+    """Outputs for a batch, which the session's next call overwrites.
 
     Its ModelError names the batch's samples.
     """
@@ -82,12 +80,12 @@ def outputs_for(session: Session, batch: Sequence[Sample]) -> dict[str, Array]:
 
 
 def split(outputs: Mapping[str, Array], i: int, count: int) -> dict[str, Array]:
-    """The outputs of sample `i` of a batch of `count`."""
+    """Outputs of sample `i` in a batch of `count`."""
     return {name: _part(name, array, i, count) for name, array in outputs.items()}
 
 
 def _part(name: str, array: Array, i: int, count: int) -> Array:
-    if name == "detections" and array.ndim == 2:  # rows belong to the image that their first column names
+    if name == "detections" and array.ndim == 2:  # the first column is the image that a row belongs to
         return np.asarray(array[array[:, 0] == i])
     if not array.ndim or len(array) % count:
         return array

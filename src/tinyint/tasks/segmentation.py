@@ -1,4 +1,4 @@
-"""One class for each pixel of an image."""
+"""Segmentation: one class per pixel of an image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ __all__ = ["Segmentation"]
 
 
 class Segmentation(Task):
-    """Logits (N, C, H, W) at input resolution; `ignore_label` does not count."""
+    """Segmentation by logits (N, C, H, W) at input resolution.
+
+    `ignore_label`: class number of pixels that are neither learned nor judged.
+    """
 
     task: Literal["segmentation"] = "segmentation"
     ignore_label: int = 255
@@ -37,7 +40,7 @@ class Segmentation(Task):
 
     @classmethod
     def recognizes(cls, outputs: Mapping[str, Array]) -> bool:
-        """By a map of logits, or of class numbers."""
+        """Whether an output is a map of logits, or of class numbers."""
         return any(
             (a.ndim == 4 and a.shape[1] > 1 and max(a.shape[2:]) > 1)
             or (a.ndim == 3 and a.dtype.kind in "iu")
@@ -64,7 +67,7 @@ class Segmentation(Task):
         present: str | None,
         score_threshold: float,
     ) -> Prediction:
-        """Class of each pixel, at image size, and share of each class."""
+        """Class of each pixel, at the image's size, and share of each class."""
         from tinyint.tasks.pictures import draw_mask, mask_image, resized
 
         maps, columns = class_map(outputs, seen.sample.name)

@@ -1,6 +1,6 @@
-"""Interface of tasks: a value in the metadata, with all task-specific parts.
+"""Interface of tasks: a value, saved in the metadata, with all task-specific parts.
 
-A task is one file here and one line in `tinyint.tasks.registry`; what stands outside asks its object.
+A task is one file here and one line in `tinyint.tasks.registry`; other packages only use its object.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ __all__ = ["Task"]
 
 
 class Task(BaseModel):
-    """`task` is its name; `classes`, the class names or None.
+    """Task of a model.
 
-    In the order of the model's outputs; None where nobody gave them.
-
-    * `label_kind`: what it is learned from and judged by
-    * `headline`: the metric by which the best model is chosen
-    * `class_metric`: what is shown of each class, None for nothing
-    * `tails`: what its tails make; `tail_options`: the fields of `TailOptions` that it has
-    * `entry_keys`: of the entries that `read` gives
-    * `loss_options`: the keys of a training's `loss` that only some tasks have, and this one
+    * `task`: its name
+    * `classes`: class names in the order of the model's outputs; None if unknown
+    * `label_kind`: kind of labels for training and evaluation
+    * `headline`: metric by which the best model is chosen
+    * `class_metric`: metric that is reported per class, or None
+    * `tails`: kinds of its tails; `tail_options`: its fields of `TailOptions`
+    * `entry_keys`: keys of the entries of a prediction
+    * `loss_options`: its keys of a training's `loss`, other than those of all tasks
     * `gives_logits`: whether the first output is logits (N, classes, …)
-    * `takes_squares`: whether its images are as high as wide
+    * `takes_squares`: whether its images are square
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -57,7 +57,7 @@ class Task(BaseModel):
     takes_squares: ClassVar[bool] = False
 
     def name_of(self, number: int) -> str:
-        """The name of a class, or its number where there are no names."""
+        """Name of a class; its number if there are no names."""
         if self.classes is not None and 0 <= number < len(self.classes):
             return self.classes[number]
         return str(number)
@@ -72,19 +72,19 @@ class Task(BaseModel):
 
     @classmethod
     def undescribed(cls) -> Self:
-        """Task of a model that only names it.
+        """Task without details, for a model that only names it.
 
-        Raises ModelError where its outputs cannot be read so.
+        Raises ModelError if the outputs cannot be read without details.
         """
         return cls(task=cls.named())
 
     @classmethod
     def recognizes(cls, outputs: Mapping[str, Array]) -> bool:
-        """Whether outputs can be of no other task."""
+        """Whether the outputs can only be of this task."""
         return False
 
     def ignored(self, chosen: int | None) -> int:
-        """The class number that is not learned; `chosen`: the one that the user gave."""
+        """Class number that is not learned; `chosen`: the user's, or None."""
         return -1 if chosen is None else chosen
 
     def output_names(self) -> list[str]:
@@ -93,7 +93,7 @@ class Task(BaseModel):
 
     @abstractmethod
     def scorer(self) -> Scorer:
-        """Raises DependencyError where a package is missing."""
+        """New scorer of the task; raises DependencyError if a package is missing."""
         ...
 
     def decided(
@@ -104,27 +104,24 @@ class Task(BaseModel):
         suppression: Suppression | None = None,
         threads: int | None = None,
     ) -> Session:
-        """Session with the postprocessing that `scorer` and `read` still need.
+        """Session with the postprocessing that `scorer` and `read` need.
 
-        `present`: the part that its model does itself.
+        `present`: kind of the postprocessing that the model does itself.
         """
         return session
 
     @abstractmethod
     def tail(self, graph: ir.Graph, options: TailOptions) -> Tail | None:
-        """Postprocessing for `export`, None for nothing.
-
-        Raises ModelError.
-        """
+        """Postprocessing that `export` appends, or None. Raises ModelError."""
         ...
 
     @abstractmethod
     def read(
         self, seen: Seen, outputs: Mapping[str, Array], present: str | None, score_threshold: float
     ) -> Prediction:
-        """Prediction from outputs of `decided`, drawn where there is an image.
+        """Prediction from the outputs of a `decided` session, with a picture if there is an image.
 
-        Raises ModelError for outputs that do not go with the task, DataError for a sample of several images.
+        Raises ModelError for outputs that do not fit the task, DataError for a sample of several images.
         """
         ...
 

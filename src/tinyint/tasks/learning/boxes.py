@@ -1,4 +1,4 @@
-"""The loss of YOLOv3's heads; they are decoded before they are judged."""
+"""Detection in training: loss of YOLOv3's heads, which are decoded for the metrics."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tinyint.tasks.tails import Suppression, detections_tail
 
 __all__ = ["BoxLearning"]
 
-_BOX_LOGITS = 5  # of an anchor, before its classes
+_BOX_LOGITS = 5  # logits of an anchor before those of its classes
 
 
 class BoxLearning:
-    """See `Learning`."""
+    """Training interface of detection; see `Learning`."""
 
     def __init__(self, task: Detection) -> None:
         self.task = task
@@ -45,9 +45,9 @@ class BoxLearning:
         options: LossOptions,
     ) -> Iterator[tuple[Sample, Mapping[str, Array]]]:
         heads = [tensor.float().cpu().numpy() for tensor in tensors_of(outputs)]
-        found = self._tail.run(dict(zip(self.task.output_names(), heads, strict=True)))
+        detections = self._tail.run(dict(zip(self.task.output_names(), heads, strict=True)))
         for i in range(batch.samples):
-            yield batch.sample(i), split(found, i, batch.samples)
+            yield batch.sample(i), split(detections, i, batch.samples)
 
     @cached_property
     def _tail(self) -> Session:

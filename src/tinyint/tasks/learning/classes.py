@@ -1,4 +1,4 @@
-"""Cross entropy of logits (N, classes, …), each place a sample."""
+"""Classification in training: cross entropy of logits (N, classes, …)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ClassLearning"]
 
 
 class ClassLearning:
-    """See `Learning`."""
+    """Training interface of classification; see `Learning`. Each position of the logits is judged as a sample."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -36,9 +36,9 @@ class ClassLearning:
         assert isinstance(batch.labels, Tensor)
         labels = fit_labels(batch.labels, logits).reshape(-1)
         rows = logits.movedim(1, -1).reshape(-1, logits.shape[1])
-        counted = labels != self.task.ignored(options.ignore_label)
-        if bool(counted.any()):
-            yield Sample({}, labels[counted].numpy(), "validation"), {"logits": rows[counted].numpy()}
+        valid = labels != self.task.ignored(options.ignore_label)
+        if bool(valid.any()):
+            yield Sample({}, labels[valid].numpy(), "validation"), {"logits": rows[valid].numpy()}
 
     def _entropy(self, logits: Tensor, labels: Labels, options: LossOptions) -> Tensor:
         assert isinstance(labels, Tensor)

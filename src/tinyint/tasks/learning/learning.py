@@ -35,9 +35,10 @@ class LossOptions(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Labelled:
-    """Batch of validation samples: inputs by name, and labels.
+    """Batch of validation samples.
 
-    Inputs are joined along their batch axis. `first`: its number.
+    * `inputs`: tensors by name, joined along the batch axis
+    * `first`: number of its first sample
     """
 
     inputs: Mapping[str, Tensor]
@@ -53,18 +54,18 @@ class Labelled:
 
 
 class Learning(Protocol):
-    """Loss of a task on the outputs that the model returned."""
+    """Training interface of a task; `outputs` are those that the model returned."""
 
     def classes(self, outputs: Any) -> int:
         """Number of the model's classes."""
         ...
 
     def loss(self, outputs: Any, labels: Labels, options: LossOptions) -> Tensor:
-        """The mean over the batch, a scalar in float32. Raises DataError and ModelError."""
+        """Mean loss of the batch, a float32 scalar. Raises DataError and ModelError."""
         ...
 
     def judged(
         self, batch: Labelled, outputs: Any, options: LossOptions
     ) -> Iterator[tuple[Sample, Mapping[str, Array]]]:
-        """Samples, and each one's outputs, for the task's scorer."""
+        """(sample, outputs) for the task's scorer."""
         ...

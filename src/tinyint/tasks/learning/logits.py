@@ -14,7 +14,7 @@ __all__ = ["fit_labels", "logits_of", "tensors_of"]
 
 
 def tensors_of(outputs: Any) -> list[Tensor]:
-    """The tensors that a model returned, in order."""
+    """Tensors that a model returned, in order."""
     if isinstance(outputs, Tensor):
         return [outputs]
     if isinstance(outputs, Mapping):
@@ -25,10 +25,7 @@ def tensors_of(outputs: Any) -> list[Tensor]:
 
 
 def logits_of(outputs: Any) -> Tensor:
-    """First output, (N, classes, ...), in float32.
-
-    Raises ModelError if it is not of that form.
-    """
+    """First output, (N, classes, ...), in float32; raises ModelError if it has another form."""
     first = tensors_of(outputs)[0]
     if first.ndim < 2 or not first.is_floating_point():
         raise ModelError(
@@ -39,14 +36,11 @@ def logits_of(outputs: Any) -> Tensor:
 
 
 def fit_labels(labels: Tensor, logits: Tensor) -> Tensor:
-    """Labels (N, ...) for the logits (N, C, ...).
-
-    Raises DataError.
-    """
-    wanted = torch.Size((logits.shape[0], *logits.shape[2:]))
-    if labels.numel() != wanted.numel():
+    """Labels reshaped to (N, ...) for logits (N, C, ...). Raises DataError."""
+    shape = torch.Size((logits.shape[0], *logits.shape[2:]))
+    if labels.numel() != shape.numel():
         raise DataError(
             f"labels of shape {tuple(labels.shape)} do not fit logits of shape {tuple(logits.shape)}; expected "
-            f"{tuple(wanted)}"
+            f"{tuple(shape)}"
         )
-    return labels.reshape(wanted)
+    return labels.reshape(shape)

@@ -1,4 +1,4 @@
-"""The cross entropy of maps of logits, with that of auxiliary outputs."""
+"""Segmentation in training: cross entropy of the logits and of auxiliary outputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["PixelLearning"]
 
 
 class PixelLearning(ClassLearning):
-    """See `Learning`."""
+    """Training interface of segmentation; see `Learning`."""
 
     def loss(self, outputs: Any, labels: Labels, options: LossOptions) -> Tensor:
         logits = logits_of(outputs)
@@ -31,6 +31,6 @@ class PixelLearning(ClassLearning):
     def judged(
         self, batch: Labelled, outputs: Any, options: LossOptions
     ) -> Iterator[tuple[Sample, Mapping[str, Array]]]:
-        found = {"logits": tensors_of(outputs)[0].float().cpu().numpy()}
+        logits = {"logits": tensors_of(outputs)[0].float().cpu().numpy()}
         for i in range(batch.samples):
-            yield batch.sample(i), split(found, i, batch.samples)
+            yield batch.sample(i), split(logits, i, batch.samples)

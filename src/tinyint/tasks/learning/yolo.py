@@ -1,10 +1,8 @@
-"""Loss of YOLOv3, with PaddleDetection's choices.
+"""Loss of YOLOv3 (Redmon and Farhadi 2018, arXiv:1804.02767, §2), with PaddleDetection's choices.
 
-Redmon and Farhadi 2018, arXiv:1804.02767, §2.
-
-Each object belongs to one anchor, of all heads' the one whose shape fits best, or to all that fit it well; and of each
-one's cells to the one that holds its centre. There the box, the objectness 1 and the class are learned;
-everywhere else the objectness 0, except where the predicted box happens to fit some object well.
+Each object is assigned to the anchor, among those of all heads, whose shape fits best, or to all that fit well, and
+there to the cell with its centre. There the box, the objectness 1 and the class are learned. All other predictions
+learn the objectness 0, except those whose box fits some object well.
 
 For a cell (i, j) of stride s and an anchor (p_w, p_h), a box of centre (x, y) and sides (w, h), in pixels, is
 
@@ -28,25 +26,24 @@ from tinyint.tasks.detection import Detection
 __all__ = ["IGNORE_ABOVE", "yolo_loss"]
 
 IGNORE_ABOVE = 0.7
-"""A prediction of no object is not blamed for its objectness where it overlaps one by more than this IoU."""
+"""IoU with an object above which a prediction that is assigned to none has no loss of objectness."""
 
 
 def yolo_loss(
     heads: Sequence[Tensor], boxes: Sequence[Boxes], info: Detection, size: int, *, anchor_iou: float = 1.0
 ) -> Tensor:
-    """Sum over cells and objects, averaged over images; a float32 scalar.
+    """Loss, summed over cells and objects and averaged over images; a float32 scalar.
 
     * `heads`: logits (N, A·(5 + C), size / stride, size / stride) for each of `info.strides`
-    * `boxes`: the objects of each of the N images, in pixels of the original; crowds and empty boxes teach nothing
+    * `boxes`: objects of each of the N images, in pixels of the original; crowds and empty boxes are left out
     * `size`: height and width of the network's input, to which the images were stretched
-    * `anchor_iou`: an object belongs to every anchor whose shape overlaps its by more than this IoU, and to the best
+    * `anchor_iou`: an object is assigned to the best anchor, and to all whose shapes overlap its by more than this IoU
 
-    Per object, with λ = 2 - w·h / size² so that small boxes count more: λ·(BCE(tx) + BCE(ty) + |Δtw| + |Δth|), the BCE
-    of the objectness and those of all classes. Of several objects with the same cell and anchor the last one counts.
+    The loss of an object is λ·(BCE(tx) + BCE(ty) + |Δtw| + |Δth|), plus the BCE of the objectness and of all classes.
+    λ = 2 - w·h / size² gives small boxes more weight. Of several objects with the same cell and anchor, the last one
+    counts.
 
-    Raises:
-        ModelError: the heads do not fit `info` and `size`.
-        DataError: a class number is beyond the model's classes.
+    Raises ModelError if the heads do not fit `info` and `size`, DataError for a class that the model does not have.
     """
     grids = _split(heads, len(boxes), info, size)
     targets = _targets(boxes, size, grids[0].device)
@@ -56,23 +53,23 @@ def yolo_loss(
             f"a box has class {int(targets.classes.max())}; the model tells {classes} classes apart"
         )
     total = grids[0].new_zeros(())
-    for chosen, grid, anchors, stride in zip(
+    for assignment, grid, anchors, stride in zip(
         _assign(targets, info, size, anchor_iou), grids, info.anchors, info.strides, strict=True
     ):
         pairs = grid.new_tensor(anchors)
         negative = ~_overlapping(grid.detach(), pairs, stride, targets)
-        negative[chosen.cells] = False
+        negative[assignment.cells] = False
         empty = grid[..., 4][negative]
         total = total + functional.binary_cross_entropy_with_logits(
             empty, torch.zeros_like(empty), reduction="sum"
         )
-        total = total + _of_objects(grid[chosen.cells], chosen, targets, pairs, stride, size)
+        total = total + _object_loss(grid[assignment.cells], assignment, targets, pairs, stride, size)
     return total / max(len(boxes), 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Targets:
-    """The M objects of all images: `image` (M,), `box` (M, 4) as x, y, w, h in pixels of the input, `classes` (M,)."""
+    """The M objects of all images: `image` (M,), `classes` (M,), `box` (M, 4) as x, y, w, h in the input's pixels."""
 
     image: Tensor
     box: Tensor
@@ -80,8 +77,8 @@ class _Targets:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Chosen:
-    """The objects of one head, by number, and for each its image, anchor, row and column there."""
+class _Assignment:
+    """Numbers of the objects that are assigned to one head, with the image, anchor, row and column of each."""
 
     objects: Tensor
     cells: tuple[Tensor, Tensor, Tensor, Tensor]
@@ -109,42 +106,42 @@ def _split(heads: Sequence[Tensor], images: int, info: Detection, size: int) -> 
 
 
 def _targets(boxes: Sequence[Boxes], size: int, device: torch.device) -> _Targets:
-    images, found, classes = [], [], []
+    images, all_boxes, classes = [], [], []
     for number, label in enumerate(boxes):
         height, width = label.size
         corners = label.boxes * np.array([size / width, size / height] * 2, np.float32)
         sides = corners[:, 2:] - corners[:, :2]
-        kept = ~label.crowd & (sides > 0).all(1)
-        found.append(np.concatenate([(corners[:, :2] + corners[:, 2:]) / 2, sides], 1)[kept])
-        classes.append(label.classes[kept])
-        images.append(np.full(int(kept.sum()), number))
-    whole = [np.concatenate(parts) for parts in (images, found, classes)]
-    image, box, kind = (torch.from_numpy(array).to(device) for array in whole)
+        valid = ~label.crowd & (sides > 0).all(1)
+        all_boxes.append(np.concatenate([(corners[:, :2] + corners[:, 2:]) / 2, sides], 1)[valid])
+        classes.append(label.classes[valid])
+        images.append(np.full(int(valid.sum()), number))
+    arrays = [np.concatenate(parts) for parts in (images, all_boxes, classes)]
+    image, box, kind = (torch.from_numpy(array).to(device) for array in arrays)
     return _Targets(image=image, box=box, classes=kind)
 
 
-def _assign(targets: _Targets, info: Detection, size: int, anchor_iou: float) -> list[_Chosen]:
-    """Objects of each head; in one cell and anchor, the last."""
+def _assign(targets: _Targets, info: Detection, size: int, anchor_iou: float) -> list[_Assignment]:
+    """Assignment of objects to each head; of several in one cell and anchor, the last one stays."""
     anchors = targets.box.new_tensor([pair for pairs in info.anchors for pair in pairs])
     sides = targets.box[:, None, 2:]
     inside = torch.minimum(sides, anchors).prod(-1)
     overlap = inside / (sides.prod(-1) + anchors.prod(-1) - inside)
     best = functional.one_hot(overlap.argmax(1), len(anchors)).bool()
-    own = torch.split(best | (overlap > anchor_iou), [len(pairs) for pairs in info.anchors], dim=1)
+    fits_by_head = torch.split(best | (overlap > anchor_iou), [len(pairs) for pairs in info.anchors], dim=1)
     result = []
-    for fits, stride in zip(own, info.strides, strict=True):
+    for fits, stride in zip(fits_by_head, info.strides, strict=True):
         objects, anchor = fits.nonzero(as_tuple=True)
         columns, rows = (targets.box[objects, :2] / stride).long().clamp(0, size // stride - 1).unbind(1)
-        where = torch.stack([targets.image[objects], anchor, rows, columns], 1)
-        last = {tuple(cell): i for i, cell in enumerate(where.tolist())}
-        kept = torch.tensor(sorted(last.values()), dtype=torch.long, device=where.device)
-        image, anchor, row, column = where[kept].unbind(1)
-        result.append(_Chosen(objects=objects[kept], cells=(image, anchor, row, column)))
+        cells = torch.stack([targets.image[objects], anchor, rows, columns], 1)
+        last = {tuple(cell): i for i, cell in enumerate(cells.tolist())}
+        selection = torch.tensor(sorted(last.values()), dtype=torch.long, device=cells.device)
+        image, anchor, row, column = cells[selection].unbind(1)
+        result.append(_Assignment(objects=objects[selection], cells=(image, anchor, row, column)))
     return result
 
 
 def _overlapping(grid: Tensor, anchors: Tensor, stride: int, targets: _Targets) -> Tensor:
-    """Which predictions (N, A, rows, columns) overlap an object of their image by more than `IGNORE_ABOVE`."""
+    """Whether each prediction (N, A, rows, columns) overlaps an object of its image by more than `IGNORE_ABOVE`."""
     count, _, rows, columns, _ = grid.shape
     corner = torch.stack(
         torch.meshgrid(
@@ -155,7 +152,7 @@ def _overlapping(grid: Tensor, anchors: Tensor, stride: int, targets: _Targets) 
     centre = (grid[..., :2].sigmoid() + corner) * stride
     half = grid[..., 2:4].exp() * anchors[:, None, None] / 2
     low, high = centre - half, centre + half
-    found = torch.zeros(grid.shape[:-1], dtype=torch.bool, device=grid.device)
+    result = torch.zeros(grid.shape[:-1], dtype=torch.bool, device=grid.device)
     for number in range(count):
         box = targets.box[targets.image == number]
         if not len(box):
@@ -164,23 +161,23 @@ def _overlapping(grid: Tensor, anchors: Tensor, stride: int, targets: _Targets) 
         shared = torch.minimum(high[number, ..., None, :], theirs_high)
         shared = (shared - torch.maximum(low[number, ..., None, :], theirs_low)).clamp(min=0).prod(-1)
         union = (2 * half[number]).prod(-1)[..., None] + box[:, 2:].prod(-1) - shared
-        found[number] = (shared / union > IGNORE_ABOVE).any(-1)
-    return found
+        result[number] = (shared / union > IGNORE_ABOVE).any(-1)
+    return result
 
 
-def _of_objects(
-    logits: Tensor, chosen: _Chosen, targets: _Targets, anchors: Tensor, stride: int, size: int
+def _object_loss(
+    logits: Tensor, assignment: _Assignment, targets: _Targets, anchors: Tensor, stride: int, size: int
 ) -> Tensor:
-    """The loss of predictions (m, 5 + C) against the objects that they are chosen for."""
-    box, kinds = targets.box[chosen.objects], targets.classes[chosen.objects]
-    _, anchor, row, column = chosen.cells
-    place = box[:, :2] / stride - torch.stack([column, row], 1)
+    """Loss of predictions (m, 5 + C) against the objects that are assigned to them."""
+    box, kinds = targets.box[assignment.objects], targets.classes[assignment.objects]
+    _, anchor, row, column = assignment.cells
+    offset = box[:, :2] / stride - torch.stack([column, row], 1)
     shape = (box[:, 2:] / anchors[anchor]).log()
     weight = (2 - box[:, 2:].prod(1) / size**2)[:, None]
     cross_entropy = functional.binary_cross_entropy_with_logits
     objectness, classes = logits[:, 4], logits[:, 5:]
     return (
-        cross_entropy(logits[:, :2], place.clamp(0, 1), weight=weight, reduction="sum")
+        cross_entropy(logits[:, :2], offset.clamp(0, 1), weight=weight, reduction="sum")
         + (weight * (logits[:, 2:4] - shape).abs()).sum()
         + cross_entropy(objectness, torch.ones_like(objectness), reduction="sum")
         + cross_entropy(

@@ -1,4 +1,4 @@
-"""The likeliest classes of an image, with bars."""
+"""Drawing of the most likely classes of an image as bars."""
 
 from __future__ import annotations
 
@@ -11,32 +11,30 @@ from tinyint.tasks.pictures.canvas import INK, PAPER, Colour, canvas, colour_of,
 __all__ = ["draw_bars"]
 
 _RAIL: Colour = (226, 226, 226)
-_NARROWEST = 18  # heights of a letter that name, bar and percentage need
+_NARROWEST = 18  # width for name, bar and percentage, in heights of a letter
 
 
 def draw_bars(image: Image.Image, entries: Sequence[tuple[int, str, float]]) -> Image.Image:
-    """Image with a bar below for each (class, name, probability).
+    """Image with a line below for each (class, name, probability): name, bar, percentage.
 
-    A line each: name, bar and percentage.
-
-    It is as wide as the lines need, at least.
+    A narrow image is widened, so that the lines fit.
     """
-    made = canvas(image)
-    text = made.text
+    sheet = canvas(image)
+    text = sheet.text
     pad = text // 2
     figure = "100.0%"
-    draw = ImageDraw.Draw(made.image)
+    draw = ImageDraw.Draw(sheet.image)
     figures = width_of(draw, figure, text)
-    width = max(made.image.width, _NARROWEST * text)
-    shown = [shortened(draw, name, text, width // 2) for _, name, _ in entries]
-    names = max((width_of(draw, name, text) for name in shown), default=0)
+    width = max(sheet.image.width, _NARROWEST * text)
+    labels = [shortened(draw, name, text, width // 2) for _, name, _ in entries]
+    names = max((width_of(draw, name, text) for name in labels), default=0)
     line = text + pad
-    result = Image.new("RGB", (width, made.image.height + pad + line * len(entries)), PAPER)
-    result.paste(made.image)
+    result = Image.new("RGB", (width, sheet.image.height + pad + line * len(entries)), PAPER)
+    result.paste(sheet.image)
     draw = ImageDraw.Draw(result)
     left, right = names + 2 * pad, width - figures - 2 * pad
-    for i, (name, (number, _, probability)) in enumerate(zip(shown, entries, strict=True)):
-        middle = made.image.height + pad + line * i + text / 2
+    for i, (name, (number, _, probability)) in enumerate(zip(labels, entries, strict=True)):
+        middle = sheet.image.height + pad + line * i + text / 2
         draw.text((pad, middle), name, fill=INK, font=font(text), anchor="lm")
         top, bottom = middle - text * 0.35, middle + text * 0.35
         draw.rectangle((left, top, right, bottom), fill=_RAIL)

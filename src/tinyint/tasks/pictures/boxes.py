@@ -1,4 +1,4 @@
-"""Boxes with names and scores."""
+"""Drawing of boxes with names and scores."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from tinyint.tasks.task import Task
 __all__ = ["draw_boxes"]
 
 
-def draw_boxes(image: Image.Image, found: Detections, info: Task) -> Image.Image:
-    """The image with its detections, the surest drawn last, on top."""
-    made = canvas(image)
-    draw = ImageDraw.Draw(made.image)
-    ordered = found.best(len(found.scores))
+def draw_boxes(image: Image.Image, detections: Detections, info: Task) -> Image.Image:
+    """Image with its detections; the one with the highest score is on top."""
+    sheet = canvas(image)
+    draw = ImageDraw.Draw(sheet.image)
+    ordered = detections.best(len(detections.scores))
     rows = list(zip(ordered.boxes, ordered.classes, ordered.scores, strict=True))
     for corners, number, score in reversed(rows):
-        box = [made.scale * float(corner) for corner in corners]
-        _draw_one(draw, made, box, int(number), info.name_of(int(number)), f" {score:.2f}")
-    return made.image
+        box = [sheet.scale * float(corner) for corner in corners]
+        _draw_box(draw, sheet, box, int(number), info.name_of(int(number)), f" {score:.2f}")
+    return sheet.image
 
 
-def _draw_one(
-    draw: ImageDraw.ImageDraw, made: Canvas, box: list[float], number: int, name: str, score: str
+def _draw_box(
+    draw: ImageDraw.ImageDraw, sheet: Canvas, box: list[float], number: int, name: str, score: str
 ) -> None:
     colour = colour_of(number)
     left, top, right, bottom = box
-    line = max(2, made.text // 6)
+    line = max(2, sheet.text // 6)
     draw.rectangle((left, top, max(left, right), max(top, bottom)), outline=colour, width=line)
-    pad = max(2, made.text // 5)
-    room = made.image.width - 2 * pad - width_of(draw, score, made.text)
-    text = shortened(draw, name, made.text, room) + score
-    width, height = width_of(draw, text, made.text) + 2 * pad, made.text + 2 * pad
-    x = min(max(0.0, left), max(0.0, made.image.width - width))
+    pad = max(2, sheet.text // 5)
+    room = sheet.image.width - 2 * pad - width_of(draw, score, sheet.text)
+    text = shortened(draw, name, sheet.text, room) + score
+    width, height = width_of(draw, text, sheet.text) + 2 * pad, sheet.text + 2 * pad
+    x = min(max(0.0, left), max(0.0, sheet.image.width - width))
     y = top - height if top >= height else top  # above the box, or in it at the upper border
     draw.rectangle((x, y, x + width, y + height), fill=colour)
-    draw.text((x + pad, y + height / 2), text, fill=ink_on(colour), font=font(made.text), anchor="lm")
+    draw.text((x + pad, y + height / 2), text, fill=ink_on(colour), font=font(sheet.text), anchor="lm")

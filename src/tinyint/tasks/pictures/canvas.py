@@ -1,4 +1,4 @@
-"""Common parts of pictures: size, letters and class colours."""
+"""Parts that all pictures share: size, letters and class colours."""
 
 from __future__ import annotations
 
@@ -27,19 +27,16 @@ Colour: TypeAlias = tuple[int, int, int]
 INK: Colour = (34, 34, 34)
 PAPER: Colour = (250, 250, 250)
 
-_LEGIBLE = 480  # pixels of the longer side; smaller images are enlarged, so that letters fit
+_LEGIBLE = 480  # pixels of the longer side; a smaller image is enlarged, so that letters fit
 _LONGEST = 1000  # letters of a name that are measured
-_GOLDEN = 0.6180339887  # of the circle of hues; steps of it keep neighbours apart, however many there are
+_GOLDEN = 0.6180339887  # step between hues, as a part of the circle; it keeps any number of them apart
 _FIRST_HUE = 0.02
-_BRIGHT = 150  # luma from which letters are dark
+_BRIGHT = 150  # luma above which letters are dark
 
 
 @dataclass(frozen=True, kw_only=True)
 class Canvas:
-    """RGB image to draw on, `scale` times its original's size.
-
-    `text` is the height of its letters.
-    """
+    """RGB image to draw on: `scale` times its original's size, with letters of height `text`."""
 
     image: Image.Image
     scale: float
@@ -57,7 +54,7 @@ def canvas(image: Image.Image) -> Canvas:
 
 
 def colour_of(number: int) -> Colour:
-    """The colour of a class, the same in every picture."""
+    """Colour of a class, the same in all pictures."""
     hue = (_FIRST_HUE + number * _GOLDEN) % 1.0
     red, green, blue = colorsys.hsv_to_rgb(
         hue, 0.85 if number % 2 == 0 else 0.65, 0.95 if number % 3 else 0.85
@@ -66,7 +63,7 @@ def colour_of(number: int) -> Colour:
 
 
 def ink_on(background: Colour) -> Colour:
-    """Dark or light letters, whichever can be read on it."""
+    """Colour of letters, dark or light, that can be read on this background."""
     red, green, blue = background
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > _BRIGHT else PAPER
 
@@ -81,7 +78,7 @@ def width_of(draw: ImageDraw.ImageDraw, text: str, size: int) -> int:
 
 
 def shortened(draw: ImageDraw.ImageDraw, text: str, size: int, room: float) -> str:
-    """Text cut to the room available."""
+    """Text, cut to this width."""
     line = " ".join(text[:_LONGEST].split())
     if len(text) <= _LONGEST and width_of(draw, line, size) <= room:
         return line

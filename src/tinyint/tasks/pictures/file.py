@@ -1,4 +1,4 @@
-"""Pictures as PNG files that are known again."""
+"""Pictures as PNG files with a mark, by which they are recognized."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def save_picture(image: Image.Image, path: Path) -> None:
 
 
 def is_own_picture(path: Path) -> bool:
-    """Whether `save_picture` wrote it. Raises OSError."""
+    """Whether `save_picture` wrote the file. Raises OSError."""
     with path.open("rb") as file:
         return f"tEXt{_KEY}\0{_MAKER}".encode() in file.read(_HEAD)

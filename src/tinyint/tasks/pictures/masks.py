@@ -1,4 +1,4 @@
-"""Classes of pixels: as tinted images with a legend, and class numbers."""
+"""Drawing of pixel classes: as a tinted image with a legend, or as class numbers."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def mask_image(mask: Array) -> Image.Image:
 def draw_mask(image: Image.Image, mask: Array, info: Task, classes: int) -> Image.Image:
     """Image tinted by `mask` (H, W), with class borders and a legend.
 
-    Of two classes, the first is taken for the background, and one of that name is: they stay as they are.
+    The background is not tinted: a class of that name, and the first of two classes.
     """
-    made = canvas(image)
-    enlarged = resized(mask, made.image.size)
+    sheet = canvas(image)
+    enlarged = resized(mask, sheet.image.size)
     colours = np.array([colour_of(number) for number in range(_COLOURS)], np.float32)
     plain = [n for n in range(classes) if info.name_of(n) == "background" or (n == 0 and classes == 2)]
-    pixels = np.asarray(made.image, np.float32)
+    pixels = np.asarray(sheet.image, np.float32)
     opacity = np.where(np.isin(enlarged, plain), 0.0, _OPACITY)[..., None]
     tinted = pixels * (1 - opacity) + colours[enlarged] * opacity
     tinted[_border(enlarged)] = PAPER
@@ -48,11 +48,11 @@ def draw_mask(image: Image.Image, mask: Array, info: Task, classes: int) -> Imag
         for n, share in sorted(enumerate(shares), key=lambda entry: -entry[1])
         if share > 0
     ]
-    return _with_legend(Image.fromarray(tinted.astype(np.uint8)), entries, plain, made.text)
+    return _with_legend(Image.fromarray(tinted.astype(np.uint8)), entries, plain, sheet.text)
 
 
 def _border(mask: Array) -> Array:
-    """Where the class to the right or below is another one."""
+    """Pixels whose right or lower neighbour is of another class."""
     border = np.zeros(mask.shape, bool)
     border[:, :-1] |= mask[:, :-1] != mask[:, 1:]
     border[:-1] |= mask[:-1] != mask[1:]
@@ -62,24 +62,24 @@ def _border(mask: Array) -> Array:
 def _with_legend(
     image: Image.Image, entries: Sequence[tuple[int, str, str]], plain: Sequence[int], text: int
 ) -> Image.Image:
-    """A strip below with a coloured square and a text for each class, in as many lines as they need."""
+    """Image with a legend below: a coloured square and a text per class, in as many lines as needed."""
     pad = text // 2
     draw = ImageDraw.Draw(image)
-    labels, places, x, y = list[str](), [], pad, pad
+    labels, positions, x, y = list[str](), [], pad, pad
     for _, name, share in entries:
         room = image.width - 2 * pad - 3 * text // 2 - width_of(draw, share, text)
         labels.append(shortened(draw, name, text, room) + share)
         width = 3 * text // 2 + width_of(draw, labels[-1], text)
         if x > pad and x + width + pad > image.width:
             x, y = pad, y + text + pad
-        places.append((x, y))
+        positions.append((x, y))
         x += width + 2 * pad
-    made = Image.new("RGB", (image.width, image.height + y + text + pad), PAPER)
-    made.paste(image)
-    draw = ImageDraw.Draw(made)
-    for (number, *_), label, (x, y) in zip(entries, labels, places, strict=True):
+    result = Image.new("RGB", (image.width, image.height + y + text + pad), PAPER)
+    result.paste(image)
+    draw = ImageDraw.Draw(result)
+    for (number, *_), label, (x, y) in zip(entries, labels, positions, strict=True):
         top = image.height + y
         fill = PAPER if number in plain else colour_of(number)
         draw.rectangle((x, top, x + text, top + text), fill=fill, outline=INK)
         draw.text((x + 3 * text // 2, top + text / 2), label, fill=INK, font=font(text), anchor="lm")
-    return made
+    return result

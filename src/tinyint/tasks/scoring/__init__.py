@@ -1,1 +1,1 @@
-"""The metrics of each task."""
+"""Metrics of each task."""

@@ -22,13 +22,13 @@ _PAIR = 2
 
 
 class ClassificationScorer:
-    """See `Scorer`; a unit is a row of logits.
+    """Scorer of classification; a unit is a row of logits.
 
-    The classes are the columns of the first output of shape (N, classes); axes of length 1 after them are passed over.
+    The logits are the first output of shape (N, classes); further axes of length 1 are ignored.
 
-    * top1, top5: share of rows whose label is among the k highest; top5 is None where there are fewer than five classes
-    * f1: the mean of the classes' F1, over those that are a label or a prediction of some row
-    * f1_positive: F1 of class 1 where there are two classes, else None
+    * top1, top5: share of rows whose label is among the k highest; top5 is None with fewer than five classes
+    * f1: mean of F1 over the classes that are a label or a prediction of some row
+    * f1_positive: F1 of class 1 if there are two classes, else None
     """
 
     def __init__(self) -> None:
@@ -56,8 +56,8 @@ class ClassificationScorer:
         self._ranks += other._ranks
 
     def metrics(self) -> dict[str, float | None]:
-        found = {name: defined(v[0]) for name, v in self.resampled(np.ones((1, self.units))).items()}
-        return {name: found.get(name) for name in ("top1", "top5", "f1", "f1_positive")}
+        values = {name: defined(v[0]) for name, v in self.resampled(np.ones((1, self.units))).items()}
+        return {name: values.get(name) for name in ("top1", "top5", "f1", "f1_positive")}
 
     def per_class(self) -> list[float | None]:
         return [defined(score) for score in self._f1(np.ones((1, self.units)))[0]]
@@ -68,15 +68,15 @@ class ClassificationScorer:
 
     def resampled(self, weights: Floats) -> dict[str, Floats]:
         total = weights.sum(axis=1)
-        found = {name: weights @ right / total for name, right in self.decisions().items()}
+        values = {name: weights @ right / total for name, right in self.decisions().items()}
         scores = self._f1(weights)
-        found["f1"] = mean_defined(scores)
+        values["f1"] = mean_defined(scores)
         if self.classes == _PAIR:
-            found["f1_positive"] = scores[:, 1]
-        return found
+            values["f1_positive"] = scores[:, 1]
+        return values
 
     def _f1(self, weights: Floats) -> Floats:
-        """(B, classes)"""
+        """F1 of each class, (B, classes)."""
         labels, predicted = np.concatenate(self._labels), np.concatenate(self._predicted)
         right = labels == predicted
         hits = _counts(labels[right], weights[:, right], self.classes)
@@ -90,7 +90,7 @@ def _counts(classes: NDArray[np.int64], weights: Floats, length: int) -> Floats:
 
 
 def _labels(sample: Sample) -> NDArray[np.int64]:
-    """The label of each row of the sample, shape (rows,)."""
+    """Label of each row of the sample, (rows,)."""
     if sample.label is None:
         raise DataError(
             f"{sample.name} has no label; accuracy needs labelled data (class folders, a list file, or an array "
@@ -107,9 +107,9 @@ def _labels(sample: Sample) -> NDArray[np.int64]:
 
 
 def logits_of(outputs: Mapping[str, Array], name: str) -> Array:
-    """First output of shape (N, classes), later axes of length 1 removed.
+    """First output of shape (N, classes), further axes of length 1 removed.
 
-    Raises ModelError where there is none, or where it has no highest class for the sample `name`.
+    Raises ModelError if there is none, or if no class is the highest for the sample `name`.
     """
     for output, array in outputs.items():
         if array.ndim < 2 or array.shape[1] < 2 or any(dim != 1 for dim in array.shape[2:]):
@@ -117,8 +117,8 @@ def logits_of(outputs: Mapping[str, Array], name: str) -> Array:
         logits = array.reshape(array.shape[:2])
         require_decided(output, logits, name)
         return logits
-    seen = ", ".join(f"{output!r} {array.shape}" for output, array in outputs.items())
-    raise ModelError(f"the model has no output of shape (batch, classes), only {seen}; it is no classifier")
+    listed = ", ".join(f"{output!r} {array.shape}" for output, array in outputs.items())
+    raise ModelError(f"the model has no output of shape (batch, classes), only {listed}; it is no classifier")
 
 
 def _check(sample: Sample, labels: NDArray[np.int64], rows: int, classes: int) -> None:

@@ -1,6 +1,4 @@
-"""Average precision by COCO's rules and code, with fast resampling.
-
-Images are resampled without matching anew.
+"""Average precision by COCO's rules and code, with fast resampling: images are matched only once.
 
 The only file that imports pycocotools.
 """
@@ -31,22 +29,22 @@ if TYPE_CHECKING:
 __all__ = ["DetectionScorer"]
 
 MOST = 100
-"""Detections of an image that count, those of the highest scores, as in COCO's rules."""
+"""Detections per image that count, by COCO's rules: those with the highest scores."""
 _BLOCK = 1 << 21  # detections times resamples, at a time
-_ALL_SIZES, _MOST_DETECTIONS = 0, -1  # places in the tables of COCOeval
+_ALL_SIZES, _MOST_DETECTIONS = 0, -1  # indices in the tables of COCOeval
 
 
 class DetectionScorer:
-    """See `Scorer`; a unit is an image.
+    """Scorer of detection; a unit is an image.
 
-    Takes the output `detections` of the detection tail, and labels that are `Boxes`.
+    It takes the output `detections` of the detection tail, and labels that are `Boxes`.
 
-    * AP: the mean over classes and the IoU thresholds 0.50, 0.55, …, 0.95 of the precision at 101 recalls
-    * AP50, AP75: at one IoU threshold
-    * APs, APm, APl: of objects of less than 32², of up to 96², and of more pixels; None where there are none
+    * AP: mean of the precision at 101 recalls, over classes and the IoU thresholds 0.50, 0.55, …, 0.95
+    * AP50, AP75: the same at one IoU threshold
+    * APs, APm, APl: for objects of less than 32², of up to 96², and of more pixels; None if there are none
 
-    A class without objects is left out of the mean. A crowd's box is neither an object to find nor makes what lies in
-    it wrong. The matching is COCOeval's (pycocotools).
+    A class without objects is left out of the mean. A crowd's box is not an object to find, and detections in it are
+    not wrong. The matching is COCOeval's (pycocotools).
     """
 
     def __init__(self, info: Detection) -> None:
@@ -55,7 +53,7 @@ class DetectionScorer:
         self.info = info
         self.classes = len(info.classes or ())
         self._truth: list[Boxes] = []
-        self._found: list[Detections] = []
+        self._detections: list[Detections] = []
 
     @property
     def units(self) -> int:
@@ -63,44 +61,43 @@ class DetectionScorer:
 
     def add(self, sample: Sample, outputs: Mapping[str, Array]) -> None:
         truth = _truth(sample)
-        found = detections_of(outputs, sample.inputs, truth.size, sample.name).best(MOST)
+        detections = detections_of(outputs, sample.inputs, truth.size, sample.name).best(MOST)
         classes = len(self.info.classes or ())
         if classes and truth.classes.max(initial=-1) >= classes:
             raise DataError(
                 f"{sample.name} has a box of class {truth.classes.max()}, but the model has the classes 0 to "
                 f"{classes - 1}; check that data and model have the same classes"
             )
-        seen = (truth.classes.max(initial=-1), found.classes.max(initial=-1))
-        self.classes = max(self.classes, 1 + int(max(seen)))
+        highest = max(truth.classes.max(initial=-1), detections.classes.max(initial=-1))
+        self.classes = max(self.classes, 1 + int(highest))
         self._truth.append(truth)
-        self._found.append(found)
-        self._forget()
+        self._detections.append(detections)
+        self._clear_cache()
 
     def merge(self, other: Self) -> None:
         self.classes = max(self.classes, other.classes)
         self._truth += other._truth
-        self._found += other._found
-        self._forget()
+        self._detections += other._detections
+        self._clear_cache()
 
-    def _forget(self) -> None:
-        for cached in ("_matched", "_matches"):
+    def _clear_cache(self) -> None:
+        for cached in ("_evaluation", "_matches"):
             self.__dict__.pop(cached, None)
 
     def metrics(self) -> dict[str, float | None]:
-        precision = self._matched.eval[
-            "precision"
-        ]  # (IoU threshold, recall, class, size, detections allowed)
+        # (IoU threshold, recall, class, size, detections allowed)
+        precision = self._evaluation.eval["precision"]
         whole = precision[:, :, :, _ALL_SIZES, _MOST_DETECTIONS]
         thresholds = {"AP": whole, "AP50": whole[0], "AP75": whole[5]}
         sizes = {
             f"AP{size[0]}": precision[:, :, :, i, _MOST_DETECTIONS]
-            for i, size in enumerate(self._matched.params.areaRngLbl)
+            for i, size in enumerate(self._evaluation.params.areaRngLbl)
             if i != _ALL_SIZES
         }
         return {name: _mean(values) for name, values in {**thresholds, **sizes}.items()}
 
     def per_class(self) -> list[float | None]:
-        precision = self._matched.eval["precision"][..., _ALL_SIZES, _MOST_DETECTIONS]
+        precision = self._evaluation.eval["precision"][..., _ALL_SIZES, _MOST_DETECTIONS]
         return [_mean(precision[:, :, c]) for c in range(self.classes)]
 
     def decisions(self) -> dict[str, NDArray[np.bool_]]:
@@ -112,21 +109,21 @@ class DetectionScorer:
         thresholds = {"AP": _flat(whole), "AP50": whole[:, :, 0], "AP75": whole[:, :, 5]}
         sizes = {
             f"AP{size[0]}": _flat(tables[i])
-            for i, size in enumerate(self._matched.params.areaRngLbl)
+            for i, size in enumerate(self._evaluation.params.areaRngLbl)
             if i != _ALL_SIZES
         }
         return {name: mean_defined(values) for name, values in {**thresholds, **sizes}.items()}
 
     def _table(self, matches: list[_Matches], weights: Floats) -> Floats:
-        """(B, class, IoU threshold); NaN for a class without objects in that draw."""
-        table = np.full((len(weights), self.classes, len(self._matched.params.iouThrs)), np.nan)
+        """Average precision, (B, class, IoU threshold); NaN for a class without objects in a draw."""
+        table = np.full((len(weights), self.classes, len(self._evaluation.params.iouThrs)), np.nan)
         for c, of_class in enumerate(matches):
             table[:, c] = of_class.average_precision(weights)
         return table
 
     @cached_property
-    def _matched(self) -> Any:
-        """A COCOeval that is done with these images."""
+    def _evaluation(self) -> Any:
+        """COCOeval with the results for these images."""
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
 
@@ -134,37 +131,39 @@ class DetectionScorer:
             "images": [{"id": i} for i in range(self.units)],
             "categories": [{"id": c, "name": self.info.name_of(c)} for c in range(self.classes)],
         }
-        truth, found = COCO(), COCO()
+        truth, results = COCO(), COCO()
         truth.dataset = {**shared, "annotations": _numbered(_objects(self._truth))}
-        found.dataset = {**shared, "annotations": _numbered(_results(self._found))}
-        with redirect_stdout(io.StringIO()):  # it reports its progress
+        results.dataset = {**shared, "annotations": _numbered(_results(self._detections))}
+        with redirect_stdout(io.StringIO()):  # it prints its progress
             truth.createIndex()
-            found.createIndex()
-            made = COCOeval(truth, found, "bbox")
-            made.evaluate()
-            made.accumulate()
-        return made
+            results.createIndex()
+            evaluation = COCOeval(truth, results, "bbox")
+            evaluation.evaluate()
+            evaluation.accumulate()
+        return evaluation
 
     @cached_property
     def _matches(self) -> list[list[_Matches]]:
-        """By size, by class."""
-        made, images = self._matched, self.units
-        sizes = len(made.params.areaRng)
-        # evalImgs goes through the classes, within each through the sizes, and within those through the images.
-        runs = [made.evalImgs[i : i + images] for i in range(0, len(made.evalImgs), images)]
+        """Matches by size, then by class."""
+        evaluation, images = self._evaluation, self.units
+        sizes = len(evaluation.params.areaRng)
+        # evalImgs is ordered by class, then by size, then by image.
+        entries = evaluation.evalImgs
+        runs = [entries[i : i + images] for i in range(0, len(entries), images)]
         return [
-            [_Matches.of(images, found, made.params) for found in runs[size::sizes]] for size in range(sizes)
+            [_Matches.of(images, run, evaluation.params) for run in runs[size::sizes]]
+            for size in range(sizes)
         ]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Matches:
-    """Matches of one class's detections at any threshold, highest score first.
+    """Matches of the D detections of one class at T thresholds of the IoU, highest score first.
 
-    * `image`: where each is, (D,); `hit`, `counted`: whether it found an object, and whether it counts at all, (T, D),
-      for T thresholds of the IoU
-    * `objects`: to be found in each image, (images,)
-    * `recalls`: at which precision is read
+    * `image`: image of each detection, (D,)
+    * `hit`, `counted`: whether it matches an object, and whether it counts at all, (T, D)
+    * `objects`: number of objects in each image, (images,)
+    * `recalls`: recalls at which the precision is read
     """
 
     image: NDArray[np.int64]
@@ -174,17 +173,17 @@ class _Matches:
     recalls: Floats
 
     @classmethod
-    def of(cls, images: int, found: list[Any], params: Any) -> _Matches:
-        """From COCOeval's dictionaries, one an image, None where it has neither objects nor detections."""
+    def of(cls, images: int, entries: list[Any], params: Any) -> _Matches:
+        """Matches from COCOeval's dictionaries: one per image, None without objects and detections."""
         thresholds = len(params.iouThrs)
         objects = np.zeros(images)
-        places, scores = [np.zeros(0, np.int64)], [np.zeros(0)]
+        positions, scores = [np.zeros(0, np.int64)], [np.zeros(0)]
         hits, ignored = [np.zeros((thresholds, 0), bool)], [np.zeros((thresholds, 0), bool)]
-        for i, entry in enumerate(found):
+        for i, entry in enumerate(entries):
             if entry is None:
                 continue
             objects[i] = np.count_nonzero(np.asarray(entry["gtIgnore"]) == 0)
-            places.append(np.full(len(entry["dtScores"]), i))
+            positions.append(np.full(len(entry["dtScores"]), i))
             scores.append(np.asarray(entry["dtScores"], np.float64))
             hits.append(entry["dtMatches"] > 0)
             ignored.append(entry["dtIgnore"].astype(bool))
@@ -192,7 +191,7 @@ class _Matches:
         counted = ~np.concatenate(ignored, axis=1)[:, order]
         order, counted = order[counted.any(axis=0)], counted[:, counted.any(axis=0)]
         return cls(
-            image=np.concatenate(places)[order],
+            image=np.concatenate(positions)[order],
             hit=np.concatenate(hits, axis=1)[:, order] & counted,
             counted=counted,
             objects=objects,
@@ -200,45 +199,45 @@ class _Matches:
         )
 
     def average_precision(self, weights: Floats) -> Floats:
-        """(B, T): by threshold, with image i there weights[b, i] times; NaN for a draw without objects."""
+        """Average precision, (B, T), if image i occurs weights[b, i] times; NaN for a draw without objects."""
         rows = max(1, _BLOCK // max(1, len(self.image)))
         return np.concatenate([self._block(weights[i : i + rows]) for i in range(0, len(weights), rows)])
 
     def _block(self, weights: Floats) -> Floats:
         objects = weights @ self.objects
         each = weights[:, self.image]
-        found = np.full((len(weights), len(self.hit)), np.nan)
+        result = np.full((len(weights), len(self.hit)), np.nan)
         always = self.counted.all(axis=0)
-        seen = (each * always).cumsum(axis=1)  # by far the longest sum, the same at all thresholds
+        detections = (each * always).cumsum(axis=1)  # by far the longest sum, and the same at all thresholds
         for t, (hit, counted) in enumerate(zip(self.hit, self.counted, strict=True)):
             hits, others = np.flatnonzero(hit), np.flatnonzero(counted & ~always)
             more = np.pad(each[:, others].cumsum(axis=1), ((0, 0), (1, 0)))
-            so_far = seen[:, hits] + more[:, np.searchsorted(others, hits, side="right")]
+            so_far = detections[:, hits] + more[:, np.searchsorted(others, hits, side="right")]
             curve = _area(each[:, hits].cumsum(axis=1), so_far, objects, self.recalls)
-            found[:, t] = np.where(objects > 0, curve, np.nan)
-        return found
+            result[:, t] = np.where(objects > 0, curve, np.nan)
+        return result
 
 
-def _area(hits: Floats, seen: Floats, objects: Floats, recalls: Floats) -> Floats:
-    """The mean over `recalls` of the highest precision at that recall or a higher one, (B,).
+def _area(hits: Floats, detections: Floats, objects: Floats, recalls: Floats) -> Floats:
+    """Mean over `recalls` of the highest precision at that recall or a higher one, (B,).
 
-    Recall grows at hits alone, so that it is enough to look there: `hits` and `seen`, (B, hits), are how many hits and
-    detections there are down to each.
+    Recall grows only at hits, so it is enough to look there. `hits`, `detections`: numbers of hits and detections up to
+    each hit, (B, hits).
     """
-    precision = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
+    precision = np.divide(hits, detections, out=np.zeros_like(hits), where=detections > 0)
     best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     recall = hits / np.maximum(objects, 1)[:, None]
-    reached = np.searchsorted(recalls, recall, side="right")  # how many of `recalls` are at most this one
-    new = np.diff(reached, axis=1, prepend=0)
+    count = np.searchsorted(recalls, recall, side="right")  # of `recalls` up to this one
+    new = np.diff(count, axis=1, prepend=0)
     return np.asarray((best * new).sum(axis=1) / len(recalls), np.float64)
 
 
 def _truth(sample: Sample) -> Boxes:
     if isinstance(sample.label, Boxes):
         return sample.label
-    seen = "no label" if sample.label is None else f"a label of type {type(sample.label).__name__}"
+    form = "no label" if sample.label is None else f"a label of type {type(sample.label).__name__}"
     raise DataError(
-        f"{sample.name} has {seen}; detection needs the boxes of each image (FOLDER:instances.json, in COCO's format)"
+        f"{sample.name} has {form}; detection needs the boxes of each image (FOLDER:instances.json, in COCO's format)"
     )
 
 
@@ -249,16 +248,16 @@ def _objects(truth: list[Boxes]) -> Iterator[dict[str, Any]]:
             yield entry | {"area": float(area), "iscrowd": int(crowd)}
 
 
-def _results(found: list[Detections]) -> Iterator[dict[str, Any]]:
-    for i, one in enumerate(found):
-        for box, c, score in zip(one.boxes, one.classes, one.scores, strict=True):
+def _results(images: list[Detections]) -> Iterator[dict[str, Any]]:
+    for i, detections in enumerate(images):
+        for box, c, score in zip(detections.boxes, detections.classes, detections.scores, strict=True):
             x, y, width, height = _corner_and_size(box)
             entry = {"image_id": i, "category_id": int(c), "bbox": [x, y, width, height]}
             yield entry | {"area": width * height, "score": float(score)}
 
 
 def _numbered(entries: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
-    """With ids from 1: COCOeval takes the id 0 for no match."""
+    """Entries with ids from 1: COCOeval takes the id 0 for no match."""
     return [{"id": i, **entry} for i, entry in enumerate(entries, 1)]
 
 
@@ -272,6 +271,6 @@ def _flat(table: Floats) -> Floats:
 
 
 def _mean(precision: Array) -> float | None:
-    """Over what is defined; COCOeval writes -1 where there are no objects."""
+    """Mean of the defined values; COCOeval writes -1 where there are no objects."""
     defined = precision[precision > -1]
     return float(defined.mean()) if defined.size else None

@@ -13,18 +13,16 @@ __all__ = ["f1_scores", "iou_scores", "mean_defined", "rank_of", "top_k"]
 def top_k(logits: ArrayLike, labels: ArrayLike, k: int) -> NDArray[np.bool_]:
     """Whether each row's label is among its k highest logits, (N,).
 
-    For `logits` (N, classes) and `labels` (N,).
+    `logits` are (N, classes), `labels` (N,).
     """
     return rank_of(logits, labels) < k
 
 
 def rank_of(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
-    """Rank of each row's label in its sorted logits, from 0, (N,).
+    """Rank of each row's label among the row's logits, (N,); 0 is the highest.
 
-    The classes of `logits` (N, classes) are sorted downward.
-
-    Of equal logits the lower class comes first, as with argmax, so that the result does not hang on the sorting.
-    NaN counts as the lowest.
+    `logits` are (N, classes), `labels` (N,). Of equal logits the lower class comes first, as with argmax, so that the
+    result does not depend on a sorting algorithm. NaN counts as the lowest.
     """
     scores, classes = np.asarray(logits), np.asarray(labels, np.int64)
     if np.issubdtype(scores.dtype, np.floating):
@@ -38,9 +36,8 @@ def rank_of(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
 def f1_scores(hits: Array, predicted: Array, labelled: Array) -> NDArray[np.float64]:
     """F1 by class, 2·hits / (predicted + labelled); NaN for 0 / 0.
 
-    The harmonic mean of precision and recall.
-
-    The arrays, of one shape, count by class what is right, what was predicted and what there is.
+    F1 is the harmonic mean of precision and recall. The arrays, of the same shape, count right predictions, all
+    predictions and all labels by class.
     """
     return _ratio(2.0 * hits, predicted + labelled)
 
@@ -51,13 +48,13 @@ def iou_scores(hits: Array, predicted: Array, labelled: Array) -> NDArray[np.flo
 
 
 def mean_defined(scores: Array) -> NDArray[np.float64]:
-    """Mean over the last axis without NaN; NaN where all is."""
+    """Mean over the last axis without NaN; NaN if all are."""
     defined = ~np.isnan(scores)
     return _ratio(np.where(defined, scores, 0.0).sum(axis=-1), defined.sum(axis=-1))
 
 
 def _ratio(part: Array, whole: Array) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = np.divide(
+    ratio: NDArray[np.float64] = np.divide(
         part, whole, out=np.full(np.shape(whole), np.nan), where=whole != 0
     )
-    return found
+    return ratio

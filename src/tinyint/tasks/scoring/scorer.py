@@ -1,4 +1,4 @@
-"""Interface of metrics: samples added one by one, with the model's outputs."""
+"""Interface of metrics: samples are added one by one, with the model's outputs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,7 @@ Floats = NDArray[np.float64]
 
 
 class Scorer(Protocol):
-    """Sums of one model on one task, per unit for paired tests.
-
-    A unit is a sample, or a row of it.
-    """
+    """Results of one model on one task, kept per unit for paired tests; a unit is a sample or a row of it."""
 
     @property
     def classes(self) -> int:
@@ -31,16 +28,13 @@ class Scorer(Protocol):
 
     @property
     def units(self) -> int:
-        """Number of judged units: rows of logits, or images.
-
-        Each could have been left out.
-        """
+        """Number of judged units (rows of logits, or images), among which resampling draws."""
         ...
 
     def add(self, sample: Sample, outputs: Mapping[str, Array]) -> None:
         """Judges the outputs of one sample.
 
-        Raises DataError for its label, ModelError for outputs that do not fit.
+        Raises DataError for an unsuitable label, ModelError for unsuitable outputs.
         """
         ...
 
@@ -53,29 +47,20 @@ class Scorer(Protocol):
         ...
 
     def per_class(self) -> list[float | None]:
-        """The task's own measure of each class: F1, AP or IoU."""
+        """The task's metric of each class: F1, AP or IoU."""
         ...
 
     def decisions(self) -> dict[str, NDArray[np.bool_]]:
-        """Right units (units,) by metric.
-
-        Of those metrics alone that are a share of right units.
-        """
+        """Whether each unit is right, (units,), by metric; only for metrics that are a share of right units."""
         ...
 
     def resampled(self, weights: Floats) -> dict[str, Floats]:
-        """Metrics (B,) by name, unit i counted weights[b, i] times.
-
-        NaN where it is not defined.
-        """
+        """Metrics (B,) by name, if unit i counts weights[b, i] times; NaN where undefined."""
         ...
 
 
 def require_decided(output: str, scores: Array, name: str) -> None:
-    """Raises ModelError for class scores of `name` without a highest one.
-
-    Scores are (N, classes, …).
-    """
+    """Raises ModelError if no class is the highest in the scores (N, classes, …) of sample `name`."""
     if scores.dtype.kind != "f":
         return
     if np.isnan(scores).any():
@@ -87,5 +72,5 @@ def require_decided(output: str, scores: Array, name: str) -> None:
 
 
 def defined(value: float) -> float | None:
-    """The value, or None for NaN."""
+    """Value, or None for NaN."""
     return None if np.isnan(value) else float(value)

@@ -1,4 +1,4 @@
-"""Mean intersection over union and pixel accuracy of a segmentation net."""
+"""Mean intersection over union and pixel accuracy of segmentation."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _SEGMENTS = 3  # axes of a batch of maps of class numbers
 
 
 class SegmentationScorer:
-    """See `Scorer`; a unit is a sample.
+    """Scorer of segmentation; a unit is a sample.
 
-    The first output of shape (N, classes, H, W), or of whole numbers and shape (N, H, W), is held against the label,
-    (H, W). Pixels with the ignored label count nowhere.
+    It compares the first output of logits (N, classes, H, W), or of class numbers (N, H, W), with the label (H, W).
+    Pixels with the ignored label do not count.
 
-    * miou: the mean over classes of |label ∩ prediction| / |label ∪ prediction|, pixels of all samples summed up
-      before they are divided; a class that is neither a label nor a prediction of any pixel is left out of the mean
+    * miou: mean over classes of |label ∩ prediction| / |label ∪ prediction|, each summed over the pixels of all
+      samples; a class that is neither a label nor a prediction of any pixel is left out
     * pixel_accuracy: share of pixels whose class is right
     """
 
@@ -48,10 +48,10 @@ class SegmentationScorer:
         label = _label(sample, predicted.shape)
         valid = label != self.info.ignore_label
         label, predicted = label[valid].astype(np.int64), predicted[valid].astype(np.int64)
-        known = columns or len(self.info.classes or ())
-        if known:
-            _check(sample, label, known)
-        self.classes = max(self.classes, known, *(int(a.max(initial=-1)) + 1 for a in (label, predicted)))
+        classes = columns or len(self.info.classes or ())
+        if classes:
+            _check(sample, label, classes)
+        self.classes = max(self.classes, classes, *(int(a.max(initial=-1)) + 1 for a in (label, predicted)))
         parts = (label[label == predicted], predicted, label)
         self._counts.append(np.stack([np.bincount(part, minlength=self.classes) for part in parts]))
 
@@ -63,13 +63,13 @@ class SegmentationScorer:
         return {name: defined(v[0]) for name, v in self.resampled(np.ones((1, self.units))).items()}
 
     def per_class(self) -> list[float | None]:
-        return [defined(score) for score in iou_scores(*self._summed(np.ones((1, self.units))))[0]]
+        return [defined(score) for score in iou_scores(*self._pixels(np.ones((1, self.units))))[0]]
 
     def decisions(self) -> dict[str, NDArray[np.bool_]]:
         return {}
 
     def resampled(self, weights: Floats) -> dict[str, Floats]:
-        hits, predicted, labelled = self._summed(weights)
+        hits, predicted, labelled = self._pixels(weights)
         pixels = labelled.sum(axis=1)
         accuracy = np.divide(hits.sum(axis=1), pixels, out=np.full(len(weights), np.nan), where=pixels > 0)
         return {
@@ -77,7 +77,7 @@ class SegmentationScorer:
             "pixel_accuracy": accuracy,
         }
 
-    def _summed(self, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    def _pixels(self, weights: Floats) -> tuple[Floats, Floats, Floats]:
         """Right, predicted and labelled pixels of each class, (B, classes)."""
         counts = np.zeros((self.units, 3, self.classes))
         for row, count in zip(counts, self._counts, strict=True):
@@ -87,9 +87,9 @@ class SegmentationScorer:
 
 
 def class_map(outputs: Mapping[str, Array], name: str) -> tuple[Array, int | None]:
-    """Class of each pixel, (N, H, W), and number of classes, if logits.
+    """Class of each pixel, (N, H, W), and the number of classes if the output is logits.
 
-    Raises ModelError where no output has that form, or where it has no highest class for the sample `name`.
+    Raises ModelError if no output has such a form, or if no class is the highest for the sample `name`.
     """
     for output, array in outputs.items():
         if array.ndim == _SEGMENTS and array.dtype.kind in "iu":
@@ -97,19 +97,19 @@ def class_map(outputs: Mapping[str, Array], name: str) -> tuple[Array, int | Non
         if array.ndim == _SEGMENTS + 1 and array.shape[1] > 1 and array.dtype.kind == "f":
             require_decided(output, array, name)
             return array.argmax(axis=1), array.shape[1]
-    seen = ", ".join(f"{output!r} {array.dtype} {array.shape}" for output, array in outputs.items())
+    listed = ", ".join(f"{output!r} {array.dtype} {array.shape}" for output, array in outputs.items())
     raise ModelError(
         f"the model has no output of logits (batch, classes, height, width) or of classes (batch, height, width), "
-        f"only {seen}; it is no segmentation net"
+        f"only {listed}; it is no segmentation net"
     )
 
 
 def _label(sample: Sample, shape: tuple[int, ...]) -> Array:
-    """The label in the shape (N, H, W) of the prediction."""
+    """Label in the shape (N, H, W) of the prediction."""
     if sample.label is None or isinstance(sample.label, Boxes | int):
-        seen = "no label" if sample.label is None else f"a label of type {type(sample.label).__name__}"
+        form = "no label" if sample.label is None else f"a label of type {type(sample.label).__name__}"
         raise DataError(
-            f"{sample.name} has {seen}; segmentation needs a map of classes for each image (a list file of 'image "
+            f"{sample.name} has {form}; segmentation needs a map of classes for each image (a list file of 'image "
             "label' lines, Cityscapes' folders, or an array `labels`)"
         )
     label = np.asarray(sample.label)

@@ -1,4 +1,4 @@
-"""Tail appended to a model, float or int8, in one file."""
+"""Appending of a tail to a float or int8 model."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ __all__ = ["append"]
 
 
 def append(model: ir.Model, tail: Tail) -> ir.Model:
-    """New model: `model` with `tail` after the outputs named like its inputs.
+    """New model: `model` with `tail` after the outputs that have the names of the tail's inputs.
 
-    The tail's outputs take their place; other outputs stay. The int8 part is as it was: the tail computes in float,
-    after the last DequantizeLinear. The tail's metadata join the model's.
-    Tensors inside the model or the tail get other names where these clash.
-    Raises ModelError if the model has no such output, or if an input or another output has a name of the tail's.
+    The tail's outputs replace them; other outputs stay. The int8 part does not change: the tail computes in float,
+    after the last DequantizeLinear. The tail's metadata are added to the model's. Inner tensors are renamed if their
+    names clash.
+
+    Raises ModelError if the model has no such output, or if an input or another output has the name of an output of the
+    tail.
     """
-    joined, behind = model.clone(), tail.graph.clone()
-    graph, last = joined.graph, behind.graph
+    joined, appendix = model.clone(), tail.graph.clone()
+    graph, last = joined.graph, appendix.graph
     outputs = {value.name: value for value in graph.outputs}
-    fed = []
+    sources = []
     for value in list(last.inputs):
         name = name_of(value)
         if name not in outputs:
@@ -33,13 +35,13 @@ def append(model: ir.Model, tail: Tail) -> ir.Model:
             raise ModelError(
                 f"output {name!r} is {outputs[name].dtype}; expected FLOAT: export the model in float32"
             )
-        fed.append(outputs[name])
-    kept = [value for value in graph.outputs if all(value is not source for source in fed)]
+        sources.append(outputs[name])
+    others = [value for value in graph.outputs if all(value is not source for source in sources)]
     editor = GraphEditor(graph)
-    _make_room(editor, last, kept)
-    for value, source in zip(list(last.inputs), fed, strict=True):
+    _rename_clashes(editor, last, others)
+    for value, source in zip(list(last.inputs), sources, strict=True):
         value.replace_all_uses_with(source)
-    made = list(last.outputs)
+    results = list(last.outputs)
     nodes, weights = list(last), list(last.initializers.values())
     last.outputs.clear()
     last.remove(nodes)
@@ -48,27 +50,27 @@ def append(model: ir.Model, tail: Tail) -> ir.Model:
         editor.adopt(weight)
     graph.extend(nodes)
     graph.outputs.clear()
-    graph.outputs.extend([*made, *kept])
+    graph.outputs.extend([*results, *others])
     joined.metadata_props.update({**tail.graph.metadata_props, POSTPROCESSING: tail.kind})
-    joined.metadata_props.pop(OUTPUTS, None)  # how the module returned what is no output any more
+    joined.metadata_props.pop(OUTPUTS, None)  # the structure of the outputs before
     return joined
 
 
-def _make_room(editor: GraphEditor, tail: ir.Graph, kept: list[ir.Value]) -> None:
-    """Renames the model's values in the way of the tail's.
+def _rename_clashes(editor: GraphEditor, tail: ir.Graph, others: list[ir.Value]) -> None:
+    """Renames inner values of the model and the tail whose names clash, in place.
 
-    Its outputs, and values of its nodes whose names are taken.
+    The tail's outputs keep their names. Raises ModelError if an input or one of the `others` has such a name.
     """
-    made = {value.name for value in tail.outputs}
-    for value in (*editor.graph.inputs, *kept):
-        if value.name in made:
+    results = {value.name for value in tail.outputs}
+    for value in (*editor.graph.inputs, *others):
+        if value.name in results:
             raise ModelError(f"the model has an input or output {value.name!r} already; rename it")
     computed = [value for node in editor.graph.all_nodes() for value in node.outputs]
     for value in (*computed, *editor.graph.initializers.values()):
-        if value.name in made:
+        if value.name in results:
             editor.rename(value, name_of(value))
     for node in tail:
         node.name = editor.node_name(name_of(node))
         for value in node.outputs:
-            if value.name not in made:
+            if value.name not in results:
                 editor.rename(value, name_of(value))

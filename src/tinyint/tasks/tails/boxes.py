@@ -1,4 +1,4 @@
-"""Boxes from a detector's heads, and their NMS."""
+"""Decoding of a detector's heads to boxes, and NMS."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ __all__ = ["boxes_tail", "detections_tail", "suppression_tail"]
 
 
 def boxes_tail(info: Detection, heads: Sequence[str]) -> ir.Model:
-    """YOLOv3's heads → `boxes` (N, M, 4), `scores` (N, C, M).
+    """Decoding of YOLOv3's heads to `boxes` (N, M, 4) and `scores` (N, C, M).
 
-    Heads are named in the order of `info`.
-
-    A head (N, A·(5 + C), h, w) has for cell (x, y) and anchor a of (p_w, p_h) pixels the logits t. With stride s
+    `heads`: names of the outputs, in the order of `info`. A head (N, A·(5 + C), h, w) holds the logits t of each cell
+    (x, y) and anchor of (p_w, p_h) pixels. With stride s
 
         centre  = ((σ(t_x) + x)·s, (σ(t_y) + y)·s)
         size    = (p_w·exp(t_w), p_h·exp(t_h))
         scores  = σ(t_o)·σ(t_c)    for each class c
 
     (Redmon & Farhadi 2018, YOLOv3, arXiv:1804.02767, section 2.1.) Boxes are x1, y1, x2, y2 in pixels of the network's
-    input, cut off at its borders; M counts heads, then anchors, then cells row by row.
-    Raises ModelError if there are not as many heads as strides.
+    input, clipped to it. M is ordered by head, then by anchor, then by cell, row by row. Raises ModelError if the
+    numbers of heads and strides differ.
     """
     graph = TailBuilder()
     boxes, scores = _decoded(graph, info, heads)
@@ -42,11 +41,9 @@ def boxes_tail(info: Detection, heads: Sequence[str]) -> ir.Model:
 
 
 def suppression_tail(settings: Suppression) -> ir.Model:
-    """NMS: `boxes` and `scores` → `detections` (K, 7).
+    """NMS of `boxes` (N, M, 4) and `scores` (N, C, M) to `detections` (K, 7).
 
-    `boxes` (N, M, 4), `scores` (N, C, M); detections are image, class, score, x1, y1, x2, y2.
-
-    K depends on the images; a row's image is its place in the batch.
+    A row is (image, class, score, x1, y1, x2, y2), with the index of the image in the batch. K depends on the images.
     """
     graph = TailBuilder()
     boxes, scores = graph.input("boxes", "N", "M", 4), graph.input("scores", "N", "C", "M")
@@ -54,14 +51,14 @@ def suppression_tail(settings: Suppression) -> ir.Model:
 
 
 def detections_tail(info: Detection, heads: Sequence[str], settings: Suppression) -> ir.Model:
-    """Both in one: heads → `detections` (K, 7)."""
+    """Decoding and NMS: heads to `detections` (K, 7)."""
     graph = TailBuilder()
     return _detections(graph, *_decoded(graph, info, heads), settings)
 
 
 def _detections(graph: TailBuilder, boxes: ir.Value, scores: ir.Value, settings: Suppression) -> ir.Model:
-    """Its metadata hold the settings, which nobody would look for among its constants."""
-    detections = _suppressed(graph, boxes, scores, settings)
+    """Tail with NMS; its metadata hold the settings, which would be hard to find among its constants."""
+    detections = _apply_nms(graph, boxes, scores, settings)
     tail = graph.model(detections=(detections, ir.DataType.FLOAT, ("K", 7)))
     tail.metadata_props.update(settings.to_metadata())
     return tail
@@ -95,8 +92,8 @@ def _decode(graph: TailBuilder, head: ir.Value, anchors: Array, stride: int) -> 
     cells = graph.op("Mul", height, width)
     split = graph.op("Concat", graph.ints(0, count, -1), graph.op("Reshape", cells, graph.ints(1)), axis=0)
     t = graph.op("Reshape", head, split)  # (N, A, 5 + C, h·w)
-    place = graph.op("Range", graph.constant(0, np.int64), cells, graph.constant(1, np.int64))
-    column, row = graph.op("Mod", place, width), graph.op("Div", place, width)
+    number = graph.op("Range", graph.constant(0, np.int64), cells, graph.constant(1, np.int64))
+    column, row = graph.op("Mod", number, width), graph.op("Div", number, width)
     low: list[ir.Value] = []
     high: list[ir.Value] = []
     for i, (cell, length) in enumerate(((column, width), (row, height))):
@@ -111,9 +108,10 @@ def _decode(graph: TailBuilder, head: ir.Value, anchors: Array, stride: int) -> 
             corners.append(graph.op("Min", inside, border))
     boxes = graph.op("Concat", *low, *high, axis=2)  # (N, A, 4, h·w)
     boxes = graph.op("Reshape", graph.op("Transpose", boxes, perm=[0, 1, 3, 2]), graph.ints(0, -1, 4))
-    sure = graph.op("Sigmoid", graph.part(t, 2, 4, 5))
-    kind = graph.op("Sigmoid", graph.part(t, 2, 5, np.iinfo(np.int64).max))
-    scores = graph.op("Transpose", graph.op("Mul", sure, kind), perm=[0, 2, 1, 3])  # (N, C, A, h·w)
+    objectness = graph.op("Sigmoid", graph.part(t, 2, 4, 5))
+    classes = graph.op("Sigmoid", graph.part(t, 2, 5, np.iinfo(np.int64).max))
+    scores = graph.op("Mul", objectness, classes)
+    scores = graph.op("Transpose", scores, perm=[0, 2, 1, 3])  # (N, C, A, h·w)
     merged = graph.op(
         "Concat",
         graph.ints(0, 0),
@@ -123,9 +121,9 @@ def _decode(graph: TailBuilder, head: ir.Value, anchors: Array, stride: int) -> 
     return boxes, graph.op("Reshape", scores, merged)
 
 
-def _suppressed(graph: TailBuilder, boxes: ir.Value, scores: ir.Value, settings: Suppression) -> ir.Value:
-    """The corners may come in any order of axes: the overlap of two boxes is the same with x and y swapped."""
-    kept = graph.op(  # (K, 3): image, class, box
+def _apply_nms(graph: TailBuilder, boxes: ir.Value, scores: ir.Value, settings: Suppression) -> ir.Value:
+    """Detections (K, 7); NonMaxSuppression takes y first, but overlaps are the same with x and y swapped."""
+    indices = graph.op(  # (K, 3): image, class, box
         "NonMaxSuppression",
         boxes,
         scores,
@@ -133,7 +131,7 @@ def _suppressed(graph: TailBuilder, boxes: ir.Value, scores: ir.Value, settings:
         graph.floats(np.array([settings.iou_threshold])),
         graph.floats(np.array([settings.score_threshold])),
     )
-    score = graph.op("Reshape", graph.op("GatherND", scores, kept), graph.ints(-1, 1))
-    box = graph.op("GatherND", boxes, graph.op("Gather", kept, graph.ints(0, 2), axis=1))
-    where = graph.op("Cast", graph.part(kept, 1, 0, 2), to=ir.DataType.FLOAT)
-    return graph.op("Concat", where, score, box, axis=1)
+    score = graph.op("Reshape", graph.op("GatherND", scores, indices), graph.ints(-1, 1))
+    box = graph.op("GatherND", boxes, graph.op("Gather", indices, graph.ints(0, 2), axis=1))
+    image_and_class = graph.op("Cast", graph.part(indices, 1, 0, 2), to=ir.DataType.FLOAT)
+    return graph.op("Concat", image_and_class, score, box, axis=1)

@@ -1,6 +1,6 @@
 """Builder of postprocessing graphs.
 
-Every operator in them is the same in all operator sets from 11 on, so that a tail fits any model.
+Their operators are the same in all operator sets from 11 on, so that a tail fits any model.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from tinyint.numbers.numerics import Array
 __all__ = ["PREFIX", "Tail", "TailBuilder"]
 
 PREFIX = "postprocess/"
-"""With which the names of all nodes and values of a tail begin, its outputs but."""
+"""Prefix of the names of all nodes and values in a tail, except its inputs and outputs."""
 
 _OPSET, _IR_VERSION = 13, 8
 
 
 class Tail(NamedTuple):
-    """Graph after a network, with its kind: "softmax", "boxes", ….
+    """Graph that follows a network, with its kind: "softmax", "boxes", …
 
-    Each kind has outputs of its own names.
+    Each kind has its own names of outputs.
     """
 
     graph: ir.Model
@@ -31,7 +31,7 @@ class Tail(NamedTuple):
 
 
 class TailBuilder:
-    """Collects nodes, whose names begin with `PREFIX`."""
+    """Builder of a tail: its methods add nodes and constants, with names that begin with `PREFIX`."""
 
     def __init__(self) -> None:
         self._tape = ir.tape.Tape()
@@ -48,9 +48,9 @@ class TailBuilder:
 
     def op(self, op_type: str, *inputs: ir.Value, **attributes: Any) -> ir.Value:
         name = f"{PREFIX}{op_type}_{len(self._tape.nodes)}"
-        made = self._tape.op(op_type, inputs, attributes, name=name)
-        made.name = name
-        return made
+        value = self._tape.op(op_type, inputs, attributes, name=name)
+        value.name = name
+        return value
 
     def ints(self, *numbers: int) -> ir.Value:
         return self.constant(numbers, np.int64)

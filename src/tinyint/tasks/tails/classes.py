@@ -1,4 +1,4 @@
-"""From logits to probabilities, or to the highest class."""
+"""Conversion of logits to probabilities, or to the highest class."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["argmax_tail", "logits_output", "softmax_tail"]
 
 
 def softmax_tail(logits: str, *, pixels: bool = False) -> ir.Model:
-    """`logits` (N, C) → `probabilities` (N, C); for `pixels`, both (N, C, H, W)."""
+    """Softmax of logits (N, C) to `probabilities` (N, C); with `pixels`, both (N, C, H, W)."""
     graph = TailBuilder()
     shape = ("N", "C", "H", "W") if pixels else ("N", "C")
     probabilities = graph.op("Softmax", graph.input(logits, *shape), axis=1)
@@ -20,22 +20,16 @@ def softmax_tail(logits: str, *, pixels: bool = False) -> ir.Model:
 
 
 def argmax_tail(logits: str) -> ir.Model:
-    """`logits` (N, C, H, W) → `labels` (N, H, W), int64.
-
-    The class of each pixel, the lower one of equal ones.
-    """
+    """Highest class of logits (N, C, H, W) as `labels` (N, H, W), int64; of equal ones, the lower."""
     graph = TailBuilder()
     labels = graph.op("ArgMax", graph.input(logits, "N", "C", "H", "W"), axis=1, keepdims=0)
     return graph.model(labels=(labels, ir.DataType.INT64, ("N", "H", "W")))
 
 
 def logits_output(graph: ir.Graph, rank: int, task: str) -> str:
-    """First output of `rank` axes or of unknown shape.
-
-    As the task's logits have. Raises ModelError.
-    """
+    """First output that has `rank` axes, or an unknown shape; raises ModelError without one."""
     for value in graph.outputs:
         if value.shape is None or len(value.shape) == rank:
             return name_of(value)
-    seen = ", ".join(f"{value.name!r} {value.shape}" for value in graph.outputs)
-    raise ModelError(f"the model is for {task}, but none of its outputs has {rank} axes: {seen}")
+    listed = ", ".join(f"{value.name!r} {value.shape}" for value in graph.outputs)
+    raise ModelError(f"the model is for {task}, but none of its outputs has {rank} axes: {listed}")

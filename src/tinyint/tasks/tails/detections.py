@@ -1,4 +1,4 @@
-"""Detections in one image, in its pixels."""
+"""Detections in one image, in pixels of that image."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _CHANNELS = (1, 3)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Detections:
-    """`boxes` (k, 4), `classes` (k,) and `scores` (k,) of one image.
+    """Detections in one image: `boxes` (k, 4), `classes` (k,) and `scores` (k,).
 
-    Boxes are x1, y1, x2, y2 in pixels of the original image; scores 0 to 1.
+    Boxes are x1, y1, x2, y2 in pixels of the original image; scores are from 0 to 1.
     """
 
     boxes: NDArray[np.float32]
@@ -30,7 +30,7 @@ class Detections:
     scores: NDArray[np.float32]
 
     def best(self, count: int) -> Self:
-        """Detections of the highest scores, highest first."""
+        """Detections with the highest scores, highest first."""
         order = np.argsort(-self.scores, kind="stable")[:count]
         return type(self)(boxes=self.boxes[order], classes=self.classes[order], scores=self.scores[order])
 
@@ -38,35 +38,34 @@ class Detections:
 def detections_of(
     outputs: Mapping[str, Array], inputs: Mapping[str, Array], original: tuple[int, int], name: str
 ) -> Detections:
-    """Detections of one image from the output `detections` (k, 7).
+    """Detections in one image, from the output `detections` (k, 7).
 
-    The image was of (height, width) `original` before it was resized to the input.
-
-    Raises ModelError where there is no such output, or where it is NaN for the sample `name`.
+    `original`: (height, width) of the image before it was resized to the input. Raises ModelError if there is no such
+    output, or if it is NaN for the sample `name`.
     """
-    found = outputs.get("detections")
-    if found is None or found.ndim != 2 or found.shape[1] != _COLUMNS:
-        seen = ", ".join(f"{output!r} {array.shape}" for output, array in outputs.items())
-        raise ModelError(f"the model has no output `detections` of shape (K, {_COLUMNS}), only {seen}")
-    if np.isnan(found).any():
+    rows = outputs.get("detections")
+    if rows is None or rows.ndim != 2 or rows.shape[1] != _COLUMNS:
+        listed = ", ".join(f"{output!r} {array.shape}" for output, array in outputs.items())
+        raise ModelError(f"the model has no output `detections` of shape (K, {_COLUMNS}), only {listed}")
+    if np.isnan(rows).any():
         raise ModelError(f"output 'detections' is NaN for sample {name}; check its preprocessing")
     height, width = image_size(inputs)
     scale = np.array([original[1] / width, original[0] / height] * 2, np.float32)
     return Detections(
-        boxes=(found[:, 3:] * scale).astype(np.float32),
-        classes=found[:, 1].astype(np.int64),
-        scores=found[:, 2].astype(np.float32),
+        boxes=(rows[:, 3:] * scale).astype(np.float32),
+        classes=rows[:, 1].astype(np.int64),
+        scores=rows[:, 2].astype(np.float32),
     )
 
 
 def image_size(inputs: Mapping[str, Array]) -> tuple[int, int]:
-    """(height, width) of the one image in `inputs`.
+    """(height, width) of the image among the inputs, (N, C, H, W) or (N, H, W, C).
 
-    (N, C, H, W) or (N, H, W, C). Raises ModelError for none.
+    Raises ModelError if there is none.
     """
     for array in inputs.values():
         if array.ndim == 4:
             height, width = array.shape[2:] if array.shape[1] in _CHANNELS else array.shape[1:3]
             return int(height), int(width)
-    seen = ", ".join(f"{name!r} {array.shape}" for name, array in inputs.items())
-    raise ModelError(f"the model takes no image (N, C, H, W), only {seen}; it is no detector")
+    listed = ", ".join(f"{name!r} {array.shape}" for name, array in inputs.items())
+    raise ModelError(f"the model takes no image (N, C, H, W), only {listed}; it is no detector")

@@ -12,9 +12,9 @@ __all__ = ["TailOptions"]
 
 @dataclass(frozen=True, kw_only=True)
 class TailOptions:
-    """Options of the tasks naming them in `Task.tail_options`.
+    """Postprocessing options; each belongs to the tasks that name it in `Task.tail_options`.
 
-    `nms`: the settings of NMS, None without.
+    `nms`: settings of NMS; None without NMS.
     """
 
     with_softmax: bool = False

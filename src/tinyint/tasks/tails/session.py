@@ -1,4 +1,4 @@
-"""A session whose outputs pass through a tail."""
+"""Session with a tail after it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ __all__ = ["TailedSession"]
 
 
 class TailedSession:
-    """`session` with `tail` after it in ONNX Runtime; see `Session`.
+    """Session of any kind with `tail` after it, which runs in ONNX Runtime; see `Session`.
 
-    Be it of a file or of a torch module.
-
-    The tail's inputs are outputs of the session by name; its outputs take their place.
+    The tail's inputs are outputs of the session, by name; the tail's outputs replace them.
     """
 
     def __init__(self, session: Session, tail: ir.Model, threads: int | None = None) -> None:
@@ -31,24 +29,24 @@ class TailedSession:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        used = {spec.name for spec in self._tail.inputs}
-        return (*self._tail.outputs, *(name for name in self._session.outputs if name not in used))
+        inputs = {spec.name for spec in self._tail.inputs}
+        return (*self._tail.outputs, *(name for name in self._session.outputs if name not in inputs))
 
     @property
     def precision(self) -> Precision:
         return self._session.precision
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
-        return self._behind(self._session.run(feeds))
+        return self._run_tail(self._session.run(feeds))
 
     def run_transient(self, feeds: Feeds) -> dict[str, Array]:
-        return self._behind(self._session.run_transient(feeds))
+        return self._run_tail(self._session.run_transient(feeds))
 
-    def _behind(self, outputs: dict[str, Array]) -> dict[str, Array]:
-        fed = {spec.name: outputs[spec.name] for spec in self._tail.inputs}
-        for name, array in fed.items():  # which suppression would drop without a word
+    def _run_tail(self, outputs: dict[str, Array]) -> dict[str, Array]:
+        feeds = {spec.name: outputs[spec.name] for spec in self._tail.inputs}
+        for name, array in feeds.items():  # NMS would silently drop such boxes
             if array.dtype.kind == "f" and not (array < np.inf).all():
                 raise ModelError(
                     f"output {name!r} of the network is NaN or infinite; check the preprocessing"
                 )
-        return self._tail.run(fed) | {name: array for name, array in outputs.items() if name not in fed}
+        return self._tail.run(feeds) | {name: array for name, array in outputs.items() if name not in feeds}

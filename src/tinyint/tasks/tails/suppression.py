@@ -1,4 +1,4 @@
-"""NMS settings, as a value in the metadata of a model with NMS inside."""
+"""Settings of NMS, saved in the metadata of a model that contains it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ __all__ = ["Suppression", "suppression_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class Suppression:
-    """NMS per class: score threshold and overlap limit.
+    """Settings of NMS (non-maximum suppression), which runs per class.
 
-    A box stays if its score is above the threshold and no higher one of its class overlaps too much.
-
-    The defaults are those of PaddleDetection's YOLOv3, for measuring AP. `max_detections` is of each class and image.
-    Raises DataError for values that cannot be.
+    A box stays if its score is above the threshold, and no box of its class with a higher score overlaps it by more
+    than the IoU. `max_detections`: per class and image. The defaults are those of PaddleDetection's YOLOv3, for
+    measuring AP. Raises DataError for impossible values.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -46,10 +45,7 @@ _READER: TypeAdapter[Suppression] = TypeAdapter(Suppression)
 
 
 def suppression_of(metadata: Mapping[str, str]) -> Suppression | None:
-    """NMS saved by `to_metadata`, or None.
-
-    Raises ModelError when the entry is damaged.
-    """
+    """Settings that `to_metadata` saved, or None; raises ModelError for a damaged entry."""
     text = metadata.get(SUPPRESSION)
     if text is None:
         return None
@@ -57,7 +53,7 @@ def suppression_of(metadata: Mapping[str, str]) -> Suppression | None:
         return _READER.validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        told = ": ".join([*map(str, first["loc"]), first["msg"]])
+        reason = ": ".join([*map(str, first["loc"]), first["msg"]])
     except DataError as error:
-        told = str(error)
-    raise ModelError(f"the model's metadata entry {SUPPRESSION} is damaged: {told}")
+        reason = str(error)
+    raise ModelError(f"the model's metadata entry {SUPPRESSION} is damaged: {reason}")
