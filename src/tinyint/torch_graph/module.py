@@ -1,12 +1,12 @@
-"""ONNX graph as a torch module, run node by node with gradients.
+"""ONNX graph as a torch module, which runs node by node with gradients.
 
 Initializers keep their names: "layer1.0.conv.weight" is `module.layer1.0.conv.weight`, and the same key of
-`state_dict()`. A name that clashes with an attribute of `nn.Module` or with the start of another name gets "_" after
-the part that clashes.
+`state_dict()`. If a part of a name clashes with an attribute of `nn.Module`, or with the start of another name, "_" is
+appended to it.
 
-Which initializers are trained: those of a floating type with at least one dimension. Numbers without dimensions (the
-0.5 in a GELU), running statistics of batch norms, and integers are buffers. Constants that an operator reads once, when
-it is made, such as the shape of a Reshape or the bounds of a Clip, are neither.
+Initializers of a floating type with at least one dimension are parameters. Scalars (the 0.5 in a GELU), running
+statistics of batch norms, and integers are buffers. Constants that an operator reads only when it is built, such as the
+shape of a Reshape or the bounds of a Clip, are neither.
 """
 
 from __future__ import annotations
@@ -28,17 +28,14 @@ from tinyint.torch_graph.program import Program, Step, compile_graph
 
 __all__ = ["GraphModule", "to_torch"]
 
-"""Metadata: how the outputs are returned, as JSON: {"kind": "single" | "tuple" | "list" | "dict", "names": [...]},
-where "names" are the keys of a dict."""
 
 _STATISTICS = {("BatchNormalization", 3), ("BatchNormalization", 4)}
 
 
 def to_torch(model: ir.Model) -> GraphModule:
-    """Trainable torch module, in float, of the model's function.
+    """Trainable float module with the model's function.
 
-    Raises:
-        ModelError: an operator cannot be trained; all such are named.
+    Raises ModelError, with all such operators, if some cannot be trained.
     """
     if any(value.is_initializer() for value in model.graph.inputs):  # as before IR version 4
         model = model.clone()
@@ -47,14 +44,13 @@ def to_torch(model: ir.Model) -> GraphModule:
 
 
 class GraphModule(nn.Module):
-    """Runs the graph of `model`, of which it holds copies of the weights.
+    """Module that runs the graph of `model`, with copies of its weights.
 
-    * `steps`: what runs, in order, in the mode that the module is in; assign a new sequence to change it. A step whose
-      function has state of its own must have a module as its function, registered with this one, so that it is copied
-      and moved with it.
-    * `input_names`, `output_names`: of the graph, in order
-    * `paths`: the name of each initializer → its path in this module
-    * `reserved`: attributes that a subclass sets later, which no initializer may take
+    * `steps`: the steps that run in the module's current mode, in order; assign a sequence to replace them. A function
+      with its own state must be a module that is registered with this one, so that it is copied and moved with it.
+    * `input_names`, `output_names`: names in the graph, in order
+    * `paths`: path of each initializer in this module, by its name
+    * `reserved`: attributes that a subclass sets later, and that no initializer may have as its name
     """
 
     reserved: ClassVar[frozenset[str]] = frozenset()
@@ -69,18 +65,18 @@ class GraphModule(nn.Module):
         self._places: list[tuple[str, nn.Module, str]] = []
         self._programs: dict[str, Program] = {}
         steps = compile_graph(graph)
-        read = {name for step in steps for name in step.inputs} | set(self.output_names)
+        inputs = {name for step in steps for name in step.inputs} | set(self.output_names)
         for value in _constants(graph):
-            if value.name in read:
+            if value.name in inputs:
                 self._register(value)
         self.steps = steps
 
     def constants(self) -> dict[str, Tensor]:
-        """Parameters and buffers of the graph's constants, by their graph names."""
+        """Parameters and buffers of the graph's constants, by their names in the graph."""
         return {name: getattr(owner, attribute) for name, owner, attribute in self._places}
 
     def set_constant(self, name: str, value: Tensor) -> None:
-        """Puts another tensor in the place of a buffer that holds a constant."""
+        """Replaces the tensor of a constant that is a buffer."""
         path, _, attribute = self.paths[name].rpartition(".")
         setattr(self.get_submodule(path), attribute, value)
 
@@ -93,14 +89,13 @@ class GraphModule(nn.Module):
         self._programs[self._mode()] = Program.of(steps, self.output_names)
 
     def _mode(self) -> str:
-        """Which of the programs runs."""
+        """Name of the program that runs."""
         return "training"
 
     def forward(self, *args: Tensor, **kwargs: Tensor) -> Any:
-        """The graph's outputs; inputs by position or by name.
+        """Outputs of the graph, for inputs by position or by name.
 
-        Raises:
-            DataError: an input is missing, unknown or given twice.
+        Raises DataError if an input is missing, unknown or given twice.
         """
         values: dict[str, Any] = self._bind(args, kwargs) | self.constants()
         self._programs[self._mode()].run(values)
@@ -114,8 +109,8 @@ class GraphModule(nn.Module):
             or bound.keys() & kwargs.keys()
             or bound.keys() | kwargs.keys() != set(names)
         ):
-            given = [*(f"{len(args)} by position" for _ in args[:1]), *kwargs]
-            raise DataError(f"the graph takes the inputs {list(names)}, each once; got {given or 'none'}")
+            arguments = [*(f"{len(args)} by position" for _ in args[:1]), *kwargs]
+            raise DataError(f"the graph takes the inputs {list(names)}, each once; got {arguments or 'none'}")
         return bound | kwargs
 
     def _arrange(self, outputs: list[Tensor]) -> Any:
@@ -142,7 +137,7 @@ class GraphModule(nn.Module):
         self._places.append((name, owner, attribute))
 
     def _place(self, name: str) -> tuple[nn.Module, str]:
-        """The submodule that holds the initializer, and the attribute under which it does."""
+        """Submodule and attribute for an initializer, by its name; creates the submodule."""
         owner: nn.Module = self
         path = []
         *parents, last = name.split(".")
@@ -164,7 +159,7 @@ class GraphModule(nn.Module):
 
 
 def _constants(graph: ir.Graph) -> list[ir.Value]:
-    """Initializers, and what Constant nodes hold."""
+    """Initializers, and outputs of Constant nodes."""
     nodes = [node.outputs[0] for node in graph if node.op_type == "Constant"]
     return [*graph.initializers.values(), *nodes]
 
@@ -174,8 +169,12 @@ def _is_statistic(value: ir.Value) -> bool:
 
 
 def _structure(model: ir.Model, outputs: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    written = model.metadata_props.get(OUTPUTS)
-    if written is None:
+    """(kind, keys) of the returned outputs, by the metadata if they say it.
+
+    The entry is {"kind": "single" | "tuple" | "list" | "dict", "names": [...]}; "names" are the keys of a dict.
+    """
+    entry = model.metadata_props.get(OUTPUTS)
+    if entry is None:
         return ("single" if len(outputs) == 1 else "tuple"), outputs
-    found = json.loads(written)
-    return str(found["kind"]), tuple(found.get("names") or outputs)
+    structure = json.loads(entry)
+    return str(structure["kind"]), tuple(structure.get("names") or outputs)

@@ -1,7 +1,4 @@
-"""ONNX graph as a list of steps, one tensor function per node.
-
-In the order in which they run.
-"""
+"""ONNX graph as a list of steps: one tensor function per node, in the order in which they run."""
 
 from __future__ import annotations
 
@@ -23,16 +20,16 @@ __all__ = ["Program", "Step", "StepFunction", "compile_graph"]
 _CPU = torch.device("cpu")
 
 StepFunction: TypeAlias = Callable[[list[Any]], tuple[Any, ...]]
-"""Takes and returns tensors; None for an input that is left out; a number or a list of them for what is computed from
-shapes (`operators.numbers`)."""
+"""Function of tensors; an omitted input is None, a value computed from shapes a number or a list of numbers
+(`operators.numbers`)."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One node of the graph, ready to run.
+    """Node of the graph in a form that runs.
 
-    * `inputs`: names of values, None for an input that is left out or that `function` already holds
-    * `outputs`: names of values; an empty name is an output that nobody reads
+    * `inputs`: names of values; None for one that is omitted, or that is a constant of `function`
+    * `outputs`: names of values; "" for an unused output
     """
 
     name: str
@@ -45,7 +42,7 @@ class Step:
 class Program:
     """Steps in the order in which they run.
 
-    * `released`: for each, the values that nothing needs any more after it
+    `released`: values of each step that no later step needs.
     """
 
     steps: tuple[Step, ...]
@@ -53,18 +50,18 @@ class Program:
 
     @classmethod
     def of(cls, steps: Iterable[Step], outputs: Sequence[str]) -> Self:
-        """The program that ends with the values of these names."""
+        """Program whose results are the values of these names."""
         steps = tuple(steps)
-        seen = set(outputs)
+        used_later = set(outputs)
         released = []
         for step in reversed(steps):
             names = {name for name in (*step.inputs, *step.outputs) if name}
-            released.append(tuple(sorted(names - seen)))
-            seen |= names
+            released.append(tuple(sorted(names - used_later)))
+            used_later |= names
         return cls(steps, tuple(reversed(released)))
 
     def run(self, values: dict[str, Any]) -> None:
-        """Runs the steps on `values`, and drops those released."""
+        """Runs the steps on `values`, in place, and drops each value after its last use."""
         for step, released in zip(self.steps, self.released, strict=True):
             inputs = [None if name is None else values[name] for name in step.inputs]
             results = step.function(inputs)
@@ -76,36 +73,33 @@ class Program:
 
 
 def compile_graph(graph: ir.Graph) -> list[Step]:
-    """One step per node that an output depends on.
+    """One step per node that an output depends on, except Constant nodes.
 
-    Constant nodes are values, not steps.
-
-    Raises:
-        ModelError: an operator, or a form of it, cannot be trained; every one that has no row is named.
+    Raises ModelError if an operator, or a form of it, cannot be trained; all operators without a row are named.
     """
-    nodes = _needed(graph)
+    nodes = _needed_nodes(graph)
     _check(nodes)
     opset = graph.opset_imports.get("", 1)
-    numbers = _in_numbers(graph, nodes, opset)
+    numbers = _number_nodes(graph, nodes, opset)
     return [_step(node, opset, in_numbers=node in numbers) for node in nodes if node.op_type != "Constant"]
 
 
-def _needed(graph: ir.Graph) -> list[ir.Node]:
-    """The nodes that an output depends on, in order."""
-    wanted = set(graph.outputs)
-    kept = []
+def _needed_nodes(graph: ir.Graph) -> list[ir.Node]:
+    """Nodes that an output depends on, in order."""
+    needed_values = set(graph.outputs)
+    nodes = []
     for node in reversed(list(graph)):
-        if wanted.intersection(node.outputs):
-            wanted.update(value for value in node.inputs if value is not None)
-            kept.append(node)
-    return kept[::-1]
+        if needed_values.intersection(node.outputs):
+            needed_values.update(value for value in node.inputs if value is not None)
+            nodes.append(node)
+    return nodes[::-1]
 
 
 def _check(nodes: Sequence[ir.Node]) -> None:
     missing: dict[str, list[str]] = {}
     for node in nodes:
-        known = node.op_type in OPERATORS and node.domain in ("", "ai.onnx")
-        if not known and node.op_type != "Constant":
+        is_supported = node.op_type in OPERATORS and node.domain in ("", "ai.onnx")
+        if not is_supported and node.op_type != "Constant":
             name = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
             missing.setdefault(name, []).append(node.name or "unnamed")
     if missing:
@@ -118,27 +112,28 @@ def _check(nodes: Sequence[ir.Node]) -> None:
         )
 
 
-def _in_numbers(graph: ir.Graph, nodes: Sequence[ir.Node], opset: int) -> set[ir.Node]:
-    """The nodes that compute integers from shapes and constants alone, and so run on Python numbers."""
+def _number_nodes(graph: ir.Graph, nodes: Sequence[ir.Node], opset: int) -> set[ir.Node]:
+    """Nodes that compute integers from shapes and constants only, and so run on Python numbers."""
     ranks: dict[ir.Value, int] = {}
     outputs = set(graph.outputs)
-    found = set()
+    number_nodes = set()
     for node in nodes:
         row = NUMBERS.get(node.op_type)
         if row is None or outputs.intersection(node.outputs):
             continue
-        known = [1] if node.op_type in ("Shape", "Size") else [_rank(value, ranks) for value in node.inputs]
-        if any(rank is None for rank in known) or not known:
+        shaped = node.op_type in ("Shape", "Size")
+        input_ranks = [1] if shaped else [_rank(value, ranks) for value in node.inputs]
+        if any(rank is None for rank in input_ranks) or not input_ranks:
             continue
-        rank = row.rank(Node(node, opset), [rank for rank in known if rank is not None])
+        rank = row.rank(Node(node, opset), [rank for rank in input_ranks if rank is not None])
         if rank is not None:
-            found.add(node)
+            number_nodes.add(node)
             ranks[node.outputs[0]] = rank
-    return found
+    return number_nodes
 
 
 def _rank(value: ir.Value | None, ranks: dict[ir.Value, int]) -> int | None:
-    """The dimensions of a value in numbers, which a constant of integers may be as well; None for a tensor."""
+    """Rank of a value that is kept as Python numbers, which includes integer constants; None for a tensor."""
     if value is None or value in ranks:
         return 0 if value is None else ranks[value]
     array = constant_of(value)
@@ -150,40 +145,40 @@ def _step(node: ir.Node, opset: int, *, in_numbers: bool) -> Step:
     outputs = tuple(name_of(value) for value in node.outputs)
     name = node.name or node.op_type
     if in_numbers:
-        held = [None if (array := constant_of(value)) is None else array.tolist() for value in node.inputs]
+        arrays = [constant_of(value) for value in node.inputs]
+        constants = [None if array is None else array.tolist() for array in arrays]
         names = tuple(
-            None if value is None or n is not None else value.name
-            for value, n in zip(node.inputs, held, strict=True)
+            None if value is None or constant is not None else value.name
+            for value, constant in zip(node.inputs, constants, strict=True)
         )
-        return Step(name, _on_numbers(NUMBERS[node.op_type].make(view), held), names, outputs)
+        return Step(name, _on_numbers(NUMBERS[node.op_type].make(view), constants), names, outputs)
     function = OPERATORS[node.op_type](view)
     inputs = tuple(None if v is None or i in view.baked else v.name for i, v in enumerate(node.inputs))
     return Step(name, _on_tensors(function, frozenset(view.numbers)), inputs, outputs)
 
 
-def _on_numbers(function: Callable[..., Any], held: Sequence[Any]) -> StepFunction:
-    """`function` with the constants that it holds."""
+def _on_numbers(function: Callable[..., Any], constants: Sequence[Any]) -> StepFunction:
+    """Step function with these constants as inputs; None for an input that is not constant."""
 
     def call(inputs: list[Any]) -> tuple[Any, ...]:
-        return (
-            function(*(given if kept is None else kept for given, kept in zip(inputs, held, strict=True))),
-        )
+        pairs = zip(inputs, constants, strict=True)
+        return (function(*(value if constant is None else constant for value, constant in pairs)),)
 
     return call
 
 
 def _on_tensors(function: Function, numbers: frozenset[int]) -> StepFunction:
-    """`function` with tensor inputs on one device, but for its number inputs."""
+    """Step function with all inputs as tensors on one device, except those that are `numbers`."""
 
     def call(inputs: list[Any]) -> tuple[Any, ...]:
-        result = function(*_together(inputs, numbers))
+        result = function(*_on_one_device(inputs, numbers))
         return result if isinstance(result, tuple) else (result,)
 
     return call
 
 
-def _together(inputs: list[Any], numbers: frozenset[int]) -> list[Any]:
-    """What was computed from shapes joins the data on their device."""
+def _on_one_device(inputs: list[Any], numbers: frozenset[int]) -> list[Any]:
+    """Inputs, with those that were computed from shapes as tensors on the data's device."""
     data = [x for i, x in enumerate(inputs) if x is not None and i not in numbers]
     if all(isinstance(x, Tensor) and x.device == _CPU for x in data):
         return inputs

@@ -1,7 +1,7 @@
-"""ONNX operators in torch: one table, in files by kind.
+"""ONNX operators in torch: one table, split into files by kind.
 
-A row maps the operator's type to a maker, which reads the node once and returns a function of tensors.
-The reference is the ONNX operator specification, and its own test cases are the test.
+A row maps an operator type to a maker, which reads the node once and returns a function of tensors. The reference is
+the ONNX operator specification; its test cases are the tests.
 """
 
 from __future__ import annotations

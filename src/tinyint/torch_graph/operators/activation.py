@@ -13,8 +13,8 @@ from tinyint.torch_graph.operators.node import Function, Maker, Node, plain
 __all__ = ["OPERATORS"]
 
 
-def _with(function: Callable[..., Tensor], **defaults: float) -> Maker:
-    """An activation whose float attributes are the function's further arguments, in this order."""
+def _with_floats(function: Callable[..., Tensor], **defaults: float) -> Maker:
+    """Maker of an activation with these float attributes, which are the function's further arguments."""
 
     def make(node: Node) -> Function:
         values = [node.real(name, default) for name, default in defaults.items()]
@@ -29,7 +29,7 @@ def _gelu(node: Node) -> Function:
 
 
 def _celu(x: Tensor, alpha: float) -> Tensor:
-    # Cut before exp: the gradient of what is cut after it would be 0 · inf.
+    # Clamped before exp: clamped after it, the gradient would be 0 · inf.
     low = x.clamp(max=0) if alpha > 0 else x
     return x.clamp(min=0) + (alpha * torch.expm1(low / alpha)).clamp(max=0)
 
@@ -51,7 +51,7 @@ def _shrink(x: Tensor, bias: float, lambd: float) -> Tensor:
 
 
 def _softmax(function: Callable[..., Tensor]) -> Maker:
-    """Along one axis; before opset 13, over all axes from `axis` on."""
+    """Maker of a function along one axis; before opset 13, along all axes from `axis` on."""
 
     def make(node: Node) -> Function:
         if node.opset >= 13:
@@ -79,17 +79,19 @@ def _swish(x: Tensor, alpha: float) -> Tensor:
 
 OPERATORS: dict[str, Maker] = {
     "Relu": plain(torch.relu),
-    "LeakyRelu": _with(functional.leaky_relu, alpha=0.01),
+    "LeakyRelu": _with_floats(functional.leaky_relu, alpha=0.01),
     "PRelu": plain(lambda x, slope: torch.where(x < 0, x * slope, x)),
-    "Elu": _with(_elu, alpha=1.0),
-    "Celu": _with(_celu, alpha=1.0),
-    "Selu": _with(_selu, alpha=1.67326319217681884765625, gamma=1.05070102214813232421875),
-    "ThresholdedRelu": _with(lambda x, alpha: torch.where(x > alpha, x, torch.zeros_like(x)), alpha=1.0),
-    "Shrink": _with(_shrink, bias=0.0, lambd=0.5),
+    "Elu": _with_floats(_elu, alpha=1.0),
+    "Celu": _with_floats(_celu, alpha=1.0),
+    "Selu": _with_floats(_selu, alpha=1.67326319217681884765625, gamma=1.05070102214813232421875),
+    "ThresholdedRelu": _with_floats(
+        lambda x, alpha: torch.where(x > alpha, x, torch.zeros_like(x)), alpha=1.0
+    ),
+    "Shrink": _with_floats(_shrink, bias=0.0, lambd=0.5),
     "Gelu": _gelu,
     "Mish": plain(functional.mish),
-    "Swish": _with(_swish, alpha=1.0),
-    "HardSigmoid": _with(_hard_sigmoid, alpha=0.2, beta=0.5),
+    "Swish": _with_floats(_swish, alpha=1.0),
+    "HardSigmoid": _with_floats(_hard_sigmoid, alpha=0.2, beta=0.5),
     "HardSwish": plain(lambda x: functional.hardswish(x)),
     "Sigmoid": plain(torch.sigmoid),
     "Softplus": plain(functional.softplus),

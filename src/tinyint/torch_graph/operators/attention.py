@@ -1,6 +1,6 @@
-"""Attention and RotaryEmbedding, as the ONNX operator specification writes them.
+"""Attention and RotaryEmbedding, by the ONNX operator specification.
 
-Q, K, V are (batch, heads, length, size), or (batch, length, heads · size), which the outputs then are as well.
+Q, K, V and the outputs are (batch, heads, length, size), or all (batch, length, heads · size).
 """
 
 from __future__ import annotations
@@ -23,35 +23,39 @@ def _heads(x: Tensor, count: int) -> Tensor:
 
 @dataclass(frozen=True)
 class _Mask:
-    """Mask of keys per query: `causal`, and a window (-1: no bound)."""
+    """Keys that a query may attend to: `causal`, and a window `left` to `right` of it (-1: unbounded)."""
 
     causal: bool
     left: int
     right: int
 
-    def bias(self, given: Tensor | None, q: Tensor, keys: int, past: int, lengths: Tensor | None) -> Tensor:
-        """What is added to the scores, 0 or -inf or the given mask; broadcasts to (batch, heads, queries, keys)."""
+    def bias(self, mask: Tensor | None, q: Tensor, keys: int, past: int, lengths: Tensor | None) -> Tensor:
+        """Addend of the scores: the mask of the input, and -inf for hidden keys.
+
+        It broadcasts to (batch, heads, queries, keys).
+        """
         queries = q.shape[2]
         bias = q.new_zeros(queries, keys)
-        if given is not None:
-            if given.dtype == torch.bool:
-                given = _hidden(~given, q)
-            bias = bias + functional.pad(given, (0, keys - given.shape[-1]), value=float("-inf"))
+        if mask is not None:
+            if mask.dtype == torch.bool:
+                mask = _minus_infinity(~mask, q)
+            bias = bias + functional.pad(mask, (0, keys - mask.shape[-1]), value=float("-inf"))
         row, column = torch.arange(queries, device=q.device)[:, None], torch.arange(keys, device=q.device)
         ahead = column - row - past
         if lengths is not None:
             ahead = ahead - (lengths - queries).reshape(-1, 1, 1, 1)
-            bias = bias + _hidden(column >= lengths.reshape(-1, 1, 1, 1), q)
+            bias = bias + _minus_infinity(column >= lengths.reshape(-1, 1, 1, 1), q)
         if self.causal:
-            bias = bias + _hidden(ahead > 0, q)
+            bias = bias + _minus_infinity(ahead > 0, q)
         if self.left >= 0:
-            bias = bias + _hidden(-ahead > self.left, q)
+            bias = bias + _minus_infinity(-ahead > self.left, q)
         if self.right >= 0:
-            bias = bias + _hidden(ahead > self.right, q)
+            bias = bias + _minus_infinity(ahead > self.right, q)
         return bias
 
 
-def _hidden(where: Tensor, like: Tensor) -> Tensor:
+def _minus_infinity(where: Tensor, like: Tensor) -> Tensor:
+    """-inf where `where` is true, else 0, in the type of `like`."""
     return torch.zeros(where.shape, dtype=like.dtype, device=like.device).masked_fill(where, float("-inf"))
 
 
@@ -62,7 +66,7 @@ def _attention(node: Node) -> Function:
         node.integer("right_window_size", -1),
     )
     scale = node.real("scale") if node.has("scale") else None
-    cap, shown = node.real("softcap"), node.integer("qk_matmul_output_mode")
+    cap, score_output = node.real("softcap"), node.integer("qk_matmul_output_mode")
     counts = (node.integer("q_num_heads"), node.integer("kv_num_heads"))
     precision = node.dtype("softmax_precision")
 
@@ -70,7 +74,7 @@ def _attention(node: Node) -> Function:
         q: Tensor,
         k: Tensor,
         v: Tensor,
-        given: Tensor | None = None,
+        attention_mask: Tensor | None = None,
         past_k: Tensor | None = None,
         past_v: Tensor | None = None,
         lengths: Tensor | None = None,
@@ -86,15 +90,15 @@ def _attention(node: Node) -> Function:
         scores = (q * factor) @ (keys * factor).transpose(-1, -2)
         outputs = [scores]
         scores = cap * torch.tanh(scores / cap) if cap else scores
-        bias = mask.bias(given, q, keys.shape[2], before, lengths)
+        bias = mask.bias(attention_mask, q, keys.shape[2], before, lengths)
         biased = scores + bias
-        blind = torch.isneginf(bias).all(-1, keepdim=True)  # a query without keys gives zero
+        blind = torch.isneginf(bias).all(-1, keepdim=True)  # the output of a query without keys is zero
         shares = torch.softmax(biased.masked_fill(blind, 0).to(precision or biased.dtype), -1)
         shares = shares.masked_fill(blind, 0).to(q.dtype)
         outputs += [scores, biased, shares]
         y = shares @ values
         y = y.transpose(1, 2).flatten(2) if flat else y
-        return y, k, v, outputs[shown]
+        return y, k, v, outputs[score_output]
 
     return attention
 

@@ -41,7 +41,7 @@ def _conv_transpose(node: Node) -> Function:
     def conv_transpose(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         window, added = read_window(node, weight.shape[2:]), extra or [0] * (x.dim() - 2)
         run = _TRANSPOSED[x.dim() - 2]
-        if _is_torchs_own(node, window, added):
+        if _is_native(node, window, added):
             pads = [begin for begin, _ in window.pads]
             return run(x, weight, bias, window.strides, pads, added, group, window.dilations)
         full = run(x, weight, None, window.strides, 0, 0, group, window.dilations)
@@ -51,8 +51,8 @@ def _conv_transpose(node: Node) -> Function:
     return conv_transpose
 
 
-def _is_torchs_own(node: Node, window: Window, added: Sequence[int]) -> bool:
-    """Whether torch has such padding: as much at both ends, and not by the size of the result."""
+def _is_native(node: Node, window: Window, added: Sequence[int]) -> bool:
+    """Whether torch has such padding: equal at both ends, and independent of the size of the result."""
     if node.integers("output_shape") or window.auto.startswith("SAME"):
         return False
     room = zip(added, window.strides, window.dilations, strict=True)
@@ -60,15 +60,15 @@ def _is_torchs_own(node: Node, window: Window, added: Sequence[int]) -> bool:
 
 
 def _cuts(node: Node, window: Window, added: Sequence[int], sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """What the padding cuts off the full product, negative, axis by axis; output_padding cuts less, or pads."""
+    """(begin, end) of each axis by which to pad the full product; negative where padding cuts it."""
     shape, same = node.integers("output_shape"), window.auto.startswith("SAME")
     cuts = []
     for i, (size, stride) in enumerate(zip(sizes, window.strides, strict=True)):
         begin, end = window.pads[i]
         if shape or same:
-            wanted = shape[i - len(sizes)] if shape else size * stride
-            total = (size - 1) * stride + added[i] + window.extents[i] - wanted
-            if same:  # as ONNX Runtime has it, whose result is smaller then
+            length = shape[i - len(sizes)] if shape else size * stride
+            total = (size - 1) * stride + added[i] + window.extents[i] - length
+            if same:  # as in ONNX Runtime, whose result is then smaller
                 total = max(total, 0)
             less, more = total // 2, total - total // 2
             begin, end = (less, more) if window.auto == "SAME_UPPER" else (more, less)

@@ -1,4 +1,4 @@
-"""Operators that make tensors, and padding."""
+"""Operators that create tensors, and padding."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["OPERATORS"]
 
 def _range(node: Node) -> Function:
     readers = [node.reader(i) for i in range(3)]
-    known = [node.constant(i) for i in range(3)]
-    fixed = next((str(array.dtype) for array in known if array is not None), None)
+    constants = [node.constant(i) for i in range(3)]
+    type_name = next((str(array.dtype) for array in constants if array is not None), None)
 
     def numbers(*bounds: Tensor | None) -> Tensor:
-        given = next((t for t in bounds if isinstance(t, Tensor)), None)
-        dtype = getattr(torch, fixed or "int64") if given is None else given.dtype
+        like = next((t for t in bounds if isinstance(t, Tensor)), None)
+        dtype = getattr(torch, type_name or "int64") if like is None else like.dtype
         start, limit, step = (read(t) for read, t in zip(readers, bounds, strict=True))
-        return torch.arange(start, limit, step, dtype=dtype, device=None if given is None else given.device)
+        return torch.arange(start, limit, step, dtype=dtype, device=None if like is None else like.device)
 
     return numbers
 
@@ -58,9 +58,11 @@ def _pad(node: Node) -> Function:
     def pad(
         x: Tensor, size: Tensor | None = None, fill: Tensor | None = None, on: Tensor | None = None
     ) -> Tensor:
-        wanted, value = axes(on), values(fill)
+        padded_axes, value = axes(on), values(fill)
         value = value[0] if isinstance(value, list) else value
-        return _padded(x, mode, pads(size), range(x.dim()) if wanted is None else wanted, value or 0)
+        return _padded(
+            x, mode, pads(size), range(x.dim()) if padded_axes is None else padded_axes, value or 0
+        )
 
     return pad
 
@@ -74,19 +76,19 @@ def _padded(x: Tensor, mode: str, pads: Sequence[int], axes: Sequence[int], valu
         return functional.pad(x, flat, value=value)
     for axis, (begin, end) in ends.items():
         if begin or end:
-            x = x.index_select(axis, _places(x.shape[axis], begin, end, mode, x.device))
+            x = x.index_select(axis, _source_indices(x.shape[axis], begin, end, mode, x.device))
     return x
 
 
-def _places(size: int, begin: int, end: int, mode: str, device: torch.device) -> Tensor:
-    """The index within the axis that each index of the padded axis reads."""
-    places = torch.arange(-begin, size + end, device=device)
+def _source_indices(size: int, begin: int, end: int, mode: str, device: torch.device) -> Tensor:
+    """Index in the axis for each index of the padded axis."""
+    indices = torch.arange(-begin, size + end, device=device)
     if mode == "edge":
-        return places.clamp(0, size - 1)
+        return indices.clamp(0, size - 1)
     if mode == "wrap":
-        return places % size
+        return indices % size
     period = max(2 * (size - 1), 1)
-    folded = places % period
+    folded = indices % period
     return torch.where(folded < size, folded, period - folded)
 
 

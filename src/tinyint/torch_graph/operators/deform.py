@@ -27,13 +27,11 @@ def deform_conv2d(
     group: int = 1,
     offset_group: int = 1,
 ) -> Tensor:
-    """Bilinear samples at shifted places, times a mask, then a product.
+    """Convolution over bilinear samples at shifted positions, times a mask.
 
-    Outside of the image there is zero.
-
-    `x` (N, C, H, W), `weight` (M, C / group, kH, kW). For a result of h × w and K = kH·kW taps, `offset` is
-    (N, offset_group·K·2, h, w) with y before x, in pixels, and `mask` (N, offset_group·K, h, w). `pads` are those at
-    the top and at the left.
+    `x` is (N, C, H, W), zero outside; `weight` (M, C / group, kH, kW). For a result of h × w and K = kH·kW taps,
+    `offset` is (N, offset_group·K·2, h, w), y before x, in pixels, and `mask` (N, offset_group·K, h, w). `pads` are
+    those at the top and at the left.
     """
     batch, channels, height, width = x.shape
     kernel, (rows, columns) = weight.shape[2:], offset.shape[2:]
@@ -47,8 +45,8 @@ def deform_conv2d(
     z = (reach[1][:, None, None] + starts[1]).expand(*kernel, rows, columns)
     shift = offset.reshape(batch * offset_group, taps, 2, rows * columns)
     image = x.reshape(batch * offset_group, channels // offset_group, height, width)
-    places = [at.reshape(taps, -1) + shift[:, :, i] for i, at in enumerate((y, z))]
-    sampled = bilinear(image, places[0].flatten(1), places[1].flatten(1))
+    positions = [axis.reshape(taps, -1) + shift[:, :, i] for i, axis in enumerate((y, z))]
+    sampled = bilinear(image, positions[0].flatten(1), positions[1].flatten(1))
     sampled = sampled.reshape(batch, offset_group, -1, taps, rows * columns)
     if mask is not None:
         sampled = sampled * mask.reshape(batch, offset_group, 1, taps, rows * columns)

@@ -1,4 +1,4 @@
-"""Operators of detection nets: samples of regions and grids, and the choice among boxes."""
+"""Operators of detection networks: sampling of regions and grids, and NMS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _roi_align(node: Node) -> Function:
     ratio = node.integer("sampling_ratio")
     half = node.text("coordinate_transformation_mode", "half_pixel") == "half_pixel" and node.opset >= 16
 
-    def one(image: Tensor, roi: Tensor) -> Tensor:
+    def align(image: Tensor, roi: Tensor) -> Tensor:
         x0, y0, x1, y1 = (roi * scale - (0.5 if half else 0.0)).unbind()
         long, tall = x1 - x0, y1 - y0
         if not half:  # a region is at least one pixel
@@ -43,27 +43,27 @@ def _roi_align(node: Node) -> Function:
         return functional.max_pool2d(largest[None], (rows, columns))[0]
 
     def roi_align(x: Tensor, rois: Tensor, batch: Tensor) -> Tensor:
-        found = [one(x[b], roi) for roi, b in zip(rois, batch.tolist(), strict=True)]
-        return torch.stack(found) if found else x.new_zeros(0, x.shape[1], height, width)
+        regions = [align(x[b], roi) for roi, b in zip(rois, batch.tolist(), strict=True)]
+        return torch.stack(regions) if regions else x.new_zeros(0, x.shape[1], height, width)
 
     return roi_align
 
 
 def _corners(image: Tensor, y: Tensor, x: Tensor) -> list[Tensor]:
-    """Four weighted pixels around each grid place of an image.
+    """The four pixels around each position of the grid y × x, times their weights.
 
-    The grid is y × x, the image (C, H, W), whose edges extend by one pixel; zero beyond.
+    The edges of the image (C, H, W) extend by one pixel; beyond, it is zero.
     """
     (low_y, high_y, down), (low_x, high_x, right) = (
         _neighbours(y, image.shape[1]),
         _neighbours(x, image.shape[2]),
     )
     inside = ((y >= -1) & (y <= image.shape[1]))[:, None] & ((x >= -1) & (x <= image.shape[2]))
-    found = []
+    pixels = []
     for at_y, weight_y in ((low_y, 1 - down), (high_y, down)):
         for at_x, weight_x in ((low_x, 1 - right), (high_x, right)):
-            found.append(image[:, at_y][:, :, at_x] * (weight_y[:, None] * weight_x * inside))
-    return found
+            pixels.append(image[:, at_y][:, :, at_x] * (weight_y[:, None] * weight_x * inside))
+    return pixels
 
 
 def _neighbours(at: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -88,12 +88,12 @@ def _non_max_suppression(node: Node) -> Function:
             for read, t in zip((counts, overlaps, scores_from), (count, overlap, least), strict=True)
         )
         corners = _as_corners(boxes, centred)
-        found = []
+        rows = []
         for b in range(scores.shape[0]):
             for c in range(scores.shape[1]):
-                kept = _greedy(corners[b], scores[b, c], int(most or 0), limit or 0.0, floor)
-                found += [[b, c, box] for box in kept]
-        return torch.tensor(found, dtype=torch.int64, device=boxes.device).reshape(-1, 3)
+                selection = _greedy_nms(corners[b], scores[b, c], int(most or 0), limit or 0.0, floor)
+                rows += [[b, c, box] for box in selection]
+        return torch.tensor(rows, dtype=torch.int64, device=boxes.device).reshape(-1, 3)
 
     return suppress
 
@@ -109,21 +109,21 @@ def _as_corners(boxes: Tensor, centred: bool) -> Tensor:
     return torch.cat([torch.minimum(a, b), torch.maximum(a, b)], -1)
 
 
-def _greedy(boxes: Tensor, scores: Tensor, most: int, limit: float, floor: float | None) -> list[int]:
-    """Best first, the boxes that overlap none kept before by more than `limit`."""
+def _greedy_nms(boxes: Tensor, scores: Tensor, most: int, limit: float, floor: float | None) -> list[int]:
+    """Selected boxes, best first: those that overlap no box before them by an IoU of more than `limit`."""
     order = torch.sort(scores, descending=True, stable=True).indices
     if floor is not None:
         order = order[scores[order] > floor]
     area = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
-    kept: list[int] = []
-    while len(order) and len(kept) < most:
+    selection: list[int] = []
+    while len(order) and len(selection) < most:
         best, order = order[0], order[1:]
-        kept.append(int(best))
+        selection.append(int(best))
         low = torch.maximum(boxes[best, :2], boxes[order, :2])
         high = torch.minimum(boxes[best, 2:], boxes[order, 2:])
         common = (high - low).clamp(min=0).prod(-1)
         order = order[common <= limit * (area[best] + area[order] - common)]
-    return kept
+    return selection
 
 
 OPERATORS: dict[str, Maker] = {

@@ -1,4 +1,4 @@
-"""Arithmetic, number by number."""
+"""Elementwise arithmetic."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tinyint.torch_graph.operators.node import Function, Maker, Node, in_single,
 __all__ = ["OPERATORS", "WIDE", "wide"]
 
 WIDE = (torch.uint16, torch.uint32, torch.uint64)
-"""torch stores these, but computes with few of them."""
+"""Types that torch stores, but has few operators for."""
 
 
 def wide(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """`function`, which for unsigned integers that torch cannot compute with runs in int64."""
+    """Function that runs in int64 for unsigned integers for which torch has no operators."""
 
     @functools.wraps(function)
     def call(*inputs: Tensor | None) -> Tensor:
@@ -43,7 +43,7 @@ def _mod(node: Node) -> Function:
 
 
 def _many(function: Callable[[Tensor, Tensor], Tensor]) -> Maker:
-    """An operator on any number of inputs."""
+    """Maker of an operator on any number of inputs."""
     pair = wide(function)
     return plain(lambda *inputs: functools.reduce(pair, inputs))
 

@@ -22,8 +22,8 @@ def _gather(node: Node) -> Function:
     def gather(x: Tensor, index: Tensor) -> Tensor:
         along = axis % x.dim()
         index = torch.where(index < 0, index + x.shape[along], index)
-        found = x.index_select(along, index.reshape(-1))
-        return found.reshape([*x.shape[:along], *index.shape, *x.shape[along + 1 :]])
+        rows = x.index_select(along, index.reshape(-1))
+        return rows.reshape([*x.shape[:along], *index.shape, *x.shape[along + 1 :]])
 
     return gather
 
@@ -43,10 +43,10 @@ def _gather_nd(node: Node) -> Function:
 
     def gather_nd(x: Tensor, index: Tensor) -> Tensor:
         rows = x.shape[:batch]
-        flat, places = x.reshape(-1, *x.shape[batch:]), index.reshape(-1, *index.shape[batch:]).long()
-        of = torch.arange(flat.shape[0], device=x.device).reshape(-1, *[1] * (places.dim() - 2))
-        found = flat[(of.expand(places.shape[:-1]), *places.unbind(-1))]
-        return found.reshape(*rows, *found.shape[1:])
+        flat, indices = x.reshape(-1, *x.shape[batch:]), index.reshape(-1, *index.shape[batch:]).long()
+        row = torch.arange(flat.shape[0], device=x.device).reshape(-1, *[1] * (indices.dim() - 2))
+        values = flat[(row.expand(indices.shape[:-1]), *indices.unbind(-1))]
+        return values.reshape(*rows, *values.shape[1:])
 
     return gather_nd
 
@@ -55,10 +55,10 @@ def _scatter_elements(node: Node) -> Function:
     axis, reduction = node.integer("axis"), node.text("reduction", "none")
 
     def scatter(x: Tensor, index: Tensor, updates: Tensor) -> Tensor:
-        places = _positive(index, x.shape[axis])
+        indices = _positive(index, x.shape[axis])
         if reduction == "none":
-            return x.scatter(axis, places, updates)
-        return x.scatter_reduce(axis, places, updates, _REDUCTIONS[reduction])
+            return x.scatter(axis, indices, updates)
+        return x.scatter_reduce(axis, indices, updates, _REDUCTIONS[reduction])
 
     return scatter
 
@@ -73,10 +73,10 @@ def _scatter_nd(node: Node) -> Function:
             flat = flat * x.shape[i] + _positive(index[..., i], x.shape[i])
         rest = x.shape[depth:]
         rows, values = x.reshape(-1, rest.numel()), updates.reshape(-1, rest.numel())
-        places = flat.reshape(-1, 1).expand(values.shape)
+        indices = flat.reshape(-1, 1).expand(values.shape)
         if reduction == "none":
-            return rows.scatter(0, places, values).reshape(x.shape)
-        return rows.scatter_reduce(0, places, values, _REDUCTIONS[reduction]).reshape(x.shape)
+            return rows.scatter(0, indices, values).reshape(x.shape)
+        return rows.scatter_reduce(0, indices, values, _REDUCTIONS[reduction]).reshape(x.shape)
 
     return scatter_nd
 
@@ -91,7 +91,7 @@ def _top_k(node: Node) -> Function:
 
     def top_k(x: Tensor, k: Tensor | None = None) -> tuple[Tensor, Tensor]:
         count = (counts(k) or [fixed])[0]
-        # A stable sort, because among equals the lower index comes first.
+        # The sort is stable, because of equal numbers the one with the lower index comes first.
         keys = x.to(torch.int64) if x.dtype in WIDE else x
         order = torch.sort(keys, dim=axis, descending=largest, stable=True).indices.narrow(axis, 0, count)
         return keys.gather(axis, order).to(x.dtype), order
@@ -121,8 +121,8 @@ def _one_hot(node: Node) -> Function:
     axis, depths = node.integer("axis", -1), node.reader(1)
 
     def one_hot(index: Tensor, depth: Tensor | None, values: Tensor) -> Tensor:
-        found = depths(depth)
-        count = int(found[0] if isinstance(found, list) else found)
+        number = depths(depth)
+        count = int(number[0] if isinstance(number, list) else number)
         hot = functional.one_hot(_positive(index, count).clamp(0, count - 1), count).bool()
         hot = hot & ((index >= -count) & (index < count))[..., None]
         along = axis if axis >= 0 else axis + hot.dim()
@@ -147,9 +147,9 @@ def _reverse_sequence(node: Node) -> Function:
     def reverse(x: Tensor, lengths: Tensor) -> Tensor:
         x = x.movedim((batch, time), (0, 1))
         step, ends = torch.arange(x.shape[1], device=x.device), lengths[:, None]
-        places = torch.where(step < ends, ends - 1 - step, step)
+        indices = torch.where(step < ends, ends - 1 - step, step)
         rows = torch.arange(x.shape[0], device=x.device)[:, None]
-        return x[rows, places].movedim((0, 1), (batch, time))
+        return x[rows, indices].movedim((0, 1), (batch, time))
 
     return reverse
 

@@ -1,4 +1,4 @@
-"""Comparison, logic, choice, and changes of type."""
+"""Comparisons, logic, selection and casts."""
 
 from __future__ import annotations
 

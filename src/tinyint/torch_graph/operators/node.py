@@ -1,4 +1,4 @@
-"""View of a node for building its operator: attributes, opset, constant inputs.
+"""View of a node for the maker of its operator: attributes, opset, constant inputs.
 
 A maker reads these once and returns a function of tensors, so nothing is looked up while the graph runs.
 """
@@ -20,18 +20,18 @@ from tinyint.graph.walk import constant_of
 __all__ = ["Function", "Maker", "Node", "in_single", "plain", "to_tensor", "torch_dtype"]
 
 Function: TypeAlias = Callable[..., Tensor | tuple[Tensor, ...]]
-"""Takes the node's inputs in order, None for one that is left out; returns its outputs."""
+"""Function of the node's inputs in order, None for an omitted one; returns its outputs."""
 
 _UNSIGNED = {"uint16": torch.uint16, "uint32": torch.uint32, "uint64": torch.uint64}
 
 
 class Node:
-    """One node as its maker sees it.
+    """View of a node for its maker.
 
-    * `opset`: the version of the operator set that defines it
-    * `outputs`: how many outputs are asked for; the name of one in between may be empty
-    * `baked`: the positions of constant inputs that the maker has read, which the function needs no tensor for
-    * `numbers`: the positions of inputs that the function reads as Python numbers
+    * `opset`: version of the operator set that defines it
+    * `outputs`: number of outputs; one in between may be unused, with an empty name
+    * `baked`: positions of constant inputs that the maker has read; they are not passed to the function
+    * `numbers`: positions of inputs that the function takes as Python numbers
     """
 
     def __init__(self, node: ir.Node, opset: int) -> None:
@@ -53,11 +53,11 @@ class Node:
         return attribute in self._node.attributes
 
     def given(self, position: int) -> bool:
-        """Whether the optional input is there."""
+        """Whether the node has the optional input."""
         return position < self.inputs and self._node.inputs[position] is not None
 
     def wanted(self, output: int) -> bool:
-        """Whether the optional output is read or has a name at all."""
+        """Whether the node has the optional output, that is, its name is not empty."""
         return output < self.outputs and bool(self._node.outputs[output].name)
 
     def integer(self, attribute: str, default: int = 0) -> int:
@@ -70,68 +70,62 @@ class Node:
         return self._node.attributes.get_string(attribute, default)
 
     def integers(self, attribute: str) -> list[int] | None:
-        found = self._node.attributes.get_ints(attribute, None)
-        return None if found is None else list(found)
+        values = self._node.attributes.get_ints(attribute, None)
+        return None if values is None else list(values)
 
     def reals(self, attribute: str) -> list[float] | None:
-        found = self._node.attributes.get_floats(attribute, None)
-        return None if found is None else list(found)
+        values = self._node.attributes.get_floats(attribute, None)
+        return None if values is None else list(values)
 
     def texts(self, attribute: str) -> list[str] | None:
-        found = self._node.attributes.get_strings(attribute, None)
-        return None if found is None else list(found)
+        values = self._node.attributes.get_strings(attribute, None)
+        return None if values is None else list(values)
 
     def tensor(self, attribute: str) -> Tensor | None:
-        found = self._node.attributes.get_tensor(attribute, None)
-        return None if found is None else to_tensor(found.numpy())
+        tensor = self._node.attributes.get_tensor(attribute, None)
+        return None if tensor is None else to_tensor(tensor.numpy())
 
     def dtype(self, attribute: str) -> torch.dtype | None:
-        """Torch type of an attribute in ONNX's numbering of types."""
+        """Torch type for an attribute that is the number of an ONNX type."""
         if not self.has(attribute):
             return None
         return torch_dtype(ir.DataType(self.integer(attribute)), self.name)
 
     def constant(self, position: int) -> NDArray[np.generic] | None:
-        """Constant at the input, which is then not passed to the function."""
+        """Constant of an input, which is then not passed to the function; None if it is not constant."""
         array = constant_of(self._node.inputs[position]) if self.given(position) else None
         if array is not None:
             self.baked.add(position)
         return array
 
     def reader(self, position: int) -> Callable[[Any], Any]:
-        """Reader of the input as (lists of) Python numbers; None if absent.
+        """Function that reads the input as Python numbers or lists of them; None for an omitted one.
 
-        They are read here if they are constant. A tensor is waited for; what comes from shapes is numbers already.
+        A constant is read now, a tensor when the function is called; values computed from shapes are numbers already.
         """
         array = self.constant(position)
         self.numbers.add(position)
         if array is not None:
             fixed = array.tolist()
             return lambda _: fixed
-        return lambda given: given.tolist() if isinstance(given, Tensor) else given
+        return lambda value: value.tolist() if isinstance(value, Tensor) else value
 
 
 Maker: TypeAlias = Callable[[Node], Function]
 
 
 def plain(function: Function) -> Maker:
-    """The maker of an operator that has no attributes."""
+    """Maker of an operator without attributes."""
     return lambda _: function
 
 
 def in_single(x: Tensor) -> Tensor:
-    """Computes narrower floats in float32.
-
-    For operators whose inner numbers leave the range of float16.
-    """
+    """Tensor in float32 if it has a narrower type, for operators whose inner values exceed float16."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def to_tensor(array: NDArray[Any]) -> Tensor:
-    """Copy of the array in torch.
-
-    Raises ModelError for a type that torch has not.
-    """
+    """Copy of the array as a tensor; raises ModelError for a type that torch does not have."""
     if array.dtype.name == "bfloat16":
         return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
     if array.dtype.kind not in "biufc":
@@ -142,14 +136,14 @@ def to_tensor(array: NDArray[Any]) -> Tensor:
 
 
 def torch_dtype(dtype: ir.DataType, where: str) -> torch.dtype:
-    """The same type in torch; raises ModelError for one that torch has not."""
+    """Same type in torch; raises ModelError for one that torch does not have."""
     if dtype == ir.DataType.BFLOAT16:
         return torch.bfloat16
     try:
         name = dtype.numpy().name
     except TypeError:
         name = "string"
-    found = _UNSIGNED.get(name) or getattr(torch, name, None)
-    if not isinstance(found, torch.dtype):
+    result = _UNSIGNED.get(name) or getattr(torch, name, None)
+    if not isinstance(result, torch.dtype):
         raise ModelError(f"node {where!r} uses the type {dtype.name}, which cannot be used in training")
-    return found
+    return result

@@ -34,8 +34,8 @@ def _instance_norm(node: Node) -> Function:
     def instance_norm(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
         if x[0, 0].numel() > 1:
             return functional.instance_norm(x, weight=scale, bias=bias, eps=eps)
-        across = (1, -1, *[1] * (x.dim() - 2))  # torch refuses the mean of a single position
-        return (x - x) * scale.reshape(across) + bias.reshape(across)
+        shape = (1, -1, *[1] * (x.dim() - 2))  # torch refuses the mean of a single position
+        return (x - x) * scale.reshape(shape) + bias.reshape(shape)
 
     return instance_norm
 
@@ -72,7 +72,9 @@ def _group_norm(node: Node) -> Function:
     groups, eps = node.integer("num_groups"), node.real("epsilon", 1e-5)
 
     def group_norm(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-        repeat = x.shape[1] // scale.shape[0]  # before opset 21 there is one scale a group, not a channel
+        repeat = (
+            x.shape[1] // scale.shape[0]
+        )  # before opset 21, there is one scale per group, not per channel
         scale, bias = (v.repeat_interleave(repeat) if repeat > 1 else v for v in (scale, bias))
         return functional.group_norm(x, groups, scale, bias, eps)
 
@@ -80,7 +82,7 @@ def _group_norm(node: Node) -> Function:
 
 
 def _local_response(node: Node) -> Function:
-    """Division by what the channels around hold; for an even size, one more channel after than before."""
+    """Local response normalization; for an even size, the window has one more channel after than before."""
     alpha, beta, bias = node.real("alpha", 1e-4), node.real("beta", 0.75), node.real("bias", 1.0)
     size = node.integer("size")
     before = math.floor((size - 1) / 2)

@@ -1,7 +1,7 @@
 """Shape arithmetic in Python numbers: int for rank 0, list for rank 1.
 
-What a graph computes from shapes, to reshape and slice by, needs no tensors. In numbers it never waits for a device,
-and torch.compile traces through it with symbolic sizes.
+The values that a graph computes from shapes, for reshaping and slicing, need no tensors. As numbers they never wait for
+a device, and torch.compile traces them with symbolic sizes.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Numbers: TypeAlias = Any
 
 @dataclass(frozen=True)
 class Row:
-    """An operator on numbers.
+    """Operator on numbers.
 
-    * `rank`: the dimensions of the inputs → those of the output, None if this form needs tensors
-    * `make`: reads the node, returns the function
+    * `rank`: function of the node and the ranks of its inputs, for the rank of the output; None if it needs tensors
+    * `make`: reads the node and returns the operator's function
     """
 
     rank: Callable[[Node, Sequence[int]], int | None]
@@ -34,25 +34,25 @@ class Row:
 
 
 def _each(function: Callable[..., Numbers]) -> Row:
-    """A function of numbers, applied to each of lists that broadcast."""
+    """Row of a function of numbers, which is applied elementwise to lists that broadcast."""
 
     def apply(*inputs: Numbers) -> Numbers:
         lists = [x for x in inputs if isinstance(x, list)]
         if not lists:
             return function(*inputs)
         length = next((len(x) for x in lists if len(x) != 1), 1)
-        columns = [x if isinstance(x, list) and len(x) == length else _first(x) * length for x in inputs]
+        columns = [x if isinstance(x, list) and len(x) == length else _as_list(x) * length for x in inputs]
         return [function(*row) for row in zip(*columns, strict=True)]
 
     return Row(lambda _, ranks: max(ranks), lambda _: apply)
 
 
-def _first(x: Numbers) -> list[Any]:
+def _as_list(x: Numbers) -> list[Any]:
     return x if isinstance(x, list) else [x]
 
 
 def _quotient(a: int, b: int) -> int:
-    """Rounded towards zero."""
+    """Quotient, rounded towards zero."""
     return a // b if (a >= 0) == (b > 0) else -(-a // b)
 
 
@@ -83,7 +83,7 @@ def _product(node: Node) -> Callable[..., Numbers]:
 
 
 def _fixed(before: int, after: int, function: Callable[..., Numbers]) -> Row:
-    """For a first input of `before` dimensions, an output of `after`."""
+    """Row of a function for a first input of rank `before`, with an output of rank `after`."""
     return Row(lambda _, ranks: after if ranks[0] == before else None, lambda _: function)
 
 

@@ -1,4 +1,4 @@
-"""Poolings over the spatial axes of (N, C, spatial…)."""
+"""Pools over the spatial axes of (N, C, spatial…)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MAX_ONLY: dict[int, Callable[..., Tensor]] = {
 
 
 def _padding(window: Window, sizes: Sequence[int]) -> tuple[list[tuple[int, int]], list[int] | None]:
-    """The whole padding, overhang included, and the part of it that torch's own argument can take."""
+    """Whole padding with overhang, and the same as torch's argument; None if torch does not take it."""
     pads = window.padding(sizes)
     over = window.overhang(sizes)
     whole = [(begin, end + more) for (begin, end), more in zip(pads, over, strict=True)]
@@ -55,33 +55,33 @@ def _max_pool(node: Node) -> Function:
         if not node.wanted(1):
             return _MAX_ONLY[axes](*arguments).to(x.dtype)
         pooled, flat = _MAX[axes](*arguments)
-        places = _unravel(flat, values.shape[2:])
+        indices = _unravel(flat, values.shape[2:])
         if native is None:
-            places = [place - begin for place, (begin, _) in zip(places, whole, strict=True)]
-        index = _ravel(places[::-1], sizes[::-1]) if by_column else _ravel(places, sizes)
+            indices = [index - begin for index, (begin, _) in zip(indices, whole, strict=True)]
+        position = _ravel(indices[::-1], sizes[::-1]) if by_column else _ravel(indices, sizes)
         planes = torch.arange(x.shape[0] * x.shape[1], device=x.device) * sizes.numel()
-        return pooled.to(x.dtype), index + planes.reshape(x.shape[0], x.shape[1], *[1] * axes)
+        return pooled.to(x.dtype), position + planes.reshape(x.shape[0], x.shape[1], *[1] * axes)
 
     return max_pool
 
 
 def _unravel(flat: Tensor, sizes: Sequence[int]) -> list[Tensor]:
-    places = []
+    indices = []
     for size in reversed(sizes):
-        places.append(flat % size)
+        indices.append(flat % size)
         flat = flat // size
-    return places[::-1]
+    return indices[::-1]
 
 
-def _ravel(places: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
-    flat = torch.zeros_like(places[0])
-    for place, size in zip(places, sizes, strict=True):
-        flat = flat * size + place
+def _ravel(indices: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
+    flat = torch.zeros_like(indices[0])
+    for index, size in zip(indices, sizes, strict=True):
+        flat = flat * size + index
     return flat
 
 
 def _window_sum(x: Tensor, window: Window) -> Tensor:
-    """The sum under each window of x, which is padded already."""
+    """Sum in each window of x, which is padded already."""
     planes = x.reshape(-1, 1, *x.shape[2:])
     ones = torch.ones(1, 1, *window.kernel, dtype=x.dtype, device=x.device)
     total = _CONV[len(window.kernel)](planes, ones, None, window.strides, 0, window.dilations)
@@ -97,16 +97,16 @@ def _average_pool(node: Node) -> Function:
         whole, native = _padding(window, sizes)
         if native is not None and set(window.dilations) == {1}:
             run = _AVERAGE[len(window.kernel)]
-            # Over three axes, torch 2.13 has none of float16 on a CPU.
+            # torch 2.13 has no pool over three axes for float16 on a CPU.
             values = in_single(x) if len(window.kernel) == 3 else x
             return run(values, window.kernel, window.strides, native, False, with_pads).to(x.dtype)
         values = in_single(x)
-        counted = torch.ones(1, 1, *sizes, dtype=values.dtype, device=x.device)
+        ones = torch.ones(1, 1, *sizes, dtype=values.dtype, device=x.device)
         if with_pads:
-            counted = pad_space(counted, window.padding(sizes), 1.0)
-        over = [(w[0] + w[1] + n - c) for w, n, c in zip(whole, sizes, counted.shape[2:], strict=True)]
+            ones = pad_space(ones, window.padding(sizes), 1.0)
+        over = [(w[0] + w[1] + n - c) for w, n, c in zip(whole, sizes, ones.shape[2:], strict=True)]
         ends = [(0, o) for o in over] if with_pads else whole
-        total, count = (_window_sum(pad_space(v, e), window) for v, e in ((values, whole), (counted, ends)))
+        total, count = (_window_sum(pad_space(v, e), window) for v, e in ((values, whole), (ones, ends)))
         return (total / count).to(x.dtype)
 
     return average_pool
@@ -133,10 +133,7 @@ def _global_lp_pool(node: Node) -> Function:
 
 
 def _root(x: Tensor, p: int) -> Tensor:
-    """p-th root with gradient 0 at 0.
-
-    For windows that a ReLU emptied, where it would be infinite.
-    """
+    """p-th root with gradient 0 at 0, where it would be infinite: a ReLU may leave a window all zeros."""
     positive = x > 0
     return torch.where(positive, x, 1) ** (1 / p) * positive
 
@@ -148,11 +145,12 @@ def _max_unpool(node: Node) -> Function:
     def max_unpool(x: Tensor, index: Tensor, size: Tensor | None = None) -> Tensor:
         geometry = zip(x.shape[2:], window.strides, window.kernel, window.pads, strict=True)
         least = [*x.shape[:2], *((n - 1) * s + k - b - e for n, s, k, (b, e) in geometry)]
-        wanted = shape(size)
+        output_shape = shape(size)
         flat = torch.zeros(least, dtype=x.dtype, device=x.device).reshape(-1)
         filled = flat.scatter(0, index.reshape(-1), x.reshape(-1)).reshape(least)
-        ends = [(0, w - n) for w, n in zip(wanted[2:], least[2:], strict=True)] if wanted else []
-        return pad_space(filled, ends)
+        if not output_shape:
+            return filled
+        return pad_space(filled, [(0, m - n) for m, n in zip(output_shape[2:], least[2:], strict=True)])
 
     return max_unpool
 

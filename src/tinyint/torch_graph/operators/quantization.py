@@ -1,4 +1,4 @@
-"""QuantizeLinear and DequantizeLinear, for graphs that hold some already. Rounding passes no gradient."""
+"""QuantizeLinear and DequantizeLinear of a graph that has them already; rounding passes no gradient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["OPERATORS"]
 
 
 def _along(values: Tensor, like: Tensor, axis: int, block: int) -> Tensor:
-    """`values`, one number or one along `axis` or one a block along it, shaped to broadcast against `like`."""
+    """`values` (one number, one per index of `axis`, or one per block), shaped to broadcast against `like`."""
     if block:
         return values.repeat_interleave(block, axis).narrow(axis, 0, like.shape[axis])
     if values.dim() != 1 or values.numel() == 1:
@@ -20,10 +20,14 @@ def _along(values: Tensor, like: Tensor, axis: int, block: int) -> Tensor:
 
 
 def _quantize(node: Node) -> Function:
-    axis, block, wanted = node.integer("axis", 1), node.integer("block_size"), node.dtype("output_dtype")
+    axis, block, output_dtype = (
+        node.integer("axis", 1),
+        node.integer("block_size"),
+        node.dtype("output_dtype"),
+    )
 
     def quantize(x: Tensor, scale: Tensor, zero_point: Tensor | None = None) -> Tensor:
-        dtype = zero_point.dtype if zero_point is not None else wanted or torch.uint8
+        dtype = zero_point.dtype if zero_point is not None else output_dtype or torch.uint8
         limits = torch.iinfo(dtype)
         codes = torch.round(x / _along(scale, x, axis, block).to(x.dtype)).double()
         if zero_point is not None:
@@ -34,13 +38,17 @@ def _quantize(node: Node) -> Function:
 
 
 def _dequantize(node: Node) -> Function:
-    axis, block, wanted = node.integer("axis", 1), node.integer("block_size"), node.dtype("output_dtype")
+    axis, block, output_dtype = (
+        node.integer("axis", 1),
+        node.integer("block_size"),
+        node.dtype("output_dtype"),
+    )
 
     def dequantize(x: Tensor, scale: Tensor, zero_point: Tensor | None = None) -> Tensor:
         codes = x.to(torch.int64)
         if zero_point is not None:
             codes = codes - _along(zero_point.to(torch.int64), x, axis, block)
-        dtype = wanted or scale.dtype
+        dtype = output_dtype or scale.dtype
         return codes.to(dtype) * _along(scale, x, axis, block).to(dtype)
 
     return dequantize

@@ -1,4 +1,4 @@
-"""LSTM, GRU and RNN, step by step, as the ONNX operator specification writes them.
+"""LSTM, GRU and RNN, step by step, by the ONNX operator specification.
 
 X is (time, batch, input), or (batch, time, input) with layout 1. W is (directions, gates · hidden, input).
 """
@@ -23,7 +23,10 @@ State: TypeAlias = tuple[Tensor, ...]
 
 
 class _Cell:
-    """One direction: `step(x_t · Wᵀ + biases, state) -> state`, whose first entry is the output."""
+    """Cell of one direction.
+
+    Its methods map x_t · Wᵀ and a state to the next state, whose first entry is the output.
+    """
 
     def __init__(self, node: Node, activations: list[Activation]) -> None:
         self.activations = activations
@@ -116,11 +119,11 @@ def _recurrent(kind: str) -> Maker:
             *initial: Tensor | None,
         ) -> tuple[Tensor, ...]:
             x = x.transpose(0, 1) if batch_first else x
-            given = [*initial, *[None] * (3 - len(initial))]
-            peepholes = given[2] if states == 2 else None
+            optional = [*initial, *[None] * (3 - len(initial))]
+            peepholes = optional[2] if states == 2 else None
             ends, outputs = [], []
             for d in range(directions):
-                state = _initial(given[:states], d, x.new_zeros(x.shape[1], hidden), batch_first)
+                state = _initial(optional[:states], d, x.new_zeros(x.shape[1], hidden), batch_first)
                 biases = (x.new_zeros(2 * w.shape[1]) if bias is None else bias[d]).chunk(2)
                 peephole = None if peepholes is None else peepholes[d]
                 step = partial(_step, kind, cells[d], r[d], biases, peephole)
@@ -134,10 +137,10 @@ def _recurrent(kind: str) -> Maker:
     return make
 
 
-def _initial(given: Sequence[Tensor | None], direction: int, zero: Tensor, batch_first: bool) -> State:
-    """The state that one direction starts from; what is not given is zero."""
+def _initial(states: Sequence[Tensor | None], direction: int, zero: Tensor, batch_first: bool) -> State:
+    """Initial state of one direction; an omitted state is zero."""
     axis = 1 if batch_first else 0
-    return tuple(zero if state is None else state.select(axis, direction) for state in given)
+    return tuple(zero if state is None else state.select(axis, direction) for state in states)
 
 
 def _step(
@@ -153,7 +156,7 @@ def _step(
 
 
 def _stacked(outputs: Sequence[Tensor], ends: Sequence[State], batch_first: bool) -> tuple[Tensor, ...]:
-    """All outputs and the last states, with an axis of directions."""
+    """Outputs and last states of all directions, with an axis of directions."""
     outputs = [out.transpose(0, 1) for out in outputs] if batch_first else outputs
     y = torch.stack(list(outputs), 2 if batch_first else 1)
     return (y, *(torch.stack(last, 1 if batch_first else 0) for last in zip(*ends, strict=True)))
@@ -162,7 +165,10 @@ def _stacked(outputs: Sequence[Tensor], ends: Sequence[State], batch_first: bool
 def _run(
     x: Tensor, state: State, step: Callable[[Tensor, State], State], lengths: Tensor | None, backwards: bool
 ) -> tuple[Tensor, State]:
-    """All outputs (time, batch, hidden) and the last state; beyond a sequence's length, zero and no change."""
+    """All outputs (time, batch, hidden) and the last state.
+
+    Beyond a sequence's length, the outputs are zero and the state does not change.
+    """
     times = range(x.shape[0])
     outputs = [state[0]] * x.shape[0]
     for t in reversed(times) if backwards else times:

@@ -1,4 +1,4 @@
-"""Reductions along axes, sums along an axis, and sums of products."""
+"""Reductions over axes, cumulative sums and products, and Einsum."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ Reduction = Callable[[Tensor, list[int], bool], Tensor]
 
 
 def _reduction(function: Reduction, axes_from: int = 18) -> Maker:
-    """`axes` is an input from opset `axes_from` on, an attribute before it; without axes all are reduced."""
+    """Maker of a reduction whose axes are an input from opset `axes_from` on, before that an attribute.
+
+    Without axes, all are reduced.
+    """
 
     def make(node: Node) -> Function:
         keep, skip = bool(node.integer("keepdims", 1)), bool(node.integer("noop_with_empty_axes"))
@@ -23,10 +26,10 @@ def _reduction(function: Reduction, axes_from: int = 18) -> Maker:
         read = node.reader(1) if node.opset >= axes_from else None
 
         def reduce(x: Tensor, axes: Tensor | None = None) -> Tensor:
-            wanted = fixed if read is None else read(axes)
-            if not wanted:
-                wanted = [] if skip else list(range(x.dim()))
-            return function(x, wanted, keep)
+            selection = fixed if read is None else read(axes)
+            if not selection:
+                selection = [] if skip else list(range(x.dim()))
+            return function(x, selection, keep)
 
         return reduce
 
@@ -63,7 +66,7 @@ def _extremum(function: Callable[..., Tensor], lowest: bool) -> Reduction:
 
 
 def _limit(dtype: torch.dtype, lowest: bool) -> float:
-    """The extremum of nothing."""
+    """Extremum over no elements."""
     if dtype.is_floating_point:
         return float("-inf") if lowest else float("inf")
     if dtype == torch.bool:
@@ -95,8 +98,8 @@ def _cumulative(function: Callable[[Tensor, int], Tensor], start: int) -> Maker:
         )
 
         def cumulative(x: Tensor, axis: Tensor | None = None) -> Tensor:
-            found = axes(axis)
-            along = found[0] if isinstance(found, list) else found
+            number = axes(axis)
+            along = number[0] if isinstance(number, list) else number
             x = x.flip(along) if reverse else x
             if exclusive:
                 first = torch.full_like(x.narrow(along, 0, 1), start)

@@ -1,8 +1,7 @@
-"""Resize and Upsample, axis by axis, by matrices or indices.
+"""Resize and Upsample, axis by axis.
 
-A matrix (out, in) of interpolation weights, or an index per output for "nearest".
-
-What torch interpolates in the same way goes there, because it is faster.
+An axis is multiplied by a matrix (out, in) of interpolation weights, or for "nearest" indexed. Forms that torch
+interpolates in the same way go to torch, which is faster.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ __all__ = ["OPERATORS"]
 
 
 @dataclass(frozen=True)
-class _How:
-    """The attributes of Resize."""
+class _Options:
+    """Attributes of Resize."""
 
     mode: str = "nearest"
     transform: str = "half_pixel"
@@ -36,10 +35,7 @@ class _How:
 
 @dataclass(frozen=True)
 class _Axis:
-    """Resized axis; `span` is the part for tf_crop_and_resize.
-
-    In units of the axis.
-    """
+    """Resized axis; `span`: the part of it that tf_crop_and_resize takes, from 0 to 1."""
 
     axis: int
     size: int
@@ -47,26 +43,26 @@ class _Axis:
     scale: float
     span: tuple[float, float]
 
-    def places(self, transform: str) -> Tensor:
-        """Where in the input each output is read: numbers of float32, as in ONNX Runtime, whose ties they meet."""
+    def positions(self, transform: str) -> Tensor:
+        """Position in the input of each output, rounded to float32 as in ONNX Runtime, so that ties are the same."""
         x, scale, last = torch.arange(self.out, dtype=torch.float32), _single(self.scale), self.size - 1
         match transform:
             case "align_corners":
-                found = x * last / _single(self.out - 1) if self.out > 1 else x * 0
+                position = x * last / _single(self.out - 1) if self.out > 1 else x * 0
             case "asymmetric":
-                found = x / scale
+                position = x / scale
             case "tf_half_pixel_for_nn":
-                found = (x + 0.5) / scale
+                position = (x + 0.5) / scale
             case "tf_crop_and_resize":
-                found = self._cropped(x, *self.span)
+                position = self._cropped(x, *self.span)
             case "pytorch_half_pixel" if self.out == 1:
-                found = x * 0
+                position = x * 0
             case "half_pixel_symmetric":
                 begin = self.size / 2 * (1 - _single(self.out) / (scale * self.size))
-                found = begin + (x.double() + 0.5) / scale - 0.5
+                position = begin + (x.double() + 0.5) / scale - 0.5
             case _:
-                found = (x + 0.5) / scale - 0.5
-        return found.float().double()
+                position = (x + 0.5) / scale - 0.5
+        return position.float().double()
 
     def _cropped(self, x: Tensor, begin: float, end: float) -> Tensor:
         last = self.size - 1
@@ -75,12 +71,12 @@ class _Axis:
         return _single(begin) * last + x * _single(end - begin) * last / _single(self.out - 1)
 
     def rounding(self, nearest: str) -> str:
-        """Which pixel counts between two: before opset 11, the lower one if the image grows, else the upper one."""
+        """Rounding between two pixels: before opset 11, down if the image grows, else up."""
         return ("floor" if self.scale >= 1 else "ceil") if nearest == "by scale" else nearest
 
 
 def _single(number: float) -> Tensor:
-    """A float32 of one element, by which torch divides, and does not multiply with its inverse."""
+    """Number as a float32 tensor of one element: torch divides by it, and does not multiply by its inverse."""
     return torch.tensor([number], dtype=torch.float32)
 
 
@@ -90,15 +86,13 @@ _ROUND: dict[str, Callable[[Tensor], Tensor]] = {
     "floor": torch.floor,
     "ceil": torch.ceil,
 }
-_SAYS_HOW = (
-    11  # the first operator set whose Resize has attributes for it, and another input before the scales
-)
+_HAS_MODES = 11  # the first operator set whose Resize has these attributes, and an input before the scales
 
 
 def _resize(node: Node) -> Function:
-    if node.opset < _SAYS_HOW:
+    if node.opset < _HAS_MODES:
         return _upsample(node)
-    how = _How(
+    options = _Options(
         mode=node.text("mode", "nearest"),
         transform=node.text("coordinate_transformation_mode", "half_pixel"),
         nearest=node.text("nearest_mode", "round_prefer_floor"),
@@ -115,19 +109,19 @@ def _resize(node: Node) -> Function:
     ) -> Tensor:
         on = [a % x.dim() for a in fixed] if fixed is not None else list(range(x.dim()))
         axes = _axes(x, on, scales(scale), sizes(size), policy, rois(roi))
-        return _interpolate(x, axes, how)
+        return _interpolate(x, axes, options)
 
     return resize
 
 
 def _upsample(node: Node) -> Function:
-    """Upsample, and the Resize that took its place for one operator set."""
-    how = _How(mode=node.text("mode", "nearest"), transform="asymmetric", nearest="by scale")
+    """Upsample, and the Resize of opset 10, which is the same."""
+    options = _Options(mode=node.text("mode", "nearest"), transform="asymmetric", nearest="by scale")
     fixed, scales = node.reals("scales"), node.reader(1)
 
     def upsample(x: Tensor, scale: Tensor | None = None) -> Tensor:
         return _interpolate(
-            x, _axes(x, list(range(x.dim())), fixed or scales(scale), None, "stretch", None), how
+            x, _axes(x, list(range(x.dim())), fixed or scales(scale), None, "stretch", None), options
         )
 
     return upsample
@@ -139,7 +133,7 @@ def _axes(x: Tensor, on: list[int], scales: Any, sizes: Any, policy: str, roi: A
     if sizes and policy != "stretch":
         choose = min if policy == "not_larger" else max
         common = choose(n / x.shape[a] for n, a in zip(sizes, on, strict=True))
-    found = []
+    axes = []
     for i, axis in enumerate(on):
         size = x.shape[axis]
         if common is not None:
@@ -148,42 +142,46 @@ def _axes(x: Tensor, on: list[int], scales: Any, sizes: Any, policy: str, roi: A
             scale, out = sizes[i] / size, sizes[i]
         else:
             scale, out = scales[i], int(_single(scales[i]) * size)
-        found.append(_Axis(axis, size, out, scale, (roi[i], roi[i + len(on)])))
-    cropped = [a for a in found if a.span != (0.0, 1.0)]
-    if all(a.size == a.out for a in found):
-        return cropped  # else the same image, also where a scale of 1.2 moves its pixels, as in ONNX Runtime
-    return [a for a in found if a.scale != 1 or a.size != a.out or a in cropped]
+        axes.append(_Axis(axis, size, out, scale, (roi[i], roi[i + len(on)])))
+    cropped = [a for a in axes if a.span != (0.0, 1.0)]
+    if all(a.size == a.out for a in axes):
+        return (
+            cropped  # the image stays the same, even if a scale of 1.2 would move pixels, as in ONNX Runtime
+        )
+    return [a for a in axes if a.scale != 1 or a.size != a.out or a in cropped]
 
 
-def _interpolate(x: Tensor, axes: list[_Axis], how: _How) -> Tensor:
-    native = _native(x, axes, how)
+def _interpolate(x: Tensor, axes: list[_Axis], options: _Options) -> Tensor:
+    native = _native(x, axes, options)
     if native is not None:
         return native
-    values = x if x.is_floating_point() or how.mode == "nearest" else x.double()
+    values = x if x.is_floating_point() or options.mode == "nearest" else x.double()
     for axis in axes:
-        places = axis.places(how.transform)
-        if how.mode == "nearest":
-            index = _ROUND[axis.rounding(how.nearest)](places).long().clamp(0, axis.size - 1).to(x.device)
+        positions = axis.positions(options.transform)
+        if options.mode == "nearest":
+            index = (
+                _ROUND[axis.rounding(options.nearest)](positions).long().clamp(0, axis.size - 1).to(x.device)
+            )
             values = values.index_select(axis.axis, index)
         else:
-            matrix = _weights(places, axis, how).to(values)
+            matrix = _weights(positions, axis, options).to(values)
             values = (values.movedim(axis.axis, -1) @ matrix.t()).movedim(-1, axis.axis)
-        if how.transform == "tf_crop_and_resize":
-            outside = ((places < 0) | (places > axis.size - 1)).to(x.device)
+        if options.transform == "tf_crop_and_resize":
+            outside = ((positions < 0) | (positions > axis.size - 1)).to(x.device)
             shape = [-1 if a == axis.axis else 1 for a in range(x.dim())]
-            values = values.masked_fill(outside.reshape(shape), how.extrapolation)
+            values = values.masked_fill(outside.reshape(shape), options.extrapolation)
     return values if values.dtype == x.dtype else values.round().to(x.dtype)
 
 
-def _weights(places: Tensor, axis: _Axis, how: _How) -> Tensor:
-    """(out, in): what each input counts for in each output; places beyond the edges count for the edges."""
-    shrink = min(axis.scale, 1.0) if how.antialias else 1.0
-    reach = 1 if how.mode == "linear" else 2
+def _weights(positions: Tensor, axis: _Axis, options: _Options) -> Tensor:
+    """Weight of each input in each output, (out, in); positions beyond the edges count for the edges."""
+    shrink = min(axis.scale, 1.0) if options.antialias else 1.0
+    reach = 1 if options.mode == "linear" else 2
     half = math.ceil(reach / shrink)
-    taps = places.floor().long()[:, None] + torch.arange(-half, half + 2)
-    distance = (taps - places[:, None]).abs() * shrink
-    weights = (1 - distance).clamp(min=0) if how.mode == "linear" else _cubic(distance, how.cubic)
-    if how.exclude:
+    taps = positions.floor().long()[:, None] + torch.arange(-half, half + 2)
+    distance = (taps - positions[:, None]).abs() * shrink
+    weights = (1 - distance).clamp(min=0) if options.mode == "linear" else _cubic(distance, options.cubic)
+    if options.exclude:
         weights = weights * ((taps >= 0) & (taps < axis.size))
     weights = weights / weights.sum(1, keepdim=True)
     matrix = torch.zeros(axis.out, axis.size, dtype=torch.float64)
@@ -197,24 +195,29 @@ def _cubic(distance: Tensor, a: float) -> Tensor:
     return torch.where(distance <= 1, near, torch.where(distance < 2, far, torch.zeros_like(far)))
 
 
-def _native(x: Tensor, axes: list[_Axis], how: _How) -> Tensor | None:
-    """What torch gives where it computes the same: over the spatial axes, without options of ONNX alone."""
+def _native(x: Tensor, axes: list[_Axis], options: _Options) -> Tensor | None:
+    """Result of torch if it computes the same: over the spatial axes, without options of ONNX only; else None."""
     space = list(range(2, x.dim()))
     if [a.axis for a in axes] != space or x.dim() not in (4, 5) or not x.is_floating_point():
         return None
-    if how.exclude or how.antialias or how.cubic != -0.75:
+    if options.exclude or options.antialias or options.cubic != -0.75:
         return None
     whole = all(a.size * a.scale == a.out for a in axes)
     out = [a.out for a in axes]
-    if how.mode == "nearest":
+    if options.mode == "nearest":
         integer = all(a.out % a.size == 0 for a in axes)
-        same = whole and integer and how.transform == "asymmetric" and how.nearest in ("floor", "by scale")
+        same = (
+            whole
+            and integer
+            and options.transform == "asymmetric"
+            and options.nearest in ("floor", "by scale")
+        )
         return functional.interpolate(x, out, mode="nearest") if same else None
-    corners = how.transform == "align_corners"
-    half = how.transform == "half_pixel" or (how.transform == "pytorch_half_pixel" and min(out) > 1)
-    if not whole or not (corners or half) or (how.mode == "cubic" and x.dim() != 4):
+    corners = options.transform == "align_corners"
+    half = options.transform == "half_pixel" or (options.transform == "pytorch_half_pixel" and min(out) > 1)
+    if not whole or not (corners or half) or (options.mode == "cubic" and x.dim() != 4):
         return None
-    mode = "bicubic" if how.mode == "cubic" else {4: "bilinear", 5: "trilinear"}[x.dim()]
+    mode = "bicubic" if options.mode == "cubic" else {4: "bilinear", 5: "trilinear"}[x.dim()]
     return functional.interpolate(x, out, mode=mode, align_corners=corners)
 
 

@@ -1,4 +1,4 @@
-"""Values of an image between its pixels."""
+"""Sampling of an image between its pixels."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ __all__ = ["bilinear"]
 
 
 def bilinear(image: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """Samples of the image (B, C, H, W) at (y, x): (B, C, P).
+    """Bilinear samples (B, C, P) of the image (B, C, H, W), which is zero outside.
 
-    Places, each (B, P), are in pixels. Outside of the image there is zero.
-
-    torch counts places in halves of the image's size. The image is padded to powers of two, so that this division is
-    exact and a whole pixel stays one.
+    `y`, `x`: positions in pixels, (B, P). torch takes positions in units of half the image's size. The image is padded
+    to powers of two, so that this division is exact and a whole pixel stays one.
     """
     height, width = (1 << (size - 1).bit_length() for size in image.shape[2:])
     image = functional.pad(image, (0, width - image.shape[3], 0, height - image.shape[2]))

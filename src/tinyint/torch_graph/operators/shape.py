@@ -1,4 +1,4 @@
-"""Operators that arrange numbers without computing any: shapes, joins, cuts."""
+"""Operators that rearrange values: shapes, joins, slices."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def _reshape(node: Node) -> Function:
     shapes, keep_zero = node.reader(1), bool(node.integer("allowzero"))
 
     def reshape(x: Tensor, shape: Tensor | None = None) -> Tensor:
-        wanted = shapes(shape)
+        sizes = shapes(shape)
         if not keep_zero:
-            wanted = [x.shape[i] if n == 0 else n for i, n in enumerate(wanted)]
-        return torch.reshape(x, wanted)
+            sizes = [x.shape[i] if n == 0 else n for i, n in enumerate(sizes)]
+        return torch.reshape(x, sizes)
 
     return reshape
 
@@ -57,18 +57,18 @@ def _split(node: Node) -> Function:
     fixed = node.integers("split")
 
     def split(x: Tensor, size: Tensor | None = None) -> tuple[Tensor, ...]:
-        wanted = fixed if sizes is None else sizes(size)
-        if wanted is None:
+        lengths = fixed if sizes is None else sizes(size)
+        if lengths is None:
             length = x.shape[axis]
             each = -(-length // parts)  # the last one may be smaller
-            wanted = [max(min(each, length - i * each), 0) for i in range(parts)]
-        return torch.split(x, wanted, axis)
+            lengths = [max(min(each, length - i * each), 0) for i in range(parts)]
+        return torch.split(x, lengths, axis)
 
     return split
 
 
 def _axes(node: Node) -> Callable[[Tensor | None], list[int] | None]:
-    """Axes, which are an attribute before opset 13 and an input from then on."""
+    """Reader of the axes, which are an attribute before opset 13 and then an input."""
     if node.opset >= 13:
         read = node.reader(1)
         return lambda axes: read(axes)
@@ -80,8 +80,8 @@ def _squeeze(node: Node) -> Function:
     read = _axes(node)
 
     def squeeze(x: Tensor, axes: Tensor | None = None) -> Tensor:
-        wanted = read(axes)
-        return x.squeeze() if wanted is None else x.squeeze(tuple(wanted))
+        numbers = read(axes)
+        return x.squeeze() if numbers is None else x.squeeze(tuple(numbers))
 
     return squeeze
 
@@ -90,9 +90,9 @@ def _unsqueeze(node: Node) -> Function:
     read = _axes(node)
 
     def unsqueeze(x: Tensor, axes: Tensor | None = None) -> Tensor:
-        wanted = read(axes) or []
-        rank = x.dim() + len(wanted)
-        for axis in sorted(a % rank for a in wanted):
+        numbers = read(axes) or []
+        rank = x.dim() + len(numbers)
+        for axis in sorted(a % rank for a in numbers):
             x = x.unsqueeze(axis)
         return x
 
@@ -134,10 +134,10 @@ def _expand(node: Node) -> Function:
     shapes = node.reader(1)
 
     def expand(x: Tensor, shape: Tensor | None = None) -> Tensor:
-        wanted = shapes(shape)
-        wanted = [1] * (x.dim() - len(wanted)) + wanted
-        new = len(wanted) - x.dim()
-        return x.expand([-1 if i >= new and x.shape[i - new] != 1 else n for i, n in enumerate(wanted)])
+        sizes = shapes(shape)
+        sizes = [1] * (x.dim() - len(sizes)) + sizes
+        new = len(sizes) - x.dim()
+        return x.expand([-1 if i >= new and x.shape[i - new] != 1 else n for i, n in enumerate(sizes)])
 
     return expand
 
@@ -182,7 +182,7 @@ def _trilu(node: Node) -> Function:
 
 
 def _dropout(node: Node) -> Function:
-    """Inference: nothing is dropped. The graph of a trained model says nothing about training it further."""
+    """Dropout of inference, which drops nothing, also in training."""
     if node.wanted(1):
         return lambda x, *_: (x, torch.ones_like(x, dtype=torch.bool))
     return lambda x, *_: x

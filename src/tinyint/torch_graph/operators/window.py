@@ -1,4 +1,4 @@
-"""The geometry that convolutions and poolings share: strides, dilations, and padding, explicit or automatic."""
+"""Windows of convolutions and pools: strides, dilations, and explicit or automatic padding."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ __all__ = ["Window", "pad_space", "read_window"]
 
 @dataclass(frozen=True)
 class Window:
-    """Sliding window over the spatial axes.
+    """Sliding window over the spatial axes; its tuples have one entry per axis.
 
-    Every tuple has one entry an axis, `pads` (begin, end).
-
-    * `auto`: NOTSET (then `pads` hold), VALID, SAME_UPPER or SAME_LOWER
-    * `ceil`: whether a last, incomplete window counts
+    * `pads`: (begin, end)
+    * `auto`: NOTSET (then `pads` apply), VALID, SAME_UPPER or SAME_LOWER
+    * `ceil`: whether an incomplete last window counts
     """
 
     kernel: tuple[int, ...]
@@ -32,30 +31,30 @@ class Window:
 
     @property
     def extents(self) -> tuple[int, ...]:
-        """The span of the window on the input, holes included."""
+        """Span of the window on the input, with the gaps of dilations."""
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
 
     def padding(self, sizes: Sequence[int]) -> tuple[tuple[int, int], ...]:
-        """(begin, end) for these spatial sizes, without the excess of `ceil`."""
+        """(begin, end) of each axis for these spatial sizes, without the overhang."""
         if not self.auto.startswith("SAME"):
             return self.pads
-        found = []
+        pads = []
         for size, stride, extent in zip(sizes, self.strides, self.extents, strict=True):
             total = max((-(-size // stride) - 1) * stride + extent - size, 0)
             less, more = total // 2, total - total // 2
-            found.append((less, more) if self.auto == "SAME_UPPER" else (more, less))
-        return tuple(found)
+            pads.append((less, more) if self.auto == "SAME_UPPER" else (more, less))
+        return tuple(pads)
 
     def overhang(self, sizes: Sequence[int]) -> tuple[int, ...]:
-        """Overhang of the last window past the padded input."""
-        found = []
+        """Overhang of each axis: the part of the last window beyond the padded input."""
+        overhangs = []
         for i, (size, (begin, end)) in enumerate(zip(sizes, self.padding(sizes), strict=True)):
             span = size + begin + end - self.extents[i]
             count = -(-span // self.strides[i]) if self.ceil else span // self.strides[i]
-            if count * self.strides[i] >= size + begin:  # a window must start on the input or before it
+            if count * self.strides[i] >= size + begin:  # no window begins after the input
                 count -= 1
-            found.append(max(count * self.strides[i] - span, 0))
-        return tuple(found)
+            overhangs.append(max(count * self.strides[i] - span, 0))
+        return tuple(overhangs)
 
     def symmetric(self, sizes: Sequence[int]) -> list[int] | None:
         """Padding per axis for torch; None if begin and end differ."""
@@ -64,7 +63,7 @@ class Window:
 
 
 def read_window(node: Node, kernel: Sequence[int]) -> Window:
-    """The node's window, for a kernel of this size."""
+    """Window of a node with a kernel of this size."""
     axes = len(kernel)
     auto = node.text("auto_pad", "NOTSET")
     pads = node.integers("pads") or [0] * (2 * axes)
@@ -81,6 +80,6 @@ def read_window(node: Node, kernel: Sequence[int]) -> Window:
 
 
 def pad_space(x: Tensor, pads: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
-    """`x` with its last axes padded; negative padding cuts."""
+    """Tensor with its last axes padded; negative padding cuts."""
     flat = [n for begin_end in reversed(list(pads)) for n in begin_end]
     return functional.pad(x, flat, value=value) if any(flat) else x
