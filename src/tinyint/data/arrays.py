@@ -22,7 +22,7 @@ from tinyint.runtimes.base import TensorSpec
 
 @dataclass(frozen=True)
 class _Column:
-    """An array and how a sample is taken from it: `rows` rows, without the row axis if `single`."""
+    """Array whose samples are `rows` rows each, without the row axis if `single`."""
 
     table: Table
     rows: int
@@ -119,7 +119,7 @@ def array_source(
 
 
 def _column(table: Table, spec: TensorSpec, name: str) -> _Column:
-    """The column's rows are samples without batch axis, or samples as the model takes them."""
+    """Column of an input: its rows are samples, with a batch axis or without."""
     where = f"{name}, input {spec.name!r}"
     if not table.shape or 0 in table.shape:
         raise DataError(
@@ -153,7 +153,7 @@ def _label_column(table: Table, count: int, name: str) -> _Column:
 
 
 def _require_readable(table: Table, rows: int, where: str) -> None:
-    """Raises DataError for more in one sample than is taken into memory, before any of it is unpacked."""
+    """Raises DataError for a sample that is too large for memory, before it is unpacked."""
     size = table.dtype.itemsize * rows * math.prod(table.shape[1:])
     if size > LARGEST and not isinstance(table, MemoryTable):
         raise DataError(

@@ -16,11 +16,12 @@ _CHANNELS_TO_FRONT, _CHANNELS_TO_BACK = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
 def check_sample(sample: Sample, specs: Sequence[TensorSpec], tell: Tell) -> Sample:
-    """Sample with its arrays in the model's types; `tell` gets a sentence on each conversion.
+    """Sample with its arrays in the model's types.
 
-    Converted are floats to another float type, and integers to another integer type if it holds the values. Integers
-    are not converted to floats: usually they are pixels that still need the scaling of the training. Raises DataError,
-    with sample and input, for a missing input, a wrong type, rank or dimension, an empty array, NaN or infinity.
+    `tell` gets a sentence on each conversion. Converted are floats to another float type, and integers to another
+    integer type if it holds the values. Integers are not converted to floats: usually they are pixels that still need
+    the scaling of the training. Raises DataError, with sample and input, for a missing input, a wrong type, rank or
+    dimension, an empty array, NaN or infinity.
     """
     for spec in specs:
         if spec.name not in sample.inputs:

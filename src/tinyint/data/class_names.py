@@ -1,4 +1,7 @@
-"""Class names in a `labels.txt` beside a list file or table: one name per line, from class 0."""
+"""Class names in a `labels.txt` beside a list file or table.
+
+It has one name per line, from class 0.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ LABELS_FILE = "labels.txt"
 
 
 def names_beside(folder: Path) -> tuple[str, ...] | None:
-    """Names in the folder's labels.txt, or None without one; raises DataError if it is unreadable."""
+    """Names in the folder's labels.txt, or None without one.
+
+    Raises DataError if it is unreadable.
+    """
     path = folder / LABELS_FILE
     if not os.path.isfile(path):
         return None

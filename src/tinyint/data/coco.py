@@ -34,12 +34,12 @@ class CocoFile:
 
 
 def read_coco(path: Path, root: Path | None = None) -> CocoFile:
-    """Images of a COCO file; without `root`, their folder is searched for near the file.
+    """Images of a COCO file.
 
-    Classes are numbered from 0 in the order of the categories' ids. A box that reaches beyond its image is clipped; one
-    outside of it, or without area, is left out. Notices count both. Without annotations, the images have no labels.
-    Raises DataError, with the file and the entry, if it is not a COCO file, refers to an unknown category or image, or
-    if an image is missing.
+    Without `root`, their folder is searched for near the file. Classes are numbered from 0 in the order of the
+    categories' ids. A box that reaches beyond its image is clipped; one outside of it, or without area, is left out.
+    Notices count both. Without annotations, the images have no labels. Raises DataError, with the file and the entry,
+    if it is not a COCO file, refers to an unknown category or image, or if an image is missing.
     """
     annotations = _read_annotations(path, file_identity(path))
     folder = root or _find_images(path, annotations.images[0].name)
@@ -67,7 +67,10 @@ class _Annotations:
 
 @lru_cache(maxsize=2)
 def _read_annotations(path: Path, identity: str) -> _Annotations:  # noqa: ARG001  part of the cache's key
-    """Content of the file; cached, as a command opens its data several times, and a large file takes seconds."""
+    """Content of the file.
+
+    It is cached: a command opens its data several times, and a large file takes seconds.
+    """
     reader = _Reader(path, _parse(path))
     images = reader.images()
     boxes = reader.boxes(images) if "annotations" in reader.content else [None] * len(images)
@@ -151,7 +154,10 @@ class _Reader:
         return [_boxes(rows[key], image) for key, image in images.items()]
 
     def _box(self, bbox: list[Any], image: Mapping[str, Any], where: str) -> tuple[float, ...] | None:
-        """x1, y1, x2, y2 of the box clipped to its image; None if nothing is left."""
+        """x1, y1, x2, y2 of the box clipped to its image.
+
+        None if nothing is left.
+        """
         if len(bbox) != 4 or not all(isinstance(v, int | float) and math.isfinite(v) for v in bbox):
             raise DataError(f"{where}: bbox is {bbox}; expected four numbers: x, y, width, height")
         x, y, width, height = bbox

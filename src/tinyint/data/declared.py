@@ -1,4 +1,7 @@
-"""Declared preprocessing of either kind: of texts if it has a `tokenizer`, else of images."""
+"""Declared preprocessing of either kind.
+
+It is of texts if it has a `tokenizer`, else of images.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ def parse_preprocessing(mapping: object, origin: str = "preprocessing") -> Decla
 
 
 def load_preprocessing(path: str | Path) -> Declaration:
-    """Preprocessing from a YAML file; a tokenizer's path may be relative to it. Raises DataError."""
+    """Preprocessing from a YAML file; a tokenizer's path may be relative to it.
+
+    Raises DataError.
+    """
     origin = f"the preprocessing file {path}"
     declaration = parse_preprocessing(read_mapping(read_file(path), origin), origin)
     if isinstance(declaration, TextPreprocessing):

@@ -135,7 +135,7 @@ class ImageSource:
 
 
 def _joined(group: Sequence[Sample | DataError]) -> Sample | DataError:
-    """The samples as one, for a model with a fixed batch; the first error, if there is one."""
+    """Samples joined for a model with a fixed batch, or the first error."""
     samples: list[Sample] = []
     for sample in group:
         if isinstance(sample, DataError):

@@ -12,7 +12,10 @@ __all__ = ["input_specs"]
 
 
 def input_specs(model: ir.Model) -> tuple[TensorSpec, ...]:
-    """Specs of the inputs to feed; raises ModelError for one that is not a tensor of numbers."""
+    """Specs of the inputs to feed.
+
+    Raises ModelError for one that is not a tensor of numbers.
+    """
     specs = []
     for value in model.graph.inputs:
         if value.is_initializer():

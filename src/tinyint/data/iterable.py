@@ -138,7 +138,7 @@ def _separate_label(item: Any, count: int, where: str) -> tuple[Any, Any]:
 
 
 def _is_parts(value: Any) -> bool:
-    """Whether a tuple or list holds several arrays, and is not itself an array written as nested numbers."""
+    """Whether a tuple or list holds several arrays, and is not one array of nested numbers."""
     if isinstance(value, tuple):
         return any(not isinstance(part, numbers.Number) for part in value)
     return isinstance(value, list) and any(

@@ -28,7 +28,10 @@ class LabelKind(StrEnum):
 
     @classmethod
     def of(cls, label: Label | None) -> LabelKind | None:
-        """Kind of a label; None without one, and for an array: class numbers, or a mask."""
+        """Kind of a label.
+
+        None without one, and for an array: class numbers, or a mask.
+        """
         if isinstance(label, Boxes):
             return cls.BOXES
         return cls.CLASS if isinstance(label, int) else None

@@ -1,7 +1,8 @@
-"""Folder of images with a list file: one line per image, all `path label` or all `path`.
+"""Folder of images with a list file of `path label` or `path` lines.
 
-Path and label are separated by a tab or spaces; a path may contain spaces. Labels are whole numbers from 0, or paths of
-label images, in all lines alike. Paths are relative to the folder. Empty lines and lines that begin with # are skipped.
+There is one line per image, and all have the same form. Path and label are separated by a tab or spaces; a path may
+contain spaces. Labels are whole numbers from 0, or paths of label images, in all lines alike. Paths are relative to the
+folder. Empty lines and lines that begin with # are skipped.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ _LABEL = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True)
 class Entry:
-    """Line of a list file; `label` is a class number, the path of a label image, or None."""
+    """Line of a list file.
+
+    `label`: class number, path of a label image, or None.
+    """
 
     path: str
     label: int | str | None

@@ -36,7 +36,10 @@ class MaskFile:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """Image on disk and its label; `name`: its path within the folder, or in the list."""
+    """Image on disk and its label.
+
+    `name`: its path within the folder, or in the list.
+    """
 
     path: Path
     name: str
@@ -45,7 +48,10 @@ class ImageFile:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """Upright 8-bit image, and its label: a mask of the same size, or `Boxes` in its pixels."""
+    """Upright 8-bit image, and its label.
+
+    A mask has the image's size, `Boxes` are in its pixels.
+    """
 
     image: Image.Image
     label: Label | None

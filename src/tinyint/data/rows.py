@@ -16,7 +16,7 @@ LABEL_NAMES = ("labels", "label", "y")
 
 
 def batch_rows(spec: TensorSpec) -> int:
-    """Rows of one sample along axis 0: the model's fixed batch size, or 1 if the batch is open."""
+    """Rows of one sample: the model's fixed batch size, or 1 if it is open."""
     return spec.shape[0] or 1 if spec.shape else 1
 
 
@@ -26,7 +26,10 @@ def is_open(spec: TensorSpec) -> bool:
 
 
 def as_label(value: Array, where: str) -> int | Array:
-    """Label: a single whole number as int, other numbers as an array; raises DataError for other types."""
+    """Label as int if it is a single whole number, else as an array.
+
+    Raises DataError for values that are not numbers.
+    """
     if value.dtype.kind not in "iufb":
         raise DataError(f"{where}: the label is of type {value.dtype}; expected numbers")
     if value.size == 1 and value.dtype.kind in "iub":
@@ -37,7 +40,7 @@ def as_label(value: Array, where: str) -> int | Array:
 def split_batch(
     arrays: Mapping[str, Array], label: Array | None, specs: Sequence[TensorSpec], name: str
 ) -> Iterator[Sample]:
-    """Samples of an item, which is one sample without or with a batch axis, or a batch.
+    """Samples of an item: one sample (with a batch axis or without), or several.
 
     A batch is split along axis 0 if all inputs with a batch agree on the number of samples; an input whose first axis
     is no batch is part of each sample. Otherwise the item is one sample, and the later check of shapes decides. Raises

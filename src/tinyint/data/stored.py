@@ -1,4 +1,4 @@
-"""Arrays that are read in blocks along axis 0: from memory, .npy files and members of .npz files.
+"""Arrays in memory, .npy and .npz files, read in blocks along axis 0.
 
 A file, compressed or not, is streamed: only the current block is in memory. (NPY format: NumPy's NEP 1.)
 """
@@ -61,7 +61,7 @@ class MemoryTable:
 
 @dataclass(frozen=True, eq=False)
 class LoadedTable:
-    """Array that can be read only completely; it stays in memory once it is read."""
+    """Array that can only be read as a whole, and then stays in memory."""
 
     name: str
     shape: tuple[int, ...]

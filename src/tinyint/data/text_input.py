@@ -34,7 +34,7 @@ _ROLES: dict[str, Role] = {
 
 @dataclass(frozen=True)
 class TextInput:
-    """Input of shape [N, L], and the part of the tokenized text that it takes."""
+    """Input of shape [N, L], and its part of the tokenized text."""
 
     spec: TensorSpec
     role: Role

@@ -1,7 +1,7 @@
-"""Texts from .tsv tables, as of GLUE and CLUE: a header, then one row per sample.
+"""Texts from .tsv tables, in the form of GLUE and CLUE.
 
-The columns are `text_a`, `text_b` for pairs, and `label`, a whole number from 0. They are separated by tabs, without
-quoting.
+A header is followed by one row per sample. The columns are `text_a`, `text_b` for pairs, and `label`, a whole number
+from 0. They are separated by tabs, without quoting.
 """
 
 from __future__ import annotations
@@ -83,7 +83,10 @@ class TextSource:
 
 
 def text_source(path: Path, specs: Sequence[TensorSpec], declared: TextPreprocessing) -> TextSource:
-    """Source of a table for a model with these inputs; the tokenizer may be beside it. Raises DataError."""
+    """Source of a table for a model with these inputs.
+
+    The tokenizer may be beside it. Raises DataError.
+    """
     located = declared.located([path.parent])
     inputs = text_inputs(specs, located.max_length, str(path))
     rows, notices = read_table(path)
@@ -98,7 +101,10 @@ def text_source(path: Path, specs: Sequence[TensorSpec], declared: TextPreproces
 
 
 def read_table(path: Path) -> tuple[list[Row], list[str]]:
-    """Rows of a table, and notices for the user; raises DataError with file and line."""
+    """Rows of a table, and notices for the user.
+
+    Raises DataError with file and line.
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:

@@ -150,7 +150,10 @@ def bypass(node: ir.Node, replacement: ir.Value) -> bool:
 
 
 def replace_node(node: ir.Node, op_type: str, inputs: Sequence[ir.Value], **attributes: Any) -> ir.Node:
-    """Replaces the node by another operator with one output; node and output keep their names."""
+    """Replaces the node by another operator with one output.
+
+    Node and output keep their names.
+    """
     output = node.outputs[0]
     new = ir.node(op_type, inputs, attributes, name=node.name)
     new.outputs[0].shape, new.outputs[0].type = output.shape, output.type

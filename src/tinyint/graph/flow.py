@@ -87,7 +87,10 @@ def _has_no_bias(product: ir.Node) -> bool:
 
 
 def clamp_range(node: ir.Node) -> tuple[float, float] | None:
-    """Range of a Relu or Clip; None for other nodes, and if the bounds are computed or exclude zero."""
+    """Range of a Relu or Clip.
+
+    None for other nodes, and if the bounds are computed or exclude zero.
+    """
     if kind_of(node) is not Kind.CLAMP:
         return None
     if node.op_type == "Relu":

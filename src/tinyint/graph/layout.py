@@ -50,7 +50,10 @@ class WeightLayout:
         return self._first(rank) if self.outputs_first else self._first(rank) + 1
 
     def input_axis(self, rank: int) -> int:
-        """Axis of the inputs of a group; if inputs come first, it counts those of all groups."""
+        """Axis of the inputs of a group.
+
+        If inputs come first, it counts those of all groups.
+        """
         return self._first(rank) + 1 if self.outputs_first else self._first(rank)
 
     def scale_axis(self, rank: int) -> int | None:

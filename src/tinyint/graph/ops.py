@@ -217,7 +217,10 @@ def layout_of(node: ir.Node) -> WeightLayout:
 
 
 def weight_axis(node: ir.Node) -> int | None:
-    """Axis of the output channels in the weight; None if one scale must do, or without weights."""
+    """Axis of the output channels in the weight.
+
+    None if one scale must do, or without weights.
+    """
     row = facts(node)
     if row is None or row.weight is None:
         return None

@@ -44,9 +44,9 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
 
 
 def save(model: ir.Model, path: Path, data: str, threshold: int) -> None:
-    """Writes the graph to `path`, and its large tensors to the file `data` beside it.
+    """Writes the graph to `path`, and large tensors to a file beside it.
 
-    Large are those of `threshold` bytes or more.
+    Tensors of `threshold` bytes or more go to the file `data`.
     """
     ir.save(model, path, external_data=data, size_threshold_bytes=threshold)
     if any(_TYPE in value.meta for value in model.graph.outputs):

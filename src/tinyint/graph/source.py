@@ -1,4 +1,4 @@
-"""Models as a path, bytes or a graph: opening them, and reading their metadata alone."""
+"""Models as a path, bytes or a graph, for runtimes; and their metadata alone."""
 
 from __future__ import annotations
 
@@ -122,7 +122,10 @@ def weights_apart(model: ir.Model) -> tuple[bytes, dict[str, Array]]:
 
 
 def whole(model: ModelSource) -> ir.Model:
-    """`model` as a graph; external weights are not read. Raises ModelError if it is unreadable."""
+    """`model` as a graph; external weights are not read.
+
+    Raises ModelError if it is unreadable.
+    """
     if isinstance(model, ir.Model):
         return model
     if not isinstance(model, bytes):
@@ -148,7 +151,10 @@ def _fits_one_message(model: ir.Model) -> bool:
 
 
 def metadata(model: ModelSource) -> dict[str, str]:
-    """Metadata of `model`, read without its weights; empty for a file that is not ONNX."""
+    """Metadata of `model`, read without its weights.
+
+    Empty for a file that is not ONNX.
+    """
     if isinstance(model, ir.Model):
         return dict(model.metadata_props)
     if isinstance(model, bytes):

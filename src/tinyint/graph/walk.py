@@ -56,7 +56,10 @@ def consumers(value: ir.Value) -> tuple[tuple[ir.Node, int], ...]:
 
 
 def sole_consumer(value: ir.Value) -> ir.Node | None:
-    """The only reader of the value; None if it has several uses, or is a graph output."""
+    """The only reader of the value.
+
+    None if it has several uses, or is a graph output.
+    """
     uses = consumers(value)
     return uses[0][0] if len(uses) == 1 and not value.is_graph_output() else None
 

@@ -52,7 +52,10 @@ class NoiseSum:
     total: float = 0.0
 
     def add(self, reference: Array, value: Array) -> None:
-        """Adds a pair of arrays; an infinity where the reference has a value makes the noise infinite."""
+        """Adds a pair of arrays.
+
+        An infinity where the reference has a value makes the noise infinite.
+        """
         for r, v in blocks(reference, value):
             selection = are_values(r)
             r, v = r[selection], v[selection]
@@ -75,7 +78,10 @@ class NoiseSum:
 
     @property
     def constant_db(self) -> float:
-        """SQNR of the best constant, the mean of the reference: signal / (Σx² - (Σx)²/n), in dB."""
+        """SQNR of the best constant, the mean of the reference.
+
+        It is signal / (Σx² - (Σx)²/n), in dB.
+        """
         if not self.count:
             return math.inf
         return _db(self.signal, max(self.signal - self.total**2 / self.count, 0.0))

@@ -68,7 +68,10 @@ def per_axis(axis: int | None) -> PerTensor | PerAxis:
 
 
 def axis_of(granularity: Granularity) -> int | None:
-    """Axis with one scale per index; None for a single scale. Raises ValueError for blocks."""
+    """Axis with one scale per index; None for a single scale.
+
+    Raises ValueError for blocks.
+    """
     match granularity:
         case PerTensor():
             return None
@@ -89,7 +92,7 @@ def has_shape(granularity: Granularity, scales: Values) -> bool:
 
 
 def spread(scales: Values, granularity: Granularity, shape: tuple[int, ...]) -> Values:
-    """Scales, or other values per scale, reshaped to broadcast over a tensor of this shape."""
+    """Values per scale, reshaped to broadcast over a tensor of this shape."""
     match granularity:
         case PerTensor():
             return scales

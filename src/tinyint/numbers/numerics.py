@@ -109,7 +109,10 @@ class QParams:
 
     @property
     def axis(self) -> int | None:
-        """Axis with one scale per index; None for a single scale. Raises ValueError for blocks."""
+        """Axis with one scale per index; None for a single scale.
+
+        Raises ValueError for blocks.
+        """
         return axis_of(self.granularity)
 
     def range(self) -> tuple[FloatArray, FloatArray]:
@@ -218,10 +221,10 @@ def fit_bias(
 
 
 def unseen_input_scale(bias: ArrayLike, weight_scale: ArrayLike) -> float:
-    """Scale of an input that was zero in calibration: 1, or less if the bias needs it.
+    """Scale of an input that was zero in calibration.
 
-    The bias is then the whole result, and should have 16 bits in steps of s_x · s_w. `bias` has shape (C,),
-    `weight_scale` () or (C,).
+    It is 1, or less if the bias needs it. The bias is then the whole result, and should have 16 bits in steps of s_x ·
+    s_w. `bias` has shape (C,), `weight_scale` () or (C,).
     """
     largest = float(np.abs(np.asarray(bias, np.float64)).max(initial=0.0))
     if largest == 0.0:
@@ -231,7 +234,10 @@ def unseen_input_scale(bias: ArrayLike, weight_scale: ArrayLike) -> float:
 
 
 def bias_params(input_scale: ArrayLike, weight_scale: ArrayLike) -> QParams:
-    """int32 parameters of a bias, s_b = s_x · s_w in float32 as in the runtimes; shape () or (C,)."""
+    """int32 parameters of a bias, s_b = s_x · s_w in float32 as in the runtimes.
+
+    Shape () or (C,).
+    """
     scale = np.asarray(input_scale, np.float32) * np.asarray(weight_scale, np.float32)
     scale = np.asarray(np.maximum(scale, SMALLEST_SCALE), np.float32)
     return QParams(

@@ -83,7 +83,10 @@ class Histogram:
         return int(self.counts.sum())
 
     def trimmed(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Edges (n + 1,) and counts (n,) from the first to the last occupied bin; n = 0 if empty."""
+        """Edges (n + 1,) and counts (n,) from the first to the last occupied bin.
+
+        N = 0 if empty.
+        """
         occupied = np.flatnonzero(self.counts)
         if occupied.size == 0:
             return np.zeros(1), np.zeros(0, np.int64)
@@ -155,9 +158,10 @@ class Summary:
         elements: int | None = None,
         infinite: int = 0,
     ) -> None:
-        """Adds one sample: its extrema (float32 numbers), a subsample of its values, and its content key.
+        """Adds one sample: its extrema, a subsample, and its content key.
 
-        `elements`: number of its finite elements, None if `values` are all of them; `infinite`: number of the others.
+        The extrema are float32 numbers. `elements`: number of its finite elements, None if `values` are all of them;
+        `infinite`: number of the others.
         """
         if not (np.isfinite(lo) and np.isfinite(hi)):
             raise ValueError(f"extrema must be finite, got [{lo}, {hi}]")

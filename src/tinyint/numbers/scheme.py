@@ -28,7 +28,10 @@ class Scheme:
 
     @property
     def axis(self) -> int | None:
-        """Axis with one scale per index; None for a single scale. Raises ValueError for blocks."""
+        """Axis with one scale per index; None for a single scale.
+
+        Raises ValueError for blocks.
+        """
         return axis_of(self.granularity)
 
     def __str__(self) -> str:

@@ -50,5 +50,8 @@ def get_runtime(name: str, provider: Provider = "cpu") -> Runtime:
 
 
 def here(runtime: Runtime) -> Runtime:
-    """The runtime if it runs here, else ONNX Runtime, which runs the files of all targets."""
+    """The runtime if it runs here, else ONNX Runtime.
+
+    ONNX Runtime runs the files of all targets.
+    """
     return runtime if runtime.available() else get_runtime("onnxruntime")

@@ -90,9 +90,9 @@ class Session(Protocol):
         ...
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
-        """Runs the model: outputs by name, owned by the caller; a sequence is a list, a map a dict.
+        """Runs the model: outputs by name, owned by the caller.
 
-        Raises DataError if the feeds do not fit.
+        A sequence is a list, a map a dict. Raises DataError if the feeds do not fit.
         """
         ...
 
@@ -155,7 +155,7 @@ def installed(package: str) -> str | None:
 
 
 def check_threads(threads: int | None) -> None:
-    """Raises DataError for a number of threads that is too large for this machine, or below 1."""
+    """Raises DataError for a number of threads below 1, or too large for this machine."""
     most = max(_MOST_THREADS, _PER_PROCESSOR * (os.cpu_count() or 1))
     if threads is not None and not 1 <= threads <= most:
         raise DataError(

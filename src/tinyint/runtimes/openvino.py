@@ -165,7 +165,10 @@ def _compile(model: ModelSource, threads: int | None, precision: Precision) -> t
 
 
 def _output_names(ports: list[Any], model: ModelSource) -> tuple[str, ...]:
-    """Names of the outputs in the model; OpenVINO may know outputs of the same value by other names."""
+    """Names of the outputs in the model.
+
+    OpenVINO may know outputs of the same value by other names.
+    """
     if not (isinstance(model, (str, Path)) and Path(model).suffix == ".xml"):
         declared = tuple(name_of(value) for value in graph_of(model).outputs)
         if len(declared) == len(ports):
@@ -192,10 +195,10 @@ def _read(core: Any, model: ModelSource) -> Iterator[Any]:
 
 
 def _readable_copy(model: ModelSource) -> ir.Model | None:
-    """Copy of the model in a form that OpenVINO reads; None if there is nothing to change.
+    """Copy of the model in a form that OpenVINO reads.
 
-    Dimensions declared as 0 become open, bfloat16 (which NumPy lacks) becomes float32, deformable convolutions are
-    decomposed, local functions inlined, and ONNX's own domain is written as "".
+    None if there is nothing to change. Dimensions declared as 0 become open, bfloat16 (which NumPy lacks) becomes
+    float32, deformable convolutions are decomposed, local functions inlined, and ONNX's own domain is written as "".
     """
     if isinstance(model, (str, Path)) and Path(model).suffix == ".xml":
         return None
@@ -259,7 +262,10 @@ def _executed(node: Any, source: ir.Graph | None) -> Executed:
 
 
 def _reads_floats(facts: dict[str, str]) -> bool:
-    """Whether the node is a float product; OpenVINO reports the type of its weights, which may be int8."""
+    """Whether the node is a float product.
+
+    OpenVINO reports the type of its weights, which may be int8.
+    """
     return facts.get("layerType") == "FullyConnected" and facts.get("primitiveType", "").endswith("_f32")
 
 

@@ -86,9 +86,10 @@ class OrtSession:
         return dict(zip(self.outputs, values, strict=True))
 
     def run_transient(self, feeds: Feeds) -> dict[str, Array]:
-        """Runs the model; outputs go into the buffers of the last call with the same input shapes.
+        """Runs the model.
 
-        An output whose shape does not follow from those of the inputs has no buffer.
+        Outputs go into the buffers of the last call with the same input shapes. An output whose shape does not follow
+        from those of the inputs has no buffer.
         """
         shapes = tuple(feeds[spec.name].shape for spec in self.inputs if spec.name in feeds)
         own = self._own
@@ -253,7 +254,7 @@ def _load(model: ModelSource, options: Any, providers: list[Any], label: str | N
 
 
 def _reason(error: Exception) -> str:
-    """Message of an error, without its code, the model's path and the place in the source code.
+    """Message of an error without its code, the model's path and source lines.
 
     The code is such as `[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : `.
     """

@@ -105,7 +105,10 @@ def _with_fused(node: ir.Node, origin: ir.Node, claimed: set[str]) -> tuple[str,
 def _origin_by_name(
     node: ir.Node, by_name: dict[str, ir.Node], by_value: dict[str, ir.Node]
 ) -> ir.Node | None:
-    """Source node that the node's name, or that of its output, refers to; None if it was added."""
+    """Source node that the node's name, or that of its output, refers to.
+
+    None if it was added.
+    """
     name = re.sub(r"_token_\d+$", "", name_of(node))
     stems = [name, *(name[: match.start()] for match in reversed(list(re.finditer("/", name))))]
     for stem in stems:

@@ -1,4 +1,4 @@
-"""TensorRT: commands of its own tool for another machine, where engines are built and timed."""
+"""TensorRT, on another machine: commands of its tool that build and time engines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ __all__ = ["RUNTIME", "TensorRTRuntime", "build_commands"]
 
 
 class TensorRTRuntime:
-    """TensorRT as a `runtimes.base.Runtime` that opens no model: engines are built on their own GPU."""
+    """TensorRT as a `runtimes.base.Runtime` that opens no model.
+
+    Engines are built on the GPU that they are for.
+    """
 
     name = "tensorrt"
 

@@ -28,11 +28,17 @@ class Cpu:
     pair_sums_saturate: bool = False
 
     def runs_on(self, host: Host) -> bool:
-        """Whether `host` has this family's kernels; a GPU is assumed, as its runtime checks for it."""
+        """Whether `host` has this family's kernels.
+
+        A GPU is assumed, as its runtime checks for it.
+        """
         return self.family in (None, "gpu", host.machine)
 
     def lacks(self, host: Host) -> str | None:
-        """Instructions that `host` lacks for fast kernels; None if none, or if the kernels do not run on it."""
+        """Instructions that `host` lacks for fast kernels.
+
+        None if none, or if the kernels do not run on it.
+        """
         return host.lacks if self.family != "gpu" and self.runs_on(host) else None
 
     def saturates_on(self, host: Host) -> bool:

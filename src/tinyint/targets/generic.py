@@ -1,4 +1,4 @@
-"""Plain Q/DQ graph for any ONNX tool: no operator is removed for a runtime's fusions."""
+"""Plain Q/DQ graph for any ONNX tool, without changes for a runtime's fusions."""
 
 from __future__ import annotations
 

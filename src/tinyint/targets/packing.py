@@ -15,7 +15,7 @@ Pairs = NDArray[np.int64]
 
 
 class Packing(StrEnum):
-    """Order of a filter's weights (inputs, *kernel) in a kernel that adds the products of neighbours.
+    """Order of a filter's weights (inputs, *kernel) in a kernel that adds neighbours.
 
     `tests/runtimes/facts/test_pair_sums.py` finds it by planting the largest weights at every two positions.
     """

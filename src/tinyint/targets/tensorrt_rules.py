@@ -119,7 +119,7 @@ def _both_inputs(node: ir.Node) -> Iterator[Violation]:
 
 
 def _output(node: ir.Node) -> Iterator[Violation]:
-    """[TRT]: no Q between a convolution and its activation, nor at the network's end: it breaks the fusion."""
+    """[TRT]: a Q before a convolution's activation, or at the network's end, breaks the fusion."""
     if not is_convolution(node):
         return
     quantize = _sole_consumer(node)
@@ -133,7 +133,7 @@ def _output(node: ir.Node) -> Iterator[Violation]:
 
 
 def _residual(node: ir.Node) -> Iterator[Violation]:
-    """[TRT]: only the skip input of a residual Add is quantized, so that Conv + Add (+ Relu) fuse."""
+    """[TRT]: a residual Add has only its skip input quantized, so that it fuses with Conv and Relu."""
     if node.op_type != "Add":
         return
     sources = [source for value in node.inputs if (source := _dequantize(value)) is not None]

@@ -9,7 +9,10 @@ __all__ = ["Violation"]
 
 @dataclass(frozen=True, kw_only=True)
 class Violation:
-    """Rule that a node breaks; `fatal`: the backend refuses or miscomputes it, else it is slower."""
+    """Rule that a node breaks.
+
+    `fatal`: the backend refuses or miscomputes it, else it is slower.
+    """
 
     backend: str
     rule: str

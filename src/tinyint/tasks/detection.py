@@ -38,7 +38,7 @@ Side: TypeAlias = Annotated[float, Field(gt=0)]
 
 
 class Detection(Task):
-    """YOLOv3 detection by logits (N, A·(5 + C), H/s, W/s) of one head per stride s.
+    """YOLOv3 detection by heads of logits (N, A·(5 + C), H/s, W/s) per stride s.
 
     The channels of an anchor are tx, ty, tw, th, objectness and the C classes.
 

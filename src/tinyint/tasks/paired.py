@@ -101,7 +101,7 @@ def _difference(ours: Scorer, theirs: Scorer, weights: Floats) -> dict[str, Floa
 
 
 def _draws(units: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """Number of times that each unit is drawn, (B, units), in blocks that fit into memory."""
+    """Counts of draws per unit, (B, units), in blocks that fit into memory."""
     generator = np.random.default_rng(seed)
     rows = max(1, _BLOCK // units)
     for start in range(0, resamples, rows):
@@ -112,6 +112,9 @@ def _draws(units: int, resamples: int, seed: int) -> Iterator[Floats]:
 
 
 def _two_sided(draws: Floats) -> float:
-    """Two-sided p; the sample counts as one more draw, so it is never 0 (Davison & Hinkley 1997, section 4.2)."""
+    """Two-sided p, with the sample as one more draw, so never 0.
+
+    Davison & Hinkley 1997, section 4.2.
+    """
     less, more = int((draws <= 0).sum()), int((draws >= 0).sum())
     return min(1.0, 2 * (min(less, more) + 1) / (len(draws) + 1))

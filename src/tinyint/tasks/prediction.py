@@ -19,7 +19,10 @@ __all__ = ["Prediction", "Seen", "single"]
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """Sample to predict; of an image file also the image, upright and cropped as the input is."""
+    """Sample to predict.
+
+    Of an image file also the image, upright and cropped as the input is.
+    """
 
     sample: Sample
     image_id: int
@@ -41,7 +44,10 @@ class Prediction:
 
 
 def single(batch: Array, seen: Seen) -> Array:
-    """Output for the only image of a sample; raises DataError for a sample of several images."""
+    """Output for the only image of a sample.
+
+    Raises DataError for a sample of several images.
+    """
     if len(batch) != 1:
         raise DataError(
             f"{seen.sample.name} holds {len(batch)} images, but pictures are made of one at a time: export the model "

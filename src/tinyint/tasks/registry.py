@@ -59,7 +59,7 @@ def _reader(tasks: tuple[type[Task], ...]) -> TypeAdapter[Task]:
 
 
 def infer_task(labels: LabelKind | None, outputs: Mapping[str, Array]) -> Task:
-    """Task of a model without metadata, from its outputs and the labels of its data, if known.
+    """Task of a model without metadata, from its outputs and the data's labels.
 
     Raises ModelError for a task that needs details which only metadata can give.
     """
@@ -73,7 +73,10 @@ def tasks_for_labels(labels: LabelKind) -> str:
 
 
 def require_labels(labels: LabelKind | None, task: Task, name: str) -> None:
-    """Raises DataError if the labels of `name` are not those of the task; None fits any."""
+    """Raises DataError if the labels of `name` are not those of the task.
+
+    None fits any.
+    """
     needed = task.label_kind
     if labels not in (None, needed):
         assert labels is not None
@@ -94,7 +97,10 @@ def loss_options() -> frozenset[str]:
 
 
 def postprocessing_of(metadata: Mapping[str, str]) -> str | None:
-    """Kind of the tail that a model has already; raises ModelError for a damaged entry."""
+    """Kind of the tail that a model has already.
+
+    Raises ModelError for a damaged entry.
+    """
     kind = metadata.get(POSTPROCESSING)
     kinds = [tail for task in TASKS.values() for tail in task.tails]
     if kind is not None and kind not in kinds:

@@ -1,4 +1,4 @@
-"""Evaluation of any number of models in one pass over labelled samples, by the task's metrics."""
+"""Evaluation of any number of models in one pass over labelled samples."""
 
 from __future__ import annotations
 

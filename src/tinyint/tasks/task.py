@@ -119,7 +119,7 @@ class Task(BaseModel):
     def read(
         self, seen: Seen, outputs: Mapping[str, Array], present: str | None, score_threshold: float
     ) -> Prediction:
-        """Prediction from the outputs of a `decided` session, with a picture if there is an image.
+        """Prediction from the outputs of a `decided` session, drawn onto the image, if any.
 
         Raises ModelError for outputs that do not fit the task, DataError for a sample of several images.
         """

@@ -1,4 +1,4 @@
-"""ONNX graph as a list of steps: one tensor function per node, in the order in which they run."""
+"""ONNX graph as a list of steps, one tensor function per node."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Program:
         return cls(steps, tuple(reversed(released)))
 
     def run(self, values: dict[str, Any]) -> None:
-        """Runs the steps on `values`, in place, and drops each value after its last use."""
+        """Runs the steps on `values`, in place; drops each value after its last use."""
         for step, released in zip(self.steps, self.released, strict=True):
             inputs = [None if name is None else values[name] for name in step.inputs]
             results = step.function(inputs)
@@ -133,7 +133,10 @@ def _number_nodes(graph: ir.Graph, nodes: Sequence[ir.Node], opset: int) -> set[
 
 
 def _rank(value: ir.Value | None, ranks: dict[ir.Value, int]) -> int | None:
-    """Rank of a value that is kept as Python numbers, which includes integer constants; None for a tensor."""
+    """Rank of a value that is kept as Python numbers, which includes integer constants.
+
+    None for a tensor.
+    """
     if value is None or value in ranks:
         return 0 if value is None else ranks[value]
     array = constant_of(value)

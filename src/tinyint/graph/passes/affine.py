@@ -44,7 +44,7 @@ def fold_affine(model: ir.Model, *, keep_batch_norms: bool = False) -> None:
 
 
 def _affine(node: ir.Node, index: int, linear: ir.Node) -> tuple[Vector, Vector] | None:
-    """(a, d) of the node as a map of the linear operator's output, which is its input `index`."""
+    """(a, d) of the node; its input `index` is the linear operator's output."""
     return _batch_norm(node) if node.op_type == "BatchNormalization" else _arithmetic(node, index, linear)
 
 
@@ -107,7 +107,7 @@ def _batch_norm(node: ir.Node) -> tuple[Vector, Vector] | None:
 
 
 def _arithmetic(node: ir.Node, index: int, linear: ir.Node) -> tuple[Vector, Vector] | None:
-    """(a, d) of a Neg, or a Mul, Div, Add or Sub by a constant; None for other operators and shapes."""
+    """(a, d) of Neg, Mul, Div, Add or Sub with a constant, else None."""
     weight = constant_of(linear.inputs[1])
     if node.op_type == "Neg" and weight is not None:
         return np.full(_channels(linear, weight), -1.0), np.zeros(_channels(linear, weight))
@@ -132,7 +132,10 @@ def _arithmetic(node: ir.Node, index: int, linear: ir.Node) -> tuple[Vector, Vec
 
 
 def _per_channel(constant: Vector, channels: int, rank: int) -> Vector | None:
-    """Constant as (channels,); None if it varies along another axis than 1 of a tensor of this rank."""
+    """Constant as (channels,).
+
+    None if it varies along another axis than 1 of a tensor of this rank.
+    """
     if constant.ndim > rank:
         return None
     shape = (1,) * (rank - constant.ndim) + constant.shape

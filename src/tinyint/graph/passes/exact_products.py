@@ -10,7 +10,7 @@ __all__ = ["exact_products"]
 
 
 def exact_products(model: ir.Model) -> ir.Model:
-    """Copy of the model with each MatMulInteger as a MatMul of doubles, cast to int32.
+    """Copy of the model with MatMulInteger as MatMul of doubles, cast to int32.
 
     Doubles hold sums of 8-bit products exactly, up to 2⁵³; kernels on x86 without VNNI saturate sums of two. A product
     whose first operand has a zero-point per row stays. Without any to replace, the model itself is returned.

@@ -16,9 +16,9 @@ __all__ = ["normalize_gemm"]
 
 
 def normalize_gemm(model: ir.Model) -> None:
-    """Folds alpha into a constant B and beta into a constant C of each Gemm, in place.
+    """Folds alpha and beta of each Gemm into its constants, in place.
 
-    Needs unshared constants.
+    alpha is folded if B is constant, beta if C is. Needs unshared constants.
     """
     for node in model.graph:
         if node.domain == "" and node.op_type == "Gemm":

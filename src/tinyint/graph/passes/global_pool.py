@@ -38,7 +38,7 @@ _FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE}
 
 
 def _axes(node: ir.Node) -> list[int]:
-    """Sorted axes of a 4-D tensor, from the attribute (up to opset 17) or the input (from 18)."""
+    """Sorted axes of a 4-D tensor, from the attribute (to opset 17) or the input."""
     axes: list[int] = list(node.attributes.get_ints("axes", []))
     constant = constant_of(node.inputs[1]) if len(node.inputs) > 1 else None
     if constant is not None:

@@ -1,4 +1,7 @@
-"""Unique names for all nodes, bodies included: recipes, plans and reports refer to nodes by name."""
+"""Unique names for all nodes, bodies included.
+
+Recipes, plans and reports refer to nodes by name.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,10 @@ __all__ = ["drop_no_ops"]
 
 
 def drop_no_ops(model: ir.Model) -> None:
-    """Connects the readers of each no-op to its input, in place; a graph output keeps its name."""
+    """Connects the readers of each no-op to its input, in place.
+
+    A graph output keeps its name.
+    """
     for node in list(model.graph):
         if _does_nothing(node) and node.inputs[0] is not None:
             bypass(node, node.inputs[0])

@@ -125,7 +125,7 @@ def _restore_names(model: ir.Model, names: dict[str, str]) -> None:
 
 
 def _drop_leftovers(graph: onnx.GraphProto) -> None:
-    """Removes the attribute `value` of Pads, in place: the converter leaves it where the mode needs none."""
+    """Removes the attribute `value` of Pads, which the converter leaves for every mode."""
     for node in graph.node:
         if node.op_type == "Pad":
             attributes = [attribute for attribute in node.attribute if attribute.name != "value"]

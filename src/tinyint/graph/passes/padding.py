@@ -29,7 +29,10 @@ def fold_padding(model: ir.Model) -> None:
 
 
 def _own_padding(conv: ir.Node, kernel: tuple[int, ...]) -> list[int] | None:
-    """Begins and ends of the Conv; None if they depend on the image's size (auto_pad with strides over 1)."""
+    """Begins and ends of the Conv.
+
+    None if they depend on the image's size (auto_pad with strides over 1).
+    """
     automatic = conv.attributes.get_string("auto_pad", "NOTSET")
     if automatic == "NOTSET":
         return list(conv.attributes.get_ints("pads", [0] * 2 * len(kernel)))
@@ -44,7 +47,10 @@ def _own_padding(conv: ir.Node, kernel: tuple[int, ...]) -> list[int] | None:
 
 
 def _spatial_zeros(pad: ir.Node, rank: int) -> list[int] | None:
-    """Begins and ends of the spatial axes; None unless the node pads these alone, with zeros."""
+    """Begins and ends of the spatial axes.
+
+    None unless the node pads these alone, with zeros.
+    """
     if (
         pad.domain != ""
         or pad.op_type != "Pad"

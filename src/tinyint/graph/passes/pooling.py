@@ -66,7 +66,10 @@ def drop_pool_attributes(model: ir.Model) -> None:
 
 
 def _axes(node: ir.Node) -> list[_Axis | None]:
-    """Spatial axes of a pool under `ceil_mode`, None for those of unknown size; [] for other nodes."""
+    """Spatial axes of a pool under `ceil_mode`, [] for other nodes.
+
+    An axis of unknown size is None.
+    """
     if (
         node.domain != ""
         or node.op_type not in _ROUNDING
@@ -93,7 +96,7 @@ def _axes(node: ir.Node) -> list[_Axis | None]:
 
 
 def _cut(editor: GraphEditor, node: ir.Node, rests: list[int]) -> None:
-    """Cuts `rests` elements off the ends of the axes: off the padding first, then off the image."""
+    """Cuts `rests` elements off the axes' ends: first padding, then image."""
     pads = list(node.attributes.get_ints("pads", [0] * 2 * len(rests)))
     padding = [min(rest, pads[len(rests) + i]) for i, rest in enumerate(rests)]
     image = [rest - padded for rest, padded in zip(rests, padding, strict=True)]

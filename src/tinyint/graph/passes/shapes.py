@@ -14,7 +14,10 @@ __all__ = ["infer_shapes", "shapes_at"]
 
 
 def infer_shapes(model: ir.Model) -> None:
-    """Infers types and shapes in place, as far as ONNX can: not for most other domains."""
+    """Infers types and shapes in place, as far as ONNX can.
+
+    Operators of most other domains stay unknown.
+    """
     proto, _ = weightless_proto(model)
     with_stand_ins(proto)
     try:

@@ -1,4 +1,4 @@
-"""Separate constants for each operator with weights, so that each is folded and quantized alone."""
+"""Separate constants for each operator with weights, to be folded and quantized alone."""
 
 from __future__ import annotations
 

@@ -29,7 +29,10 @@ _ACTIVATIONS = {
 
 
 def unfuse(model: ir.Model) -> None:
-    """Decomposes, in place, the main graph's fused nodes whose parts are ONNX operators; others stay."""
+    """Decomposes, in place, the main graph's fused nodes whose parts are ONNX operators.
+
+    Others stay.
+    """
     editor = GraphEditor(model.graph)
     for node in list(model.graph):
         if node.domain != _MICROSOFT:

@@ -88,7 +88,7 @@ def _widen_attributes(node: ir.Node) -> None:
 
 
 def _retype(value: ir.Value) -> None:
-    """Sets half precision to float32 in the value's type, also within a sequence or an optional."""
+    """Changes half precision to float32 in the value's type, also in sequences."""
     if value.dtype in HALVES:
         value.type = copy.deepcopy(value.type)  # the caller's model shares it
         value.dtype = ir.DataType.FLOAT

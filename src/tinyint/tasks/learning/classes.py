@@ -18,7 +18,10 @@ __all__ = ["ClassLearning"]
 
 
 class ClassLearning:
-    """Training interface of classification; see `Learning`. Each position of the logits is judged as a sample."""
+    """Training interface of classification; see `Learning`.
+
+    Each position of the logits is judged as a sample.
+    """
 
     def __init__(self, task: Task) -> None:
         self.task = task

@@ -69,7 +69,10 @@ def yolo_loss(
 
 @dataclass(frozen=True, kw_only=True)
 class _Targets:
-    """The M objects of all images: `image` (M,), `classes` (M,), `box` (M, 4) as x, y, w, h in the input's pixels."""
+    """The M objects of all images.
+
+    `image` (M,), `classes` (M,), `box` (M, 4) as x, y, w, h in pixels of the input.
+    """
 
     image: Tensor
     box: Tensor
@@ -78,7 +81,7 @@ class _Targets:
 
 @dataclass(frozen=True, kw_only=True)
 class _Assignment:
-    """Numbers of the objects that are assigned to one head, with the image, anchor, row and column of each."""
+    """Objects of one head, by number, with the image, anchor, row and column of each."""
 
     objects: Tensor
     cells: tuple[Tensor, Tensor, Tensor, Tensor]
@@ -121,7 +124,10 @@ def _targets(boxes: Sequence[Boxes], size: int, device: torch.device) -> _Target
 
 
 def _assign(targets: _Targets, info: Detection, size: int, anchor_iou: float) -> list[_Assignment]:
-    """Assignment of objects to each head; of several in one cell and anchor, the last one stays."""
+    """Assignment of objects to each head.
+
+    Of several in one cell and anchor, the last one stays.
+    """
     anchors = targets.box.new_tensor([pair for pairs in info.anchors for pair in pairs])
     sides = targets.box[:, None, 2:]
     inside = torch.minimum(sides, anchors).prod(-1)
@@ -141,7 +147,7 @@ def _assign(targets: _Targets, info: Detection, size: int, anchor_iou: float) ->
 
 
 def _overlapping(grid: Tensor, anchors: Tensor, stride: int, targets: _Targets) -> Tensor:
-    """Whether each prediction (N, A, rows, columns) overlaps an object of its image by more than `IGNORE_ABOVE`."""
+    """Whether each prediction overlaps an object by more than `IGNORE_ABOVE`, (N, A, rows, columns)."""
     count, _, rows, columns, _ = grid.shape
     corner = torch.stack(
         torch.meshgrid(

@@ -36,7 +36,10 @@ _BRIGHT = 150  # luma above which letters are dark
 
 @dataclass(frozen=True, kw_only=True)
 class Canvas:
-    """RGB image to draw on: `scale` times its original's size, with letters of height `text`."""
+    """RGB image to draw on.
+
+    `scale`: its size relative to the original; `text`: height of its letters.
+    """
 
     image: Image.Image
     scale: float

@@ -1,4 +1,4 @@
-"""Drawing of pixel classes: as a tinted image with a legend, or as class numbers."""
+"""Drawing of pixel classes, as a tinted image or as class numbers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _border(mask: Array) -> Array:
 def _with_legend(
     image: Image.Image, entries: Sequence[tuple[int, str, str]], plain: Sequence[int], text: int
 ) -> Image.Image:
-    """Image with a legend below: a coloured square and a text per class, in as many lines as needed."""
+    """Image with a legend below: a coloured square and a text per class."""
     pad = text // 2
     draw = ImageDraw.Draw(image)
     labels, positions, x, y = list[str](), [], pad, pad

@@ -1,6 +1,6 @@
-"""Average precision by COCO's rules and code, with fast resampling: images are matched only once.
+"""Average precision by COCO's rules and code, with fast resampling.
 
-The only file that imports pycocotools.
+Images are matched only once. This is the only file that imports pycocotools.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class DetectionScorer:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Matches:
-    """Matches of the D detections of one class at T thresholds of the IoU, highest score first.
+    """Matches of one class's D detections at T thresholds of the IoU, highest score first.
 
     * `image`: image of each detection, (D,)
     * `hit`, `counted`: whether it matches an object, and whether it counts at all, (T, D)
@@ -199,7 +199,10 @@ class _Matches:
         )
 
     def average_precision(self, weights: Floats) -> Floats:
-        """Average precision, (B, T), if image i occurs weights[b, i] times; NaN for a draw without objects."""
+        """Average precision, (B, T), if image i occurs weights[b, i] times.
+
+        NaN for a draw without objects.
+        """
         rows = max(1, _BLOCK // max(1, len(self.image)))
         return np.concatenate([self._block(weights[i : i + rows]) for i in range(0, len(weights), rows)])
 

@@ -19,7 +19,10 @@ Floats = NDArray[np.float64]
 
 
 class Scorer(Protocol):
-    """Results of one model on one task, kept per unit for paired tests; a unit is a sample or a row of it."""
+    """Results of one model on one task, kept per unit for paired tests.
+
+    A unit is a sample or a row of it.
+    """
 
     @property
     def classes(self) -> int:
@@ -51,7 +54,10 @@ class Scorer(Protocol):
         ...
 
     def decisions(self) -> dict[str, NDArray[np.bool_]]:
-        """Whether each unit is right, (units,), by metric; only for metrics that are a share of right units."""
+        """Whether each unit is right, (units,), by metric.
+
+        Only for metrics that are a share of right units.
+        """
         ...
 
     def resampled(self, weights: Floats) -> dict[str, Floats]:
@@ -60,7 +66,10 @@ class Scorer(Protocol):
 
 
 def require_decided(output: str, scores: Array, name: str) -> None:
-    """Raises ModelError if no class is the highest in the scores (N, classes, …) of sample `name`."""
+    """Raises ModelError if no class score (N, classes, …) is the highest.
+
+    `output`, `name`: names of the output and the sample.
+    """
     if scores.dtype.kind != "f":
         return
     if np.isnan(scores).any():

@@ -87,7 +87,7 @@ class SegmentationScorer:
 
 
 def class_map(outputs: Mapping[str, Array], name: str) -> tuple[Array, int | None]:
-    """Class of each pixel, (N, H, W), and the number of classes if the output is logits.
+    """Class of each pixel, (N, H, W), and number of classes, if logits.
 
     Raises ModelError if no output has such a form, or if no class is the highest for the sample `name`.
     """

@@ -14,7 +14,7 @@ __all__ = ["append"]
 
 
 def append(model: ir.Model, tail: Tail) -> ir.Model:
-    """New model: `model` with `tail` after the outputs that have the names of the tail's inputs.
+    """New model: `model` with `tail` after the outputs named like its inputs.
 
     The tail's outputs replace them; other outputs stay. The int8 part does not change: the tail computes in float,
     after the last DequantizeLinear. The tail's metadata are added to the model's. Inner tensors are renamed if their

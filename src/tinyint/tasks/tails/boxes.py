@@ -57,7 +57,10 @@ def detections_tail(info: Detection, heads: Sequence[str], settings: Suppression
 
 
 def _detections(graph: TailBuilder, boxes: ir.Value, scores: ir.Value, settings: Suppression) -> ir.Model:
-    """Tail with NMS; its metadata hold the settings, which would be hard to find among its constants."""
+    """Tail with NMS.
+
+    Its metadata hold the settings, which would be hard to find among its constants.
+    """
     detections = _apply_nms(graph, boxes, scores, settings)
     tail = graph.model(detections=(detections, ir.DataType.FLOAT, ("K", 7)))
     tail.metadata_props.update(settings.to_metadata())
@@ -122,7 +125,10 @@ def _decode(graph: TailBuilder, head: ir.Value, anchors: Array, stride: int) -> 
 
 
 def _apply_nms(graph: TailBuilder, boxes: ir.Value, scores: ir.Value, settings: Suppression) -> ir.Value:
-    """Detections (K, 7); NonMaxSuppression takes y first, but overlaps are the same with x and y swapped."""
+    """Detections (K, 7) after NMS.
+
+    NonMaxSuppression takes y first, but overlaps are the same with x and y swapped.
+    """
     indices = graph.op(  # (K, 3): image, class, box
         "NonMaxSuppression",
         boxes,

@@ -31,7 +31,7 @@ class Tail(NamedTuple):
 
 
 class TailBuilder:
-    """Builder of a tail: its methods add nodes and constants, with names that begin with `PREFIX`."""
+    """Builder of a tail, whose nodes and constants have names with `PREFIX`."""
 
     def __init__(self) -> None:
         self._tape = ir.tape.Tape()

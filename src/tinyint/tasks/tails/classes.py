@@ -12,7 +12,10 @@ __all__ = ["argmax_tail", "logits_output", "softmax_tail"]
 
 
 def softmax_tail(logits: str, *, pixels: bool = False) -> ir.Model:
-    """Softmax of logits (N, C) to `probabilities` (N, C); with `pixels`, both (N, C, H, W)."""
+    """Softmax of logits (N, C) to `probabilities` (N, C).
+
+    With `pixels`, both (N, C, H, W).
+    """
     graph = TailBuilder()
     shape = ("N", "C", "H", "W") if pixels else ("N", "C")
     probabilities = graph.op("Softmax", graph.input(logits, *shape), axis=1)
@@ -20,7 +23,10 @@ def softmax_tail(logits: str, *, pixels: bool = False) -> ir.Model:
 
 
 def argmax_tail(logits: str) -> ir.Model:
-    """Highest class of logits (N, C, H, W) as `labels` (N, H, W), int64; of equal ones, the lower."""
+    """Highest class of logits (N, C, H, W) as `labels` (N, H, W), int64.
+
+    Of equal ones, the lower.
+    """
     graph = TailBuilder()
     labels = graph.op("ArgMax", graph.input(logits, "N", "C", "H", "W"), axis=1, keepdims=0)
     return graph.model(labels=(labels, ir.DataType.INT64, ("N", "H", "W")))

@@ -59,9 +59,9 @@ def detections_of(
 
 
 def image_size(inputs: Mapping[str, Array]) -> tuple[int, int]:
-    """(height, width) of the image among the inputs, (N, C, H, W) or (N, H, W, C).
+    """(height, width) of the image among the inputs.
 
-    Raises ModelError if there is none.
+    It is (N, C, H, W) or (N, H, W, C). Raises ModelError if there is none.
     """
     for array in inputs.values():
         if array.ndim == 4:

@@ -14,9 +14,9 @@ __all__ = ["TailedSession"]
 
 
 class TailedSession:
-    """Session of any kind with `tail` after it, which runs in ONNX Runtime; see `Session`.
+    """Session of any kind with `tail` after it, which runs in ONNX Runtime.
 
-    The tail's inputs are outputs of the session, by name; the tail's outputs replace them.
+    See `Session`. The tail's inputs are outputs of the session, by name; the tail's outputs replace them.
     """
 
     def __init__(self, session: Session, tail: ir.Model, threads: int | None = None) -> None:

@@ -23,7 +23,10 @@ def _heads(x: Tensor, count: int) -> Tensor:
 
 @dataclass(frozen=True)
 class _Mask:
-    """Keys that a query may attend to: `causal`, and a window `left` to `right` of it (-1: unbounded)."""
+    """Keys that a query may attend to.
+
+    `causal`: no later ones; `left`, `right`: most positions before and after it, -1 for any.
+    """
 
     causal: bool
     left: int

@@ -52,7 +52,7 @@ def _conv_transpose(node: Node) -> Function:
 
 
 def _is_native(node: Node, window: Window, added: Sequence[int]) -> bool:
-    """Whether torch has such padding: equal at both ends, and independent of the size of the result."""
+    """Whether torch has such padding: equal at both ends, whatever the result's size."""
     if node.integers("output_shape") or window.auto.startswith("SAME"):
         return False
     room = zip(added, window.strides, window.dilations, strict=True)
@@ -60,7 +60,10 @@ def _is_native(node: Node, window: Window, added: Sequence[int]) -> bool:
 
 
 def _cuts(node: Node, window: Window, added: Sequence[int], sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """(begin, end) of each axis by which to pad the full product; negative where padding cuts it."""
+    """(begin, end) of each axis by which to pad the full product.
+
+    Negative where padding cuts it.
+    """
     shape, same = node.integers("output_shape"), window.auto.startswith("SAME")
     cuts = []
     for i, (size, stride) in enumerate(zip(sizes, window.strides, strict=True)):

@@ -110,7 +110,7 @@ def _as_corners(boxes: Tensor, centred: bool) -> Tensor:
 
 
 def _greedy_nms(boxes: Tensor, scores: Tensor, most: int, limit: float, floor: float | None) -> list[int]:
-    """Selected boxes, best first: those that overlap no box before them by an IoU of more than `limit`."""
+    """Boxes, best first, that overlap none before them by more than `limit` (IoU)."""
     order = torch.sort(scores, descending=True, stable=True).indices
     if floor is not None:
         order = order[scores[order] > floor]

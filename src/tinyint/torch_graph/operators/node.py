@@ -92,16 +92,20 @@ class Node:
         return torch_dtype(ir.DataType(self.integer(attribute)), self.name)
 
     def constant(self, position: int) -> NDArray[np.generic] | None:
-        """Constant of an input, which is then not passed to the function; None if it is not constant."""
+        """Constant of an input, which is then not passed to the function.
+
+        None if it is not constant.
+        """
         array = constant_of(self._node.inputs[position]) if self.given(position) else None
         if array is not None:
             self.baked.add(position)
         return array
 
     def reader(self, position: int) -> Callable[[Any], Any]:
-        """Function that reads the input as Python numbers or lists of them; None for an omitted one.
+        """Function that reads the input as Python numbers or lists of them.
 
-        A constant is read now, a tensor when the function is called; values computed from shapes are numbers already.
+        None for an omitted one. A constant is read now, a tensor when the function is called; values computed from
+        shapes are numbers already.
         """
         array = self.constant(position)
         self.numbers.add(position)
@@ -120,12 +124,18 @@ def plain(function: Function) -> Maker:
 
 
 def in_single(x: Tensor) -> Tensor:
-    """Tensor in float32 if it has a narrower type, for operators whose inner values exceed float16."""
+    """Tensor in float32 if its type is narrower.
+
+    For operators whose inner values exceed the range of float16.
+    """
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def to_tensor(array: NDArray[Any]) -> Tensor:
-    """Copy of the array as a tensor; raises ModelError for a type that torch does not have."""
+    """Copy of the array as a tensor.
+
+    Raises ModelError for a type that torch does not have.
+    """
     if array.dtype.name == "bfloat16":
         return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
     if array.dtype.kind not in "biufc":

@@ -82,7 +82,10 @@ def _group_norm(node: Node) -> Function:
 
 
 def _local_response(node: Node) -> Function:
-    """Local response normalization; for an even size, the window has one more channel after than before."""
+    """Local response normalization.
+
+    For an even size, the window has one more channel after than before.
+    """
     alpha, beta, bias = node.real("alpha", 1e-4), node.real("beta", 0.75), node.real("bias", 1.0)
     size = node.integer("size")
     before = math.floor((size - 1) / 2)

@@ -83,7 +83,7 @@ def _product(node: Node) -> Callable[..., Numbers]:
 
 
 def _fixed(before: int, after: int, function: Callable[..., Numbers]) -> Row:
-    """Row of a function for a first input of rank `before`, with an output of rank `after`."""
+    """Row of a function from a first input of rank `before` to rank `after`."""
     return Row(lambda _, ranks: after if ranks[0] == before else None, lambda _: function)
 
 

@@ -32,7 +32,10 @@ _MAX_ONLY: dict[int, Callable[..., Tensor]] = {
 
 
 def _padding(window: Window, sizes: Sequence[int]) -> tuple[list[tuple[int, int]], list[int] | None]:
-    """Whole padding with overhang, and the same as torch's argument; None if torch does not take it."""
+    """Whole padding with overhang, and the same as torch's argument.
+
+    None if torch does not take it.
+    """
     pads = window.padding(sizes)
     over = window.overhang(sizes)
     whole = [(begin, end + more) for (begin, end), more in zip(pads, over, strict=True)]
@@ -133,7 +136,10 @@ def _global_lp_pool(node: Node) -> Function:
 
 
 def _root(x: Tensor, p: int) -> Tensor:
-    """p-th root with gradient 0 at 0, where it would be infinite: a ReLU may leave a window all zeros."""
+    """p-th root with gradient 0 at 0, where it would be infinite.
+
+    A ReLU may leave a window all zeros.
+    """
     positive = x > 0
     return torch.where(positive, x, 1) ** (1 / p) * positive
 

@@ -11,7 +11,7 @@ __all__ = ["OPERATORS"]
 
 
 def _along(values: Tensor, like: Tensor, axis: int, block: int) -> Tensor:
-    """`values` (one number, one per index of `axis`, or one per block), shaped to broadcast against `like`."""
+    """Values (one, one per index of `axis`, or one per block) that broadcast to `like`."""
     if block:
         return values.repeat_interleave(block, axis).narrow(axis, 0, like.shape[axis])
     if values.dim() != 1 or values.numel() == 1:

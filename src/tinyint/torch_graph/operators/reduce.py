@@ -15,9 +15,9 @@ Reduction = Callable[[Tensor, list[int], bool], Tensor]
 
 
 def _reduction(function: Reduction, axes_from: int = 18) -> Maker:
-    """Maker of a reduction whose axes are an input from opset `axes_from` on, before that an attribute.
+    """Maker of a reduction.
 
-    Without axes, all are reduced.
+    Its axes are an input from opset `axes_from` on, before that an attribute. Without axes, all are reduced.
     """
 
     def make(node: Node) -> Function:

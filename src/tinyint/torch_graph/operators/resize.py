@@ -44,7 +44,10 @@ class _Axis:
     span: tuple[float, float]
 
     def positions(self, transform: str) -> Tensor:
-        """Position in the input of each output, rounded to float32 as in ONNX Runtime, so that ties are the same."""
+        """Position in the input of each output.
+
+        It is rounded to float32 as in ONNX Runtime, so that ties are the same.
+        """
         x, scale, last = torch.arange(self.out, dtype=torch.float32), _single(self.scale), self.size - 1
         match transform:
             case "align_corners":
@@ -76,7 +79,10 @@ class _Axis:
 
 
 def _single(number: float) -> Tensor:
-    """Number as a float32 tensor of one element: torch divides by it, and does not multiply by its inverse."""
+    """Number as a float32 tensor of one element.
+
+    By such a tensor torch divides; by a Python number it multiplies with the inverse.
+    """
     return torch.tensor([number], dtype=torch.float32)
 
 
@@ -174,7 +180,10 @@ def _interpolate(x: Tensor, axes: list[_Axis], options: _Options) -> Tensor:
 
 
 def _weights(positions: Tensor, axis: _Axis, options: _Options) -> Tensor:
-    """Weight of each input in each output, (out, in); positions beyond the edges count for the edges."""
+    """Weight of each input in each output, (out, in).
+
+    Positions beyond the edges count for the edges.
+    """
     shrink = min(axis.scale, 1.0) if options.antialias else 1.0
     reach = 1 if options.mode == "linear" else 2
     half = math.ceil(reach / shrink)
@@ -196,7 +205,10 @@ def _cubic(distance: Tensor, a: float) -> Tensor:
 
 
 def _native(x: Tensor, axes: list[_Axis], options: _Options) -> Tensor | None:
-    """Result of torch if it computes the same: over the spatial axes, without options of ONNX only; else None."""
+    """Result of torch, or None if torch does not compute the same.
+
+    It does over the spatial axes, without the options that only ONNX has.
+    """
     space = list(range(2, x.dim()))
     if [a.axis for a in axes] != space or x.dim() not in (4, 5) or not x.is_floating_point():
         return None

@@ -10,10 +10,10 @@ __all__ = ["bilinear"]
 
 
 def bilinear(image: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """Bilinear samples (B, C, P) of the image (B, C, H, W), which is zero outside.
+    """Bilinear samples (B, C, P) of the image (B, C, H, W).
 
-    `y`, `x`: positions in pixels, (B, P). torch takes positions in units of half the image's size. The image is padded
-    to powers of two, so that this division is exact and a whole pixel stays one.
+    The image is zero outside. `y`, `x`: positions in pixels, (B, P). torch takes positions in units of half the image's
+    size. The image is padded to powers of two, so that this division is exact and a whole pixel stays one.
     """
     height, width = (1 << (size - 1).bit_length() for size in image.shape[2:])
     image = functional.pad(image, (0, width - image.shape[3], 0, height - image.shape[2]))
