@@ -189,11 +189,10 @@ class Experiment:
         given = self.setting
         return tinyint.quantize(
             model,
-            given.train,
-            settings=changes,
+            tinyint.Samples(given.train, preprocessing=self.preprocessing()),
             target=TARGET,
-            preprocessing=self.preprocessing(),
-            verify=False,
+            recipe=tinyint.Recipe.load("default").with_settings(changes),
+            run=tinyint.Run(verify=False),
         ).model
 
     def preprocessing(self) -> Preprocessing | None:

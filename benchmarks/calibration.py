@@ -48,12 +48,11 @@ def tinyint_kl(model: Path, output: Path, samples: list[Feeds]) -> Callable[[], 
     def run() -> dict[str, float]:
         made = tinyint.quantize(
             model,
-            samples,
+            tinyint.Samples(samples, limit="all"),
             output=output,
             target="x86-vnni",
-            settings=["calibration=kl", f"samples={len(samples)}"],
-            threads=THREADS,
-            verify=False,
+            recipe=tinyint.Recipe.load("default").with_settings(["calibration=kl"]),
+            run=tinyint.Run(threads=THREADS, verify=False),
         )
         return dict(made.report.seconds)
 

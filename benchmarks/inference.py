@@ -43,12 +43,11 @@ def make(name: str, folder: Path) -> None:
         if not (folder / f"{name}.{ending}").exists():
             made = tinyint.quantize(
                 model,
-                None if record else samples,
+                tinyint.Samples(None if record else samples, limit=CALIBRATION),
                 output=folder / f"{name}.{ending}",
                 target=target,
-                samples=CALIBRATION,
                 calibration=record,
-                verify=False,
+                run=tinyint.Run(verify=False),
             )
             record = made.record
     if not (folder / f"{name}.ort.onnx").exists():

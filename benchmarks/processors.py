@@ -92,7 +92,12 @@ def make(folder: Path, model: Path, calibration: Samples, held_out: Samples) -> 
         given = [*settings] if "method=dynamic" in settings else [f"samples={CALIBRATION}", *settings]
         data = None if "method=dynamic" in settings else calibration
         tinyint.quantize(
-            model, data, target=target, settings=given, verify=False, output=folder / f"{name}.onnx"
+            model,
+            data,
+            target=target,
+            output=folder / f"{name}.onnx",
+            recipe=tinyint.Recipe.load("default").with_settings(given),
+            run=tinyint.Run(verify=False),
         )
     for key in held_out[0]:
         np.save(folder / f"input {key}.npy", np.concatenate([sample[key] for sample in held_out]))

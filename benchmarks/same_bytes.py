@@ -72,7 +72,7 @@ class Case:
 
     @cached_property
     def record(self) -> tinyint.CalibrationRecord:
-        return calibrate(self.path, self.samples, threads=1)
+        return calibrate(self.path, self.samples, run=tinyint.Run(threads=1))
 
 
 def quantized(case: Case, target: str, recipe: str = "default", *settings: str) -> ir.Model:
@@ -83,12 +83,10 @@ def quantized(case: Case, target: str, recipe: str = "default", *settings: str) 
     made = tinyint.quantize(
         case.path,
         data,
-        recipe=recipe,
-        settings=settings,
         target=target,
         calibration=record,
-        threads=1,
-        verify=False,
+        recipe=tinyint.Recipe.load(recipe).with_settings(settings),
+        run=tinyint.Run(threads=1, verify=False),
     )
     return made.model
 
@@ -97,11 +95,10 @@ def exported(case: Case, target: str, export_for: str | None = None, **settings:
     """Through training mode once, so that ranges and batch norms have moved, but no weight."""
     inputs = tuple(torch.from_numpy(array) for array in case.samples[0].values())
     module = qat.prepare(
-        case.module or case.path,
+        tinyint.load(case.module or case.path, case.module and inputs),
         case.samples if case.module is None else list(*zip(*(s.values() for s in case.samples), strict=True)),
         target=target,
         settings=qat.QatSettings(**settings),
-        example_inputs=case.module and inputs,
     )
     module.train()
     with torch.no_grad():

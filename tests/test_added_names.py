@@ -24,7 +24,7 @@ from tinyint.graph.prepare import prepare
 from tinyint.graph.serde import from_proto
 from tinyint.loading.paddle_scales import quantize_again
 from tinyint.quantization.calibration.instrument import instrument
-from tinyint.quantization.ptq import quantize
+from tinyint.quantization.ptq import quantize_graph
 from tinyint.quantization.recipe import Recipe
 from tinyint.targets import get_target
 from tinyint.tasks.tails import Tail, append, argmax_tail, softmax_tail
@@ -81,7 +81,7 @@ def repeated(model: ir.Model) -> list[str | None]:
 def static(model: ir.Model, target: str = "x86-vnni") -> ir.Model:
     prepared = prepare(model)
     chosen, recipe = get_target(target), Recipe.load("default")
-    return quantize(prepared, target=chosen, recipe=recipe, record=lambda: record_for(prepared, 2)).model
+    return quantize_graph(prepared, target=chosen, recipe=recipe, record=record_for(prepared, 2)).model
 
 
 def trained(model: ir.Model) -> ir.Model:
@@ -94,7 +94,7 @@ def trained(model: ir.Model) -> ir.Model:
 def without_data(method: str) -> Callable[[ir.Model], ir.Model]:
     def go(model: ir.Model) -> ir.Model:
         recipe = Recipe.load(method)
-        return quantize(prepare(model), target=get_target("generic"), recipe=recipe, record=None).model  # type: ignore[arg-type]
+        return quantize_graph(prepare(model), target=get_target("generic"), recipe=recipe, record=None).model  # type: ignore[arg-type]
 
     return go
 

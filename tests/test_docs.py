@@ -12,6 +12,7 @@ import pytest
 import typer
 import yaml
 
+import tinyint
 from tinyint import api
 from tinyint.cli.app import app
 from tinyint.data import Preprocessing, TextPreprocessing, parse_preprocessing
@@ -250,14 +251,16 @@ def test_every_repair_step_is_described():
 def test_the_files_of_the_examples_fit_their_model(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(code)
-    assert api.calibrate("digits.onnx", "calibration.npz", samples=1).samples == 1
-    assert api.evaluate("digits.onnx", "test.npz", samples=2).samples == 2
+    assert api.calibrate("digits.onnx", tinyint.Samples("calibration.npz", limit=1)).samples == 1
+    assert api.evaluate("digits.onnx", tinyint.Samples("test.npz", limit=2)).samples == 2
 
 
 @pytest.mark.parametrize("code", marked("weight-only"))
 def test_weight_only_opens_in_plain_onnxruntime_with_the_entry(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    api.quantize(demo_model_path(), recipe="weight_only", output="digits.w8.onnx", verify=False)
+    api.quantize(
+        demo_model_path(), recipe="weight_only", output="digits.w8.onnx", run=tinyint.Run(verify=False)
+    )
     scope = run(code)
     images, _ = demo_data("test")
     theirs = scope["session"].run(None, {"input": images[:1]})[0]

@@ -15,7 +15,7 @@ THROUGH = {
     "tests/cli": "cli cli.*",
     "tests/cli/test_predict.py": "api.album api.predict",
     "tests/cli/test_tasks.py": "api.export api.subject",
-    "tests/cli/test_commands.py": "api.advise api.doctor api.progress",
+    "tests/cli/test_commands.py": "api.advise api.doctor",
     "tests/api/test_init.py": "api.opening",
     "tests/api/test_quantize.py": "api.calibrate api.source",
     "tests/advice/test_advise.py": "advice.effort",

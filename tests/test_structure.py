@@ -57,7 +57,7 @@ INNER_LAYERS = {
         "repair",
         "qdq",
         "dynamic weight_only trial",
-        "static",
+        "calibrated static",
         "ptq",
     ],
 }

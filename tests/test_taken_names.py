@@ -14,7 +14,7 @@ from tests.quantization.test_ptq import record_for
 from tinyint.diagnosis.pairs import pair
 from tinyint.graph.prepare import prepare
 from tinyint.proof.coverage import read_coverage
-from tinyint.quantization.ptq import Quantized, quantize
+from tinyint.quantization.ptq import Quantized, quantize_graph
 from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.targets import get_target
@@ -71,7 +71,7 @@ def network(names: Mapping[str, str] | None = None) -> ir.Model:
 def quantized(names: Mapping[str, str] | None, target: str, recipe: str) -> Quantized:
     model = network(names)
     chosen = Recipe.load(recipe)
-    return quantize(model, target=get_target(target), recipe=chosen, record=lambda: record_for(model))
+    return quantize_graph(model, target=get_target(target), recipe=chosen, record=record_for(model))
 
 
 @pytest.mark.parametrize("names", TAKEN, ids=lambda names: next(iter(names.values())))

@@ -51,12 +51,11 @@ def measure(called: str, model: Path, data: Data, folder: Path) -> Iterator[dict
         path = folder / f"{model.stem}.{target}.{algorithm}.onnx"
         tinyint.quantize(
             model,
-            data.train_spec,
+            tinyint.Samples(data.train_spec, limit=CALIBRATION),
             output=path,
             target=target,
-            samples=CALIBRATION,
-            settings=[f"calibration={algorithm}"],
-            verify=False,
+            recipe=tinyint.Recipe.load("default").with_settings([f"calibration={algorithm}"]),
+            run=tinyint.Run(verify=False),
         )
         runtime = get_runtime("openvino" if target == "openvino" else "onnxruntime")
         samples = open_data(data.test_spec, specs, declared, SAMPLES)

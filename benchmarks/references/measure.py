@@ -61,7 +61,12 @@ def post_training(model: Path, reference: Reference, folder: Path) -> Iterator[M
 def _quantize(model: Path, reference: Reference, path: Path, target: str, settings: list[str]) -> Path:
     data = reference.data.train_spec
     tinyint.quantize(
-        model, data, output=path, settings=settings, target=target, samples=CALIBRATION, verify=False
+        model,
+        tinyint.Samples(data, limit=CALIBRATION),
+        output=path,
+        target=target,
+        recipe=tinyint.Recipe.load("default").with_settings(settings),
+        run=tinyint.Run(verify=False),
     )
     return path
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tinyint.api.opening import benchmark, open  # noqa: A004  the verb
     from tinyint.api.predict import predict
     from tinyint.api.quantize import Result, quantize
-    from tinyint.data import Preprocessing, TextPreprocessing
+    from tinyint.data import Preprocessing, Samples, TextPreprocessing
     from tinyint.errors import (
         DataError,
         DependencyError,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tinyint.proof import Report
     from tinyint.quantization.calibration import CalibrationRecord
     from tinyint.quantization.recipe import Recipe
+    from tinyint.runtimes.run import Run
 
 __version__ = "0.1.0"
 
@@ -53,6 +54,8 @@ __all__ = [
     "RecordError",
     "Report",
     "Result",
+    "Run",
+    "Samples",
     "TargetError",
     "TextPreprocessing",
     "TinyintError",
@@ -91,6 +94,8 @@ _HOME = {
     ),
     "CalibrationRecord": "tinyint.quantization.calibration",
     "Preprocessing": "tinyint.data",
+    "Run": "tinyint.runtimes.run",
+    "Samples": "tinyint.data",
     "TextPreprocessing": "tinyint.data",
     "Recipe": "tinyint.quantization.recipe",
     "load": "tinyint.loading",

@@ -25,7 +25,7 @@ def test_a_failure_leaves_the_old_files(model, samples, tmp_path, monkeypatch):
 
     monkeypatch.setattr(sys.modules["tinyint.proof.prove"], "verify", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        tinyint.quantize(model, samples, output=output, threads=1)
+        tinyint.quantize(model, samples, output=output, run=tinyint.Run(threads=1))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -34,7 +34,7 @@ def test_a_place_beside_the_model_that_cannot_be_written_leaves_all_as_it_was(mo
     output.write_bytes(b"old")
     (tmp_path / "net.report.json").mkdir()
     with pytest.raises(OutputError, match=r"net\.report\.json.*net\.onnx"):
-        tinyint.quantize(model, samples, output=output, verify=False)
+        tinyint.quantize(model, samples, output=output, run=tinyint.Run(verify=False))
     assert output.read_bytes() == b"old"
     assert {path.name for path in tmp_path.iterdir()} == {"float.onnx", "net.onnx", "net.report.json"}
 
@@ -45,7 +45,7 @@ def files_in(place: Path) -> dict[str, bytes]:
 
 def test_the_users_files_beside_the_output_stay(model, samples, tmp_path):
     """Those that are read, and those that only have the name of what would be written."""
-    made = api.calibrate(model, samples, samples=5)
+    made = api.calibrate(model, tinyint.Samples(samples, limit=5))
     made.save(tmp_path / "a.calibration.npz")
     np.savez(tmp_path / "b.calibration.npz", x=samples)
     (tmp_path / "c.report.json").write_text('{"mine": 1}')
@@ -56,26 +56,39 @@ def test_the_users_files_beside_the_output_stay(model, samples, tmp_path):
     for name in "abcdef":
         data = str(tmp_path / "b.calibration.npz") if name == "b" else samples
         with pytest.raises(OutputError, match=rf"cannot write '.*/{name}\..*{name}\.onnx"):
-            tinyint.quantize(model, data, output=tmp_path / f"{name}.onnx", samples=4, verify=False)
+            tinyint.quantize(
+                model,
+                tinyint.Samples(data, limit=4),
+                output=tmp_path / f"{name}.onnx",
+                run=tinyint.Run(verify=False),
+            )
     assert files_in(tmp_path) == before
-    tinyint.quantize(model, output=tmp_path / "a.onnx", recipe="weight_only", verify=False)  # needs no record
+    tinyint.quantize(
+        model, output=tmp_path / "a.onnx", recipe="weight_only", run=tinyint.Run(verify=False)
+    )  # needs no record
     assert files_in(tmp_path)["a.calibration.npz"] == before["a.calibration.npz"]
 
 
 def test_a_run_replaces_what_an_earlier_one_left(model, samples, tmp_path):
     output, record = tmp_path / "net.onnx", tmp_path / "net.calibration.npz"
     for count in (4, 6):
-        tinyint.quantize(model, samples, output=output, samples=count, verify=False)
+        tinyint.quantize(
+            model, tinyint.Samples(samples, limit=count), output=output, run=tinyint.Run(verify=False)
+        )
         assert CalibrationRecord.load(record).samples == count
     before = record.read_bytes()
     # The record beside the model is given, and stays; with new settings, the rest is new.
     again = tinyint.quantize(
-        model, output=output, calibration=record, settings=["calibration=percentile"], verify=False
+        model,
+        output=output,
+        calibration=record,
+        recipe=tinyint.Recipe.load("default").with_settings(["calibration=percentile"]),
+        run=tinyint.Run(verify=False),
     )
     assert again.record == CalibrationRecord.load(record)
     assert record.read_bytes() == before
     assert "percentile" in (tmp_path / "net.report.json").read_text()
-    tinyint.quantize(model, samples, output=output, samples=5, verify=False)
+    tinyint.quantize(model, tinyint.Samples(samples, limit=5), output=output, run=tinyint.Run(verify=False))
     assert CalibrationRecord.load(record).samples == 5
 
 

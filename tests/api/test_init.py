@@ -1,5 +1,6 @@
 """The public names."""
 
+import inspect
 import subprocess
 import sys
 
@@ -35,8 +36,16 @@ def test_every_public_name_is_there_and_sorted():
         _ = tinyint.nothing_such
 
 
+VERBS = ["advise", "calibrate", "compare", "evaluate", "export", "inspect", "open", "predict", "quantize"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_has_no_more_than_seven_parameters(verb):
+    assert len(inspect.signature(getattr(tinyint, verb)).parameters) <= 7
+
+
 def test_open_takes_the_runtime_that_the_model_is_for(model, samples):
-    made = tinyint.quantize(model, samples, target="openvino", verify=False).model
+    made = tinyint.quantize(model, samples, target="openvino", run=tinyint.Run(verify=False)).model
     assert type(tinyint.open(made)).__name__ == "OpenVINOSession"
     assert type(tinyint.open(made, "onnxruntime")).__name__ == "OrtSession"
     assert type(tinyint.open(model)).__name__ == "OrtSession"

@@ -8,7 +8,7 @@ from tinyint import api
 
 
 def test_all_samples_used_for_calibration_is_said(model, samples):
-    report = tinyint.quantize(model, samples, threads=1).report
+    report = tinyint.quantize(model, samples, run=tinyint.Run(threads=1)).report
     assert report.verification is not None
     assert not report.verification.held_out
     assert report.to_json()["held_out"] is False
@@ -20,7 +20,7 @@ def test_data_of_unknown_length_are_split_too(model, samples, given, held_out):
     def generate():
         return iter(samples[:given, None])
 
-    report = tinyint.quantize(model, generate, samples=8, threads=1).report
+    report = tinyint.quantize(model, tinyint.Samples(generate, limit=8), run=tinyint.Run(threads=1)).report
     assert report.verification is not None
     assert report.verification.held_out is held_out
 
@@ -34,7 +34,7 @@ def test_of_data_that_shuffle_what_calibration_has_seen_proves_nothing(model, sa
             read.append(order.tolist())
             return iter(samples[order, None])
 
-    report = tinyint.quantize(model, Shuffled(), samples=8, threads=1).report
+    report = tinyint.quantize(model, tinyint.Samples(Shuffled(), limit=8), run=tinyint.Run(threads=1)).report
     assert report.verification is not None
     unseen = set(read[-1][8:]) - set(read[0][:8])
     assert 0 < len(unseen) < 4
@@ -43,22 +43,26 @@ def test_of_data_that_shuffle_what_calibration_has_seen_proves_nothing(model, sa
 
 
 def test_all_samples_calibrate_where_that_is_said(model, samples):
-    for options in ({"samples": "all"}, {"settings": ["samples=all"]}):
-        report = tinyint.quantize(model, samples, threads=1, batch_size=4, **options).report
+    said_by_recipe = tinyint.Recipe.load("default").with_settings(["samples=all"])
+    for data, recipe in ((tinyint.Samples(samples, limit="all"), "default"), (samples, said_by_recipe)):
+        run = tinyint.Run(threads=1, batch_size=4)
+        report = tinyint.quantize(model, data, recipe=recipe, run=run).report
         assert report.calibration_samples == 12
         assert report.verification is not None
         assert not report.verification.held_out
-    assert api.calibrate(model, samples, samples="all").samples == 12
+    assert api.calibrate(model, tinyint.Samples(samples, limit="all")).samples == 12
 
 
 def test_copies_of_the_calibration_samples_are_not_held_out(model, samples):
-    report = tinyint.quantize(model, np.concatenate([samples[:6]] * 2), samples=6, threads=1).report
+    report = tinyint.quantize(
+        model, tinyint.Samples(np.concatenate([samples[:6]] * 2), limit=6), run=tinyint.Run(threads=1)
+    ).report
     assert report.verification is not None
     assert not report.verification.held_out
 
 
 def test_without_verify_nothing_is_run_and_the_plan_is_told(model, samples):
-    report = tinyint.quantize(model, samples, verify=False).report
+    report = tinyint.quantize(model, samples, run=tinyint.Run(verify=False)).report
     document = report.to_json()
     assert document["verification"] is None
     assert document["latency_ms"] is None

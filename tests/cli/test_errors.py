@@ -39,7 +39,8 @@ def not_onnx(here: Path) -> None:
 def quantized(here: Path) -> None:
     import tinyint
 
-    tinyint.quantize(here / "float.onnx", np.load("calib.npy"), output=here / "made.onnx", verify=False)
+    quick = tinyint.Run(verify=False)
+    tinyint.quantize(here / "float.onnx", np.load("calib.npy"), output=here / "made.onnx", run=quick)
     (here / "made.onnx").replace(here / "float.onnx")
     for path in here.glob("made.*"):
         path.unlink()

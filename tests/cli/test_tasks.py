@@ -12,6 +12,7 @@ import onnx
 import pytest
 from PIL import Image
 
+import tinyint
 from tests.cli.conftest import Run
 from tests.graph.build import build
 from tests.tasks import build as tasks
@@ -41,7 +42,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source = tasks.saved(make(), root / f"{task}.onnx")
         for runtime, target in TARGETS.items():
             output = root / f"{task}.{runtime}.onnx"
-            api.quantize(source, root / DATA[task], output=output, target=target, verify=False)
+            api.quantize(
+                source, root / DATA[task], output=output, target=target, run=tinyint.Run(verify=False)
+            )
     api.export(root / "detection.onnx", root / "nms.onnx", nms=Suppression())
     turned = DETECTOR.model_copy(update={"classes": ("blue", "red")})
     for name, facts in (("bare", {}), ("turned", turned.to_metadata())):

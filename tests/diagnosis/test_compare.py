@@ -14,7 +14,7 @@ from tinyint.diagnosis.compare import Comparison, TensorComparison, compare
 from tinyint.errors import DataError, ModelError
 from tinyint.graph.prepare import prepare
 from tinyint.quantization.calibration import calibrate
-from tinyint.quantization.ptq import quantize
+from tinyint.quantization.ptq import quantize_graph
 from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.targets import get_target
@@ -129,11 +129,11 @@ IMAGES = [
 def quantized(model: ir.Model, target: str = "x86-vnni", *settings: str, recipe: str = "default") -> ir.Model:
     prepared = prepare(model)
     data = open_data([s.inputs["x"] for s in IMAGES], get_runtime("onnxruntime").open(prepared).inputs)
-    return quantize(
+    return quantize_graph(
         prepared,
         target=get_target(target),
         recipe=Recipe.load(recipe).with_settings(settings),
-        record=lambda: calibrate(prepared, data, fingerprint="f", threads=1),
+        record=calibrate(prepared, data, fingerprint="f", threads=1),
     ).model
 
 

@@ -143,9 +143,13 @@ def reason(told: str) -> str:
 
 def _quantized(case: _Case) -> None:
     tinyint.quantize(
-        case.path, case.samples, output=case.written, recipe={"static": "default"}.get(case.method, case.method),
-        target=case.target, verify=False, threads=1, samples=len(case.samples),
-    )  # fmt: skip
+        case.path,
+        tinyint.Samples(case.samples, limit=len(case.samples)),
+        output=case.written,
+        recipe={"static": "default"}.get(case.method, case.method),
+        target=case.target,
+        run=tinyint.Run(verify=False, threads=1),
+    )
     simulated = _proven(case)
     if case.method == "static":
         _require_good(case, simulated)

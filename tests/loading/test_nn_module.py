@@ -185,7 +185,7 @@ def test_what_cannot_be_exported_is_said(forward, message, capfd):
 @pytest.mark.parametrize(
     ("examples", "message"),
     [
-        (None, "needs example inputs: give example_inputs="),
+        (None, "needs example inputs: give tinyint.load\\(module, example_inputs"),
         ((torch.ones(1), 1.0, 2.0), "do not fit Net.forward: too many positional"),
         ({"picture": torch.ones(1)}, "fails on inputs of picture"),
         (3.0, "no tensor in the example inputs"),

@@ -28,23 +28,28 @@ def _cache(tmp_path, monkeypatch):
 
 
 def test_a_module_is_quantized_and_measured(module, tmp_path):
-    example = {"example_inputs": torch.zeros(1, 3, 8, 8), "threads": 1}
+    example, run = torch.zeros(1, 3, 8, 8), tinyint.Run(threads=1)
     labelled = {"input": IMAGES, "label": module(torch.tensor(IMAGES)).argmax(1).numpy()}
+    model = tinyint.load(module, example)
     result = tinyint.quantize(
-        module, IMAGES, samples=4, output=tmp_path / "int8.onnx", target="generic", verify=False, **example
+        model,
+        tinyint.Samples(IMAGES, limit=4),
+        output=tmp_path / "int8.onnx",
+        target="generic",
+        run=tinyint.Run(threads=1, verify=False),
     )
     assert json.loads(result.model.metadata_props["tinyint.outputs"])["names"] == ["output"]
-    assert tinyint.open(module, **example).run({"input": IMAGES})["output"].shape == (8, 4)
-    assert api.evaluate(module, labelled, **example).metrics["top1"] == 1
-    assert tinyint.compare(module, result.path, IMAGES, samples=2, **example).rows
-    assert api.calibrate(module, IMAGES, samples=2, **example).samples == 2
-    assert tinyint.benchmark([module], iterations=1, warmup=0, **example)[0].model == "the model 'Sequential'"
+    assert tinyint.open(model).run({"input": IMAGES})["output"].shape == (8, 4)
+    assert api.evaluate(module, labelled, run=run, example_inputs=example).metrics["top1"] == 1
+    assert tinyint.compare(model, result.path, tinyint.Samples(IMAGES, limit=2), run=run).rows
+    assert api.calibrate(model, tinyint.Samples(IMAGES, limit=2), run=run).samples == 2
+    assert tinyint.benchmark([model], iterations=1, warmup=0)[0].model == "the model 'Sequential'"
 
 
 def test_a_module_is_planned_and_advised(module):
     example = torch.zeros(1, 3, 8, 8)
-    assert tinyint.inspect(module, example_inputs=example).operators["Conv"] == 1
-    assert tinyint.advise(module, IMAGES, example_inputs=example).recipe
+    assert tinyint.inspect(tinyint.load(module, example)).operators["Conv"] == 1
+    assert tinyint.advise(tinyint.load(module, example), IMAGES).recipe
 
 
 def run(*arguments):

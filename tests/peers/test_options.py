@@ -15,7 +15,8 @@ from tests.peers.case import Case
 from tests.peers.edges import SHAPES_AND_EDGES
 from tests.peers.products import PRODUCTS
 from tests.processor import ORT_TARGET
-from tinyint.quantization.ptq import prepare_float, quantize
+from tinyint.graph.prepare import prepare_float
+from tinyint.quantization.ptq import quantize_graph
 from tinyint.quantization.qdq import read
 from tinyint.quantization.recipe import Recipe
 from tinyint.targets import get_target
@@ -26,8 +27,8 @@ LINEAR = SHAPES_AND_EDGES["Linear: two convolutions with a batch norm"]
 def quantized(case: Case, *settings: str, target: str = ORT_TARGET) -> ir.Model:
     prepared, _ = prepare_float(case.model())
     recipe = Recipe.load("default").with_settings(settings)
-    return quantize(
-        prepared, target=get_target(target), recipe=recipe, record=lambda: case.record(prepared)
+    return quantize_graph(
+        prepared, target=get_target(target), recipe=recipe, record=case.record(prepared)
     ).model
 
 
@@ -93,7 +94,7 @@ def test_external_weights_go_through_and_the_report_says_where_the_error_arises(
     proto = ir.to_proto(LINEAR.model())
     onnx.save(proto, source, save_as_external_data=True, location="weights.bin", size_threshold=0)
     samples = [sample.inputs for sample in LINEAR.samples(8, seed=1)]
-    result = tinyint.quantize(source, samples, output=target, target=ORT_TARGET, samples=4)
+    result = tinyint.quantize(source, tinyint.Samples(samples, limit=4), output=target, target=ORT_TARGET)
     onnx.checker.check_model(target, full_check=True)
     assert result.report.verification is not None
     assert (result.report.verification.sqnr_db or 0) > 25

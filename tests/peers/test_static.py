@@ -18,10 +18,11 @@ from tests.processor import OWN
 from tinyint.errors import ModelError
 from tinyint.graph.io import is_quantized
 from tinyint.graph.ops import Kind, kind_of
+from tinyint.graph.prepare import prepare_float
 from tinyint.proof.coverage import read_coverage
 from tinyint.proof.verify import verify
 from tinyint.quantization.calibration import CalibrationRecord
-from tinyint.quantization.ptq import Quantized, prepare_float, quantize
+from tinyint.quantization.ptq import Quantized, quantize_graph
 from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.targets import get_target
@@ -45,7 +46,7 @@ def record(name: str) -> CalibrationRecord:
 
 def static(name: str, target: str) -> Quantized:
     recipe = Recipe.load("default")
-    return quantize(prepared(name)[1], target=get_target(target), recipe=recipe, record=lambda: record(name))
+    return quantize_graph(prepared(name)[1], target=get_target(target), recipe=recipe, record=record(name))
 
 
 def taken(targets: list[str], *, refused: bool = False) -> list[tuple[str, str]]:

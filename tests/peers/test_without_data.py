@@ -13,8 +13,9 @@ from tests.peers.products import CONTRIB, PRODUCTS
 from tests.peers.test_static import require_sound
 from tests.processor import ORT_TARGET, OWN
 from tinyint.errors import ModelError
+from tinyint.graph.prepare import prepare_float
 from tinyint.proof.verify import verify
-from tinyint.quantization.ptq import Quantized, prepare_float, quantize
+from tinyint.quantization.ptq import Quantized, quantize_graph
 from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.targets import get_target
@@ -98,7 +99,7 @@ def quantized(case: Case, method: str, target: str) -> tuple[ir.Model, Quantized
     model = case.model()
     recipe = Recipe.load(method)
     prepared, _ = prepare_float(model)
-    return model, quantize(prepared, target=get_target(target), recipe=recipe, record=pytest.fail)
+    return model, quantize_graph(prepared, target=get_target(target), recipe=recipe, record=pytest.fail)
 
 
 @pytest.mark.parametrize("name", DYNAMIC)
@@ -165,7 +166,7 @@ def test_each_gate_of_an_lstm_has_scales_of_its_own() -> None:
         value = loud.graph.initializers[name]
         assert value.const_value is not None
         value.const_value = ir.tensor(value.const_value.numpy() * gates, name=name)
-    stored = quantize(
+    stored = quantize_graph(
         prepare_float(loud)[0],
         target=get_target("generic"),
         recipe=Recipe.load("weight_only"),

@@ -12,7 +12,7 @@ from tinyint.data import open_data
 from tinyint.graph.prepare import prepare
 from tinyint.proof.coverage import FloatNode, read_coverage
 from tinyint.quantization.calibration import CalibrationRecord, calibrate
-from tinyint.quantization.ptq import Quantized, quantize
+from tinyint.quantization.ptq import Quantized, quantize_graph
 from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import Executed, get_runtime
 from tinyint.targets import get_target
@@ -44,7 +44,7 @@ def record(prepared: ir.Model) -> CalibrationRecord:
 def made(target: str, *settings: str, recipe: str = "default") -> Quantized:
     prepared = net()
     chosen = Recipe.load(recipe).with_settings(settings)
-    return quantize(prepared, target=get_target(target), recipe=chosen, record=lambda: record(prepared))
+    return quantize_graph(prepared, target=get_target(target), recipe=chosen, record=record(prepared))
 
 
 @dataclass
@@ -171,9 +171,7 @@ def test_shape_arithmetic_is_no_float_node_and_unknown_costs_are_told() -> None:
     }"""
     prepared = prepare(build(text, w=(4, 3, 1, 1)))
     chosen = Recipe.load("default")
-    quantized = quantize(
-        prepared, target=get_target("generic"), recipe=chosen, record=lambda: record(prepared)
-    )
+    quantized = quantize_graph(prepared, target=get_target("generic"), recipe=chosen, record=record(prepared))
     found = read_coverage(quantized, get_runtime("onnxruntime"))
     assert [node.name for node in found.float_nodes] == ["sum"]
     for node in prepared.graph:
@@ -194,7 +192,7 @@ def test_products_in_bodies_make_the_share_unknown() -> None:
     }"""
     prepared = prepare(build(text, w=(16, 16)))
     chosen = Recipe.load("weight_only")
-    quantized = quantize(prepared, target=get_target("generic"), recipe=chosen, record=pytest.fail)
+    quantized = quantize_graph(prepared, target=get_target("generic"), recipe=chosen, record=pytest.fail)
     found = read_coverage(quantized, get_runtime("onnxruntime"))
     assert (found.macs_int8, found.macs_planned) == (None, None)
     assert any("1 products have shapes" in note and "'inner'" in note for note in found.notes)

@@ -15,10 +15,10 @@ from tinyint.data import open_data
 from tinyint.errors import ModelError
 from tinyint.graph.io import model_fingerprint
 from tinyint.proof import Report, Sizes, prove
-from tinyint.proof.prove import Samples, tensor_rows
+from tinyint.proof.prove import ProofSamples, tensor_rows
 from tinyint.proof.race import race
 from tinyint.quantization.calibration import calibrate
-from tinyint.quantization.ptq import Quantized, quantize
+from tinyint.quantization.ptq import Quantized, quantize_graph
 from tinyint.quantization.recipe import Recipe
 from tinyint.report.words import headline
 from tinyint.runtimes import get_runtime
@@ -31,12 +31,12 @@ def quantized() -> Quantized:
     model = residual()
     data = open_data(noise(model, 4), get_runtime("onnxruntime").open(model).inputs)
     record = calibrate(model, data, fingerprint=model_fingerprint(model), threads=1)
-    return quantize(model, target=get_target(ORT_TARGET), recipe=Recipe(), record=lambda: record)
+    return quantize_graph(model, target=get_target(ORT_TARGET), recipe=Recipe(), record=record)
 
 
 def proof(quantized: Quantized, held_out: bool = True, **options: object) -> Report:
     data = open_data(noise(residual(), 4, seed=1), get_runtime("onnxruntime").open(quantized.prepared).inputs)
-    samples = Samples(samples=data, first=next(iter(data)), held_out=held_out)
+    samples = ProofSamples(samples=data, first=next(iter(data)), held_out=held_out)
     given = {"samples": samples, "threads": 1, "float_model": quantized.prepared, **options}
     return prove(
         quantized,

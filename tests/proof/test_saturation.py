@@ -14,7 +14,7 @@ from tinyint.numbers.numerics import UINT8, QParams
 from tinyint.proof.saturation import saturating_nodes, saturation
 from tinyint.quantization.calibration import calibrate
 from tinyint.quantization.plan import Role, plan
-from tinyint.quantization.ptq import quantize
+from tinyint.quantization.ptq import quantize_graph
 from tinyint.quantization.qdq import insert
 from tinyint.quantization.qparams import Assignment, constant_params, largest_code, with_codes
 from tinyint.quantization.recipe import Recipe
@@ -30,7 +30,7 @@ def made(target, recipe="default"):
     model = residual()
     samples = [Sample(inputs, name=str(i)) for i, inputs in enumerate(noise(model, 2))]
     record = calibrate(model, samples, fingerprint="f", threads=1)
-    return quantize(model, target=TARGETS[target], recipe=Recipe.load(recipe), record=lambda: record).model
+    return quantize_graph(model, target=TARGETS[target], recipe=Recipe.load(recipe), record=record).model
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from tinyint.qat.qat_module import QatModule
 from tinyint.qat.settings import QatSettings
 from tinyint.quantization import qdq
 from tinyint.quantization.calibration import CalibrationRecord, calibrate
-from tinyint.quantization.ptq import quantize
+from tinyint.quantization.ptq import quantize_graph
 from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.targets import TARGETS as EVERY
@@ -90,7 +90,7 @@ def test_before_training_it_is_the_post_training_model(network, target):
     model = network()
     record = record_for(model)
     recipe = Recipe.load("default")
-    expected = quantize(model, target=get_target(target), recipe=recipe, record=lambda: record)
+    expected = quantize_graph(model, target=get_target(target), recipe=recipe, record=record)
     found = export(prepare(model, record, target=target))
     params = {(t.name, t.constant): t.params for t in qdq.read(expected.model)}
     assert {(t.name, t.constant): t.params for t in qdq.read(found)} == params

@@ -5,6 +5,7 @@ import onnx_ir as ir
 import pytest
 import torch
 
+import tinyint
 from tests.graph.build import build
 from tests.models import depthwise, inception, noise, residual, transformer
 from tests.qat.test_export import record_for
@@ -201,11 +202,10 @@ def test_a_torch_module_keeps_its_names_and_structure():
     torch.manual_seed(0)
     head, x = Head(), torch.randn(4, 8)
     module = qat.prepare(
-        head,
+        tinyint.load(head, (x,)),
         x.numpy(),
         recipe=Recipe.load("default").with_settings(["samples=4"]),
         target="x86-vnni",
-        example_inputs=(x,),
     )
     outputs = module(features=x)
     assert list(outputs) == ["scores", "features"]

@@ -11,12 +11,12 @@ from tests.quantization.test_qparams import softmax_behind_a_mover
 from tinyint.data import Sample
 from tinyint.errors import ModelError
 from tinyint.graph.io import is_quantized
-from tinyint.graph.prepare import prepare
+from tinyint.graph.prepare import prepare, prepare_float
 from tinyint.numbers.numerics import sqnr_db
 from tinyint.proof.saturation import saturating_nodes
 from tinyint.quantization import qdq
 from tinyint.quantization.calibration import CalibrationRecord, calibrate
-from tinyint.quantization.ptq import Quantized, prepare_float, quantize
+from tinyint.quantization.ptq import Quantized, quantize_graph
 from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.targets import get_target
@@ -31,11 +31,11 @@ def record_for(model: ir.Model, count: int = 8) -> CalibrationRecord:
 
 
 def static(model: ir.Model, target: str = "x86-vnni", *settings: str) -> Quantized:
-    return quantize(
+    return quantize_graph(
         model,
         target=get_target(target),
         recipe=Recipe.load("default").with_settings(settings),
-        record=lambda: record_for(model),
+        record=record_for(model),
     )
 
 
@@ -129,7 +129,7 @@ def test_a_body_that_reads_moved_codes_reads_them_behind_a_quantizer(move, shape
     samples = [{"c": np.array(i % 2 == 0)} | sample for i, sample in enumerate(conv_samples(4))]
     record = calibrate(model, [Sample(s, name="s") for s in samples], fingerprint="f", threads=1)
     recipe = Recipe.load("default")
-    quantized = quantize(model, target=get_target("x86-vnni"), recipe=recipe, record=lambda: record).model
+    quantized = quantize_graph(model, target=get_target("x86-vnni"), recipe=recipe, record=record).model
     body = next(node for node in quantized.graph.all_nodes() if node.op_type == "Neg")
     assert body.inputs[0].producer().op_type == "DequantizeLinear"
     simulated, real = (outputs(ORT, quantized, samples, optimize=optimize) for optimize in (False, True))
@@ -147,7 +147,7 @@ def test_what_a_pad_fills_with_is_in_the_range_of_the_quantizer_behind_it():
     samples = conv_samples(4)
     record = calibrate(model, [Sample(s, name="s") for s in samples], fingerprint="f", threads=1)
     recipe = Recipe.load("default")
-    quantized = quantize(model, target=get_target("x86-vnni"), recipe=recipe, record=lambda: record).model
+    quantized = quantize_graph(model, target=get_target("x86-vnni"), recipe=recipe, record=record).model
     assert sqnr_db(outputs(ORT, model, samples), outputs(ORT, quantized, samples)) > 25
 
 
@@ -164,7 +164,7 @@ def test_a_softmax_that_onnxruntime_takes_into_int8_is_as_simulated(length):
         model, [Sample(s, name=str(i)) for i, s in enumerate(samples)], fingerprint="f", threads=1
     )
     recipe = Recipe.load("default")
-    quantized = quantize(model, target=get_target(ORT_TARGET), recipe=recipe, record=lambda: record).model
+    quantized = quantize_graph(model, target=get_target(ORT_TARGET), recipe=recipe, record=record).model
     assert any(row.op == "QLinearSoftmax" for row in ORT.executed(quantized))
     reference = outputs(ORT, model, samples)
     simulated, real = (outputs(ORT, quantized, samples, optimize=optimize) for optimize in (False, True))
@@ -191,7 +191,7 @@ def test_one_record_serves_every_target_without_data():
     model = residual()
     record = record_for(model)
     for target in ("x86-vnni", "openvino", "tensorrt", "arm64"):
-        quantize(model, target=get_target(target), recipe=Recipe.load("default"), record=lambda: record)
+        quantize_graph(model, target=get_target(target), recipe=Recipe.load("default"), record=record)
 
 
 @pytest.mark.parametrize("target", ["x86-avx2", "openvino-avx2"])
@@ -255,11 +255,11 @@ def test_half_precision_models_are_quantized_as_float32_ones(dtype, recipe):
         return prepare_float(model)[0]
 
     def distance(model):
-        quantized = quantize(
+        quantized = quantize_graph(
             model,
             target=get_target("generic"),
             recipe=Recipe.load(recipe),
-            record=lambda: calibrate(model, samples(model), fingerprint="f", threads=1),
+            record=calibrate(model, samples(model), fingerprint="f", threads=1),
         ).model
         assert {v.dtype for v in quantized.graph.initializers.values()} & {ir.DataType.INT8}
         assert [v.dtype for v in (*quantized.graph.inputs, *quantized.graph.outputs)] == [

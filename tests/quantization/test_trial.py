@@ -116,13 +116,17 @@ def _samples() -> list[dict[str, np.ndarray]]:
 @pytest.mark.parametrize("target", ["openvino", "openvino-avx2"])
 def test_openvino_loads_what_is_left(target: str, tmp_path: Path) -> None:
     path = tmp_path / "int8.onnx"
-    tinyint.quantize(ir.from_proto(_model()), _samples(), target=target, output=path, verify=False)
+    tinyint.quantize(
+        ir.from_proto(_model()), _samples(), target=target, output=path, run=tinyint.Run(verify=False)
+    )
     session = get_runtime("openvino").open(path)
     assert {o["y"].shape for o in map(session.run, _samples())} == {(2, 1, 11, 5)}
 
 
 def test_the_report_says_why_the_node_stays_in_float() -> None:
-    result = tinyint.quantize(ir.from_proto(_model()), _samples(), target="openvino", verify=False)
+    result = tinyint.quantize(
+        ir.from_proto(_model()), _samples(), target="openvino", run=tinyint.Run(verify=False)
+    )
     reasons = [node.reason for node in result.report.coverage.float_nodes if "in int8" in node.reason]
     version = get_runtime("openvino").available()
     assert reasons == [f"openvino {version} does not run the model with it in int8"]

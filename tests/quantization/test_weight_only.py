@@ -8,7 +8,7 @@ from tinyint.errors import ModelError, RecipeError
 from tinyint.graph.io import weight_bytes
 from tinyint.graph.prepare import prepare
 from tinyint.numbers.numerics import sqnr_db
-from tinyint.quantization.ptq import quantize
+from tinyint.quantization.ptq import quantize_graph
 from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.targets import get_target
@@ -37,9 +37,7 @@ def network():
 
 def stored(model, *settings):
     recipe = Recipe.load("weight_only").with_settings(settings)
-    return quantize(
-        model, target=get_target("x86-vnni"), recipe=recipe, record=lambda: pytest.fail("no data")
-    )
+    return quantize_graph(model, target=get_target("x86-vnni"), recipe=recipe)
 
 
 FEEDS = {
@@ -106,7 +104,7 @@ def test_weights_that_bodies_read_are_stored_in_integers():
             body.register_initializer(weight)
             body[0].replace_input_with(1, weight)
     recipe = Recipe.load("weight_only")
-    quantized = quantize(model, target=get_target("generic"), recipe=recipe, record=pytest.fail)
+    quantized = quantize_graph(model, target=get_target("generic"), recipe=recipe, record=pytest.fail)
     held = [v for graph in quantized.model.graphs() for v in graph.initializers.values()]
     large = [v.dtype for v in held if v.shape == (16, 32)]
     assert large == [ir.DataType.INT8] * 2

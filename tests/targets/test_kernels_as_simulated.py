@@ -55,7 +55,7 @@ def forked(rest: str, batch: str) -> ir.Model:
 def quantized(model: ir.Model, target: str) -> Report:
     size = [dim if isinstance(dim, int) else 1 for dim in model.graph.inputs[0].shape or ()]
     data = np.random.default_rng(0).normal(size=(32, *size)).astype(np.float32)
-    return tinyint.quantize(model, data, target=target, samples=24).report
+    return tinyint.quantize(model, tinyint.Samples(data, limit=24), target=target).report
 
 
 def assert_as_simulated(report: Report) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import tinyint
 from tests.processor import ORT_TARGET
 from tests.tasks import build as tasks
 from tinyint import api
@@ -66,7 +67,7 @@ def test_a_module_runs_in_eval_mode_and_is_as_it_was() -> None:
     module.frozen.eval()
     before = {name: value.clone() for name, value in module.state_dict().items()}
     forms = [
-        api.evaluate(module, labelled, batch_size=8, **example),
+        api.evaluate(module, labelled, **example, run=tinyint.Run(batch_size=8)),
         api.evaluate(module, labelled, runtime="onnxruntime", **example),
         api.evaluate(load(module, torch.zeros(2, 3)), labelled),
     ]

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
+import tinyint
 from tests.graph.build import build
 from tinyint import api
 from tinyint.cli.app import app
@@ -127,7 +128,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_int8_model_is_judged_by_the_metrics_of_the_task() -> None:
-    api.quantize("counter.onnx", "rows.npz", output="int8.onnx", samples=16, verify=False)
+    api.quantize(
+        "counter.onnx",
+        tinyint.Samples("rows.npz", limit=16),
+        output="int8.onnx",
+        run=tinyint.Run(verify=False),
+    )
     assert task_of(load_model("int8.onnx").metadata_props) == Counting()
     assert api.evaluate("int8.onnx", "rows.npz").metrics == {"exact": 1.0}
     command = ["evaluate", "poor.onnx", "--data", "rows.npz", "--against", "counter.onnx"]
@@ -141,7 +147,7 @@ def test_it_is_exported_with_its_tail_and_predicts() -> None:
     assert (done.task, done.postprocessing, done.outputs) == ("counting", "count", ("count",))
     assert api.inspect("deploy.onnx").postprocessing == "count"
     for _ in range(2):  # the second replaces what the first wrote
-        api.predict("deploy.onnx", "rows.npz", "seen", samples=2)
+        api.predict("deploy.onnx", tinyint.Samples("rows.npz", limit=2), "seen")
     counts = [entry["count"] for entry in json.loads(Path("seen/predictions.json").read_text())]
     assert counts == np.load("rows.npz")["labels"][:2].tolist()
 

@@ -17,9 +17,9 @@ from tinyint.errors import ModelError, RecipeError
 from tinyint.graph.io import weight_bytes
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, is_convolution, is_depthwise, is_weighted, kind_of
+from tinyint.graph.prepare import prepare_float
 from tinyint.graph.walk import constant_of, macs, static_shape
 from tinyint.quantization.plan import plan
-from tinyint.quantization.ptq import prepare_float
 from tinyint.quantization.recipe import Recipe
 from tinyint.quantization.weight_only import storable_bytes
 from tinyint.runtimes import get_runtime

@@ -1,7 +1,7 @@
 """The verbs of the command line, in Python."""
 
 from tinyint.api.advise import advise
-from tinyint.api.calibrate import SAMPLES, calibrate
+from tinyint.api.calibrate import calibrate
 from tinyint.api.doctor import Examination, doctor
 from tinyint.api.evaluate import compare, evaluate
 from tinyint.api.export import Exported, export
@@ -12,7 +12,6 @@ from tinyint.api.quantize import Result, quantize
 from tinyint.tasks.score import Evaluation
 
 __all__ = [
-    "SAMPLES",
     "Evaluation",
     "Examination",
     "Exported",

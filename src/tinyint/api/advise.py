@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from tinyint.advice.advise import Advice, Given, Wants
 from tinyint.advice.advise import advise as run
-from tinyint.api.source import Model, Source, input_specs, resolve_preprocessing
-from tinyint.data import open_data
+from tinyint.api.source import Model, Source
+from tinyint.data import Data, Samples, input_specs
 
 __all__ = ["advise"]
 
 
 def advise(
     model: Model,
-    data: str | Path | Iterable[Any] | None = None,
+    data: Data | None = None,
     *,
     val: str | Path | None = None,
     minutes: float | None = None,
     wants: Wants = "speed",
     target: str | None = None,
-    example_inputs: Any = None,
 ) -> Advice:
     """Advice on a float model, with the commands.
 
@@ -30,11 +27,10 @@ def advise(
 
     `val` names samples to judge by, other than `data`. Raises ModelError, DataError, TargetError.
     """
-    source = Source.of(model, example_inputs)
+    source = Source.of(model)
     labels, samples = False, None
     if data is not None:
-        declared = resolve_preprocessing(None, source.model.metadata_props)
-        dataset = open_data(data, input_specs(source.model), declared)
+        dataset = Samples.of(data).open(input_specs(source.model), source.model.metadata_props)
         labels, samples = next(iter(dataset)).label is not None, dataset.len_hint
     given = Given(
         data=None if data is None else str(data) if isinstance(data, str | Path) else "DATA",

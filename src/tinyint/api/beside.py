@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx_ir as ir
-
+from tinyint.data import Declaration
 from tinyint.errors import OutputError, RecordError
 from tinyint.files import atomic_write, require_writable, written_together
 from tinyint.files.jsonable import to_json
@@ -117,11 +116,12 @@ class Beside:
         except (OSError, ValueError, TypeError, RecordError):
             return False
 
-    def marked(self, quantized: Quantized) -> ir.Model:
-        """The model, with that in its metadata by which its record is known again."""
+    def mark(self, quantized: Quantized, preprocessing: Declaration | None) -> None:
+        """Metadata of the model: its preprocessing, and its record's identity."""
+        if preprocessing is not None:
+            quantized.model.metadata_props.update(preprocessing.to_metadata())
         if quantized.record is not None:
             quantized.model.metadata_props[CALIBRATION] = quantized.record.identity
-        return quantized.model
 
     def write(self, scratch: Path, record: CalibrationRecord | None, report: Report) -> None:
         """Record and reports, into the directory from which they are moved to their places."""

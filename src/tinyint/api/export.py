@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx_ir as ir
 
@@ -48,7 +47,6 @@ def export(
     with_softmax: bool = False,
     without_argmax: bool = False,
     nms: Suppression | None = None,
-    example_inputs: Any = None,
 ) -> Exported:
     """Writes `model` with its postprocessing to `output`, and opens it.
 
@@ -61,7 +59,7 @@ def export(
     Raises ModelError for a model that does not say its task, or that has a postprocessing already; DataError for an
     option that does not go with the task; OutputError.
     """
-    source = Source.of(model, example_inputs)
+    source = Source.of(model)
     require_writable(Path(output), keep=source.files)
     info = resolve_task(task, source.model.metadata_props)
     if info is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from tinyint.api.opening import runtime_for
 from tinyint.api.source import Model, Source
@@ -85,7 +84,6 @@ def inspect(
     runtime: str | None = None,
     target: str | None = None,
     recipe: RecipeSource = "default",
-    example_inputs: Any = None,
 ) -> Inspection:
     """Inspects a model; a float one is planned for the target, or for all.
 
@@ -93,7 +91,7 @@ def inspect(
 
     Raises ModelError for a file that cannot be read or that the runtime cannot load, RecipeError, TargetError.
     """
-    source = Source.of(model, example_inputs)
+    source = Source.of(model)
     facts = source.model.metadata_props
     info = task_of(facts)
     quantized = is_quantized(source.model)

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tinyint.api.source import Model, Source
 from tinyint.errors import ModelError, TinyintWarning
@@ -30,7 +29,6 @@ def open(  # noqa: A001  the verb, as in tinyint.open
     runtime: str | None = None,
     threads: int | None = None,
     precision: Precision | None = None,
-    example_inputs: Any = None,
 ) -> Session:
     """Loads a model on a runtime: its own, else ONNX Runtime.
 
@@ -40,7 +38,7 @@ def open(  # noqa: A001  the verb, as in tinyint.open
     OpenVINO's kernels, which may quantize what they multiply (`Target.stored_weights`). Raises ModelError for a
     file that cannot be loaded, DependencyError for a runtime that is not installed.
     """
-    source = _existing(model, example_inputs)
+    source = _existing(model)
     chosen = runtime_for(source, runtime)
     with _clearly(source):
         session = chosen.open(source, threads=threads, precision=precision)
@@ -80,7 +78,6 @@ def benchmark(
     precision: Precision | None = None,
     feeds: Feeds | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
-    example_inputs: Any = None,
 ) -> list[Timing]:
     """Latency of each model on each runtime, in turn in this process.
 
@@ -91,7 +88,7 @@ def benchmark(
     """
     if not models:
         raise ModelError("there is no model to measure")
-    sources = [_existing(model, example_inputs) for model in models]
+    sources = [_existing(model) for model in models]
     entries = [
         Entry(
             model=source,
@@ -135,9 +132,9 @@ def _clearly(*models: ModelSource) -> Iterator[None]:
         raise
 
 
-def _existing(model: Model | bytes, example_inputs: Any) -> ModelSource:
+def _existing(model: Model | bytes) -> ModelSource:
     """The model as a runtime opens it, unless it is the path of nothing, which not every runtime says clearly."""
-    source = model if isinstance(model, bytes) else onnx_source(model, example_inputs)
+    source = model if isinstance(model, bytes) else onnx_source(model)
     if isinstance(source, str | Path):
         require_model_file(Path(source))
     return source

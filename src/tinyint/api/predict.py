@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
 
 from tinyint.api.album import PREDICTIONS, album
-from tinyint.api.progress import Progress, silent
-from tinyint.api.source import Model, resolve_preprocessing
+from tinyint.api.source import Model
 from tinyint.api.subject import Subject, task_for
-from tinyint.data import Boxes, Dataset, Declaration, open_data
+from tinyint.data import Boxes, Data, Dataset, Samples
 from tinyint.data.check import check_sample
 from tinyint.data.images import ImageFile, ImageSource, read_ahead
 from tinyint.data.open import CheckedDataset, OnError, describe_skipped
 from tinyint.errors import DataError
+from tinyint.runtimes.run import Run
 from tinyint.tasks import Task, postprocessing_of
 from tinyint.tasks.prediction import Seen
 from tinyint.tasks.registry import tasks_with
 from tinyint.tasks.score import outputs_for
 from tinyint.tasks.tails import Suppression, suppression_of
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["PREDICTIONS", "SURE", "Predicted", "predict"]
 
@@ -44,17 +40,13 @@ class Predicted:
 
 def predict(
     model: Model,
-    data: str | Path,
+    data: Data,
     output: str | Path,
     *,
     task: str | None = None,
     runtime: str | None = None,
-    threads: int | None = None,
-    samples: int | None = None,
-    preprocessing: Declaration | str | Path | None = None,
     nms: Suppression | None = None,
-    on_error: OnError = "stop",
-    progress: Progress = silent,
+    run: Run | None = None,
 ) -> Predicted:
     """Runs the model on `data`, and writes pictures and predictions.json to `output`.
 
@@ -63,25 +55,24 @@ def predict(
     `output` is a directory, made if it is not there; all of it appears at the end, and replaces only what an earlier
     call wrote. Raises ModelError, DataError, DependencyError and OutputError.
     """
-    subject = Subject.of(model, runtime, threads)
-    declared = resolve_preprocessing(preprocessing, subject.facts)
-    dataset = open_data(
-        data, subject.session.inputs, declared, limit=samples, on_error=on_error, labelled=False
-    )
+    run, samples = run or Run(), Samples.of(data)
+    run.require_only("predict", "threads")
+    subject = Subject.of(model, runtime, run.threads)
+    dataset = samples.open(subject.session.inputs, subject.facts, labelled=False)
     info, notice = task_for(task, subject.facts, subject.session, dataset, labelled=False)
     present = postprocessing_of(subject.facts)
     settings = nms or Suppression(score_threshold=SURE)
     if nms is not None:
         _check_suppression(settings, info, present, suppression_of(subject.facts))
-    session = info.decided(subject.session, present, suppression=settings, threads=threads)
+    session = info.decided(subject.session, present, suppression=settings, threads=run.threads)
     skipped: list[str] = []
     count = 0
     with album(Path(output), _images(dataset)) as made:
-        for seen in _seen(dataset, subject, on_error, skipped):
+        for seen in _seen(dataset, subject, samples.on_error, skipped):
             outputs = outputs_for(session, [seen.sample])
             made.add(seen.sample.name, info.read(seen, outputs, present, settings.score_threshold))
             count += 1
-            progress("predict", count, dataset.len_hint)
+            run.progress("predict", count, dataset.len_hint)
     notices = (notice, *dataset.notices, describe_skipped(skipped) if skipped else "")
     return Predicted(
         task=info.task,

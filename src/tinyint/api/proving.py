@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from tinyint.data import Dataset, Sample, content_key
+from tinyint.data import Dataset, HowMany, Sample, Samples, content_key
 from tinyint.data.open import describe_skipped
+from tinyint.errors import DataError
+from tinyint.proof.prove import ProofSamples
+from tinyint.quantization.calibrated import Calibration
 from tinyint.quantization.calibration import CalibrationRecord
 from tinyint.report.words import counted
+from tinyint.runtimes import TensorSpec
+from tinyint.runtimes.run import Progress, Run
 
-__all__ = ["PROOF_SAMPLES", "ProofData"]
+__all__ = ["PROOF_SAMPLES", "ProofData", "proof_data"]
 
 PROOF_SAMPLES = 64
 
@@ -53,3 +59,69 @@ class ProofData:
             )
         if self.dataset.skipped:
             yield f"in the proof, {describe_skipped(self.dataset.skipped)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rest:
+    """The data of a calibration, to be read once more."""
+
+    samples: Samples
+    inputs: Sequence[TensorSpec]
+    used: int  # samples from their start that calibration has read
+
+    def opened(self, limit: HowMany = "all", used: int = 0) -> Dataset:
+        skip = self.samples.skip + used
+        return replace(self.samples, limit=limit, skip=skip).open(self.inputs, {})
+
+    def unseen(self, record: CalibrationRecord | None) -> ProofData | None:
+        """Samples after the calibration set; None where their number says that there are none."""
+        known = self.opened().len_hint
+        if known is not None and known <= self.used:
+            return None
+        return ProofData(dataset=self.opened(used=self.used), record=record)
+
+    def first_of(self, samples: Iterator[Sample]) -> Sample | None:
+        try:
+            return next(samples, None)
+        except DataError:
+            if self.used and self.opened().len_hint is None:
+                return None  # it ended with the last calibration sample
+            raise
+
+
+def proof_data(
+    samples: Samples,
+    calibration: Calibration,
+    record: CalibrationRecord | None,
+    inputs: Sequence[TensorSpec],
+    run: Run,
+) -> tuple[ProofSamples, ProofData] | None:
+    """Samples unseen by calibration, else its own; None without data.
+
+    The second value tells at the end what was left out.
+    """
+    if calibration.data is None:
+        return None
+    run.progress("verify", 0, None)
+    used = 0 if record is None else record.samples
+    if calibration.record is None and record is not None:
+        used += len(calibration.data.skipped)
+    # What declared the images of the calibration; arrays are taken as they are.
+    declared = replace(samples, preprocessing=calibration.data.preprocessing)
+    rest = _Rest(samples=declared, inputs=inputs, used=used)
+    proving = rest.unseen(record)
+    iterator = iter(proving or ())
+    first = rest.first_of(iterator)
+    held_out = first is not None
+    if proving is None or first is None:
+        proving = ProofData(dataset=rest.opened(limit=PROOF_SAMPLES), record=None)
+        iterator = iter(proving)
+        first = next(iterator)
+    all_samples = _told(itertools.chain([first], iterator), proving.total, run.progress)
+    return ProofSamples(samples=all_samples, first=first, held_out=held_out), proving
+
+
+def _told(samples: Iterable[Sample], total: int | None, progress: Progress) -> Iterator[Sample]:
+    for done, sample in enumerate(samples, 1):
+        progress("verify", done, total)
+        yield sample

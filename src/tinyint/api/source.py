@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import onnx_ir as ir
 
-from tinyint.data import Declaration, input_specs, load_preprocessing, saved_preprocessing
 from tinyint.graph.io import data_files, load_model, model_bytes, weight_bytes
 from tinyint.graph.source import ModelSource, model_label
 from tinyint.loading import PaddleFiles, onnx_source
@@ -17,7 +15,7 @@ from tinyint.loading import PaddleFiles, onnx_source
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Model", "Source", "input_specs", "resolve_preprocessing"]
+__all__ = ["Model", "Source"]
 
 Model: TypeAlias = "str | Path | PaddleFiles | ir.Model | nn.Module"
 
@@ -31,12 +29,12 @@ class Source:
     given: Path | None = None
 
     @classmethod
-    def of(cls, model: Model, example_inputs: Any = None) -> Source:
+    def of(cls, model: Model) -> Source:
         """Whatever `tinyint.load` takes. Raises ModelError and DependencyError as that does."""
         given = Path(model) if isinstance(model, str | Path) else None
         if isinstance(model, PaddleFiles):
             given = model.program.parent
-        found = onnx_source(model, example_inputs)
+        found = onnx_source(model)
         if isinstance(found, ir.Model):
             return cls(model=found, path=None, given=given)
         return cls(model=load_model(found), path=Path(found), given=given)
@@ -66,17 +64,3 @@ class Source:
             return file if file >= weights else file + weights
         serialized = model_bytes(self.model)
         return weights if serialized is None else len(serialized)
-
-
-def resolve_preprocessing(
-    given: Declaration | str | Path | None, metadata: Mapping[str, str]
-) -> Declaration | None:
-    """Preprocessing as given, else from the model's metadata.
-
-    Raises DataError.
-    """
-    if isinstance(given, Declaration):
-        return given
-    if given is not None:
-        return load_preprocessing(given)
-    return saved_preprocessing(metadata)

@@ -12,10 +12,12 @@ from rich.table import Table
 from tinyint import api
 from tinyint.cli.options import Json, Target, Threads
 from tinyint.cli.screen import Screen
+from tinyint.data import Samples
 from tinyint.errors import OutputError
 from tinyint.extras.demo import demo_data, demo_model_path
 from tinyint.report.terminal import render
 from tinyint.report.words import percent
+from tinyint.runtimes.run import Run
 
 __all__ = ["demo"]
 
@@ -45,20 +47,19 @@ def demo(
     model, int8 = demo_model_path(), _directory(output) / "digits.int8.onnx"
     screen.tell(f"{len(images)} images to calibrate, {len(unseen)} held out; writing to {output}/")
     with screen.progress() as progress:
+        run = Run(threads=threads, progress=progress)
         result = api.quantize(
             model,
-            np.concatenate([images, unseen]),
+            Samples(np.concatenate([images, unseen]), limit=len(images)),
             output=int8,
-            samples=len(images),
             target=target,
-            threads=threads,
-            progress=progress,
+            run=run,
         )
         test = {"input": unseen, "label": labels}
         runtime = result.report.runtime
         accuracy = {
-            "float": api.evaluate(model, test, runtime=runtime, threads=threads, progress=progress).metrics,
-            "int8": api.evaluate(int8, test, runtime=runtime, threads=threads, progress=progress).metrics,
+            "float": api.evaluate(model, test, runtime=runtime, run=run).metrics,
+            "int8": api.evaluate(int8, test, runtime=runtime, run=run).metrics,
         }
     title = f"accuracy on {len(unseen)} unseen images"
     table = Table(title=title, min_width=len(title))

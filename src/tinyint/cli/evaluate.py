@@ -19,13 +19,15 @@ from tinyint.cli.options import (
     OnError,
     PreprocessingFile,
     Runtime,
-    Samples,
+    SampleCount,
     Skip,
     Task,
     Threads,
 )
 from tinyint.cli.screen import Screen
+from tinyint.data import Samples
 from tinyint.report.words import counted, decibels, percent, points, told_from_chance
+from tinyint.runtimes.run import Run
 from tinyint.tasks import TASKS
 
 __all__ = ["compare", "evaluate"]
@@ -48,7 +50,7 @@ def evaluate(
     runtime: Runtime = None,
     threads: Threads = None,
     batch_size: BatchSize = 1,
-    samples: Samples = None,
+    samples: SampleCount = None,
     skip: Skip = 0,
     preprocessing: PreprocessingFile = None,
     on_error: OnError = "stop",
@@ -72,17 +74,11 @@ def evaluate(
     with screen.progress() as progress:
         result = api.evaluate(
             model,
-            data,
+            Samples(data, limit=samples, skip=skip, preprocessing=preprocessing, on_error=on_error),
             task=task,
             against=against,
             runtime=runtime,
-            threads=threads,
-            batch_size=batch_size,
-            samples=samples,
-            skip=skip,
-            preprocessing=preprocessing,
-            on_error=on_error,
-            progress=progress,
+            run=Run(threads=threads, batch_size=batch_size, progress=progress),
         )
     screen.note(*result.notices)
     title = (
@@ -177,11 +173,8 @@ def compare(
     found = api.compare(
         float_model,
         int8_model,
-        data,
-        samples=samples,
-        threads=threads,
-        preprocessing=preprocessing,
-        on_error=on_error,
+        Samples(data, limit=samples, preprocessing=preprocessing, on_error=on_error),
+        run=Run(threads=threads),
     )
     screen.note(*found.notices)
     table = Table(

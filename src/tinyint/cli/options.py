@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from tinyint.data import HowMany
+from tinyint.runtimes.run import Run
 from tinyint.targets import TARGETS
 
 __all__ = [
@@ -23,7 +25,7 @@ __all__ = [
     "RecipeName",
     "Record",
     "Runtime",
-    "Samples",
+    "SampleCount",
     "Settings",
     "Skip",
     "Strict",
@@ -66,14 +68,14 @@ class CalibrationOptions:
         typer.Option("--provider", help="What ONNX Runtime calibrates on; cuda needs onnxruntime-gpu."),
     ] = "cpu"
 
-    def arguments(self, default: int | None = None) -> dict[str, Any]:
-        """As the verbs of the API take them."""
-        samples = default if self.samples is None else self.samples
-        return {
-            "samples": int(samples) if samples not in (None, "all") else samples,
-            "batch_size": self.batch_size,
-            "provider": self.provider,
-        }
+    @property
+    def limit(self) -> HowMany | None:
+        """Number of samples; None: as many as the recipe says."""
+        return "all" if self.samples == "all" else None if self.samples is None else int(self.samples)
+
+    def run(self, **others: Any) -> Run:
+        """The run with these options and `others`."""
+        return Run(batch_size=self.batch_size, provider=self.provider, **others)
 
 
 _DATA = (
@@ -108,7 +110,7 @@ Runtime = Annotated[
     ),
 ]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, metavar="B", help="Samples in one call.")]
-Samples = Annotated[
+SampleCount = Annotated[
     int | None, typer.Option("--samples", min=1, metavar="N", help="Use the first N samples.")
 ]
 Skip = Annotated[

@@ -15,14 +15,16 @@ from tinyint.cli.options import (
     OnError,
     PreprocessingFile,
     Runtime,
-    Samples,
+    SampleCount,
     Task,
     Threads,
 )
 from tinyint.cli.screen import Screen
 from tinyint.cli.spread import spread
 from tinyint.cli.suppression_options import SuppressionOptions
+from tinyint.data import Samples
 from tinyint.report.words import counted
+from tinyint.runtimes.run import Run
 from tinyint.tasks.tails import Suppression
 
 __all__ = ["predict"]
@@ -50,7 +52,7 @@ def predict(
     task: Task = None,
     runtime: Runtime = None,
     threads: Threads = None,
-    samples: Samples = None,
+    samples: SampleCount = None,
     preprocessing: PreprocessingFile = None,
     *,
     suppression: SuppressionOptions,
@@ -71,16 +73,12 @@ def predict(
     with screen.progress() as progress:
         found = api.predict(
             model,
-            data,
+            Samples(data, limit=samples, preprocessing=preprocessing, on_error=on_error),
             output,
             task=task,
             runtime=runtime,
-            threads=threads,
-            samples=samples,
-            preprocessing=preprocessing,
             nms=suppression.over(Suppression(score_threshold=SURE)) if suppression.given else None,
-            on_error=on_error,
-            progress=progress,
+            run=Run(threads=threads, progress=progress),
         )
     screen.note(*found.notices)
     document = {

@@ -27,8 +27,9 @@ from tinyint.cli.options import (
 )
 from tinyint.cli.screen import Screen
 from tinyint.cli.spread import spread
-from tinyint.data.named import paths_in
+from tinyint.data import Samples
 from tinyint.files import require_writable
+from tinyint.quantization.recipe_source import ChangedRecipe
 from tinyint.report.terminal import render
 from tinyint.report.words import counted
 
@@ -77,18 +78,12 @@ def quantize(
     with screen.progress() as progress:
         result = api.quantize(
             model,
-            data,
+            Samples(data, limit=calibrating.limit, preprocessing=preprocessing, on_error=on_error),
             output=output,
-            recipe=recipe,
-            settings=settings or (),
+            recipe=ChangedRecipe(recipe, tuple(settings or ())),
             target=target,
             calibration=calibration,
-            **calibrating.arguments(),
-            preprocessing=preprocessing,
-            on_error=on_error,
-            verify=not no_verify,
-            threads=threads,
-            progress=progress,
+            run=calibrating.run(threads=threads, verify=not no_verify, progress=progress),
         )
     screen.show(result.report.to_json(), render(result.report))
     if json:
@@ -119,22 +114,17 @@ def calibrate(
 
         tinyint calibrate model.onnx --data images/ -o model.calibration.npz
     """
-    require_writable(output, keep=(model, *paths_in(data), preprocessing))
+    samples = Samples(data, limit=calibrating.limit, preprocessing=preprocessing, on_error=on_error)
+    require_writable(output, keep=(model, *samples.paths))
     screen, notices = Screen(json), list[str]()
     with screen.progress() as progress:
         record = api.calibrate(
             model,
-            data,
-            **calibrating.arguments(api.SAMPLES),
-            preprocessing=preprocessing,
-            on_error=on_error,
-            notice=notices.append,
-            threads=threads,
-            progress=progress,
+            samples,
+            run=calibrating.run(threads=threads, progress=progress, notice=notices.append),
         )
         record.save(output)
-    for message in notices:
-        screen.tell(f"note: {message}")
+    screen.note(*notices)
     document = {
         "output": str(output),
         "samples": record.samples,

@@ -12,7 +12,7 @@ from tinyint.cli.options import Json
 from tinyint.cli.screen import Screen
 from tinyint.quantization.paddleslim import recipe_from_paddleslim, training_from_paddleslim
 from tinyint.quantization.recipe import Recipe
-from tinyint.quantization.recipe_source import resolve_recipe
+from tinyint.quantization.recipe_source import ChangedRecipe, resolve_recipe
 
 __all__ = ["recipe"]
 
@@ -45,7 +45,7 @@ def show(
     names = [name] if name else Recipe.presets()
     screen, found = Screen(json), []
     for each in names:
-        made, notes = resolve_recipe(each, settings or ())
+        made, notes = resolve_recipe(ChangedRecipe(each, tuple(settings or ())))
         found.append(made)
         for note in notes:
             screen.warn(note)

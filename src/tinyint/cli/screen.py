@@ -19,7 +19,7 @@ from tinyint.files.jsonable import escaped, to_json
 if TYPE_CHECKING:  # rich is slow to import, and most of what is said needs none of it
     from rich.console import Console, RenderableType
 
-    from tinyint.api.progress import Progress as Listener
+    from tinyint.runtimes.run import Progress as Listener
 
 __all__ = ["Screen", "discard_output"]
 

@@ -8,13 +8,23 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from tinyint.data.declaration import Declaration, read_file, read_mapping
 from tinyint.data.preprocess import Preprocessing
 from tinyint.data.text_preprocess import TextPreprocessing
 from tinyint.metadata import PREPROCESSING
 
-__all__ = ["load_preprocessing", "parse_preprocessing", "saved_preprocessing"]
+__all__ = [
+    "DeclarationSource",
+    "load_preprocessing",
+    "parse_preprocessing",
+    "resolve_preprocessing",
+    "saved_preprocessing",
+]
+
+DeclarationSource: TypeAlias = "Declaration | Mapping[str, Any] | str | Path"
+"""A declaration, its keys, or a YAML file with them."""
 
 
 def parse_preprocessing(mapping: object, origin: str = "preprocessing") -> Declaration:
@@ -48,3 +58,15 @@ def saved_preprocessing(metadata: Mapping[str, str]) -> Declaration | None:
         return None
     origin = f"the model's metadata entry {PREPROCESSING}"
     return parse_preprocessing(read_mapping(text, origin), origin)
+
+
+def resolve_preprocessing(given: DeclarationSource | None, metadata: Mapping[str, str]) -> Declaration | None:
+    """Preprocessing as given, else from the model's metadata.
+
+    Raises DataError.
+    """
+    if given is None:
+        return saved_preprocessing(metadata)
+    if isinstance(given, Declaration):
+        return given
+    return parse_preprocessing(given) if isinstance(given, Mapping) else load_preprocessing(given)

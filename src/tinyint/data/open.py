@@ -113,6 +113,7 @@ def open_data(
     skip: int = 0,
     on_error: OnError = "stop",
     labelled: bool = True,
+    saved: Declaration | None = None,
 ) -> Dataset:
     """Dataset of `spec` for a model with these inputs.
 
@@ -120,17 +121,18 @@ def open_data(
 
     `spec` is a path or a name as listed in `named.ACCEPTED`, an array or a mapping of arrays whose first axis counts
     samples, an iterable that can be read repeatedly (see `IterableSource`), or a function that returns one.
-    `preprocessing` applies to files of images and texts; for images without it, one is inferred from the model's input
-    and a notice says so. With `on_error="skip"`, a sample that cannot be read or does not fit is left out, and a notice
-    counts them; `limit` and `skip` count it as one. Without `labelled`, folders beside images are no question.
-    Raises DataError; a fault that only a sample shows is raised when that sample is read.
+    `preprocessing` applies to files of images and texts, or else what the model declares, `saved`; for images without
+    either, one is inferred from the model's input and a notice says so. With `on_error="skip"`, a sample that cannot be
+    read or does not fit is left out, and a notice counts them; `limit` and `skip` count it as one. Without `labelled`,
+    folders beside images are no question. Raises DataError; a fault that only a sample shows is raised when that sample
+    is read.
     """
     if skip < 0 or (limit is not None and limit < 1):
         raise DataError(f"expected limit >= 1 and skip >= 0, got limit={limit}, skip={skip}")
     if not inputs:
         raise DataError("the model has no inputs, so there are no samples to give it")
     if isinstance(spec, str | os.PathLike):
-        source: Source = named_source(os.fspath(spec), inputs, preprocessing, labelled=labelled)
+        source: Source = named_source(os.fspath(spec), inputs, preprocessing or saved, labelled=labelled)
     else:
         source = _object_source(spec, inputs)
     if source.size is not None and source.size <= skip:

@@ -29,7 +29,7 @@ from tinyint.quantization.qdq import read
 from tinyint.runtimes import Runtime, get_runtime, here
 from tinyint.runtimes.host import host, peak_rss_bytes
 
-__all__ = ["Samples", "prove", "tensor_rows"]
+__all__ = ["ProofSamples", "prove", "tensor_rows"]
 
 _SUSPICION = (
     "the runtime may compute something else than the model says; try another target, and `tinyint compare`"
@@ -37,7 +37,7 @@ _SUSPICION = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Samples:
+class ProofSamples:
     """Samples for comparing outputs; `held_out`: unseen by calibration."""
 
     samples: Iterable[Sample]
@@ -59,7 +59,7 @@ def prove(
     sizes: Sizes,
     source: str,
     output: Path | None,
-    samples: Samples | None = None,
+    samples: ProofSamples | None = None,
     verified: bool = True,
     threads: int | None = None,
     notes: Iterable[str] = (),
@@ -72,19 +72,19 @@ def prove(
     own = get_runtime(quantized.target.runtime)
     runtime = here(own)
     found = _Findings(notes=list(notes))
-    used = threads or host().cores
-    verification, latency = None, None
-    with quantized.stopwatch.time("verify"):
-        if verified:
-            coverage = read_coverage(quantized, own)
-            verification = _verify(found, float_model, int8_model, samples, own, threads)
-            if runtime is own:
-                models = (float_model, int8_model)
-                latency = _time(found, quantized, models, runtime, used, samples, clock)
-            else:
-                found.notes.append(f"{own.name} does not run here, so speed was not measured")
+    used, verification, latency = threads or host().cores, None, None
+    start = time.perf_counter()
+    if verified:
+        coverage = read_coverage(quantized, own)
+        verification = _verify(found, float_model, int8_model, samples, own, threads)
+        if runtime is own:
+            models = (float_model, int8_model)
+            latency = _time(found, quantized, models, runtime, used, samples, clock)
         else:
-            coverage = planned_coverage(quantized)
+            found.notes.append(f"{own.name} does not run here, so speed was not measured")
+    else:
+        coverage = planned_coverage(quantized)
+    seconds = {**quantized.seconds, "verify": time.perf_counter() - start}
     found.notes.extend(coverage.notes)
     saturated = saturation(quantized.model, runtime.name)
     found.warnings.extend([*coverage.warnings, *_alarms(verification, latency, sizes, saturated)])
@@ -103,7 +103,7 @@ def prove(
         verification=verification,
         latency=latency,
         sizes=sizes,
-        seconds={step: quantized.stopwatch.seconds.get(step, 0.0) for step in _STEPS},
+        seconds={step: seconds.get(step, 0.0) for step in _STEPS},
         peak_rss_bytes=peak_rss_bytes(),
         calibration_samples=quantized.record.samples if quantized.record else None,
         tensors=tensor_rows(quantized.model),
@@ -137,7 +137,7 @@ def _verify(
     found: _Findings,
     float_model: ModelSource,
     int8_model: ModelSource,
-    samples: Samples | None,
+    samples: ProofSamples | None,
     runtime: Runtime,
     threads: int | None,
 ) -> Verification | None:
@@ -175,7 +175,7 @@ def _time(
     models: tuple[ModelSource, ModelSource],
     runtime: Runtime,
     threads: int,
-    samples: Samples | None,
+    samples: ProofSamples | None,
     clock: Clock,
 ) -> Latency | None:
     feeds = None if samples is None else samples.first.inputs

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,8 +9,8 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from tinyint.data import Preprocessing, input_specs, open_data
-from tinyint.errors import RecipeError, TinyintWarning
+from tinyint.data import Data, Samples
+from tinyint.errors import RecipeError
 from tinyint.graph.flow import clamp_range
 from tinyint.graph.names import name_of
 from tinyint.graph.prepare import prepare as prepare_graph
@@ -35,17 +32,16 @@ from tinyint.qat.quantizers.pair_limit import PairLimiter
 from tinyint.qat.quantizers.tracking import RangeTracker
 from tinyint.qat.quantizers.weights import WeightQuantizer
 from tinyint.qat.settings import QatSettings
-from tinyint.quantization.calibration import CalibrationRecord, calibrate
+from tinyint.quantization.calibrated import Calibration, calibrated
+from tinyint.quantization.calibration import CalibrationRecord
 from tinyint.quantization.plan import ConstantPlan, Plan, Role, TensorPlan, Use, plan
 from tinyint.quantization.qparams import Assignment
 from tinyint.quantization.ranges import weight_range
 from tinyint.quantization.recipe import Recipe
 from tinyint.quantization.recipe_source import RecipeSource, resolve_training
-from tinyint.quantization.repair import Repaired, repair_float
 from tinyint.quantization.static import quantize_static
-from tinyint.quantization.trial import TRIAL_SAMPLES
 from tinyint.quantization.weight_pairs import LimitedWeight
-from tinyint.runtimes import Feeds
+from tinyint.runtimes.run import Run
 from tinyint.targets import Target, get_target
 from tinyint.torch_graph.program import compile_graph
 
@@ -54,51 +50,50 @@ __all__ = ["prepare"]
 
 def prepare(
     model: Any,
-    data_or_record: CalibrationRecord | str | Path | Iterable[Any],
+    data_or_record: CalibrationRecord | Data,
     *,
     recipe: RecipeSource = "default",
     target: str | Target | None = None,
     settings: QatSettings | None = None,
-    preprocessing: Preprocessing | None = None,
-    example_inputs: Any = None,
+    run: Run | None = None,
 ) -> QatModule:
     """Model with fake quantization as int8 on `target`.
 
     Without one, on this machine.
 
-    `model`: what `tinyint.load` takes: an ONNX file or graph, a Paddle directory, or an `nn.Module`, which needs
-    `example_inputs`. `data_or_record`: what the ranges start from, as for `quantize`: data, a calibration record, or
-    the `.npz` file of one. `recipe`: what `quantize` takes; a PaddleSlim config also says how ranges are trained, where
-    `settings` do not. Batch norms are folded into the operators before them, or trained, as `settings` say.
+    `model`: an ONNX file or graph, a Paddle directory, or what `tinyint.load` makes of an `nn.Module`.
+    `data_or_record`: what the ranges start from, as for `quantize`: data, a calibration record, or the
+    `.calibration.npz` file of one. `recipe`: what `quantize` takes; a PaddleSlim config also says how ranges are
+    trained, where `settings` do not. Batch norms are folded into the operators before them, or trained, as `settings`
+    say. `run.notice` is told what the user should know.
 
     Raises:
         ModelError: the model is quantized already, has operators that cannot be trained, nothing for int8, or no batch
             norm although they shall be trained
         RecipeError, TargetError, RecordError, DataError: as `quantize`
     """
-    recipe, settings = _resolved(recipe, settings or QatSettings())
+    run = run or Run()
+    run.require_only("prepare", "threads", "batch_size", "provider")
+    recipe, settings = _resolved(recipe, settings or QatSettings(), run)
     target = target if isinstance(target, Target) else get_target(target)
     name = str(model) if isinstance(model, str | Path) else "the model"
-    source = load(model, example_inputs)
+    source = load(model)
     prepared, fingerprint = prepare_float(source, name)
-    norms, trained = tuple[Norm, ...](), None
+    trained, norms = None, tuple[Norm, ...]()
     if settings.batch_norm == "trained":
-        if recipe.steps:
-            raise RecipeError(
-                f"training: `steps: [{', '.join(recipe.steps)}]` works on weights that batch norms are folded into, so "
-                'it does not go with batch_norm="trained"; leave one of them out'
-            )
-        trained = prepare_graph(source, keep_batch_norms=True)
-        norms = find_norms(trained, prepared, name)
+        trained, norms = _with_norms(source, prepared, recipe, name)
     compile_graph(prepared.graph)  # before anything takes long: whether all of it can be trained
     plan(prepared, target, recipe)  # likewise, whether there is something to quantize
-    repaired, record, samples = _calibrated(prepared, fingerprint, data_or_record, recipe, preprocessing)
-    state = quantize_static(repaired.model, target, recipe, record, samples).state
+    calibration = _calibration(source, data_or_record, recipe, run)
+    graph, record = calibrated(prepared, fingerprint, recipe, calibration)
+    for notice in (*graph.undone, *calibration.notices):
+        run.notice(notice)
+    state = quantize_static(graph.model, target, recipe, record, calibration.trial_samples()).state
     origin = Origin(
         prepared=state.graph,
         trained=trained or state.graph,
         norms=norms,
-        fingerprint=repaired.fingerprint,
+        fingerprint=graph.fingerprint,
         plan=state.plan,
         record=record,
         target=target,
@@ -110,10 +105,23 @@ def prepare(
     return QatModule(origin, activations, weights, tracker)
 
 
-def _resolved(given: RecipeSource, settings: QatSettings) -> tuple[Recipe, QatSettings]:
+def _with_norms(
+    source: ir.Model, prepared: ir.Model, recipe: Recipe, name: str
+) -> tuple[ir.Model, tuple[Norm, ...]]:
+    """Graph with its batch norms, and their places in the one that they are folded into."""
+    if recipe.steps:
+        raise RecipeError(
+            f"training: `steps: [{', '.join(recipe.steps)}]` works on weights that batch norms are folded into, so "
+            'it does not go with batch_norm="trained"; leave one of them out'
+        )
+    trained = prepare_graph(source, keep_batch_norms=True)
+    return trained, find_norms(trained, prepared, name)
+
+
+def _resolved(given: RecipeSource, settings: QatSettings, run: Run) -> tuple[Recipe, QatSettings]:
     recipe, said, notes = resolve_training(given)
     for note in notes:
-        warnings.warn(note, TinyintWarning, stacklevel=3)
+        run.notice(note)
     if recipe.method != "static":
         raise RecipeError(
             f"recipe {recipe.name}: training is for `method: static`, not {recipe.method}, whose models need no "
@@ -122,38 +130,12 @@ def _resolved(given: RecipeSource, settings: QatSettings) -> tuple[Recipe, QatSe
     return recipe, settings.over(said)
 
 
-def _calibrated(
-    prepared: ir.Model,
-    fingerprint: str,
-    source: CalibrationRecord | str | Path | Iterable[Any],
-    recipe: Recipe,
-    preprocessing: Preprocessing | None,
-) -> tuple[Repaired, CalibrationRecord, list[Feeds]]:
-    """Graph before ranges, its record, and first samples if at hand.
-
-    After the steps that come before ranges.
-    """
-    if isinstance(source, str | Path) and str(source).endswith(".calibration.npz"):
-        source = CalibrationRecord.load(source)
-    if isinstance(source, CalibrationRecord):
-        repaired = repair_float(prepared, fingerprint, recipe, decisions=source.decisions)
-        repaired.require(source)
-        return repaired, source, []
-    specs = input_specs(prepared)
-    data = open_data(source, specs, preprocessing)
-    # A recipe that does not say how many has a default, which fewer are no reason to warn of.
-    limit = recipe.limit
-    if limit and ("samples" in recipe.model_fields_set or data.len_hint is None or data.len_hint > limit):
-        data = open_data(source, specs, preprocessing, limit=limit)
-
-    def observe(graph: Repaired) -> CalibrationRecord:
-        return calibrate(graph.model, data, fingerprint=graph.fingerprint, needs=graph.needs)
-
-    repaired = repair_float(prepared, fingerprint, recipe, observe=observe)
-    record = repaired.observed(observe)
-    for notice in (*repaired.undone, *data.notices):
-        warnings.warn(notice, TinyintWarning, stacklevel=3)
-    return repaired, record, [sample.inputs for sample in islice(data, TRIAL_SAMPLES)]
+def _calibration(model: ir.Model, given: CalibrationRecord | Data, recipe: Recipe, run: Run) -> Calibration:
+    if isinstance(given, str | Path) and str(given).endswith(".calibration.npz"):
+        given = CalibrationRecord.load(given)
+    if isinstance(given, CalibrationRecord):
+        return Calibration(record=given, run=run)
+    return Calibration.of(Samples.of(given), model, recipe, run=run)
 
 
 def _activations(

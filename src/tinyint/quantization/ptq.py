@@ -1,15 +1,18 @@
 """Main path: a float model and samples → an int8 model for one target.
 
-`prepare_float` and `repair_float` make the graph that `quantize` hands to one of three methods. Each is a few steps,
-named in order; what they do stands in the modules that they are imported from.
+    prepare     the model as a float graph of plain operators
+    calibrate   steps that come before ranges, and one pass over the samples (static method)
+    quantize    the graph to int8, by one of three methods
+
+Each is a few steps, named in order; what they do stands in the modules that they are imported from.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
 
@@ -18,6 +21,7 @@ from tinyint.graph.ops import op_names
 from tinyint.graph.passes.unused import drop_unused_constants
 from tinyint.graph.prepare import prepare_float
 from tinyint.graph.walk import inner_nodes
+from tinyint.quantization.calibrated import Calibration, calibrated
 from tinyint.quantization.calibration import CalibrationRecord
 from tinyint.quantization.dynamic import quantize_dynamic
 from tinyint.quantization.plan import ConstantPlan, Plan, Use, plan
@@ -30,25 +34,22 @@ from tinyint.quantization.weight_only import quantize_weights, require_integers
 from tinyint.runtimes import Feeds
 from tinyint.targets import Target
 
-__all__ = ["Quantized", "Stopwatch", "prepare_float", "quantize", "repair_float"]
+__all__ = ["Quantized", "quantize", "quantize_graph"]
 
 
-class Stopwatch:
-    """Seconds per step, in order, without those of inner steps."""
+class _Stopwatch:
+    """Seconds per step, in the order of their first."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._timed = 0.0
 
     @contextmanager
     def time(self, step: str) -> Iterator[None]:
-        start, timed = time.perf_counter(), self._timed
+        start = time.perf_counter()
         try:
             yield
         finally:
-            spent = time.perf_counter() - start
-            self.seconds[step] = self.seconds.get(step, 0.0) + spent - (self._timed - timed)
-            self._timed = timed + spent
+            self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,8 @@ class Quantized:
     * `constants`: the weights that are stored as integers, by the place that reads them
     * `planned_int8`: the nodes that shall run in int8
     * `float_nodes`: each other node, with the reason
-    * `notes`: what the steps on parameters did
+    * `notes`: what the repair steps did
+    * `seconds`: by step of the main path
     """
 
     model: ir.Model
@@ -74,36 +76,62 @@ class Quantized:
     planned_int8: tuple[str, ...]
     float_nodes: Mapping[str, str]
     notes: tuple[str, ...] = ()
-    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def quantize(
+    model: ir.Model, *, target: Target, recipe: Recipe, calibration: Calibration, name: str = "the model"
+) -> Quantized:
+    """Quantizes a float model as the user has it; `name` is for messages.
+
+    Raises as `prepare_float`, `plan`, `calibrated` and the recipe's method.
+    """
+    watch = _Stopwatch()
+    with watch.time("prepare"):
+        prepared, fingerprint = prepare_float(model, name)
+    if recipe.method == "static":
+        with watch.time("quantize"):
+            plan(
+                prepared, target, recipe
+            )  # before anything takes long: whether there is something to quantize
+        with watch.time("calibrate"):
+            graph, record = calibrated(prepared, fingerprint, recipe, calibration)
+    else:
+        with watch.time("prepare"):
+            graph, record = repair_float(prepared, fingerprint, recipe), None
+    with watch.time("quantize"):
+        result = quantize_graph(
+            graph.model,
+            target=target,
+            recipe=recipe,
+            record=record,
+            samples=calibration.trial_samples(),
+        )
+    return replace(result, notes=(*graph.notes, *result.notes), seconds=watch.seconds)
+
+
+def quantize_graph(
     prepared: ir.Model,
     *,
     target: Target,
     recipe: Recipe,
-    record: Callable[[], CalibrationRecord],
-    samples: Callable[[], Sequence[Feeds]] = tuple,
-    stopwatch: Stopwatch | None = None,
+    record: CalibrationRecord | None = None,
+    samples: Sequence[Feeds] = (),
 ) -> Quantized:
-    """Quantizes a prepared model by the recipe's method.
+    """Quantizes a float graph by the recipe's method.
 
-    `record` is called if that needs a calibration record.
-
-    `samples` is called for what the static model is tried on, on its runtime (see `trial`).
-
-    What the recipe's `steps` ask for before ranges are known has been done by `repair_float`.
+    `record`: of this graph, for the static method; `samples`: what its model is tried on, on its runtime (see `trial`).
 
     Where the target has no operator that quantizes at run time, the dynamic method is weight-only.
     """
-    watch = stopwatch or Stopwatch()
     match recipe.method:
         case "static":
-            result = _static(prepared, target, recipe, record, samples, watch)
+            assert record is not None
+            result = _static(prepared, target, recipe, record, samples)
         case "dynamic" if target.dynamic:
-            result = _dynamic(prepared, target, recipe, watch)
+            result = _dynamic(prepared, target, recipe)
         case _:
-            result = _weight_only(prepared, target, recipe, watch)
+            result = _weight_only(prepared, target, recipe)
     drop_unused_constants(result.model)
     sign(
         result.model,
@@ -120,17 +148,11 @@ def _static(
     prepared: ir.Model,
     target: Target,
     recipe: Recipe,
-    record: Callable[[], CalibrationRecord],
-    samples: Callable[[], Sequence[Feeds]],
-    watch: Stopwatch,
+    record: CalibrationRecord,
+    samples: Sequence[Feeds],
 ) -> Quantized:
-    """calibrate → plan → ranges and qparams → steps → write Q/DQ → trial."""
-    with watch.time("quantize"):
-        plan(prepared, target, recipe)  # before anything takes long: whether there is something to quantize
-    with watch.time("calibrate"):
-        calibration = record()
-    with watch.time("quantize"):
-        static = quantize_static(prepared, target, recipe, calibration, samples())
+    """plan → ranges and qparams → steps → write Q/DQ → trial"""
+    static = quantize_static(prepared, target, recipe, record, samples)
     state = static.state
     return Quantized(
         model=static.model,
@@ -138,23 +160,21 @@ def _static(
         target=target,
         recipe=recipe,
         plan=state.plan,
-        record=calibration,
+        record=record,
         constants=state.plan.constants,
         planned_int8=state.plan.int8_nodes,
         float_nodes=state.plan.float_nodes,
         notes=static.notes,
-        stopwatch=watch,
     )
 
 
-def _dynamic(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stopwatch) -> Quantized:
+def _dynamic(prepared: ir.Model, target: Target, recipe: Recipe) -> Quantized:
     """integer products with weights → the other weights as integers"""
-    with watch.time("quantize"):
-        rules = match_rules(recipe, [(name_of(node), op_names(node)) for node in prepared.graph.all_nodes()])
-        model, products, reasons = quantize_dynamic(prepared, target, recipe, rules)
-        misread = misread_points(model, target)
-        model, others = quantize_weights(model, recipe, rules, misread)
-        require_integers(prepared, {**products, **others}, rules, misread)
+    rules = match_rules(recipe, [(name_of(node), op_names(node)) for node in prepared.graph.all_nodes()])
+    model, products, reasons = quantize_dynamic(prepared, target, recipe, rules)
+    misread = misread_points(model, target)
+    model, others = quantize_weights(model, recipe, rules, misread)
+    require_integers(prepared, {**products, **others}, rules, misread)
     return Quantized(
         model=model,
         prepared=prepared,
@@ -163,17 +183,15 @@ def _dynamic(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stopwatc
         constants={**products, **others},
         planned_int8=tuple(name for name, _ in products),
         float_nodes=reasons,
-        stopwatch=watch,
     )
 
 
-def _weight_only(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stopwatch) -> Quantized:
+def _weight_only(prepared: ir.Model, target: Target, recipe: Recipe) -> Quantized:
     """weights as integers, restored to float before they are used"""
-    with watch.time("quantize"):
-        rules = match_rules(recipe, [(name_of(node), op_names(node)) for node in prepared.graph.all_nodes()])
-        misread = misread_points(prepared, target)
-        model, constants = quantize_weights(prepared, recipe, rules, misread)
-        require_integers(prepared, constants, rules, misread)
+    rules = match_rules(recipe, [(name_of(node), op_names(node)) for node in prepared.graph.all_nodes()])
+    misread = misread_points(prepared, target)
+    model, constants = quantize_weights(prepared, recipe, rules, misread)
+    require_integers(prepared, constants, rules, misread)
     why = f"its weights are stored in integers (weight-only); {target.stored_weights}"
     stored = {name for name, _ in constants}
     stored |= {name_of(n) for n in prepared.graph if any(inner.name in stored for inner in inner_nodes(n))}
@@ -188,5 +206,4 @@ def _weight_only(prepared: ir.Model, target: Target, recipe: Recipe, watch: Stop
             name_of(n): misread.get(name_of(n), why if n.name in stored else "it has no weights")
             for n in prepared.graph
         },
-        stopwatch=watch,
     )

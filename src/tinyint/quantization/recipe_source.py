@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,37 +14,44 @@ from tinyint.quantization.paddleslim.literal import is_python
 from tinyint.quantization.paddleslim.tables import NOT_HONOURED, READ, SECTIONS
 from tinyint.quantization.recipe import Recipe, read_yaml
 
-__all__ = ["RecipeSource", "resolve_recipe", "resolve_training"]
+__all__ = ["ChangedRecipe", "RecipeSource", "resolve_recipe", "resolve_training"]
 
-RecipeSource: TypeAlias = "str | Path | Recipe | Mapping[str, Any]"
+Written: TypeAlias = "str | Path | Recipe | Mapping[str, Any]"
+"""A preset's name, a YAML file, a recipe or its keys; file and keys may be PaddleSlim's, or those in a Python file."""
 
 
-def resolve_recipe(given: RecipeSource, settings: Iterable[str] = ()) -> tuple[Recipe, list[str]]:
-    """Recipe with settings applied, and notes for the user.
+@dataclass(frozen=True)
+class ChangedRecipe:
+    """Recipe with changes to its keys, each written KEY=VALUE."""
 
-    Raises RecipeError.
+    recipe: Written
+    settings: tuple[str, ...]
 
-    A preset's name, a YAML file, a mapping, or either of the last two in PaddleSlim's keys, or a Python file of those.
-    """
-    notes: list[str] = []
+
+RecipeSource: TypeAlias = "Written | ChangedRecipe"
+
+
+def resolve_recipe(given: RecipeSource) -> tuple[Recipe, list[str]]:
+    """Recipe with its changes, and notes for the user. Raises RecipeError."""
+    if isinstance(given, ChangedRecipe):
+        recipe, notes = resolve_recipe(given.recipe)
+        return recipe.with_settings(given.settings), notes
     if not isinstance(given, Recipe) and _is_paddleslim(given):
-        recipe, notes = recipe_from_paddleslim(given)
-    else:
-        recipe = _own(given)
-    return recipe.with_settings(settings), notes
+        return recipe_from_paddleslim(given)
+    return _own(given), []
 
 
-def resolve_training(
-    given: RecipeSource, settings: Iterable[str] = ()
-) -> tuple[Recipe, dict[str, Any], list[str]]:
+def resolve_training(given: RecipeSource) -> tuple[Recipe, dict[str, Any], list[str]]:
     """As `resolve_recipe`, for quantization-aware training, with the keys of `QatSettings` that the source sets."""
+    if isinstance(given, ChangedRecipe):
+        recipe, training, notes = resolve_training(given.recipe)
+        return recipe.with_settings(given.settings), training, notes
     if isinstance(given, Recipe) or not _is_paddleslim(given):
-        return _own(given).with_settings(settings), {}, []
-    recipe, training, notes = training_from_paddleslim(given)
-    return recipe.with_settings(settings), training, notes
+        return _own(given), {}, []
+    return training_from_paddleslim(given)
 
 
-def _own(given: RecipeSource) -> Recipe:
+def _own(given: Written) -> Recipe:
     if isinstance(given, Recipe):
         return given
     return Recipe.parse(given) if isinstance(given, Mapping) else Recipe.load(given)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from tinyint.qat.settings import QatSettings
 from tinyint.quantization.recipe import Recipe
-from tinyint.quantization.recipe_source import resolve_training
+from tinyint.quantization.recipe_source import ChangedRecipe, resolve_training
 
 __all__ = [
     "Augmentation",
@@ -212,7 +212,7 @@ class QuantizationPart(_Part):
 
         Raises RecipeError.
         """
-        recipe, said, notes = resolve_training(self.recipe, self.set)
+        recipe, said, notes = resolve_training(ChangedRecipe(self.recipe, tuple(self.set)))
         return recipe, self.training.over(said), notes
 
 

@@ -20,11 +20,8 @@ from torch.utils.data import DataLoader
 
 from tinyint.data import (
     Boxes,
-    Declaration,
     LabelKind,
     Sample,
-    load_preprocessing,
-    parse_preprocessing,
     stack,
 )
 from tinyint.errors import DataError, TinyintError
@@ -40,7 +37,6 @@ __all__ = [
     "LabelCheck",
     "Shuffled",
     "Slices",
-    "preprocessing_of",
     "read_batches",
 ]
 
@@ -254,10 +250,3 @@ class _Collate:
         if len(shapes := {label.shape for label in arrays}) > 1:
             raise DataError(f"the labels of one batch have the shapes {sorted(shapes)}; give them one size")
         return torch.from_numpy(np.stack(arrays))
-
-
-def preprocessing_of(given: str | dict[str, Any] | None) -> Declaration | None:
-    """The preprocessing that a config declares. Raises DataError."""
-    if given is None:
-        return None
-    return parse_preprocessing(given) if isinstance(given, dict) else load_preprocessing(given)

@@ -22,17 +22,16 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import multiprocessing
 from torch.multiprocessing.spawn import ProcessRaisedException
 
-from tinyint.data import input_specs, open_data, saved_preprocessing
+from tinyint.data import Samples, resolve_preprocessing
 from tinyint.errors import ModelError, OutputError, TinyintError
 from tinyint.graph.prepare import prepare_float
-from tinyint.quantization.calibration import CalibrationRecord, calibrate
+from tinyint.quantization.calibrated import Calibration, calibrated
+from tinyint.quantization.calibration import CalibrationRecord
 from tinyint.quantization.recipe import read_yaml
-from tinyint.quantization.repair import Repaired, repair_float
 from tinyint.tasks import require_labels, task_of
 from tinyint.train.checkpoint import Checkpoint, checkpoints_in, load_checkpoint, prepare_directory
 from tinyint.train.config import TrainingConfig
 from tinyint.train.curves import Curves, require_tensorboard
-from tinyint.train.data import preprocessing_of
 from tinyint.train.items import Items, Tolerant, open_items
 from tinyint.train.loop import Trainer
 from tinyint.train.reading import parse_config
@@ -111,30 +110,21 @@ class _Job:
         return qat_subject(self.config, self.quantize, CalibrationRecord.load(record))
 
 
-def _calibrate(job: _Job, path: str, record: Path) -> None:
-    """What the ranges start from: the first samples of the training data, as they are."""
+def _calibrate(job: _Job, path: str, place: Path) -> None:
+    """Saves what the ranges start from: the first samples of the training data, as they are."""
     recipe, _, _ = job.config.quantization.resolved()
-    model = float_graph(path)
-    declared = preprocessing_of(job.config.data.preprocessing) or saved_preprocessing(model.metadata_props)
+    model, data = float_graph(path), job.config.data
     prepared, fingerprint = prepare_float(model, path)
-    data = open_data(
-        job.config.data.train,
-        input_specs(prepared),
-        declared,
-        limit=recipe.limit,
-        on_error=job.config.data.on_error,
-    )
+    samples = Samples(data.train, preprocessing=data.preprocessing, on_error=data.on_error)
+    calibration = Calibration.of(samples, model, recipe)
     info = task_of(model.metadata_props)
     if info is not None and job.config.loss.needs_labels:  # before the ranges, which take their time
-        require_labels(data.label_kind, info, job.config.data.train)
-
-    def observe(graph: Repaired) -> CalibrationRecord:
-        return calibrate(graph.model, data, fingerprint=graph.fingerprint, needs=graph.needs)
-
-    repaired = repair_float(prepared, fingerprint, recipe, observe=observe)
-    for note in repaired.notes:
+        assert calibration.data is not None
+        require_labels(calibration.data.label_kind, info, data.train)
+    graph, record = calibrated(prepared, fingerprint, recipe, calibration)
+    for note in graph.notes:
         job.watcher.notice(note)
-    repaired.observed(observe).save(record)
+    record.save(place)
 
 
 def _launch(job: _Job) -> Outcome | None:
@@ -238,7 +228,9 @@ def _work(fabric: Fabric, job: _Job) -> Outcome | None:
     start = _starting_point(job, subject)
     first = fabric.is_global_zero
     started = subject.notices if start is None else ()
-    preprocessing = preprocessing_of(config.data.preprocessing) or subject.preprocessing
+    preprocessing = subject.preprocessing
+    if config.data.preprocessing is not None:
+        preprocessing = resolve_preprocessing(config.data.preprocessing, {})
     read = partial(
         open_items,
         inputs=subject.inputs,

@@ -34,7 +34,7 @@ from tinyint.extras.zoo.yolov3 import STRIDES, Backbone
 from tinyint.graph.prepare import prepare_float
 from tinyint.proof.coverage import read_coverage
 from tinyint.quantization.calibration import calibrate
-from tinyint.quantization.ptq import quantize
+from tinyint.quantization.ptq import quantize_graph
 from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.targets import get_target
@@ -190,8 +190,8 @@ def test_every_layer_with_weights_runs_in_int8(case: Case, target: str) -> None:
     runtime = get_runtime(get_target(target).runtime)
     if not runtime.available():
         pytest.skip(f"{runtime.name} is not installed")
-    made = quantize(
-        case.prepared, target=get_target(target), recipe=Recipe.load("default"), record=lambda: case.record
+    made = quantize_graph(
+        case.prepared, target=get_target(target), recipe=Recipe.load("default"), record=case.record
     )
     found = read_coverage(made, runtime)
     assert (found.macs_int8, found.macs_planned, found.warnings) == (1.0, 1.0, ())

@@ -81,7 +81,9 @@ def test_padding_changes_nothing_and_the_mask_is_bounded(small: tuple[nn.Module,
 
 @pytest.mark.parametrize("target", OWN)
 def test_all_weights_and_products_run_in_int8(small: tuple[nn.Module, Path], target: str) -> None:
-    result = tinyint.quantize(small[1], texts(40), target=target, samples=32, verify=False)
+    result = tinyint.quantize(
+        small[1], tinyint.Samples(texts(40), limit=32), target=target, run=tinyint.Run(verify=False)
+    )
     with_weights = {
         node.name for node in onnx.load(small[1]).graph.node if node.op_type in ("Gemm", "MatMul")
     }

@@ -136,7 +136,9 @@ def test_a_step_trains_all_that_has_a_gradient(small: tuple[nn.Module, Path]) ->
 
 @pytest.mark.parametrize("target", OWN)
 def test_all_weights_and_products_run_in_int8(small: tuple[nn.Module, Path], target: str) -> None:
-    result = tinyint.quantize(small[1], images(10).numpy(), target=target, samples=8, verify=False)
+    result = tinyint.quantize(
+        small[1], tinyint.Samples(images(10).numpy(), limit=8), target=target, run=tinyint.Run(verify=False)
+    )
     runtime = get_runtime(get_target(target).runtime)
     products = {n.name for n in onnx.load(small[1]).graph.node if n.op_type in ("Conv", "MatMul")}
     executed = {name for row in runtime.executed(result.model) if row.int8 for name in row.sources}

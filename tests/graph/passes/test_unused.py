@@ -48,7 +48,9 @@ def test_onnx_runtime_has_nothing_to_warn_of(
     save_model(model, tmp_path / "m.onnx")
     data = rng.normal(size=(4, 8, 8, 8)).astype(np.float32)
     output = tmp_path / "int8.onnx"
-    tinyint.quantize(tmp_path / "m.onnx", data, output=output, recipe=recipe, target=target, verify=False)
+    tinyint.quantize(
+        tmp_path / "m.onnx", data, output=output, recipe=recipe, target=target, run=tinyint.Run(verify=False)
+    )
     graph = onnx.load(output).graph
     read = {name for node in graph.node for name in node.input}
     assert {tensor.name for tensor in graph.initializer} <= read

@@ -10,7 +10,7 @@ from tinyint.graph.prepare import prepare
 from tinyint.numbers.observers import Summary
 from tinyint.quantization.calibration import CalibrationRecord, calibrate
 from tinyint.quantization.plan.masks import masking
-from tinyint.quantization.ptq import quantize
+from tinyint.quantization.ptq import quantize_graph
 from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
 from tinyint.targets import get_target
@@ -69,7 +69,7 @@ def samples(model: ir.Model, *, padded: bool) -> list[Sample]:
 def sqnr(model: ir.Model, target: str, recipe: str, *, padded: bool = True) -> float:
     """Of the quantized model in ONNX Runtime, on samples with a mask, calibrated on such or on others."""
     record = calibrate(model, samples(model, padded=padded), fingerprint="f", threads=1)
-    made = quantize(model, target=get_target(target), recipe=Recipe.load(recipe), record=lambda: record)
+    made = quantize_graph(model, target=get_target(target), recipe=Recipe.load(recipe), record=record)
     runs = [get_runtime("onnxruntime").open(m, threads=1, optimize=False) for m in (model, made.model)]
     outputs = [np.concatenate([r.run(s.inputs)["y"] for s in samples(model, padded=True)]) for r in runs]
     noise = np.square(outputs[1] - outputs[0]).sum()

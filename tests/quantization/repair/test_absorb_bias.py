@@ -116,7 +116,11 @@ def test_the_int8_model_is_nearer_to_float():
 
     def sqnr(*settings):
         made = tinyint.quantize(
-            model, samples, target="generic", settings=settings, verify=False, threads=1
+            model,
+            samples,
+            target="generic",
+            recipe=tinyint.Recipe.load("default").with_settings(settings),
+            run=tinyint.Run(verify=False, threads=1),
         ).model
         return sqnr_db(*(np.stack([run(m, feeds) for feeds in held_out]) for m in (model, made)))
 
@@ -180,12 +184,13 @@ def test_a_record_tells_again_what_was_decided(tmp_path):
     path, model = tmp_path / "net.onnx", biased()
     save_model(model, path)
     data = [next(iter(s.values())) for s in noise(model, 6)]
-    options = {"settings": ["steps=absorb_bias"], "verify": False, "target": "generic", "threads": 1}
+    recipe = Recipe(steps=("absorb_bias",))
+    options = {"recipe": recipe, "target": "generic", "run": tinyint.Run(verify=False, threads=1)}
     first = tinyint.quantize(path, data, output=tmp_path / "int8.onnx", **options)
     again = tinyint.quantize(path, calibration=tmp_path / "int8.calibration.npz", **options)
     for feeds in noise(model, 2, seed=1):
         np.testing.assert_array_equal(run(first.model, feeds), run(again.model, feeds))
-    plain = tinyint.quantize(path, data, **{**options, "settings": []})
+    plain = tinyint.quantize(path, data, **{**options, "recipe": Recipe()})
     with pytest.raises(RecordError, match=r"before `steps: \[absorb_bias\]`.*made with this step"):
         tinyint.quantize(path, calibration=plain.record, **options)
     spoilt = first.record
@@ -199,7 +204,11 @@ def test_a_comparison_looks_at_the_shifted_tensors():
     model = biased()
     data = [next(iter(s.values())) for s in noise(model, 6)]
     int8 = tinyint.quantize(
-        model, data, settings=["steps=[equalize, absorb_bias]"], target="generic", verify=False
+        model,
+        data,
+        target="generic",
+        recipe=tinyint.Recipe.load("default").with_settings(["steps=[equalize, absorb_bias]"]),
+        run=tinyint.Run(verify=False),
     ).model
     found = compare(model, int8, [Sample(inputs, name=str(i)) for i, inputs in enumerate(noise(model, 4))])
     assert found.unmatched == ()
@@ -234,4 +243,4 @@ def test_it_needs_samples():
     assert repaired(biased()).decisions["absorb_bias"].keys() == {"a"}
     assert STEP.needs(biased()) == {Request(statistic=ChannelExtrema, tensor=name) for name in ("a", "b")}
     with pytest.raises(RecipeError, match=r"`steps: \[absorb_bias\]` works by calibration.*not dynamic"):
-        tinyint.quantize(biased(), recipe="dynamic", settings=["steps=absorb_bias"])
+        tinyint.quantize(biased(), recipe=tinyint.Recipe.load("dynamic").with_settings(["steps=absorb_bias"]))

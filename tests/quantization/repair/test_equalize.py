@@ -15,7 +15,7 @@ from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import constant_of
 from tinyint.numbers.numerics import sqnr_db
 from tinyint.quantization.calibration import CalibrationRecord, calibrate
-from tinyint.quantization.ptq import quantize
+from tinyint.quantization.ptq import quantize_graph
 from tinyint.quantization.recipe import Recipe
 from tinyint.quantization.repair import repair_float
 from tinyint.quantization.repair.equalize import equalize_graph
@@ -238,11 +238,9 @@ def int8_sqnr(model: ir.Model, *settings: str) -> float:
     repaired = repair_float(model, "f", recipe)
     samples = noise(model, 16)
 
-    def record():
-        named = [Sample(inputs, name=str(i)) for i, inputs in enumerate(samples)]
-        return calibrate(repaired.model, named, fingerprint=repaired.fingerprint, threads=1)
-
-    int8 = quantize(repaired.model, target=get_target("generic"), recipe=recipe, record=record).model
+    named = [Sample(inputs, name=str(i)) for i, inputs in enumerate(samples)]
+    record = calibrate(repaired.model, named, fingerprint=repaired.fingerprint, threads=1)
+    int8 = quantize_graph(repaired.model, target=get_target("generic"), recipe=recipe, record=record).model
     expected, found = (np.stack([run(m, sample)[0] for sample in samples]) for m in (model, int8))
     return sqnr_db(expected, found)
 

@@ -70,18 +70,29 @@ def expected(made, model) -> np.ndarray:
 @pytest.mark.usefixtures("round_down")
 def test_a_step_on_parameters_decides_codes_and_gets_its_statistics():
     model = residual()
-    result = tinyint.quantize(model, data(model), settings=["steps=round_down"], target="generic", threads=1)
+    result = tinyint.quantize(
+        model,
+        data(model),
+        target="generic",
+        recipe=tinyint.Recipe.load("default").with_settings(["steps=round_down"]),
+        run=tinyint.Run(threads=1),
+    )
     assert result.record.statistics.keys() == {MEANS}
     assert "round_down: rounded down, 8 means" in result.report.notes
     np.testing.assert_array_equal(codes_of(result.model), expected(result.model, model))
-    plain = tinyint.quantize(model, data(model), target="generic", threads=1, verify=False)
+    plain = tinyint.quantize(model, data(model), target="generic", run=tinyint.Run(threads=1, verify=False))
     assert (codes_of(plain.model) != codes_of(result.model)).any()
     with pytest.raises(
         RecordError, match=r"lacks the channel_means of 'br'.*which a step of the recipe needs"
     ):
-        tinyint.quantize(model, calibration=plain.record, settings=["steps=round_down"], target="generic")
+        tinyint.quantize(
+            model,
+            calibration=plain.record,
+            target="generic",
+            recipe=tinyint.Recipe.load("default").with_settings(["steps=round_down"]),
+        )
     with pytest.raises(RecipeError, match=r"`steps: \[round_down\]` works by calibration"):
-        tinyint.quantize(model, recipe="weight_only", settings=["steps=round_down"])
+        tinyint.quantize(model, recipe=tinyint.Recipe.load("weight_only").with_settings(["steps=round_down"]))
 
 
 @pytest.mark.usefixtures("round_down")
@@ -111,10 +122,9 @@ def test_steps_of_both_places_share_a_calibration():
     result = tinyint.quantize(
         model,
         data(model, 6),
-        settings=["steps=[round_down, absorb_bias]"],
         target="generic",
-        verify=False,
-        threads=1,
+        recipe=tinyint.Recipe.load("default").with_settings(["steps=[round_down, absorb_bias]"]),
+        run=tinyint.Run(verify=False, threads=1),
     )
     (record,) = seen
     assert record is result.record

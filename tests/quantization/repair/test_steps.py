@@ -19,6 +19,7 @@ from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
 
 SETTINGS = ["weights.granularity=per_tensor", "steps=[equalize]"]
+EQUALIZED = tinyint.Recipe.load("default").with_settings(SETTINGS)
 ORT = get_runtime("onnxruntime")
 
 
@@ -32,11 +33,14 @@ def arrays(count=8):
 
 
 def quantized(model, **options):
-    return tinyint.quantize(model, arrays(), target="generic", samples=6, threads=1, **options)
+    run = tinyint.Run(threads=1, **options)
+    return tinyint.quantize(
+        model, tinyint.Samples(arrays(), limit=6), recipe=EQUALIZED, target="generic", run=run
+    )
 
 
 def test_the_report_says_what_was_done():
-    report = quantized(hostile(residual(), 3.0), settings=SETTINGS).report
+    report = quantized(hostile(residual(), 3.0)).report
     (note,) = [note for note in report.notes if note.startswith("equalize")]
     assert re.fullmatch(
         r"equalize: factors of up to 2\^\d on 1\d of 16 channels, in 4 operators with weights", note
@@ -47,15 +51,23 @@ def test_the_report_says_what_was_done():
 
 def test_a_step_without_anything_to_do_says_so():
     report = tinyint.quantize(
-        depthwise(), [next(iter(s.values())) for s in noise(depthwise(), 4)], settings=SETTINGS, verify=False
+        depthwise(),
+        [next(iter(s.values())) for s in noise(depthwise(), 4)],
+        recipe=EQUALIZED,
+        run=tinyint.Run(verify=False),
     ).report
     assert any(note.startswith("equalize: found nothing to do") for note in report.notes)
 
 
 def test_a_step_that_changed_nothing_leaves_the_record_valid():
     data = [next(iter(s.values())) for s in noise(depthwise(), 4)]
-    record = api.calibrate(depthwise(), data, samples=4)
-    result = tinyint.quantize(depthwise(), calibration=record, settings=SETTINGS, verify=False)
+    record = api.calibrate(depthwise(), tinyint.Samples(data, limit=4))
+    result = tinyint.quantize(
+        depthwise(),
+        calibration=record,
+        recipe=EQUALIZED,
+        run=tinyint.Run(verify=False),
+    )
     assert result.record == record
 
 
@@ -65,7 +77,11 @@ def test_weight_only_models_are_equalized_too():
 
     def error(*settings):
         chosen = ["weights.granularity=per_tensor", *settings]
-        int8 = tinyint.quantize(model, recipe="weight_only", settings=chosen, verify=False).model
+        int8 = tinyint.quantize(
+            model,
+            recipe=tinyint.Recipe.load("weight_only").with_settings(chosen),
+            run=tinyint.Run(verify=False),
+        ).model
         return max(np.abs(ORT.open(int8).run(x)["y"] - ORT.open(model).run(x)["y"]).max() for x in data)
 
     assert error("steps=equalize") < error() / 10
@@ -76,19 +92,35 @@ def test_the_cache_and_records_keep_both_models_apart(tmp_path):
     save_model(hostile(residual(), 3.0), path)
     np.save(data, arrays())
     plain, equalized = (
-        tinyint.quantize(path, data, settings=chosen, verify=False).record for chosen in ([], SETTINGS)
+        tinyint.quantize(
+            path,
+            data,
+            recipe=tinyint.Recipe.load("default").with_settings(chosen),
+            run=tinyint.Run(verify=False),
+        ).record
+        for chosen in ([], SETTINGS)
     )
     assert plain.model_fingerprint != equalized.model_fingerprint
     assert plain.summaries != equalized.summaries
-    again = tinyint.quantize(path, settings=SETTINGS, calibration=equalized, verify=False)
+    again = tinyint.quantize(
+        path,
+        calibration=equalized,
+        recipe=EQUALIZED,
+        run=tinyint.Run(verify=False),
+    )
     assert again.record == equalized
     with pytest.raises(RecordError, match="a record that was made with this step"):
-        tinyint.quantize(path, settings=SETTINGS, calibration=plain, verify=False)
+        tinyint.quantize(
+            path,
+            calibration=plain,
+            recipe=EQUALIZED,
+            run=tinyint.Run(verify=False),
+        )
 
 
 def test_a_comparison_looks_at_the_equalized_tensors():
     model = hostile(residual(), 3.0)
-    int8 = quantized(model, settings=SETTINGS, verify=False).model
+    int8 = quantized(model, verify=False).model
     samples = [Sample(inputs, name=str(i)) for i, inputs in enumerate(noise(model, 4))]
     found = compare(model, int8, samples)
     assert found.unmatched == ()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import tinyint
 from tests.graph.build import build
 from tests.models import noise, residual
 from tinyint import api
@@ -17,7 +18,7 @@ from tinyint.tasks.tails.builder import PREFIX
 def test_an_int8_model_keeps_its_int8_nodes(target: str) -> None:
     model = residual()
     samples = noise(model, 4)
-    quantized = api.quantize(model, samples, target=target, verify=False).model
+    quantized = api.quantize(model, samples, target=target, run=tinyint.Run(verify=False)).model
     joined = append(quantized, Tail(softmax_tail("y"), "softmax"))
     runtime = api.opening.runtime_for(quantized)
     before = [node.op for node in runtime.executed(quantized) if node.int8]

@@ -1,6 +1,6 @@
 """Cache of calibration records on disk: another recipe or target needs no new run.
 
-A record is found by what it was made from: the float model, the data and the number of samples. The directory is
+A record is found by what it was made from: the float model, and the samples in their number and order. The directory is
 bounded: what was used least recently goes first. A cache never fails a run; at worst it is of no use.
 """
 
@@ -52,14 +52,14 @@ def _at_home(path: str) -> Path | None:
 
 
 def cache_key(
-    model_fingerprint: str, data_fingerprint: str, samples: str, needs: AbstractSet[Request] = frozenset()
+    model_fingerprint: str, data_fingerprint: str, needs: AbstractSet[Request] = frozenset()
 ) -> str:
     """SHA-256 (hex) of all that a record depends on.
 
     The model, the data, and the requested statistics.
     """
     asked = sorted(map(str, needs))
-    text = "\n".join((model_fingerprint, data_fingerprint, samples, str(_FORMAT), *asked))
+    text = "\n".join((model_fingerprint, data_fingerprint, str(_FORMAT), *asked))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
