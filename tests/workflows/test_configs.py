@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tinyint.data import Preprocessing, TextPreprocessing
+from tinyint.data import Preprocessing, TextPreprocessing, resolve_preprocessing
 from tinyint.data.image_input import check_preprocessing
 from tinyint.extras.zoo.export import task_of
 from tinyint.extras.zoo.registry import MODELS
@@ -18,7 +18,6 @@ from tinyint.runtimes.base import TensorSpec
 from tinyint.tasks import TASKS, Segmentation
 from tinyint.train import TrainingConfig, load_config
 from tinyint.train.augment import check_augmentation
-from tinyint.train.data import preprocessing_of
 from tinyint.train.objective import Objective
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +61,7 @@ def test_the_network_takes_the_arguments(config: TrainingConfig) -> None:
 def test_data_and_changes_to_them_are_for_the_task(config: TrainingConfig) -> None:
     entry, declared, size = (
         MODELS[config.model.source],
-        preprocessing_of(config.data.preprocessing),
+        resolve_preprocessing(config.data.preprocessing, {}),
         config.model.input,
     )
     assert size is not None

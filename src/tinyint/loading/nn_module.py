@@ -45,9 +45,9 @@ def load_module(module: nn.Module, example_inputs: Any, dynamic_shapes: Axes | N
     module = _unwrapped(module)
     if example_inputs is None:
         raise ModelError(
-            f"the model is a torch module ({name_of(module)}), which needs example inputs: give "
-            "tinyint.load(module, example_inputs) with a tensor, a tuple of the arguments of forward, or a mapping of its "
-            "keyword arguments"
+            f"the model is a torch module ({name_of(module)}), which needs example inputs: "
+            "give tinyint.load(module, example_inputs) with a tensor, a tuple of the arguments of forward, or a "
+            "mapping of its keyword arguments"
         )
     with _as_it_was(module), torch.no_grad():
         module.eval()
