@@ -22,6 +22,7 @@ from tinyint.graph.prepare import prepare_float
 from tinyint.proof.coverage import read_coverage
 from tinyint.proof.verify import verify
 from tinyint.quantization.calibration import CalibrationRecord
+from tinyint.quantization.plan import plan
 from tinyint.quantization.ptq import Quantized, quantize_graph
 from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
@@ -45,8 +46,9 @@ def record(name: str) -> CalibrationRecord:
 
 
 def static(name: str, target: str) -> Quantized:
-    recipe = Recipe.load("default")
-    return quantize_graph(prepared(name)[1], target=get_target(target), recipe=recipe, record=record(name))
+    graph, recipe = prepared(name)[1], Recipe.load("default")
+    plan(graph, get_target(target), recipe)  # raises where there is nothing to calibrate for
+    return quantize_graph(graph, target=get_target(target), recipe=recipe, record=record(name))
 
 
 def taken(targets: list[str], *, refused: bool = False) -> list[tuple[str, str]]:
