@@ -8,11 +8,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 import typer
 import yaml
 
 import tinyint
+from tests.data.datafile.build import DECLARED, images, source, write
 from tinyint import api
 from tinyint.cli.app import app
 from tinyint.data import Preprocessing, TextPreprocessing, parse_preprocessing
@@ -229,6 +231,17 @@ def test_snippets_run(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TINYINT_CACHE_DIR", str(tmp_path / "cache"))
     run(code)
+
+
+@pytest.mark.parametrize("code", marked("data file"))
+def test_a_data_file_is_read_as_is_shown(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    of = source(images(tmp_path / "in", 3))
+    write(of, tmp_path / "val.bin")
+    pixels = run(code)["pixels"]
+    np.testing.assert_array_equal(
+        DECLARED.scaled(pixels[2]), next(of.read(2, None)).inputs["x"][0], strict=True
+    )
 
 
 def test_the_step_that_is_shown_does_in_its_place_what_is_said(tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tinyint.api.inspect import inspect
     from tinyint.api.opening import benchmark, open  # noqa: A004  the verb
     from tinyint.api.predict import predict
+    from tinyint.api.preprocess import preprocess
     from tinyint.api.quantize import Result, quantize
     from tinyint.data import Preprocessing, Samples, TextPreprocessing
     from tinyint.errors import (
@@ -71,6 +72,7 @@ __all__ = [
     "load",
     "open",
     "predict",
+    "preprocess",
     "quantize",
 ]
 
@@ -88,6 +90,7 @@ _HOME = {
             "inspect",
             "open",
             "predict",
+            "preprocess",
             "quantize",
         ),
         "tinyint.api",

@@ -42,6 +42,7 @@ def commands(model: str, data: str, output: str) -> list[tuple[str, ...]]:
         ("evaluate", model, "--data", data, "--against", output),
         ("compare", model, output, "--data", data),
         ("predict", model, "--input", data, "-o", output),
+        ("preprocess", "--data", data, "--size", "8", "-o", output),
         ("export", model, "-o", output, "--task", "classification"),
         ("data", "make", "glyphs", output, "--train", "1", "--val", "1"),
     ]
@@ -92,6 +93,8 @@ def test_images_and_classes_whose_names_are_not_utf_8(document: Document, run: R
     document("calibrate", MODEL, "--data", "old", "-o", "record.npz", "--samples", "3")
     document("quantize", MODEL, "--data", "old", "-o", "out.onnx", "--samples", "2")
     assert document("evaluate", "out.onnx", "--data", "old")["samples"] == 3
+    document("preprocess", "--data", "old", "--model", MODEL, "-o", f"{BAD}.bin")
+    assert document("evaluate", "out.onnx", "--data", f"{BAD}.bin")["samples"] == 3
     document("predict", MODEL, "--input", "old", "-o", "seen")
     rows = json.loads(Path("seen/predictions.json").read_text(encoding="utf-8"))
     assert f"{BAD}/{BAD}.png" in [row["file_name"] for row in rows]

@@ -166,9 +166,9 @@ def test_unknown_names_list_what_is_accepted(name):
 
 
 def test_other_faults(tmp_path):
-    (tmp_path / "a.bin").write_bytes(b"1")
-    with pytest.raises(DataError, match=r"a\.bin is no kind of data"):
-        open_data(tmp_path / "a.bin", VECTOR)
+    (tmp_path / "a.dat").write_bytes(b"1")
+    with pytest.raises(DataError, match=r"a\.dat is no kind of data"):
+        open_data(tmp_path / "a.dat", VECTOR)
     with pytest.raises(DataError, match="the model has no inputs"):
         open_data(np.zeros((1, 2)), [])
     with pytest.raises(DataError, match="the model has 2 inputs"):

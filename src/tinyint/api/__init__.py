@@ -8,6 +8,7 @@ from tinyint.api.export import Exported, export
 from tinyint.api.inspect import Inspection, inspect
 from tinyint.api.opening import benchmark, open  # noqa: A004  the verb
 from tinyint.api.predict import Predicted, predict
+from tinyint.api.preprocess import Preprocessed, preprocess
 from tinyint.api.quantize import Result, quantize
 from tinyint.tasks.score import Evaluation
 
@@ -17,6 +18,7 @@ __all__ = [
     "Exported",
     "Inspection",
     "Predicted",
+    "Preprocessed",
     "Result",
     "advise",
     "benchmark",
@@ -28,5 +30,6 @@ __all__ = [
     "inspect",
     "open",
     "predict",
+    "preprocess",
     "quantize",
 ]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePath
+from typing import Any
 
 from tinyint.api.album import PREDICTIONS, album
 from tinyint.api.source import Model
 from tinyint.api.subject import Subject, task_for
 from tinyint.data import Boxes, Data, Dataset, Samples
 from tinyint.data.check import check_sample
+from tinyint.data.datafile.source import DataFileSource
 from tinyint.data.images import ImageFile, ImageSource, read_ahead
 from tinyint.data.open import CheckedDataset, OnError, describe_skipped
 from tinyint.errors import DataError
@@ -113,29 +116,26 @@ def _images(dataset: Dataset) -> Sequence[ImageFile]:
 def _seen(dataset: Dataset, subject: Subject, on_error: OnError, skipped: list[str]) -> Iterator[Seen]:
     """Samples with their images, or the reasons of unreadable ones.
 
-    Images where they are image files.
+    Images where they are image files, or pixels in a data file.
     """
     source = dataset.source if isinstance(dataset, CheckedDataset) else None
-    if not isinstance(source, ImageSource):
+    read: Callable[[tuple[Any, int]], Seen | DataError]
+    items: Sequence[Any]
+    if isinstance(source, ImageSource):
+        items = _images(dataset)
+        read = partial(_of_file, source, subject)
+        ids = _image_ids([file.name for file in items], [file.label for file in items])
+    elif isinstance(source, DataFileSource) and source.has_pictures:
+        assert isinstance(dataset, CheckedDataset)
+        items = range(source.size)[dataset.start : dataset.stop]
+        read = partial(_of_record, source, subject)
+        ids = _image_ids([source.contents.names[i] for i in items], [source.label(i) for i in items])
+    else:
         for i, sample in enumerate(dataset, 1):
             yield Seen(sample=sample, image_id=i)
         return
-    files = _images(dataset)
-    ids = _image_ids(files)
-
-    def attempt(item: tuple[ImageFile, int]) -> Seen | DataError:
-        file, image_id = item
-        try:
-            picture = source.picture(file)
-            placed = source.place(file, picture)
-            sample = check_sample(source.finish(file, placed), subject.session.inputs, lambda _: None)
-            view = placed.image if source.preprocessing.crop else picture.image
-            return Seen(sample=sample, image_id=image_id, image=view)
-        except DataError as error:
-            return error
-
     found = False
-    for item in read_ahead(attempt, list(zip(files, ids, strict=True))):
+    for item in read_ahead(read, list(zip(items, ids, strict=True))):
         if isinstance(item, Seen):
             found = True
             yield item
@@ -147,14 +147,35 @@ def _seen(dataset: Dataset, subject: Subject, on_error: OnError, skipped: list[s
         raise DataError(f"{source.name} holds no image that can be read: {describe_skipped(skipped)}")
 
 
-def _image_ids(files: Sequence[ImageFile]) -> list[int]:
+def _of_file(source: ImageSource, subject: Subject, item: tuple[ImageFile, int]) -> Seen | DataError:
+    file, image_id = item
+    try:
+        picture = source.picture(file)
+        placed = source.place(file, picture)
+        sample = check_sample(source.finish(file, placed), subject.session.inputs, lambda _: None)
+    except DataError as error:
+        return error
+    view = placed.image if source.preprocessing.crop else picture.image
+    return Seen(sample=sample, image_id=image_id, image=view)
+
+
+def _of_record(source: DataFileSource, subject: Subject, item: tuple[int, int]) -> Seen | DataError:
+    index, image_id = item
+    try:
+        sample = check_sample(source.sample(index), subject.session.inputs, lambda _: None)
+    except DataError as error:
+        return error
+    return Seen(sample=sample, image_id=image_id, image=source.picture(index))
+
+
+def _image_ids(names: Sequence[str], labels: Sequence[object]) -> list[int]:
     """Image ids of the annotation file, else of file names, else 1, 2, ….
 
     File names as COCO's are.
     """
-    known = [file.label.image_id for file in files if isinstance(file.label, Boxes)]
-    if len(known) == len(files):
+    known = [label.image_id for label in labels if isinstance(label, Boxes)]
+    if len(known) == len(names):
         return known
-    stems = [PurePath(file.name).stem for file in files]
+    stems = [PurePath(name).stem for name in names]
     numbers = [int(stem) for stem in stems if stem.isascii() and stem.isdigit()]
-    return numbers if len(set(numbers)) == len(files) else list(range(1, len(files) + 1))
+    return numbers if len(set(numbers)) == len(names) else list(range(1, len(names) + 1))

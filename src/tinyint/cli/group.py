@@ -35,7 +35,11 @@ BAD = 3
 
 _FAULT, _WRONG = 1, 2
 _KEPT = "the last checkpoint and the best model are as they were saved: go on with --resume"
-_AFTER_INTERRUPT = {"train": _KEPT, "qat": _KEPT}  # of the others, nothing stays that is not complete
+_AFTER_INTERRUPT = {
+    "train": _KEPT,
+    "qat": _KEPT,
+    "preprocess": "what is written so far is kept: the same command goes on with it",
+}  # of the others, nothing stays that is not complete
 # typer brings its own copy of click; usage errors, exits and aborts are for it to handle.
 _USAGE: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"

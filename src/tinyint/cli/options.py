@@ -80,8 +80,8 @@ class CalibrationOptions:
 
 _DATA = (
     "Samples: a folder of class folders, a folder with a list file ('path label' lines), a COCO file (.json), a "
-    "Cityscapes root with the split (ROOT:val), a table of texts (.tsv), an array file (.npy, .npz), or a Python "
-    "generator package.module:function."
+    "Cityscapes root with the split (ROOT:val), a table of texts (.tsv), an array file (.npy, .npz), a data "
+    "file (.bin), or a Python generator package.module:function."
 )
 
 Json = Annotated[

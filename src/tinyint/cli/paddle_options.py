@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tinyint.errors import ModelError
 from tinyint.loading import PaddleFiles
 
 __all__ = ["names_paddle_files"]
@@ -46,9 +47,11 @@ def names_paddle_files(command: Callable[..., None]) -> Callable[..., None]:
         )
 
     @functools.wraps(command)
-    def named(model: Path, **given: Any) -> None:
+    def named(model: Path | None = None, **given: Any) -> None:
         names = [given.pop(name) for name in _OPTIONS]
-        command(model=PaddleFiles.named(model, *names) if any(names) else model, **given)
+        if model is None and any(names):
+            raise ModelError("the files of a Paddle model are named, but not its directory: give --model")
+        command(model=PaddleFiles.named(model, *names) if model and any(names) else model, **given)
 
     named.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     named.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

@@ -46,6 +46,7 @@ class ArraySource:
     label: _Column | None
     path: Path | None = None
     notices: list[str] = field(default_factory=list)
+    preprocessing: None = None
     label_kind: None = None
     classes: None = None
 

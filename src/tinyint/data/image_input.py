@@ -64,11 +64,7 @@ def infer_preprocessing(spec: TensorSpec) -> Preprocessing:
 
 def check_preprocessing(preprocessing: Preprocessing, spec: TensorSpec) -> None:
     """Raises DataError when preprocessed images cannot fit the input."""
-    size = preprocessing.size() or (None, None)
-    channels = (preprocessing.channels,)
-    made: tuple[int | None, ...] = (
-        (*channels, *size) if preprocessing.layout == "NCHW" else (*size, *channels)
-    )
+    made = preprocessing.axes()
     if any(None not in (a, b) and a != b for a, b in zip(made, spec.shape[-3:], strict=True)):
         shown = ", ".join("?" if dim is None else str(dim) for dim in made)
         raise DataError(

@@ -24,7 +24,15 @@ from tinyint.errors import DataError
 from tinyint.numbers.numerics import Array
 from tinyint.runtimes.base import TensorSpec
 
-__all__ = ["ImageFile", "ImageSource", "file_identity", "image_suffixes", "is_image_name", "read_ahead"]
+__all__ = [
+    "ImageFile",
+    "ImageSource",
+    "file_identity",
+    "image_suffixes",
+    "is_image_name",
+    "joined",
+    "read_ahead",
+]
 
 _WORKERS = 2
 _AHEAD = 4  # images in flight: enough to hide the decoding, few enough for 1024×2048 ones
@@ -37,8 +45,6 @@ class ImageSource:
     """Image files for a model input of NCHW or NHWC layout.
 
     [N, C, H, W], [N, H, W, C], or either without N.
-
-    Or either without N.
 
     A model with a fixed batch of B gets B consecutive images per sample; a remainder is left out, with a notice.
     """
@@ -97,7 +103,7 @@ class ImageSource:
         try:
             while group := list(itertools.islice(samples, self._group)):
                 if len(group) == self._group:
-                    yield _joined(group)
+                    yield joined(group)
         finally:
             samples.close()
 
@@ -134,7 +140,7 @@ class ImageSource:
         return Sample({self.spec.name: batched}, picture.label, file.name)
 
 
-def _joined(group: Sequence[Sample | DataError]) -> Sample | DataError:
+def joined(group: Sequence[Sample | DataError]) -> Sample | DataError:
     """Samples joined for a model with a fixed batch, or the first error."""
     samples: list[Sample] = []
     for sample in group:
@@ -154,15 +160,16 @@ def _joined(group: Sequence[Sample | DataError]) -> Sample | DataError:
     return Sample(inputs, label, f"{first.name} … {others[-1].name}")
 
 
-def read_ahead(load: Callable[[_T], _R], items: Iterable[_T]) -> Generator[_R]:
+def read_ahead(load: Callable[[_T], _R], items: Iterable[_T], workers: int = _WORKERS) -> Generator[_R]:
     """`load` of each item, in order, ahead by threads.
 
     They end when the iterator is closed or fails.
     """
-    pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="tinyint-data")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="tinyint-data")
     remaining = iter(items)
+    ahead = workers * (_AHEAD // _WORKERS)
     try:
-        pending: deque[Future[_R]] = deque(pool.submit(load, x) for x in itertools.islice(remaining, _AHEAD))
+        pending: deque[Future[_R]] = deque(pool.submit(load, x) for x in itertools.islice(remaining, ahead))
         while pending:
             result = pending.popleft().result()
             pending.extend(pool.submit(load, x) for x in itertools.islice(remaining, 1))

@@ -37,6 +37,7 @@ class IterableSource:
     notices: list[str] = field(default_factory=list)
     size: None = None
     fingerprint: None = None
+    preprocessing: None = None
     label_kind: None = None
     classes: None = None
 

@@ -11,6 +11,8 @@ from tinyint.data.arrays import npy_source, npz_source
 from tinyint.data.cityscapes import CLASSES, is_cityscapes, read_cityscapes
 from tinyint.data.class_names import names_beside
 from tinyint.data.coco import read_coco
+from tinyint.data.datafile.paddle import paddle_source
+from tinyint.data.datafile.source import is_data_file, open_data_file
 from tinyint.data.declaration import Declaration
 from tinyint.data.folder import read_folder
 from tinyint.data.generator import is_function_spec, user_samples
@@ -36,7 +38,8 @@ __all__ = ["ACCEPTED", "named_source"]
 ACCEPTED = (
     "a folder of class folders, a folder with a list file ('path label' lines), FOLDER:LIST, a list file (.txt), "
     "an image, FOLDER:instances.json or a .json file (COCO), a Cityscapes root ROOT:SPLIT, a table of texts (.tsv), "
-    "an array file (.npy, .npz), or a Python function (package.module:function)"
+    "an array file (.npy, .npz), a data file of `tinyint preprocess` (.bin), or a Python function "
+    "(package.module:function)"
 )
 
 
@@ -106,6 +109,10 @@ class _Opener:
 
     def file(self, path: Path) -> Source:
         suffix = path.suffix.lower()
+        if is_data_file(path):
+            return self.data_file(path)
+        if suffix == ".bin":
+            return paddle_source(path, self.inputs, self.preprocessing)
         if suffix == ".npy":
             return npy_source(path, self.inputs)
         if suffix == ".npz":
@@ -119,6 +126,12 @@ class _Opener:
         if is_image_name(path.name):
             return self.images(str(path), [ImageFile(path, path.name)])
         raise DataError(f"{path} is no kind of data that is known by its name; expected {ACCEPTED}")
+
+    def data_file(self, path: Path) -> Source:
+        declared = self.preprocessing
+        if declared is not None and not isinstance(declared, Preprocessing):
+            raise DataError(_no_texts(str(path)))
+        return open_data_file(path, self.inputs, declared)
 
     def texts(self, path: Path) -> Source:
         if not isinstance(self.preprocessing, TextPreprocessing):
@@ -150,12 +163,16 @@ class _Opener:
         if declared is None:
             declared = infer_preprocessing(spec)
         if not isinstance(declared, Preprocessing):
-            raise DataError(
-                f"{name} holds images, but the preprocessing declares a tokenizer: give texts (.tsv), or declare how "
-                "images become inputs (resize, scale, mean, std, …)"
-            )
+            raise DataError(_no_texts(name))
         check_preprocessing(declared, spec)
         told = [*notices, describe_assumption(declared)] if declared.assumed else list(notices)
         return ImageSource(
             name=name, files=files, spec=spec, preprocessing=declared, classes=classes, notices=told
         )
+
+
+def _no_texts(name: str) -> str:
+    return (
+        f"{name} holds images, but the preprocessing declares a tokenizer: give texts (.tsv), or declare how images "
+        "become inputs (resize, scale, mean, std, …)"
+    )

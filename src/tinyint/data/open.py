@@ -15,13 +15,11 @@ import numpy as np
 from tinyint.data.arrays import array_source
 from tinyint.data.check import check_sample
 from tinyint.data.declaration import Declaration
-from tinyint.data.images import ImageSource
 from tinyint.data.iterable import IterableSource, reopener, to_array
 from tinyint.data.labels import LabelKind
 from tinyint.data.named import named_source
 from tinyint.data.sample import Dataset, Sample, Source
 from tinyint.data.stored import MemoryTable
-from tinyint.data.texts import TextSource
 from tinyint.errors import DataError
 from tinyint.runtimes.base import TensorSpec
 
@@ -37,7 +35,6 @@ class CheckedDataset:
 
     source: Source
     inputs: Sequence[TensorSpec]
-    preprocessing: Declaration | None
     start: int = 0
     stop: int | None = None
     on_error: OnError = "stop"
@@ -59,6 +56,10 @@ class CheckedDataset:
         if (source := self.source.fingerprint) is None or self.on_error == "skip":
             return None
         return hashlib.sha256(f"{source}|{self.start}|{self.stop}".encode()).hexdigest()
+
+    @property
+    def preprocessing(self) -> Declaration | None:
+        return self.source.preprocessing
 
     @property
     def label_kind(self) -> LabelKind | None:
@@ -140,18 +141,14 @@ def open_data(
     told = []
     if limit is not None and source.size is not None and source.size - skip < limit:
         told.append(f"{limit} samples were asked for; {source.name} has {source.size - skip}")
-    if isinstance(source, ImageSource | TextSource):
-        preprocessing = source.preprocessing
-    elif preprocessing is not None:
+    if source.preprocessing is None and preprocessing is not None:
         told.append(
             f"the preprocessing applies to image files and texts; the samples of {source.name} are taken as they are"
         )
-        preprocessing = None
     stop = None if limit is None else skip + limit
     return CheckedDataset(
         source=source,
         inputs=tuple(inputs),
-        preprocessing=preprocessing,
         start=skip,
         stop=stop,
         on_error=on_error,

@@ -104,6 +104,11 @@ class Preprocessing(Declaration):
         """(height, width) of every result, or None when it depends on the image."""
         return self.crop or (self.resize if isinstance(self.resize, tuple) else None)
 
+    def axes(self) -> tuple[int | None, ...]:
+        """Shape of every result, in `layout`; None where it depends on the image."""
+        size = self.size() or (None, None)
+        return (self.channels, *size) if self.layout == "NCHW" else (*size, self.channels)
+
     def apply(self, image: Image.Image, dtype: np.dtype[Any] | None = None) -> Array:
         """Array (C, H, W) or (H, W, C) of `dtype` from the image.
 
@@ -135,16 +140,37 @@ class Preprocessing(Declaration):
 
     def pixels(self, image: Image.Image, dtype: np.dtype[Any] | None = None) -> Array:
         """Scaled, laid-out values of an upright, placed image; see `apply`."""
-        table = _pixel_table(self, np.dtype(np.float32) if dtype is None else dtype)
         pixels = np.asarray(image)
-        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-        if self.color == "BGR":
-            pixels = pixels[..., ::-1]
+        return self.scaled(pixels[..., None] if pixels.ndim == 2 else pixels, dtype)
+
+    def scaled(self, pixels: Array, dtype: np.dtype[Any] | None = None) -> Array:
+        """Values of pixels (H, W, C), RGB or gray; see `apply`."""
+        table = self.table(dtype)
+        pixels = pixels[..., ::-1] if self.color == "BGR" else pixels
         height, width, channels = pixels.shape
         out = np.empty((channels, height, width), table.dtype)
         for channel in range(channels):
             np.take(table[channel], pixels[..., channel], out=out[channel], mode="clip")
         return out if self.layout == "NCHW" else np.ascontiguousarray(out.transpose(1, 2, 0))
+
+    def table(self, dtype: np.dtype[Any] | None = None) -> Array:
+        """Value of each pixel value by channel, (C, 256); see `apply`."""
+        return _pixel_table(self, np.dtype(np.float32) if dtype is None else dtype)
+
+    def at_size(self, height: int, width: int) -> Self:
+        """Same steps for results of another size: resize and crop in proportion."""
+        resize = self.resize
+        if self.crop is None:
+            return self.changed(resize=(height, width))
+        if isinstance(resize, int):
+            resize = round(resize * min(height, width) / min(self.crop))
+        elif resize is not None:
+            resize = (round(resize[0] * height / self.crop[0]), round(resize[1] * width / self.crop[1]))
+        return self.changed(resize=resize, crop=(height, width))
+
+    def changed(self, **keys: object) -> Self:
+        """Same declaration with other values of some keys. Raises DataError."""
+        return self.parse(self.model_dump() | keys)
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) of an image of this size after the resize."""

@@ -102,6 +102,11 @@ class Source(Protocol):
     def fingerprint(self) -> str | None: ...
 
     @property
+    def preprocessing(self) -> Declaration | None:
+        """Preprocessing of files; None for samples that are taken as they are."""
+        ...
+
+    @property
     def notices(self) -> list[str]: ...
 
     @property

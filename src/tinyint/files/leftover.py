@@ -14,7 +14,7 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["OWN", "leftovers", "locked", "sweep", "temporary"]
+__all__ = ["OWN", "leftovers", "lock_or_refuse", "locked", "sweep", "temporary"]
 
 OWN = ".tinyint"
 """Within a temporary directory, what is about it: its lock, and what its writer notes down."""
@@ -109,6 +109,21 @@ def _lock(opened: int, *, wait: bool) -> bool:
         fcntl.flock(opened, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
+    return True
+
+
+def lock_or_refuse(opened: int) -> bool:
+    """Locks an open file until it is closed; False where another process holds it.
+
+    Without locks on that file system, all go at once.
+    """
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
     return True
 
 

@@ -1,0 +1,1 @@
+"""Data file: preprocessed images in one file (docs/data-file.md)."""
