@@ -6,13 +6,13 @@
     ├── RecipeError              a recipe, a key of it, a rule, or a pattern that matches nothing
     ├── TargetError              an unknown target, or a scheme that the target cannot run
     ├── RecordError              a calibration record that is damaged or belongs to another model
-    ├── DependencyError          an optional package that the request needs is not installed
-    ├── DivergedError            training came to NaN or infinity
+    ├── DependencyError          an optional package that is needed is not installed
+    ├── DivergedError            training reached NaN or infinity
     └── OutputError              a file that cannot be written
 
-    TinyintWarning               the request was carried out, but the user should look
+    TinyintWarning               the request was carried out, but the user should check the result
 
-Every message names the file, tensor or key, what was seen, what was expected, and the way out.
+Every message names the file, tensor or key, the value found, the value expected, and the way out.
 """
 
 from __future__ import annotations
@@ -36,56 +36,50 @@ __all__ = [
 
 
 class TinyintError(Exception):
-    """Base of every error that a user can cause."""
+    """Base of all errors that a user can cause."""
 
 
 class ModelError(TinyintError):
-    """The model cannot be read, is not supported, or is quantized already."""
+    """Model that cannot be read, is not supported, or is quantized already."""
 
 
 class DataError(TinyintError):
-    """The samples, their list, their labels or their preprocessing are wrong."""
+    """Fault of samples, list files, labels or preprocessing."""
 
 
 class RecipeError(TinyintError):
-    """The recipe, one of its keys or one of its patterns is wrong."""
+    """Fault of a recipe, one of its keys or one of its patterns."""
 
 
 class TargetError(TinyintError):
-    """Unknown target, or one that cannot run the recipe."""
+    """Unknown target, or one that cannot run a scheme."""
 
 
 class RecordError(TinyintError):
-    """The calibration record is damaged or belongs to another model."""
+    """Calibration record that is damaged or belongs to another model."""
 
 
 class DependencyError(TinyintError):
-    """An optional package is missing; the message names the extra that installs it."""
+    """Missing optional package; the message names the extra that installs it."""
 
 
 class DivergedError(TinyintError):
-    """Loss or weight that became NaN or infinite.
-
-    The last checkpoint and the best model are unchanged.
-    """
+    """Loss or weight that became NaN or infinite; checkpoint and best model are unchanged."""
 
 
 class OutputError(TinyintError):
-    """A file cannot be written."""
+    """File that cannot be written."""
 
 
 class TinyintWarning(UserWarning):
-    """The request was carried out, but the result deserves a look."""
+    """Request that was carried out, but whose result the user should check."""
 
 
 _LISTED = 6
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
-    """Half sentence with the known names closest to `name`.
-
-    The first few of them if none is close.
-    """
+    """End of a message: known names close to `name`, or else the first few."""
     options = sorted(set(known))
     close = difflib.get_close_matches(name, options, n=count, cutoff=0.5)
     if close:

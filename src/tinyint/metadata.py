@@ -1,4 +1,4 @@
-"""The keys under which tinyint writes into the metadata of a model."""
+"""Keys of tinyint's entries in the metadata of a model."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = [
 VERSION: Final = "tinyint.version"
 METHOD: Final = "tinyint.method"
 TARGET: Final = "tinyint.target"
-TRAINED_FOR: Final = "tinyint.trained_for"  # the target, where it is exported for another one
+TRAINED_FOR: Final = "tinyint.trained_for"  # target of the training, if it is exported for another
 RECIPE: Final = "tinyint.recipe"  # YAML
-DECISIONS: Final = "tinyint.decisions"  # JSON: of the steps that read the data
-FLOAT_NODES: Final = "tinyint.float_nodes"  # JSON: names, each with the reason
-CALIBRATION: Final = "tinyint.calibration"  # the identity of the record
+DECISIONS: Final = "tinyint.decisions"  # JSON: decisions of the steps that read the data
+FLOAT_NODES: Final = "tinyint.float_nodes"  # JSON: reasons by node name
+CALIBRATION: Final = "tinyint.calibration"  # identity of the calibration record
 
 TASK: Final = "tinyint.task"
 PREPROCESSING: Final = "tinyint.preprocessing"
 POSTPROCESSING: Final = "tinyint.postprocess"
 SUPPRESSION: Final = "tinyint.suppression"
-OUTPUTS: Final = "tinyint.outputs"  # how the module returned them
+OUTPUTS: Final = "tinyint.outputs"  # JSON: structure of the module's outputs

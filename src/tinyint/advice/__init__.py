@@ -1,1 +1,1 @@
-"""Advice on the method for a model, its data, and the time."""
+"""Advice on the method of quantization for a model, its data, and the time."""

@@ -1,4 +1,4 @@
-"""Advice on the method, from the user's means, the model and the machine."""
+"""Advice on the method, from the model, the machine, and the user's means."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ Method = Literal["static", "dynamic", "weight_only", "qat"]
 
 _MOSTLY = 0.5
 _DEPTHWISE = 0.01
-"""Depthwise convolutions are few multiply-accumulates, even where they are every second layer."""
+"""Share of depthwise convolutions that matters: they have few multiply-accumulates even as every second layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts:
-    """Composition of a float model, seen from a target.
+    """Composition of a float model, with regard to a target.
 
-    * `macs`: multiply-accumulates a sample, dimensions that are not known counted as 1
-    * `convolution`, `depthwise`, `product`: shares of them in Conv and ConvTranspose, in depthwise Conv alone, and in
-      Gemm and MatMul
-    * `static_int8`, `dynamic_int8`: the share that either method would run in int8 on the target
-    * `left_float`: operators that static quantization would leave in float, and how many of each
-    * `storable_bytes`: of the weights, what weight-only quantization stores in integers
+    * `macs`: multiply-accumulates per sample; an unknown dimension counts as 1
+    * `convolution`, `depthwise`, `product`: their shares in Conv and ConvTranspose, in depthwise Conv, and in Gemm and
+      MatMul
+    * `static_int8`, `dynamic_int8`: shares that the method would run in int8 on the target
+    * `left_float`: operators that static quantization would leave in float, with their counts
+    * `storable_bytes`: bytes of the weights that weight-only quantization stores in integers
     """
 
     macs: int
@@ -61,11 +61,13 @@ class ModelFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """The user's data, samples, labels and time.
+    """The user's data and time.
 
-    * `data`, `val`: what stands in the commands for the samples to calibrate and train on, and for those to judge by;
+    * `data`, `val`: names, for the commands, of the samples for calibration and training, and of those for evaluation;
       None: there are none
-    * `samples`: how many `data` has, None if that is not known; `minutes`: how long all may take
+    * `samples`: number of samples in `data`; None if unknown
+    * `labels`: whether they have labels
+    * `minutes`: time for everything; None if unknown
     """
 
     data: str | None = None
@@ -77,7 +79,7 @@ class Given:
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """Preset `recipe`, sentences of `reasons`, and `commands` to run in turn."""
+    """Advised method and recipe, with sentences of `reasons`, and `commands` to run in turn."""
 
     method: Method
     recipe: str
@@ -95,44 +97,43 @@ def advise(
     target: str | None = None,
     path: str | Path = "model.onnx",
 ) -> Advice:
-    """Method for a float model, from the user's means and this processor.
+    """Method for a float model, from the user's data and time, and this processor.
 
-    `path`: for the commands.
-
-    Raises ModelError for a model that is quantized already, TargetError for an unknown target.
+    `path`: path of the model in the commands. Raises ModelError if the model is quantized already, TargetError for an
+    unknown target.
     """
-    given, chosen, machine = given or Given(), get_target(target), host()
+    given, backend, machine = given or Given(), get_target(target), host()
     prepared, _ = prepare_float(model, f"'{path}'")
-    facts = model_facts(prepared, chosen)
+    facts = model_facts(prepared, backend)
     effort = qat_effort(facts.macs, given.samples, machine)
-    gains = chosen.cpu.lacks(machine) is None
+    gains = backend.cpu.lacks(machine) is None
     method = _method(facts, given, wants, effort, gains)
     samples = affordable_samples(facts.macs, given.minutes) if method == "static" else None
     recipe = _recipe(method, wants, samples)
     reasons = [
-        *_why(facts, chosen, method, given, wants, effort),
-        *_what_else(facts, method, given, effort, samples),
-        *_machine(facts, chosen, method, machine),
+        *_method_reasons(facts, backend, method, given, wants, effort),
+        *_hints(facts, method, given, effort, samples),
+        *_machine_facts(facts, backend, method, machine),
     ]
     return Advice(
         method=method,
         recipe=recipe,
-        target=chosen.name,
+        target=backend.name,
         reasons=tuple(reasons),
-        commands=tuple(_commands(str(path), method, recipe, chosen, given, effort, samples)),
+        commands=tuple(_commands(str(path), method, recipe, backend, given, effort, samples)),
         facts=facts,
     )
 
 
 def model_facts(prepared: ir.Model, target: Target) -> ModelFacts:
-    """Counts the parts of a prepared float model."""
+    """Composition of a prepared float model."""
     cost = macs(prepared)
     total = sum(cost.values())
     static, left_float = _planned(prepared, target)
     nodes = [node for node in prepared.graph if node.name in cost]
 
-    def share(chosen: set[str]) -> float:
-        return sum(cost[name] for name in chosen & cost.keys()) / total if total else 0.0
+    def share(names: set[str]) -> float:
+        return sum(cost[name] for name in names & cost.keys()) / total if total else 0.0
 
     return ModelFacts(
         macs=total,
@@ -148,19 +149,19 @@ def model_facts(prepared: ir.Model, target: Target) -> ModelFacts:
 
 
 def _planned(prepared: ir.Model, target: Target) -> tuple[set[str], tuple[tuple[str, int], ...]]:
-    """Nodes that static quantization runs in int8, and real-number operators outside."""
+    """Names of the int8 nodes of static quantization, and counts of the float operators."""
     try:
         planned = plan(prepared, target, Recipe.load("default"))
     except (ModelError, RecipeError):  # nothing to quantize: the other methods remain
         return set(), ()
-    left = Counter(
+    float_operators = Counter(
         node.op_type
         for node in prepared.graph
         if node.name in planned.float_nodes
         and kind_of(node) not in (Kind.PRESERVING, Kind.CLAMP)
         and all(out.dtype is None or out.dtype.is_floating_point() for out in node.outputs)
     )
-    return set(planned.int8_nodes), tuple(left.most_common())
+    return set(planned.int8_nodes), tuple(float_operators.most_common())
 
 
 def _runs_dynamic(node: ir.Node, target: Target) -> bool:
@@ -176,12 +177,12 @@ def _method(facts: ModelFacts, given: Given, wants: Wants, effort: Effort, gains
     if wants == "size" or not gains:
         return "weight_only"
     if given.data is not None and facts.static_int8 > 0:
-        return "qat" if _trains(given, effort) else "static"
+        return "qat" if _can_train(given, effort) else "static"
     return "dynamic" if wants == "speed" and facts.dynamic_int8 >= _MOSTLY else "weight_only"
 
 
-def _trains(given: Given, effort: Effort) -> bool:
-    """Whether there are labels enough, and time: training is never worse than the calibration that it starts from."""
+def _can_train(given: Given, effort: Effort) -> bool:
+    """Whether labels and time suffice for training, which is never worse than calibration."""
     if not given.labels or (given.samples is not None and given.samples < FEWEST_LABELLED):
         return False
     return given.minutes is not None and effort.minutes <= given.minutes
@@ -195,7 +196,7 @@ def _recipe(method: str, wants: Wants, samples: int | None) -> str:
     return "accurate" if wants == "accuracy" else "default"
 
 
-def _why(
+def _method_reasons(
     facts: ModelFacts, target: Target, method: str, given: Given, wants: Wants, effort: Effort
 ) -> Iterator[str]:
     size = facts.weight_bytes / 1e6
@@ -236,7 +237,7 @@ def _why(
                 yield "a hundred samples, without labels, would allow static quantization, which also runs faster"
 
 
-def _what_else(
+def _hints(
     facts: ModelFacts, method: str, given: Given, effort: Effort, samples: int | None
 ) -> Iterator[str]:
     if method in ("static", "qat") and facts.depthwise > _DEPTHWISE:
@@ -247,7 +248,7 @@ def _what_else(
     if samples is not None:
         yield f"{samples} samples and the cheapest calibration, to stay within {_minutes(given.minutes or 0)}"
     if method == "static":
-        yield from _why_not_trained(given, effort)
+        yield from _training_hint(given, effort)
     if method == "qat" and find_spec("torch") is None:
         yield 'training needs torch: pip install "tinyint[train]"'
     if given.val is None and (method == "qat" or (given.labels and not _holds_out(given, samples))):
@@ -256,8 +257,8 @@ def _what_else(
         )
 
 
-def _why_not_trained(given: Given, effort: Effort) -> Iterator[str]:
-    """What static quantization leaves to be done if it is not accurate enough."""
+def _training_hint(given: Given, effort: Effort) -> Iterator[str]:
+    """Next steps if static quantization is not accurate enough."""
     worst = "keep the worst layers in float with --set 'skip=[…]'"
     if not given.labels:
         yield f"if it is not accurate enough, {worst}; training (QAT) would need labels, or the float model as teacher"
@@ -282,7 +283,7 @@ def _minutes(minutes: float) -> str:
     return f"{minutes / 60:.3g} hours" if minutes >= 120 else f"{max(minutes, 0.1):.2g} minutes"
 
 
-def _machine(facts: ModelFacts, target: Target, method: str, machine: Host) -> Iterator[str]:
+def _machine_facts(facts: ModelFacts, target: Target, method: str, machine: Host) -> Iterator[str]:
     if method == "weight_only":
         return
     if target.build_commands is not None or not target.cpu.runs_on(machine):
@@ -305,7 +306,7 @@ def _machine(facts: ModelFacts, target: Target, method: str, machine: Host) -> I
 
 
 def _rival(target: Target, machine: Host) -> Target | None:
-    """Where the default target would do, another one for this machine, on another runtime that is installed."""
+    """This machine's target on another installed runtime, for a target on the default one."""
     if target.runtime != default_target(machine).runtime or not target.cpu.runs_on(machine):
         return None
     others = (t for t in TARGETS.values() if t.runtime != target.runtime and t.cpu.is_of(machine))
@@ -313,7 +314,7 @@ def _rival(target: Target, machine: Host) -> Target | None:
 
 
 def _holds_out(given: Given, samples: int | None) -> bool:
-    """Whether the data have samples after those that calibrate."""
+    """Whether the data may have samples beyond those for calibration."""
     most = samples or Recipe.load("default").limit
     return most is not None and (given.samples is None or given.samples > most)
 
@@ -327,9 +328,9 @@ def _commands(
     effort: Effort,
     samples: int | None,
 ) -> Iterator[str]:
-    """Quantize, train, judge on samples that were neither calibrated nor trained on, and race."""
+    """Commands that quantize, train, evaluate on unseen samples, compare and time the model."""
     stem = str(Path(path).with_suffix(""))
-    made = f"{stem}-qat/best_model" if method == "qat" else f"{stem}.int8.onnx"
+    output = f"{stem}-qat/best_model" if method == "qat" else f"{stem}.int8.onnx"
     data, val = given.data or "DATA", given.val or "VAL"
     line = [
         "quantize",
@@ -353,10 +354,10 @@ def _commands(
         unseen = ["--data", data]
         unseen += ["--skip", str(samples or Recipe.load("default").samples)] if method == "static" else []
     if given.labels:
-        yield _line("evaluate", made, *unseen, "--against", path, *runtime)
+        yield _line("evaluate", output, *unseen, "--against", path, *runtime)
     if given.data is not None:
-        yield _line("compare", path, made, "--data", data)
-    yield _line("bench", path, made, *runtime)
+        yield _line("compare", path, output, "--data", data)
+    yield _line("bench", path, output, *runtime)
 
 
 def _line(*words: str) -> str:

@@ -1,4 +1,4 @@
-"""Rough duration of quantizing and training, and the work that fits a time."""
+"""Rough durations of quantization and training, and the work that fits into a time."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from tinyint.runtimes.host import Host
 __all__ = ["FEWEST_LABELLED", "Effort", "affordable_samples", "qat_effort"]
 
 FEWEST_LABELLED = 500
-"""Labelled samples below which training learns them by heart."""
+"""Labelled samples below which training overfits."""
 _FEWEST_SAMPLES = 16
 _MACS_A_SECOND = 3e10
-"""Of a float network on one ordinary core; cores with AVX-512 do four times as many."""
+"""Speed of a float network on one ordinary core; a core with AVX-512 is four times as fast."""
 _MACS_A_SECOND_ON_A_GPU = 2e12
 _BATCH, _ITERS, _EPOCHS = 32, 1000, 10
 _PASSES = 6
-"""Forward passes that a training step costs: forward and backward are three, fake quantization and reading the rest."""
+"""Cost of a training step in forward passes: forward and backward are three, fake quantization and reading the rest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """Of quantization-aware training: iterations of 32 samples, and the minutes that they take."""
+    """Effort of quantization-aware training: iterations of 32 samples, and their minutes."""
 
     iters: int
     minutes: float
 
 
 def affordable_samples(macs: int, minutes: float | None) -> int | None:
-    """Calibration samples within the time, if the recipe's are too many.
+    """Number of calibration samples that fit into half of the time.
 
-    Half of the time is for the proof.
+    The other half is for the proof. None if the recipe's own number fits.
     """
     usual = Recipe.load("default").limit
     if minutes is None or usual is None or not macs:
@@ -41,7 +41,7 @@ def affordable_samples(macs: int, minutes: float | None) -> int | None:
 
 
 def qat_effort(macs: int, samples: int | None, machine: Host) -> Effort:
-    """Effort of a thousand iterations, or ten epochs of `samples` if fewer."""
+    """Effort of a thousand iterations, or of ten epochs if those are fewer."""
     iters = _ITERS if samples is None else min(_ITERS, -(-_EPOCHS * samples // _BATCH))
     rate = _MACS_A_SECOND_ON_A_GPU if machine.gpu else _MACS_A_SECOND * max(machine.cores, 1)
     return Effort(iters=iters, minutes=iters * _BATCH * _PASSES * macs / rate / 60)

@@ -1,1 +1,1 @@
-"""Where the error of an int8 model arises, and why."""
+"""Diagnosis of an int8 model: where its error arises, and why."""

@@ -1,6 +1,6 @@
 """Causes of a quantized tensor's error, from its figures.
 
-Each cause has a measurable sign; the thresholds stand below. A tensor whose SQNR is good has nothing to explain.
+Each cause has a measurable sign; the thresholds are below. A tensor with a good SQNR needs no explanation.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from tinyint.numbers.observers import Histogram
 __all__ = ["Cause", "TensorSums", "explain_activation", "explain_constant"]
 
 GOOD_LOCAL_DB = 25.0
-"""A normal distribution within ±4σ has 38 dB in 8 bits; two bits less are 26."""
+"""A normal distribution within ±4σ has 38 dB in 8 bits, and 26 dB in two bits less."""
 GOOD_CUMULATIVE_DB = 20.0
-"""Below, the noise is a tenth of the signal."""
+"""At this, the amplitude of the noise is a tenth of the signal's."""
 _BAD_CHANNEL_DB = 15.0
 _CLIPPED = 0.001
 _PILED_UP = 0.01
 _UNUSED = 4.0
-"""Of the codes, 99.9 % of the elements use one in this many or fewer."""
+"""Range, as a multiple of what 99.9 % of the elements need, above which most codes count as unused."""
 _FAR_OUT = 16.0
-"""The same where SQNR is good: an outlier may hold all the energy of a tensor whose other values are lost."""
+"""The same for a good SQNR: an outlier may hold all the energy of a tensor whose other values are lost."""
 _SUBSAMPLE = 1 << 16
 _BIAS_LIMIT = 0.99 * INT32.qmax
 
 
 class Cause(StrEnum):
-    """Why a tensor is off."""
+    """Cause of a tensor's error."""
 
     OUTLIER = "outlier"  # few large elements stretch the range, so that most codes are unused
     WIDE = "wide range"  # the range is far wider than the values on these samples: most codes are unused
-    RANGE = "range"  # elements beyond the range are clipped: many, or few that hold most of the error
-    SATURATION = "saturation"  # codes pile up at the ends that the float tensor does not reach
+    RANGE = "range"  # elements beyond the range are clipped: many, or few with most of the error
+    SATURATION = "saturation"  # codes pile up at ends that the float tensor does not reach
     DEAD = "dead channel"  # constant, or a channel of zeros
     BIAS_OVERFLOW = "bias overflow"  # the bias needs more than 32 bits, so the weights got a coarser scale
-    ACCUMULATED = "accumulated"  # good on its own, but what comes in is off
-    RESOLUTION = "resolution"  # eight bits are too few for how its values are spread
+    ACCUMULATED = "accumulated"  # good on its own, but its inputs have errors
+    RESOLUTION = "resolution"  # eight bits are too few for the distribution of its values
     FINE = "fine"
 
 
@@ -51,9 +51,8 @@ class Cause(StrEnum):
 class TensorSums:
     """Sums of one tensor over all samples.
 
-    `params` is None for a tensor without a quantizer, whose float values differ.
-
-    `unlike`: samples in which it has another shape in the int8 model, and which nothing else counts.
+    * `params`: None for a tensor without a quantizer, whose float values are compared
+    * `unlike`: number of samples with another shape in the int8 model; the other sums leave them out
     """
 
     params: QParams | None
@@ -64,13 +63,16 @@ class TensorSums:
     elements: int = 0
     clipped: int = 0
     clipping_noise: float = 0.0
-    at_ends: int = 0  # codes of the float tensor at the lowest or highest code
+    at_ends: int = 0  # elements of the quantized float tensor with the lowest or highest code
     at_ends_int8: int = 0
     lo: float = np.inf
     hi: float = -np.inf
 
     def add(self, expected: Array, found: Array) -> None:
-        """`found` holds codes, or floats if the tensor has no quantizer."""
+        """Adds one sample: `expected` of the float model, `found` of the int8 model.
+
+        `found` holds codes, or floats if the tensor has no quantizer.
+        """
         if not expected.size:
             return
         self.elements += expected.size
@@ -78,13 +80,13 @@ class TensorSums:
         if self.params is None:
             self.cumulative.add(expected, found)
             return
-        own = quantize(expected, self.params)
-        self.local.add(expected, dequantize(own, self.params))
+        codes = quantize(expected, self.params)
+        self.local.add(expected, dequantize(codes, self.params))
         self.cumulative.add(expected, dequantize(found, self.params))
         clipped, noise = _beyond(expected, self.params)
         self.clipped += clipped
         self.clipping_noise += noise
-        self.at_ends += _at_ends(own, self.params)
+        self.at_ends += _at_ends(codes, self.params)
         self.at_ends_int8 += _at_ends(found, self.params)
         flat = expected.reshape(-1)
         subsample = np.abs(flat[:: max(1, flat.size // _SUBSAMPLE) | 1])
@@ -92,7 +94,7 @@ class TensorSums:
 
 
 def explain_activation(sums: TensorSums) -> tuple[Cause, str]:
-    """The cause, and the figures that it follows from."""
+    """Cause of an activation's error, and the figures that show it."""
     cumulative = sums.cumulative.sqnr_db
     if sums.lo == sums.hi:
         return Cause.DEAD, f"constant {sums.lo:g} on all samples"
@@ -100,7 +102,7 @@ def explain_activation(sums: TensorSums) -> tuple[Cause, str]:
         if cumulative < GOOD_CUMULATIVE_DB:
             return Cause.ACCUMULATED, "no quantizer of its own; what comes in is off"
         return Cause.FINE, ""
-    stretched = _stretched(sums, sums.params, _FAR_OUT)
+    stretched = _explain_stretch(sums, sums.params, _FAR_OUT)
     if sums.local.sqnr_db < GOOD_LOCAL_DB or stretched:
         return stretched or _explain_local(sums, sums.params)
     piled_up = (sums.at_ends_int8 - sums.at_ends) / sums.elements
@@ -124,16 +126,16 @@ def _explain_local(sums: TensorSums, params: QParams) -> tuple[Cause, str]:
     if share > _CLIPPED or sums.clipping_noise > sums.local.noise / 2:
         text = f"{share:.2%} of the values lie beyond the range [{lo.min():.3g}, {hi.max():.3g}]; they reach "
         return Cause.RANGE, text + f"[{sums.lo:.3g}, {sums.hi:.3g}]"
-    found = _stretched(sums, params, _UNUSED)
-    if found is not None:
-        return found
+    stretched = _explain_stretch(sums, params, _UNUSED)
+    if stretched is not None:
+        return stretched
     step = float(params.scale.max())
     median = _quantile(sums.magnitudes, 0.5) / step
     return Cause.RESOLUTION, f"half of the values are smaller than {median:.2g} steps of {step:.3g}"
 
 
-def _stretched(sums: TensorSums, params: QParams, ratio: float) -> tuple[Cause, str] | None:
-    """Whether the range is more than `ratio` times what 99.9 % of the values need, and why."""
+def _explain_stretch(sums: TensorSums, params: QParams, ratio: float) -> tuple[Cause, str] | None:
+    """Cause of a range over `ratio` times what 99.9 % of the values need; else None."""
     lo, hi = params.range()
     bound = max(float(np.abs(lo).max()), float(np.abs(hi).max()))
     largest, bulk = max(abs(sums.lo), abs(sums.hi)), _quantile(sums.magnitudes, 0.999)
@@ -147,18 +149,18 @@ def _stretched(sums: TensorSums, params: QParams, ratio: float) -> tuple[Cause, 
 def explain_constant(constant: Constant, bias: Constant | None) -> tuple[float, Cause, str]:
     """SQNR in dB, cause and figures of a constant.
 
-    `bias` is the one of the same node, if it is quantized.
+    `bias`: quantized bias of the same node, if there is one.
     """
-    found = constant.dequantized
+    rounded = constant.dequantized
     total = NoiseSum()
-    total.add(constant.values, found)
-    overflown = _overflown(constant if constant.kind == "bias" else bias)
-    if overflown.size:
-        which = ", ".join(str(c) for c in overflown[:4]) + (", …" if overflown.size > 4 else "")
-        return total.sqnr_db, Cause.BIAS_OVERFLOW, f"the bias uses all 32 bits in channel {which}"
-    if constant.kind == "bias":  # its steps are those of the accumulator, finer than anything that follows
+    total.add(constant.values, rounded)
+    overflow = _overflow_channels(constant if constant.kind == "bias" else bias)
+    if overflow.size:
+        listed = ", ".join(str(c) for c in overflow[:4]) + (", …" if overflow.size > 4 else "")
+        return total.sqnr_db, Cause.BIAS_OVERFLOW, f"the bias uses all 32 bits in channel {listed}"
+    if constant.kind == "bias":  # its steps are those of the accumulator, finer than all that follow
         return total.sqnr_db, Cause.FINE, ""
-    channels = _channel_db(constant, found)
+    channels = _channel_db(constant, rounded)
     dead = np.flatnonzero(_energy(constant.values, constant.axis) == 0)
     worst = int(channels.argmin()) if channels.size else 0
     if total.sqnr_db < GOOD_LOCAL_DB or (channels.size and channels[worst] < _BAD_CHANNEL_DB):
@@ -172,7 +174,7 @@ def explain_constant(constant: Constant, bias: Constant | None) -> tuple[float, 
 
 
 def _explain_weight(constant: Constant, worst: int) -> tuple[Cause, str]:
-    """Looks at the worst channel alone."""
+    """Cause of a weight's error, from its worst channel, and the figures that show it."""
     values, params = constant.values, constant.params
     clipped = _beyond(values, params)[0] / values.size
     if clipped > _CLIPPED:
@@ -189,34 +191,33 @@ def _explain_weight(constant: Constant, worst: int) -> tuple[Cause, str]:
     return Cause.RESOLUTION, "its values are spread too far for the steps"
 
 
-def _overflown(bias: Constant | None) -> NDArray[np.intp]:
-    """The channels whose bias fills its 32 bits: there s_w was raised, or the bias was cut."""
+def _overflow_channels(bias: Constant | None) -> NDArray[np.intp]:
+    """Channels whose bias fills 32 bits: there s_w was raised, or the bias was clipped."""
     if bias is None or bias.codes.dtype != INT32.dtype:
         return np.zeros(0, np.intp)
     return np.flatnonzero(np.abs(bias.codes.astype(np.int64)) > _BIAS_LIMIT)
 
 
-def _channel_db(constant: Constant, found: Array) -> NDArray[np.float64]:
-    """SQNR of each channel, inf for one without noise."""
+def _channel_db(constant: Constant, rounded: Array) -> NDArray[np.float64]:
+    """SQNR of each channel; inf for one without noise."""
     signal = _energy(constant.values, constant.axis)
-    noise = _energy(constant.values.astype(np.float64) - found, constant.axis)
+    noise = _energy(constant.values.astype(np.float64) - rounded, constant.axis)
     ratio = np.divide(signal, noise, out=np.full_like(signal, np.inf), where=noise > 0)
     with np.errstate(divide="ignore"):
         return np.asarray(10.0 * np.log10(ratio), np.float64)
 
 
 def _energy(values: Array, axis: int | None) -> NDArray[np.float64]:
-    """Σ x² for each channel, shape (C,); (1,) where there are none."""
+    """Σ x² of each channel, (C,); (1,) without channels."""
     squares = np.square(values.astype(np.float64))
     if axis is None or values.ndim == 0:
         return np.array([squares.sum()], np.float64)
-    kept = axis % values.ndim
-    others = tuple(i for i in range(values.ndim) if i != kept)
+    others = tuple(i for i in range(values.ndim) if i != axis % values.ndim)
     return np.asarray(squares.sum(axis=others), np.float64)
 
 
 def _beyond(values: Array, params: QParams) -> tuple[int, float]:
-    """Elements over half a step out of range, and Σ of squared distances."""
+    """Count of elements over half a step out of range, and Σ of squared distances."""
     (lo, hi), half = params.range(), params.scale / 2
     if params.axis is not None:
         shape = [1] * values.ndim
@@ -232,7 +233,7 @@ def _at_ends(codes: Array, params: QParams) -> int:
 
 
 def _quantile(histogram: Histogram, share: float) -> float:
-    """The upper edge of the bin that the quantile falls into; 0 for an empty histogram."""
+    """Upper edge of the quantile's bin; 0 for an empty histogram."""
     edges, counts = histogram.trimmed()
     if not counts.size:
         return 0.0

@@ -1,7 +1,7 @@
 """Comparison of every quantized tensor with the float one: worst first, with causes.
 
-Two figures a tensor: the error of its own rounding and clipping alone (local), and what has built up in the int8 model
-up to there (cumulative). The int8 model is simulated op by op, so that every tensor of the file can be looked at.
+A tensor has two figures: the error of its own rounding and clipping (local), and the error that has accumulated in the
+int8 model up to it (cumulative). The int8 model is simulated op by op, so that every tensor of the file is accessible.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from tinyint.runtimes.outputs import tensors_of
 __all__ = ["Comparison", "TensorComparison", "compare"]
 
 _BYTES_A_PASS = 256 << 20
-"""Of the tensors that are fetched at once; a model with more is run several times over the samples."""
+"""Most bytes of tensors that are fetched at once; a model with more runs several times over the samples."""
 _ANOTHER = "it was not made from this float model; give the one that it was made from"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TensorComparison:
-    """One tensor. SQNR in dB, inf where nothing is lost.
+    """Comparison of one tensor; its SQNR are in dB, inf without any error.
 
-    * `op`: the operator that makes an activation or an output, or that reads a constant
-    * `local_db`: of its own quantization; None for an output that has no quantizer
-    * `cumulative_db`: of the int8 model up to here; None for a constant
-    * `cause`, `detail`: what is wrong, and the figures that say so
+    * `op`: operator whose output an activation or output is, or that reads a constant
+    * `local_db`: SQNR of its own quantization; None for an output without a quantizer
+    * `cumulative_db`: SQNR of the int8 model up to it; None for a constant
+    * `cause`, `detail`: cause of the error, and the figures that show it
     """
 
     name: str
@@ -65,12 +65,13 @@ class TensorComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """`rows`, worst first, and `unmatched` quantized tensors.
+    """Comparison of an int8 model with its float model.
 
-    Those that the float model does not have under that name.
-
-    `unlike`: in how many samples a tensor, whose shape depends on values, has another one in the int8 model; its row is
-    of the others, and missing where there are none. `notices`: sentences that the user should be shown.
+    * `rows`: tensors, worst first
+    * `unmatched`: quantized tensors without a counterpart of the same name in the float model
+    * `unlike`: for tensors whose shapes depend on values, the number of samples with another shape in the int8 model;
+      the tensor's row is of the other samples, and missing if there are none
+    * `notices`: sentences for the user
     """
 
     rows: tuple[TensorComparison, ...]
@@ -90,9 +91,10 @@ def compare(
 ) -> Comparison:
     """Compares tensors of any Q/DQ model with those of its float model.
 
-    Reads the first `samples` of `data` (None: all), in memory that does not grow with them; a model whose tensors are
-    too large to be fetched at once reads them several times, so `data` must be re-iterable, as every Dataset is.
-    Raises ModelError if the two do not belong together, DataError for no samples.
+    It reads the first `samples` of `data` (None: all), in memory that does not grow with them. If the tensors are too
+    large to be fetched at once, it reads the samples several times, so `data` must be re-iterable, as a Dataset is.
+
+    Raises ModelError if the two models do not belong together, DataError if there are no samples.
     """
     if is_quantized(float_model):
         raise ModelError(
@@ -118,7 +120,7 @@ def compare(
 
 
 def _as_quantized(float_model: ir.Model, int8_model: ir.Model) -> ir.Model:
-    """Prepared float model after the recipe's function-preserving steps."""
+    """Prepared float model after the recipe's steps that preserve its function."""
     prepared, text = prepare(float_model), int8_model.metadata_props.get(RECIPE)
     if text is None:
         return prepared
@@ -127,16 +129,13 @@ def _as_quantized(float_model: ir.Model, int8_model: ir.Model) -> ir.Model:
 
 
 def _badness(row: TensorComparison) -> tuple[bool, float, str]:
-    """Sort key: worst first, biases without overflow last.
-
-    The error of those is none that anyone would see.
-    """
+    """Sort key: worst first; biases without overflow last, as their errors do not matter."""
     return row.kind == "bias" and row.cause is Cause.FINE, row.worst_db, row.name
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Tensor:
-    """A tensor that is fetched from both models, under its name in each."""
+    """Tensor that is fetched from both models, with its name in each."""
 
     name: str
     in_int8: str
@@ -168,7 +167,7 @@ def _measure(
             for tensor in part:
                 value = values.get(tensor.name)
                 _add(tensor, expected[tensor.name], found[tensor.in_int8], value, sample)
-            if position == 0:  # every pass has them
+            if position == 0:  # all passes have the same ones
                 _add_elements(elements, prepared.graph, expected, found, sample)
             count += 1
         if count == 0:
@@ -183,7 +182,7 @@ def _add_elements(
     found: Mapping[str, Array],
     sample: Sample,
 ) -> None:
-    """The elements of outputs that are sequences or maps, which are known when the model has run."""
+    """Adds elements of outputs that are sequences or maps, which a run shows."""
     for value in graph.outputs:
         if isinstance(value.type, ir.TensorType):
             continue
@@ -214,7 +213,7 @@ def _output(name: str, value: ir.Value) -> _Tensor:
 
 
 def _parts(tensors: Sequence[_Tensor], values: dict[str, ir.Value]) -> Iterator[list[_Tensor]]:
-    """The tensors in portions that fit `_BYTES_A_PASS`; at least one portion, and one tensor in each."""
+    """Portions of the tensors that fit `_BYTES_A_PASS`: at least one, of at least one tensor."""
     part: list[_Tensor] = []
     size = 0
     for tensor in tensors:
@@ -229,7 +228,7 @@ def _parts(tensors: Sequence[_Tensor], values: dict[str, ir.Value]) -> Iterator[
 
 
 def _expose(model: ir.Model, names: Iterable[str], optimize: bool, threads: int | None) -> Session:
-    """A session of the model that also puts out the values of these names."""
+    """Session of the model with the values of these names as further outputs."""
     model = model.clone()
     values = _values(model.graph)
     for name in names:
@@ -259,7 +258,7 @@ def _values(graph: ir.Graph) -> dict[str, ir.Value]:
 
 
 def _add(tensor: _Tensor, expected: Array, found: Array, value: ir.Value | None, sample: Sample) -> None:
-    """`value`: the tensor in the float graph."""
+    """Adds a sample to a tensor's sums; `value` is the tensor in the float graph."""
     if expected.shape != found.shape and not shape_depends_on_values(value):
         raise ModelError(
             f"tensor {tensor.name!r} has shape {expected.shape} in the float model and {found.shape} in the int8 "
@@ -310,7 +309,10 @@ def _check_inputs(float_graph: ir.Graph, int8_graph: ir.Graph) -> None:
 
 
 def _check_weights(activations: Sequence[TensorComparison], constants: Sequence[TensorComparison]) -> None:
-    """Other weights in the same graph: most of them differ, and nothing of the signal is left in the end."""
+    """Raises ModelError for a graph with other weights than the float model's.
+
+    Then most weights differ, and little of the signal is left in the middle of the graph.
+    """
     weights = [row for row in constants if row.kind == "weight"]
     foreign = [row for row in weights if (row.local_db or 0.0) < 3.0]
     levels = sorted(row.cumulative_db for row in activations if row.cumulative_db is not None)

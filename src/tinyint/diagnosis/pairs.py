@@ -1,4 +1,4 @@
-"""Pairs of float tensors and quantizers of an int8 graph, whoever wrote it."""
+"""Pairs of float tensors and quantizers of an int8 graph of any origin."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ _FORMATS = {"int8", "uint8", "int16", "uint16", "int32"}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Activation:
-    """Computed tensor: float `name`, producer `op`, and int8 `codes`.
+    """Quantized activation.
 
-    The name and producer are those in the float graph; `codes`, its integers in the int8 graph.
+    * `name`, `op`: name and producer in the float graph
+    * `codes`: name of its integers in the int8 graph
     """
 
     name: str
@@ -39,9 +40,11 @@ class Activation:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Constant:
-    """Weight or bias: float values, codes, and output channel axis.
+    """Quantized weight or bias.
 
-    The axis in the node that reads it.
+    * `op`, `reader`: type and name of the operator that reads it
+    * `values`, `codes`: its numbers in the float model and in the int8 model
+    * `axis`: axis of the output channels
     """
 
     name: str
@@ -60,7 +63,7 @@ class Constant:
 
 @dataclass(frozen=True, kw_only=True)
 class Pairs:
-    """Pairs of tensors, and names of quantized tensors without counterpart."""
+    """Paired tensors, and names of quantized tensors without a counterpart."""
 
     activations: tuple[Activation, ...]
     constants: tuple[Constant, ...]
@@ -68,10 +71,7 @@ class Pairs:
 
 
 def pair(float_graph: ir.Graph, int8_graph: ir.Graph) -> Pairs:
-    """Pairs tensors by name, and constants also by their reader.
-
-    Constants by the node that reads them or their own name.
-    """
+    """Pairs tensors by name, and constants also by the node that reads them."""
     activations: dict[tuple[str, float], Activation] = {}
     constants: list[Constant] = []
     unmatched: list[str] = []
@@ -82,7 +82,7 @@ def pair(float_graph: ir.Graph, int8_graph: ir.Graph) -> Pairs:
     for node in int8_graph:
         if node.op_type == "MatMulInteger":
             constants += _product_weight(node, nodes, float_graph, int8_graph)
-        source = node.inputs[0] if _quantizes(node) else None
+        source = node.inputs[0] if _is_quantizer(node) else None
         if source is None:
             continue
         params, matched = _params(node), None
@@ -103,14 +103,11 @@ def pair(float_graph: ir.Graph, int8_graph: ir.Graph) -> Pairs:
 
 
 def _params(node: ir.Node) -> QParams | None:
-    """Parameters of a quantizer.
-
-    None if they are computed, given in blocks, or not of 8, 16 or 32 bits.
-    """
+    """Parameters of a quantizer; None if computed, in blocks, or not of 8, 16 or 32 bits."""
     scale, source = constant_of(node.inputs[1]), constant_of(node.inputs[0])
     if scale is None or scale.ndim > 1:
         return None
-    # Without a zero-point, the codes tell the format; a computed tensor is uint8 then.
+    # Without a zero-point, a constant has the format of its codes, and an activation is uint8.
     stored = constant_of(node.inputs[2]) if len(node.inputs) > 2 else source
     return read_params(node) if stored is None or stored.dtype.name in _FORMATS else None
 
@@ -120,10 +117,10 @@ def _values(graph: ir.Graph) -> dict[str, ir.Value]:
     return {value.name: value for value in (*graph.inputs, *computed) if value.name}
 
 
-def _quantizes(node: ir.Node) -> bool:
-    """Whether the node quantizes a tensor, or dequantizes a constant that is stored in integers.
+def _is_quantizer(node: ir.Node) -> bool:
+    """Whether the node quantizes a tensor, or dequantizes a constant stored in integers.
 
-    What is dequantized after a QuantizeLinear has had its turn there.
+    A DequantizeLinear after a QuantizeLinear does not count: the latter is the quantizer.
     """
     if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.inputs[0] is None:
         return False
@@ -144,25 +141,26 @@ def _activation(value: ir.Value, quantizer: ir.Node, params: QParams) -> Activat
 def _counterpart(
     quantizer: ir.Node, values: Mapping[str, ir.Value], names_in_int8: set[str]
 ) -> ir.Value | None:
-    """The float tensor that the dequantized one stands for.
+    """Float tensor that corresponds to a quantizer; None if there is none.
 
-    Ours is called T_dq for T, or T itself where it is a graph output. Others quantize T under its own name; if the
-    clamp after T is gone from their graph, the quantizer does its work, and stands for the clamp's output.
+    In tinyint's graphs, the dequantized T is called T_dq, or T if it is a graph output. Other tools quantize T under
+    its own name. If the clamp after T is missing in their graph, the quantizer replaces it, and corresponds to the
+    clamp's output.
     """
     for reader, _ in consumers(quantizer.outputs[0]):
         name = name_of(reader.outputs[0])
-        ours = unnumbered(name.removesuffix("_dq"), values) if name.endswith("_dq") else name
-        for candidate in (ours, name):
+        base = unnumbered(name.removesuffix("_dq"), values) if name.endswith("_dq") else name
+        for candidate in (base, name):
             if candidate in values:
                 return values[candidate]
     source = quantizer.inputs[0]
     value = values.get(name_of(source)) if source is not None else None
     if value is None:
         return None
-    behind = settled(value)
-    producer = behind.producer()
-    absorbed = kind_of(producer) is Kind.CLAMP and behind.name not in names_in_int8
-    return behind if absorbed else value
+    after_clamp = settled(value)
+    producer = after_clamp.producer()
+    is_absorbed = kind_of(producer) is Kind.CLAMP and after_clamp.name not in names_in_int8
+    return after_clamp if is_absorbed else value
 
 
 def _constant(
@@ -193,7 +191,7 @@ def _constant(
 def _product_weight(
     node: ir.Node, nodes: Mapping[str, ir.Node], float_graph: ir.Graph, int8_graph: ir.Graph
 ) -> Iterator[Constant]:
-    """The weight of an integer product, if it is constant: T_q or T_quantized, whose scale is called T_scale."""
+    """Weight of an integer product, if constant: T_q or T_quantized, with scale T_scale."""
     value = node.inputs[1]
     codes, name = constant_of(value), (name_of(value) if value is not None else "")
     base = name.removesuffix("_q").removesuffix("_quantized")
@@ -232,7 +230,7 @@ def _axis(node: ir.Node, position: int) -> int | None:
 
 
 def _reader(node: ir.Node) -> tuple[ir.Node | None, int]:
-    """The operator that reads the dequantized constant."""
+    """Operator that reads the dequantized constant, and the input's index."""
     for reader, position in consumers(node.outputs[0]):
         if reader.op_type == "DequantizeLinear":
             return _reader(reader)

@@ -1,8 +1,8 @@
 """Files that appear whole, together, or not at all.
 
-What is written lies beside its place, as `.NAME.XXXXXXXX.tmp`, until it is complete and on the disk, and is renamed
-then. A lock on it says that its writer lives; what a killed one left is removed by the next that writes NAME. Only what
-takes long, `.NAME.partial`, is gone on with.
+A file is written beside its destination as `.NAME.XXXXXXXX.tmp`, and renamed once it is complete and on the disk. A
+lock on it means that its writer is alive; files of a killed writer are removed by the next one of NAME. Only a file that
+takes long, `.NAME.partial`, is resumed.
 """
 
 from tinyint.files.leftover import OWN, leftovers, locked, sweep, temporary

@@ -1,7 +1,6 @@
-"""YAML of anyone's: read within bounds, and shown within bounds where it is wrong.
+"""Reading of untrusted YAML within bounds, and messages of bounded length about it.
 
-An alias stands for all that it names, so that nine lines can say a thousand million values. What they stand for is
-counted before any of it is made.
+With aliases, nine lines can stand for a thousand million values. The values are counted before any is built.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ import yaml
 __all__ = ["DocumentError", "parse_yaml", "read_document", "sentences", "shown"]
 
 _LARGEST = 8 * 2**20
-"""Bytes of a document."""
+"""Most bytes of a document."""
 
 _MOST = 100_000
-"""Values in it, aliases followed."""
+"""Most values of a document, with aliases expanded."""
 
 _LETTERS, _SENTENCES = 200, 5
 
-# What PyYAML's safe loader raises beside YAMLError, on dates, tags and numbers that are none.
+# PyYAML's safe loader raises these, beside YAMLError, for invalid dates, tags and numbers.
 _ERRORS = (
     yaml.YAMLError,
     ArithmeticError,
@@ -50,23 +49,20 @@ class DocumentError(Exception):
 
 
 def read_document(path: str | Path) -> bytes:
-    """The bytes of a file of a document's size. Raises DocumentError."""
+    """Bytes of a document; raises DocumentError if it is unreadable or too large."""
     try:
-        facts = os.stat(path)
-        if not stat.S_ISREG(facts.st_mode):
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
             raise DocumentError("it is no file")
-        if facts.st_size > _LARGEST:
-            raise DocumentError(f"it has {facts.st_size} bytes; a document has {_LARGEST} at most")
+        if status.st_size > _LARGEST:
+            raise DocumentError(f"it has {status.st_size} bytes; a document has {_LARGEST} at most")
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:
         raise DocumentError(getattr(error, "strerror", None) or str(error)) from None
 
 
 def parse_yaml(content: str | bytes) -> Any:
-    """Content of a YAML document.
-
-    Raises DocumentError, also for a key that is twice in a mapping.
-    """
+    """Content of a YAML document; raises DocumentError, also for a repeated key."""
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
     except UnicodeDecodeError as error:
@@ -79,9 +75,9 @@ def parse_yaml(content: str | bytes) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML loader that refuses excess values and repeated keys.
+    """YAML loader that refuses too many values, and repeated keys.
 
-    YAML forbids repeated keys, and PyYAML accepts them.
+    YAML forbids repeated keys, but PyYAML accepts them.
     """
 
     def __init__(self, stream: str) -> None:
@@ -104,14 +100,14 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
+        keys = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
-                if (key.tag, key.value) in seen:
+                if (key.tag, key.value) in keys:
                     raise yaml.constructor.ConstructorError(
                         problem=f"the key {shown(key.value)} stands there twice", problem_mark=key.start_mark
                     )
-                seen.add((key.tag, key.value))
+                keys.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
 
 
@@ -132,13 +128,13 @@ def _line(error: Exception, text: str) -> int:
 def _problem(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply"
-    told = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
+    problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
     own = ("stands there twice", "it stands for", "an alias stands")
-    return told if any(words in told for words in own) else f"not valid YAML: {_cut(told)}"
+    return problem if any(words in problem for words in own) else f"not valid YAML: {_cut(problem)}"
 
 
 def shown(value: object) -> str:
-    """A value of a document as a message shows it, whatever its size."""
+    """Value of a document, abbreviated for a message."""
     try:
         return _cut(_repr.repr(value))
     except ValueError:  # a number of more digits than Python writes
@@ -146,10 +142,10 @@ def shown(value: object) -> str:
 
 
 def sentences(mistakes: Iterable[str]) -> str:
-    """The first mistakes in a row, and how many there are more."""
-    told = list(mistakes)
-    more = [f"and {len(told) - _SENTENCES} more"] if len(told) > _SENTENCES else []
-    return "; ".join([_cut(each, 3 * _LETTERS) for each in told[:_SENTENCES]] + more)
+    """First mistakes, joined, and the number of further ones."""
+    texts = list(mistakes)
+    more = [f"and {len(texts) - _SENTENCES} more"] if len(texts) > _SENTENCES else []
+    return "; ".join([_cut(text, 3 * _LETTERS) for text in texts[:_SENTENCES]] + more)
 
 
 def _cut(text: str, letters: int = _LETTERS) -> str:

@@ -1,4 +1,4 @@
-"""Values as JSON that any reader takes."""
+"""Conversion of values to strict JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ __all__ = ["escaped", "jsonable", "to_json"]
 
 
 def jsonable(value: Any) -> Any:
-    """The same as plain JSON values: mappings, lists, text, finite numbers; dataclasses become mappings."""
+    """Value as plain JSON values: mappings, lists, text, finite numbers.
+
+    Dataclasses become mappings, NaN and infinity None.
+    """
     if isinstance(value, Mapping):
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -28,14 +31,14 @@ def jsonable(value: Any) -> Any:
 
 
 def to_json(value: Any) -> str:
-    """`value` as strict JSON text: no NaN, no Infinity.
+    """Strict JSON text, without NaN and Infinity.
 
-    Bytes that are not UTF-8 become escapes.
+    Bytes that are not UTF-8 are escaped.
     """
     text = json.dumps(jsonable(value), indent=2, ensure_ascii=False, allow_nan=False)
     return escaped(text, r"[\ud800-\udfff]")
 
 
 def escaped(text: str, letters: str) -> str:
-    """JSON text with the letters that a regular expression matches as escapes."""
-    return re.sub(letters, lambda found: json.dumps(found[0])[1:-1], text)
+    """JSON text in which letters that match a regular expression are escaped."""
+    return re.sub(letters, lambda match: json.dumps(match[0])[1:-1], text)

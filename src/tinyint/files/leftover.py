@@ -102,7 +102,10 @@ def _abandoned(path: Path) -> bool:
 
 
 def _lock(opened: int, *, wait: bool) -> bool:
-    """Locks an open file until it is closed; whether that succeeded. Some network disks have no locks."""
+    """Locks an open file until it is closed; whether that succeeded.
+
+    Some network disks have no locks.
+    """
     if sys.platform == "win32":
         return False
     try:

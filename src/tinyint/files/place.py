@@ -1,4 +1,4 @@
-"""Destination of a file: whether it is writable, and attributes of the file replaced."""
+"""Destination of a file: checks that it is writable, and the replaced file's permissions."""
 
 from __future__ import annotations
 
@@ -16,17 +16,14 @@ __all__ = ["followed", "hand_on", "refusals", "require_writable", "to_disk"]
 def followed(path: str | Path) -> Path:
     """Target of a link, else the path.
 
-    The file that a link names is written, and the link stays.
+    A link stays, and its target is written.
     """
     path = Path(path)
     return Path(os.path.realpath(path)) if os.path.islink(path) else path
 
 
 def require_writable(path: Path, *, keep: Iterable[object] = ()) -> None:
-    """Raises OutputError if `path` is not writable or is one of `keep`.
-
-    `keep` are the paths that are read.
-    """
+    """Raises OutputError if `path` is not writable, or is among the input paths `keep`."""
     try:
         if os.path.exists(path) and not path.is_file():
             raise OutputError(f"cannot write '{path}': it is not a regular file; give a file name")
@@ -38,7 +35,7 @@ def require_writable(path: Path, *, keep: Iterable[object] = ()) -> None:
             raise OutputError(
                 f"cannot write '{path}': '{path.parent}' is not a directory; choose another place"
             )
-        os.lstat(path)  # a name that is too long, a directory that is closed
+        os.lstat(path)  # fails for a name that is too long, and in a directory without access
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
@@ -52,7 +49,7 @@ def require_writable(path: Path, *, keep: Iterable[object] = ()) -> None:
 
 @contextmanager
 def refusals(path: Path) -> Iterator[None]:
-    """Turns the system's refusals into OutputError."""
+    """Turns errors of the system into OutputError."""
     try:
         yield
     except OSError as error:
@@ -63,28 +60,27 @@ def refusals(path: Path) -> Iterator[None]:
 
 
 def hand_on(old: Path, new: Path, *, least: int = 0) -> None:
-    """Gives `new` the permissions of the replaced file, and `least`.
+    """Gives `new` the permissions of the replaced file, plus `least`.
 
-    Its owner too, where that is allowed.
+    It also gets the owner, if that is allowed.
     """
     try:
-        facts = old.stat()
+        status = old.stat()
     except FileNotFoundError:
         return
     if hasattr(os, "chown"):
         with suppress(OSError):
-            os.chown(new, facts.st_uid, facts.st_gid)
-    with suppress(OSError):  # of a disk that knows no permissions
-        os.chmod(new, stat.S_IMODE(facts.st_mode) | least)
+            os.chown(new, status.st_uid, status.st_gid)
+    with suppress(OSError):  # on a disk without permissions
+        os.chmod(new, stat.S_IMODE(status.st_mode) | least)
 
 
 def to_disk(path: Path) -> None:
-    """Waits until a file or directory would outlast a loss of power."""
-    with (
-        suppress(OSError) if path.is_dir() else nullcontext()
-    ):  # not every system can do that for directories
-        opened = os.open(path, os.O_RDONLY)
+    """Waits until a file or directory is on the disk."""
+    # Some systems cannot do that for directories.
+    with suppress(OSError) if path.is_dir() else nullcontext():
+        descriptor = os.open(path, os.O_RDONLY)
         try:
-            os.fsync(opened)
+            os.fsync(descriptor)
         finally:
-            os.close(opened)
+            os.close(descriptor)

@@ -1,4 +1,4 @@
-"""One file that is replaced as a whole."""
+"""Replacement of a file as a whole."""
 
 from __future__ import annotations
 
@@ -17,17 +17,15 @@ __all__ = ["atomic_write"]
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Temporary file beside `path`, renamed to it at the end.
 
-    On an error or Ctrl-C it is removed.
-
-    Where `path` is a link, what it leads to is written; permissions stay those of the file that is replaced.
-    Raises OutputError, naming path and remedy, if the system refuses.
+    On an error or Ctrl-C, it is removed. If `path` is a link, its target is written. The permissions are those of the
+    replaced file. Raises OutputError if the system refuses.
     """
     place = followed(path)
     require_writable(place)
-    with refusals(place), temporary(place, directory=False) as written:
-        hand_on(place, written, least=0o600)  # what is private stays so all the time
-        yield written
-        to_disk(written)
-        hand_on(place, written)
-        os.replace(written, place)
+    with refusals(place), temporary(place, directory=False) as scratch:
+        hand_on(place, scratch, least=0o600)  # a private file is private at every moment
+        yield scratch
+        to_disk(scratch)
+        hand_on(place, scratch)
+        os.replace(scratch, place)
         to_disk(place.parent)

@@ -1,1 +1,1 @@
-"""The report in words: in the terminal, and as a page."""
+"""Presentation of the report: in the terminal, and as a web page."""

@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing else."""
+"""Report as a self-contained web page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["to_html"]
 
 
 def to_html(report: Report) -> str:
-    """A self-contained page: styles inside, no scripts, no addresses."""
+    """HTML of the report: styles inside, no scripts, no links to other files."""
     return _template().render(
         report=report,
         headline=headline(report),
@@ -32,8 +32,9 @@ _BAD = {"broken", "doubtful", "slower", "larger"}
 
 def _marks(verdict: Verdict) -> Iterator[tuple[str, str, str]]:
     """Parts of the verdict: name, finding, and "good", "bad" or ""."""
-    for name, said in (("accuracy", verdict.accuracy), ("speed", verdict.speed), ("size", verdict.size)):
-        yield name, said, "good" if said in _GOOD else "bad" if said in _BAD else ""
+    parts = (("accuracy", verdict.accuracy), ("speed", verdict.speed), ("size", verdict.size))
+    for name, finding in parts:
+        yield name, finding, "good" if finding in _GOOD else "bad" if finding in _BAD else ""
 
 
 @cache

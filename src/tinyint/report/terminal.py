@@ -1,4 +1,4 @@
-"""The report as the terminal shows it."""
+"""Report in the terminal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,11 @@ from tinyint.report.words import counted, figures, grouped, headline, next_steps
 
 __all__ = ["float_nodes", "render", "steps"]
 
-_NAMED = 3  # nodes of a group that are called by name
+_NAMED = 3  # nodes per reason that are listed by name
 
 
 def render(report: Report, *, hints: bool = True) -> RenderableType:
-    """Report as tables: verdict, figures, float nodes, warnings, next steps.
-
-    Float beside int8; nodes in float by reason; files.
-    """
+    """Report: verdict, table of figures, float nodes by reason, warnings, next steps."""
     title = f"{report.method} · {report.target} · recipe {report.recipe} · {report.runtime}"
     if report.runtime_version:
         title += f" {report.runtime_version}"
@@ -48,7 +45,7 @@ def render(report: Report, *, hints: bool = True) -> RenderableType:
 
 
 def float_nodes(nodes: tuple[FloatNode, ...]) -> RenderableType:
-    """One line a reason."""
+    """Nodes that stay in float, one line per reason."""
     lines = [Text(f"in float: {counted(len(nodes), 'node')}")]
     for reason, members in grouped(nodes).items():
         names = ", ".join(f"{node.name} ({node.op})" for node in members[:_NAMED])

@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Figures and sentences of the report."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MUCH = 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A row of the table: a quantity of both models, or of their comparison."""
+    """Row of the table: a quantity of both models, or of their comparison."""
 
     name: str
     baseline: str = ""
@@ -44,7 +44,7 @@ class Figure:
 
 
 def counted(count: int, what: str, plural: str | None = None) -> str:
-    """ "1 node", "2 nodes"."""
+    """Count with its noun: "1 node", "2 nodes"."""
     return f"{count} {what}" if count == 1 else f"{count} {plural or what + 's'}"
 
 
@@ -53,16 +53,17 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 
 def points(share: float) -> str:
-    """A difference of shares, in percentage points."""
+    """Difference of shares, in percentage points."""
     return f"{100 * share:+.2f}" if math.isfinite(share) else "–"
 
 
-def told_from_chance(found: Difference) -> str:
-    """Meaning of a difference, in words."""
-    p = f"p = {found.p:.2f}" if found.p >= 0.01 else f"p = {found.p:.3f}" if found.p >= 0.001 else "p < 0.001"
-    if not found.beyond_chance:
-        return f"no difference beyond chance ({p})"
-    return f"{'better' if found.value > 0 else 'worse'} beyond chance ({p})"
+def told_from_chance(difference: Difference) -> str:
+    """Significance of a difference, in words."""
+    p = difference.p
+    text = f"p = {p:.2f}" if p >= 0.01 else f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+    if not difference.beyond_chance:
+        return f"no difference beyond chance ({text})"
+    return f"{'better' if difference.value > 0 else 'worse'} beyond chance ({text})"
 
 
 def megabytes(count: int) -> str:
@@ -80,12 +81,12 @@ def number(value: float) -> str:
 
 
 def speed_change(speedup: float) -> str:
-    """ "1.53× as fast", or "1.06× slower", which takes that many times as long."""
+    """Speed relative to float: "1.53× as fast", or "1.06× slower", which takes 1.06 times as long."""
     return f"{1 / speedup:.2f}× slower" if 0 < speedup < 0.995 else f"{speedup:.2f}× as fast"
 
 
 def size_change(sizes: Sizes) -> str:
-    """ "3.8× smaller", "4 % smaller", "26 % larger" or "2.4× as large"."""
+    """Size relative to float: "3.8× smaller", "4 % smaller", "26 % larger" or "2.4× as large"."""
     ratio = sizes.int8 / max(sizes.baseline, 1)
     if ratio == 1:
         return "as large"
@@ -95,14 +96,15 @@ def size_change(sizes: Sizes) -> str:
 
 
 def headline(report: Report) -> str:
-    """Outcome in words: bad parts first, unknown ones last."""
+    """Outcome in a few sentences: bad findings first, unknown ones last."""
     verdict = report.verdict
     parts = [
         (verdict.accuracy in ("broken", "doubtful"), _accuracy(report)),
         (verdict.speed == "slower", _speed(report)),
         (verdict.size == "larger", size_change(report.sizes)),
     ]
-    bad, others = ([text for is_bad, text in parts if text and is_bad is wanted] for wanted in (True, False))
+    bad = [text for is_bad, text in parts if text and is_bad]
+    others = [text for is_bad, text in parts if text and not is_bad]
     if bad and others:
         sentence = f"The int8 model is {_listed(bad)}; it is {_listed(others)}."
     else:
@@ -116,14 +118,14 @@ def _accuracy(report: Report) -> str:
         return ""
     if verdict.reasons:
         return f"{verdict.accuracy.upper()} ({verdict.reasons[0]})"
-    told = [] if proof.sqnr_db is None else [f"SQNR {decibels(proof.sqnr_db)}"]
+    details = [] if proof.sqnr_db is None else [f"SQNR {decibels(proof.sqnr_db)}"]
     if proof.top1_agreement is not None:
-        told.append(f"same top-1 on {percent(proof.top1_agreement)}")
-    selected = [o.rows_matched for o in proof.outputs.values() if o.rows_matched is not None]
-    if selected:
-        told.append(f"{percent(min(selected))} of the selected rows the same")
+        details.append(f"same top-1 on {percent(proof.top1_agreement)}")
+    shares = [o.rows_matched for o in proof.outputs.values() if o.rows_matched is not None]
+    if shares:
+        details.append(f"{percent(min(shares))} of the selected rows the same")
     held_out = f"on {counted(proof.samples, 'held-out sample')}"
-    return f"close to float {held_out}" + (f" ({', '.join(told)})" if told else "")
+    return f"close to float {held_out}" + (f" ({', '.join(details)})" if details else "")
 
 
 def _speed(report: Report) -> str:
@@ -147,12 +149,12 @@ def _unknowns(report: Report) -> Iterator[str]:
 
 
 def _listed(parts: list[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
+    """List in words: "a", "a and b", "a, b and c"."""
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def figures(report: Report) -> Iterator[Figure]:
-    """The rows of the table, float beside int8."""
+    """Rows of the table, float beside int8."""
     sizes = report.sizes
     if report.latency:
         slow, quick = report.latency.baseline, report.latency.int8
@@ -207,7 +209,7 @@ def figures(report: Report) -> Iterator[Figure]:
 
 
 def _worst(proof: Verification) -> Iterator[Figure]:
-    """Outputs, or columns of unlike magnitudes, farthest from float."""
+    """Rows for the output and for the columns that differ most from float."""
     levels = {name: output.sqnr_db for name, output in proof.outputs.items() if output.sqnr_db is not None}
     if len(levels) > 1:
         name = min(levels, key=lambda name: levels[name])
@@ -221,7 +223,7 @@ def _worst(proof: Verification) -> Iterator[Figure]:
 
 
 def grouped(nodes: tuple[FloatNode, ...]) -> dict[str, list[FloatNode]]:
-    """The nodes that stay in float by reason, the most frequent reason first."""
+    """Nodes that stay in float by reason, the most frequent reason first."""
     groups: dict[str, list[FloatNode]] = {}
     for node in nodes:
         groups.setdefault(node.reason, []).append(node)
@@ -229,7 +231,7 @@ def grouped(nodes: tuple[FloatNode, ...]) -> dict[str, list[FloatNode]]:
 
 
 def next_steps(report: Report) -> Iterator[str]:
-    """Suggestions for the user."""
+    """Commands that the user may run next, with their purposes."""
     verdict, model = report.verdict, report.output or "INT8"
     poor = verdict.accuracy in ("doubtful", "broken")
     if poor:
