@@ -19,6 +19,9 @@ class Tensor:
     def __array__(self, *_args, **_kw):
         raise RuntimeError("call detach() first")
 
+    def __repr__(self):
+        return f"Tensor({self.array.tolist()})"
+
     def detach(self):
         copy = Tensor(self.array)
         copy.detached = True
