@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tinyint.advice.advise import Advice, Given, Wants
 from tinyint.advice.advise import advise as run
-from tinyint.api.source import Model, Source
+from tinyint.api.given_model import GivenModel, Model
 from tinyint.data import Data, Samples, input_specs
 
 __all__ = ["advise"]
@@ -27,7 +27,7 @@ def advise(
 
     `val` names samples to judge by, other than `data`. Raises ModelError, DataError, TargetError.
     """
-    source = Source.of(model)
+    source = GivenModel.of(model)
     labels, samples = False, None
     if data is not None:
         dataset = Samples.of(data).open(input_specs(source.model), source.model.metadata_props)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinyint.api.source import Model, Source
+from tinyint.api.given_model import GivenModel, Model
 from tinyint.data import Data, Samples
 from tinyint.graph.prepare import prepare_float
 from tinyint.quantization.calibrated import Calibration, calibrated
@@ -23,7 +23,7 @@ def calibrate(model: Model, data: Data, *, run: Run | None = None) -> Calibratio
     files. Where samples that cannot be read are left out, the record is not cached. `run.notice` is told what the user
     should know about the data. Raises ModelError, DataError and DependencyError.
     """
-    run, source, without_steps = run or Run(), Source.of(model), Recipe()
+    run, source, without_steps = run or Run(), GivenModel.of(model), Recipe()
     run.require_only("calibrate", "threads", "batch_size", "provider")
     prepared, fingerprint = prepare_float(source.model, source.name)
     calibration = Calibration.of(Samples.of(data), source.model, without_steps, run=run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tinyint.api.source import Model, Source
+from tinyint.api.given_model import GivenModel, Model
 from tinyint.api.subject import Subject, task_for
 from tinyint.data import Data, Samples, input_specs
 from tinyint.diagnosis.compare import Comparison
@@ -96,7 +96,7 @@ def compare(float_model: Model, int8_model: Model, data: Data, *, run: Run | Non
     """
     run = run or Run()
     run.require_only("compare", "threads")
-    reference, quantized = Source.of(float_model), Source.of(int8_model)
+    reference, quantized = GivenModel.of(float_model), GivenModel.of(int8_model)
     facts = {**reference.model.metadata_props, **quantized.model.metadata_props}
     dataset = Samples.of(data).open(input_specs(reference.model), facts, default=_COMPARED)
     found = compare_tensors(reference.model, quantized.model, dataset, None, threads=run.threads)

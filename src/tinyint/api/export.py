@@ -7,8 +7,8 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from tinyint.api.given_model import GivenModel, Model
 from tinyint.api.opening import runtime_for
-from tinyint.api.source import Model, Source
 from tinyint.api.subject import resolve_task
 from tinyint.errors import DataError, ModelError
 from tinyint.files import require_writable
@@ -59,7 +59,7 @@ def export(
     Raises ModelError for a model that does not say its task, or that has a postprocessing already; DataError for an
     option that does not go with the task; OutputError.
     """
-    source = Source.of(model)
+    source = GivenModel.of(model)
     require_writable(Path(output), keep=source.files)
     info = resolve_task(task, source.model.metadata_props)
     if info is None:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from tinyint.api.given_model import GivenModel, Model
 from tinyint.api.opening import runtime_for
-from tinyint.api.source import Model, Source
 from tinyint.errors import ModelError
 from tinyint.graph.io import is_quantized
 from tinyint.graph.names import name_of
@@ -91,7 +91,7 @@ def inspect(
 
     Raises ModelError for a file that cannot be read or that the runtime cannot load, RecipeError, TargetError.
     """
-    source = Source.of(model)
+    source = GivenModel.of(model)
     facts = source.model.metadata_props
     info = task_of(facts)
     quantized = is_quantized(source.model)
@@ -133,7 +133,7 @@ def inspect(
 
 
 def _float_nodes(
-    source: Source, executed: tuple[Executed, ...], declared: tuple[Executed, ...], runtime: str
+    source: GivenModel, executed: tuple[Executed, ...], declared: tuple[Executed, ...], runtime: str
 ) -> tuple[FloatNode, ...]:
     """Rows outside int8, with the file's reasons for their source nodes."""
     reasons, unknown = _reasons(source), f"{runtime} runs it in float; the file does not say why"
@@ -153,7 +153,7 @@ def _float_nodes(
     )
 
 
-def _declared(source: Source) -> tuple[Executed, ...]:
+def _declared(source: GivenModel) -> tuple[Executed, ...]:
     """Executed nodes of a Q/DQ graph, by its quantizers.
 
     A file that names its float nodes is taken at its word.
@@ -175,7 +175,7 @@ def _declared(source: Source) -> tuple[Executed, ...]:
     return tuple(rows.values())
 
 
-def _reasons(source: Source) -> dict[str, str]:
+def _reasons(source: GivenModel) -> dict[str, str]:
     try:
         found = json.loads(source.model.metadata_props.get(FLOAT_NODES, "{}"))
     except ValueError:
@@ -187,7 +187,7 @@ def _share(cost: Mapping[str, int], nodes: Iterable[str]) -> float:
     return sum(cost.get(node, 0) for node in nodes) / max(sum(cost.values()), 1)
 
 
-def _plans(source: Source, target: str | None, recipe: RecipeSource) -> tuple[Planned, ...]:
+def _plans(source: GivenModel, target: str | None, recipe: RecipeSource) -> tuple[Planned, ...]:
     chosen, _ = resolve_recipe(recipe)
     prepared = prepare(source.model)
     cost, counted = macs(prepared), not uncounted(prepared)

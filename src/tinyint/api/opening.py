@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tinyint.api.source import Model, Source
+from tinyint.api.given_model import GivenModel, Model
 from tinyint.errors import ModelError, TinyintWarning
 from tinyint.graph.io import load_model
 from tinyint.graph.source import ModelSource, metadata, model_label, require_model_file, whole
@@ -128,7 +128,7 @@ def _clearly(*models: ModelSource) -> Iterator[None]:
     except ModelError:
         for model in models:
             if isinstance(model, str | Path) and Path(model).suffix == ".onnx":
-                Source.of(model)
+                GivenModel.of(model)
         raise
 
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from tinyint.api.album import PREDICTIONS, album
-from tinyint.api.source import Model
+from tinyint.api.given_model import Model
 from tinyint.api.subject import Subject, task_for
 from tinyint.data import Boxes, Data, Dataset, Samples
 from tinyint.data.check import check_sample

@@ -8,8 +8,8 @@ from pathlib import Path
 import onnx_ir as ir
 
 from tinyint.api.beside import Beside
+from tinyint.api.given_model import GivenModel, Model
 from tinyint.api.proving import proof_data
-from tinyint.api.source import Model, Source
 from tinyint.data import Data, Samples, input_specs
 from tinyint.errors import DataError
 from tinyint.files import followed
@@ -57,7 +57,7 @@ def quantize(
     """
     run, samples, place = run or Run(), Samples.of(data), None if output is None else followed(output)
     chosen, notes = resolve_recipe(recipe)
-    goal, source, beside = get_target(target), Source.of(model), Beside.of(place, calibration)
+    goal, source, beside = get_target(target), GivenModel.of(model), Beside.of(place, calibration)
     static = chosen.method == "static"
     read = (model, calibration, _written(recipe), *source.files, *samples.paths)
     with beside.staged(read, with_record=static) as scratch:

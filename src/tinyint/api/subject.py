@@ -7,8 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, cast
 
+from tinyint.api.given_model import Model
 from tinyint.api.opening import open as open_model
-from tinyint.api.source import Model
 from tinyint.data import Dataset
 from tinyint.errors import DataError, nearest
 from tinyint.graph.source import metadata, model_label

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tinyint.report.words import percent
 
 if TYPE_CHECKING:
-    from tinyint.train import Evaluation, Status
+    from tinyint.train import Status, ValidationResult
 
 __all__ = ["RunProgress", "metric_text"]
 
@@ -49,7 +49,7 @@ class RunProgress:
             description=" · ".join(filter(None, (left, seen, self._metric))),
         )
 
-    def evaluation(self, evaluation: Evaluation) -> None:
+    def evaluation(self, evaluation: ValidationResult) -> None:
         self._metric = metric_text(evaluation)
         best = " · best so far" if evaluation.best else ""
         others = "".join(
@@ -73,7 +73,7 @@ class RunProgress:
             sys.stderr.flush()
 
 
-def metric_text(evaluation: Evaluation) -> str:
+def metric_text(evaluation: ValidationResult) -> str:
     """The metric in words."""
     if evaluation.metric == "sqnr_db":
         return f"SQNR to the teacher {evaluation.value:.1f} dB"

@@ -65,7 +65,7 @@ class Calibration:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user should know about the data, after they have been read."""
+        """Notices of the data for the user, after these have been read."""
         return () if self.data is None else self.data.notices
 
     def observe(self, graph: Repaired) -> CalibrationRecord:

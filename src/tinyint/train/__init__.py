@@ -14,15 +14,15 @@ if find_spec("torch") is None or find_spec("lightning_fabric") is None:
 from tinyint.train.config import TrainingConfig
 from tinyint.train.launch import qat, train
 from tinyint.train.reading import config_keys, dump_config, load_config, parse_config
-from tinyint.train.subject import BEST_MODEL
-from tinyint.train.watch import Evaluation, Outcome, Status, Watcher
+from tinyint.train.trainee import BEST_MODEL
+from tinyint.train.watch import Outcome, Status, ValidationResult, Watcher
 
 __all__ = [
     "BEST_MODEL",
-    "Evaluation",
     "Outcome",
     "Status",
     "TrainingConfig",
+    "ValidationResult",
     "Watcher",
     "config_keys",
     "dump_config",

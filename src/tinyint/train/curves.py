@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyint.errors import DependencyError
-from tinyint.train.watch import Evaluation, Status, Watcher
+from tinyint.train.watch import Status, ValidationResult, Watcher
 
 __all__ = ["Curves", "require_tensorboard"]
 
@@ -41,7 +41,7 @@ class Curves:
         self._writer.add_scalar("train/learning_rate", status.learning_rate, status.iteration)
         self._writer.add_scalar("train/samples_per_second", status.samples_per_second, status.iteration)
 
-    def evaluation(self, evaluation: Evaluation) -> None:
+    def evaluation(self, evaluation: ValidationResult) -> None:
         self._watcher.evaluation(evaluation)
         self._writer.add_scalar("val/loss", evaluation.loss, evaluation.iteration)
         self._writer.add_scalar(f"val/{evaluation.metric}", evaluation.value, evaluation.iteration)

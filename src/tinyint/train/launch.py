@@ -35,8 +35,8 @@ from tinyint.train.curves import Curves, require_tensorboard
 from tinyint.train.items import Items, Tolerant, open_items
 from tinyint.train.loop import Trainer
 from tinyint.train.reading import parse_config
-from tinyint.train.subject import Subject, float_graph, float_subject, given_model, qat_subject
 from tinyint.train.synced_norm import synchronize
+from tinyint.train.trainee import Trainee, float_graph, float_trainee, given_model, qat_trainee
 from tinyint.train.watch import Outcome, Silent, Watcher
 
 __all__ = ["qat", "train"]
@@ -100,14 +100,14 @@ class _Job:
     resume: Resume
     watcher: Watcher
 
-    def subject(self, fabric: Fabric) -> Subject:
+    def trainee(self, fabric: Fabric) -> Trainee:
         if self.quantize is None:
-            return float_subject(self.config)
+            return float_trainee(self.config)
         record = Path(self.config.save_dir) / RECORD
         if fabric.is_global_zero and not (self.resume and os.path.exists(record)):
             _calibrate(self, self.quantize, record)
         fabric.barrier()
-        return qat_subject(self.config, self.quantize, CalibrationRecord.load(record))
+        return qat_trainee(self.config, self.quantize, CalibrationRecord.load(record))
 
 
 def _calibrate(job: _Job, path: str, place: Path) -> None:
@@ -224,18 +224,18 @@ def _tell(fabric: Fabric, job: _Job, told: Any) -> None:
 
 def _work(fabric: Fabric, job: _Job) -> Outcome | None:
     config, watcher = job.config, job.watcher
-    subject = job.subject(fabric)
-    start = _starting_point(job, subject)
+    trainee = job.trainee(fabric)
+    start = _starting_point(job, trainee)
     first = fabric.is_global_zero
-    started = subject.notices if start is None else ()
-    preprocessing = subject.preprocessing
+    started = trainee.notices if start is None else ()
+    preprocessing = trainee.preprocessing
     if config.data.preprocessing is not None:
         preprocessing = resolve_preprocessing(config.data.preprocessing, {})
     read = partial(
         open_items,
-        inputs=subject.inputs,
+        inputs=trainee.inputs,
         preprocessing=preprocessing,
-        task=subject.task,
+        task=trainee.task,
         on_error=config.data.on_error,
     )
     opened = read(config.data.train, augmentation=config.data.augment)
@@ -251,7 +251,7 @@ def _work(fabric: Fabric, job: _Job) -> Outcome | None:
     for notice in config.schedule.idle(iters) if first else ():
         watcher.notice(notice)
     if fabric.world_size > 1:
-        synchronize(subject.module)
+        synchronize(trainee.module)
     if config.tensorboard and first:
         watcher = Curves(watcher, Path(config.save_dir) / "tensorboard", start.iteration if start else 0)
     try:
@@ -261,7 +261,7 @@ def _work(fabric: Fabric, job: _Job) -> Outcome | None:
             outcome = Trainer(
                 fabric=fabric,
                 config=config,
-                subject=subject,
+                trainee=trainee,
                 train=items,
                 val=val,
                 classes=opened.classes,
@@ -312,7 +312,7 @@ def _check_directory(directory: Path, resume: Resume) -> None:
         )
 
 
-def _starting_point(job: _Job, subject: Subject) -> Checkpoint | None:
+def _starting_point(job: _Job, trainee: Trainee) -> Checkpoint | None:
     """The checkpoint to go on from. Raises ModelError if it is of another model or recipe."""
     if job.resume is False:
         return None
@@ -324,10 +324,10 @@ def _starting_point(job: _Job, subject: Subject) -> Checkpoint | None:
         raise ModelError(f"--resume {place}: there is no such checkpoint; in '{near}' there are: {there}")
     if found is None:
         return None
-    if found.identity != subject.identity:
+    if found.identity != trainee.identity:
         raise ModelError(
             f"the checkpoint in '{place}' is of the {found.identity}, this run is the "
-            f"{subject.identity}: choose another save_dir, or delete the checkpoint"
+            f"{trainee.identity}: choose another save_dir, or delete the checkpoint"
         )
     before = parse_config(read_yaml(found.config, "the checkpoint")).model_dump()
     now = job.config.model_dump()

@@ -30,9 +30,9 @@ from tinyint.train.metrics import has_metrics, save_metrics, saved_proof
 from tinyint.train.probe import probe
 from tinyint.train.reading import dump_config
 from tinyint.train.schedule import learning_rate, make_optimizer
-from tinyint.train.subject import BEST_MODEL, Subject
+from tinyint.train.trainee import BEST_MODEL, Trainee
 from tinyint.train.validation import Validation
-from tinyint.train.watch import Evaluation, Outcome, Status, Watcher
+from tinyint.train.watch import Outcome, Status, ValidationResult, Watcher
 
 __all__ = ["Trainer"]
 
@@ -49,7 +49,7 @@ class Trainer:
 
     fabric: Fabric
     config: TrainingConfig
-    subject: Subject
+    trainee: Trainee
     train: Items
     val: Items | None
     classes: tuple[str, ...] | None
@@ -69,18 +69,18 @@ class _Run:
 
     def __init__(self, given: Trainer) -> None:
         self.given, self.config, self.fabric = given, given.config, given.fabric
-        self.module = given.subject.module
+        self.module = given.trainee.module
         self.directory = Path(given.config.save_dir)
         self.iters = given.config.iterations(len(given.train))
-        self.teacher = given.subject.teacher
+        self.teacher = given.trainee.teacher
         if self.teacher is not None:
             self.teacher = self.fabric.to_device(self.teacher.eval().requires_grad_(False))
-        self.objective, self.check, notices = probe(self.fabric, self.config, given.subject, given.train)
+        self.objective, self.check, notices = probe(self.fabric, self.config, given.trainee, given.train)
         for notice in notices if self.fabric.is_global_zero and given.start is None else ():
             given.watcher.notice(notice)
         self.optimizer_of_torch = make_optimizer(self.module, self.config.optimizer)
         self.model, self.optimizer = self.fabric.setup(self.module, self.optimizer_of_torch)
-        self.best: Evaluation | None = None
+        self.best: ValidationResult | None = None
         self.proof: Agreement | None = None
         self.wrote = False  # whether the best model is this process's, and `proof` of it
         self.done = self._restore(given.start) if given.start else 0
@@ -192,7 +192,7 @@ class _Run:
         metrics = seen.metrics()
         metric, value = next(iter(metrics.items()))
         assert value is not None
-        found = Evaluation(
+        found = ValidationResult(
             iteration=self.done,
             loss=seen.loss,
             metric=metric,
@@ -236,7 +236,7 @@ class _Run:
             training = self.module.training
             items = self.given.train if self.given.val is None else self.given.val
             shown = (items[i] for i in range(min(len(items), _SHOWN)))
-            self.proof = self.given.subject.write(directory, shown, self._metadata())
+            self.proof = self.given.trainee.write(directory, shown, self._metadata())
             self.module.train(training)
             save_metrics(directory, metrics, self.proof)
         self.wrote = True
@@ -255,7 +255,7 @@ class _Run:
             return
         checkpoint = Checkpoint(
             iteration=self.done,
-            identity=self.given.subject.identity,
+            identity=self.given.trainee.identity,
             config=dump_config(self.config),
             module=self.module.state_dict(),
             optimizer=self.optimizer_of_torch.state_dict(),
@@ -271,7 +271,7 @@ class _Run:
             _require_state(self.optimizer_of_torch)
             self.fabric.strategy.precision.load_state_dict(dict(checkpoint.precision))
             if not self.given.elsewhere and has_metrics(self.directory / BEST_MODEL):
-                self.best = Evaluation(**checkpoint.best) if checkpoint.best else None
+                self.best = ValidationResult(**checkpoint.best) if checkpoint.best else None
         except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             reason = str(error).partition("\n")[0]
             raise ModelError(
@@ -306,7 +306,7 @@ class _Run:
 
     def _on_device(self, batch: Batch) -> tuple[list[Tensor], Any]:
         """The inputs in the model's order, and the labels; boxes stay what they are."""
-        inputs = [self.fabric.to_device(batch.inputs[spec.name]) for spec in self.given.subject.inputs]
+        inputs = [self.fabric.to_device(batch.inputs[spec.name]) for spec in self.given.trainee.inputs]
         labels = batch.labels
         return inputs, self.fabric.to_device(labels) if isinstance(labels, Tensor) else labels
 

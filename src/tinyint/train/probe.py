@@ -18,7 +18,7 @@ from tinyint.train.config import TrainingConfig
 from tinyint.train.data import InOrder, LabelCheck, Slices, read_batches
 from tinyint.train.items import Items
 from tinyint.train.objective import Objective
-from tinyint.train.subject import Subject, without_gradient
+from tinyint.train.trainee import Trainee, without_gradient
 
 __all__ = ["probe"]
 
@@ -26,7 +26,7 @@ _PROBED = 2  # samples; one would hide a batch axis that is fixed
 
 
 def probe(
-    fabric: Fabric, config: TrainingConfig, subject: Subject, items: Items
+    fabric: Fabric, config: TrainingConfig, trainee: Trainee, items: Items
 ) -> tuple[Objective, LabelCheck, list[str]]:
     """Objective, label check by the task, and notes for the user.
 
@@ -34,15 +34,15 @@ def probe(
     Parameters that no gradient reaches are taken out of the training. Raises DataError for data that do not fit the
     model, ModelError for outputs that cannot be trained, RecipeError for a loss that does not go with the task.
     """
-    module = fabric.to_device(subject.module).eval()
-    inputs = _first_inputs(fabric, config, subject, items)
+    module = fabric.to_device(trainee.module).eval()
+    inputs = _first_inputs(fabric, config, trainee, items)
     try:
         outputs = module(*inputs)
     except (RuntimeError, IndexError, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        shapes = {spec.name: list(tensor.shape) for spec, tensor in zip(subject.inputs, inputs, strict=True)}
+        shapes = {spec.name: list(tensor.shape) for spec, tensor in zip(trainee.inputs, inputs, strict=True)}
         raise DataError(f"the model fails on a batch of the training data, {shapes}: {reason}") from error
-    objective = Objective(config.loss, subject.task or _task_of(outputs))
+    objective = Objective(config.loss, trainee.task or _task_of(outputs))
     used = objective.used(outputs)
     if not any(tensor.requires_grad for tensor in used):
         cut = without_gradient(module, inputs) if isinstance(module, GraphModule) else None
@@ -69,10 +69,10 @@ def _idle(objective: Objective, outputs: Any, module: nn.Module) -> list[str]:
     ]
 
 
-def _first_inputs(fabric: Fabric, config: TrainingConfig, subject: Subject, items: Items) -> list[Tensor]:
+def _first_inputs(fabric: Fabric, config: TrainingConfig, trainee: Trainee, items: Items) -> list[Tensor]:
     slices = Slices(0, 1, min(_PROBED, config.batch_size), end=len(items))
     batch = next(iter(read_batches(InOrder(items), slices, 0, LabelCheck(needed=False, classes=0))))
-    return [fabric.to_device(batch.inputs[spec.name]) for spec in subject.inputs]
+    return [fabric.to_device(batch.inputs[spec.name]) for spec in trainee.inputs]
 
 
 def _task_of(outputs: Any) -> Task:

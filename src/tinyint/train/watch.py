@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tinyint.proof.agreement import Agreement
 
-__all__ = ["Evaluation", "Outcome", "Silent", "Status", "Watcher"]
+__all__ = ["Outcome", "Silent", "Status", "ValidationResult", "Watcher"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class Status:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """Evaluation after `iteration`; `metric` names `value`.
+class ValidationResult:
+    """Validation after `iteration`; `metric` names `value`.
 
     By it the best model is chosen.
 
@@ -54,7 +54,7 @@ class Outcome:
     """
 
     best_model: str
-    best: Evaluation | None
+    best: ValidationResult | None
     iterations: int
     resumed_at: int
     loss: float
@@ -74,7 +74,7 @@ class Watcher(Protocol):
 
     def status(self, status: Status) -> None: ...
 
-    def evaluation(self, evaluation: Evaluation) -> None: ...
+    def evaluation(self, evaluation: ValidationResult) -> None: ...
 
     def close(self) -> None:
         """The run has ended, in whatever way."""
@@ -90,7 +90,7 @@ class Silent:
     def status(self, status: Status) -> None:
         pass
 
-    def evaluation(self, evaluation: Evaluation) -> None:
+    def evaluation(self, evaluation: ValidationResult) -> None:
         pass
 
     def close(self) -> None:

@@ -15,13 +15,13 @@ from tinyint.loading import PaddleFiles, onnx_source
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Model", "Source"]
+__all__ = ["GivenModel", "Model"]
 
 Model: TypeAlias = "str | Path | PaddleFiles | ir.Model | nn.Module"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class GivenModel:
     """Model as given: its graph, ONNX file and path, where it has these."""
 
     model: ir.Model
@@ -29,7 +29,7 @@ class Source:
     given: Path | None = None
 
     @classmethod
-    def of(cls, model: Model) -> Source:
+    def of(cls, model: Model) -> GivenModel:
         """Whatever `tinyint.load` takes. Raises ModelError and DependencyError as that does."""
         given = Path(model) if isinstance(model, str | Path) else None
         if isinstance(model, PaddleFiles):

@@ -1,4 +1,4 @@
-"""Subject of training: a module, its inputs, and its conversion to a file."""
+"""Trainee of training: a module, its inputs, and its conversion to a file."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ __all__ = [
     "BEST_MODEL",
     "FLOAT_FILE",
     "MODEL_FILE",
-    "Subject",
+    "Trainee",
     "float_graph",
-    "float_subject",
+    "float_trainee",
     "given_model",
-    "qat_subject",
+    "qat_trainee",
     "without_gradient",
 ]
 
@@ -61,8 +61,8 @@ Writer: TypeAlias = Callable[[Path, Iterable[Sample], Mapping[str, str]], Agreem
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Subject:
-    """`identity` describes the subject in words, with a digest.
+class Trainee:
+    """`identity` describes the trainee in words, with a digest.
 
     `task` and `preprocessing` are what the model says that it is for and takes, if it does. `write` puts its files into
     a directory, with the metadata that it is given; of an int8 model it returns how that agrees with the module on
@@ -79,7 +79,7 @@ class Subject:
     notices: tuple[str, ...] = ()
 
 
-def float_subject(config: TrainingConfig) -> Subject:
+def float_trainee(config: TrainingConfig) -> Trainee:
     """Float model of the config: zoo, function, or ONNX file.
 
     Raises ModelError; RecipeError for a config that does not go with the model.
@@ -94,7 +94,7 @@ def float_subject(config: TrainingConfig) -> Subject:
     return _of_graph(source)
 
 
-def _of_zoo(config: TrainingConfig, name: str) -> Subject:
+def _of_zoo(config: TrainingConfig, name: str) -> Trainee:
     entry = MODELS[name]
     shape = config.model.input or ((entry.size,) if entry.text else (3, entry.size, entry.size))
     if entry.text and len(shape) != 1:
@@ -108,7 +108,7 @@ def _of_zoo(config: TrainingConfig, name: str) -> Subject:
     notices = _started(module, config.model.pretrained)
     image = TensorSpec(name="input", dtype=np.dtype(np.float32), shape=(None, *shape))
     tokens = [TensorSpec(name=each, dtype=np.dtype(np.int64), shape=(None, None)) for each in TEXT_INPUTS]
-    return Subject(
+    return Trainee(
         module=module,
         inputs=tuple(tokens) if entry.text else (image,),
         identity=_identity(f"float training of {name}", arguments, module),
@@ -118,7 +118,7 @@ def _of_zoo(config: TrainingConfig, name: str) -> Subject:
     )
 
 
-def _of_function(config: TrainingConfig, spec: str) -> Subject:
+def _of_function(config: TrainingConfig, spec: str) -> Trainee:
     if config.model.input is None:
         raise RecipeError(
             f"model.input is missing: the shape of one sample that {spec} takes, such as [3, 224, 224]"
@@ -127,7 +127,7 @@ def _of_function(config: TrainingConfig, spec: str) -> Subject:
     notices = _started(module, config.model.pretrained)
     inputs, example = _taken(module, config.model.input)
     open_axes = {spec.name: {0: "batch", 1: "length"} for spec in inputs} if takes_texts(inputs) else None
-    return Subject(
+    return Trainee(
         module=module,
         inputs=inputs,
         identity=_identity(f"float training of {spec}", config.model.arguments, module),
@@ -151,10 +151,10 @@ def _taken(module: nn.Module, shape: tuple[int, ...]) -> tuple[tuple[TensorSpec,
     return (array,), (torch.zeros(2, *shape),)
 
 
-def _of_graph(path: str) -> Subject:
+def _of_graph(path: str) -> Trainee:
     model = float_graph(path)
     module = to_torch(model)
-    return Subject(
+    return Trainee(
         module=module,
         inputs=input_specs(model),
         identity=f"float training of a model ({model_fingerprint(model)[:12]})",
@@ -181,7 +181,7 @@ def given_model(config: TrainingConfig) -> str:
     )
 
 
-def qat_subject(config: TrainingConfig, path: str, record: CalibrationRecord) -> Subject:
+def qat_trainee(config: TrainingConfig, path: str, record: CalibrationRecord) -> Trainee:
     """The float model at `path` with fake quantization. Raises ModelError, RecipeError, TargetError, RecordError."""
     model = float_graph(path)
     recipe, training, notes = config.quantization.resolved()
@@ -196,7 +196,7 @@ def qat_subject(config: TrainingConfig, path: str, record: CalibrationRecord) ->
         runtime = here(get_runtime(module.origin.target.runtime))
         return agreement(qat_session(module), directory / MODEL_FILE, samples, runtime=runtime)
 
-    return Subject(
+    return Trainee(
         module=module,
         inputs=input_specs(model),
         identity=f"QAT of a model ({module.origin.fingerprint[:12]}) with recipe {recipe.name} for "
