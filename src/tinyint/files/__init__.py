@@ -1,8 +1,8 @@
 """Files that appear whole, together, or not at all.
 
 A file is written beside its destination as `.NAME.XXXXXXXX.tmp`, and renamed once it is complete and on the disk. A
-lock on it means that its writer is alive; files of a killed writer are removed by the next one of NAME. Only a file that
-takes long, `.NAME.partial`, is resumed.
+lock on it means that its writer is alive; files of a killed writer are removed by the next one of NAME. Only a
+file that takes long, `.NAME.partial`, is resumed.
 """
 
 from tinyint.files.leftover import OWN, leftovers, locked, sweep, temporary
