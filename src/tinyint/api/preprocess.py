@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyint.api.source import Model, Source
+from tinyint.api.given_model import GivenModel, Model
 from tinyint.data import Data, Preprocessing, Samples, input_specs
 from tinyint.data.datafile.layout import Shape, Values
 from tinyint.data.datafile.write import write_data_file
@@ -61,7 +61,7 @@ def preprocess(
     """
     run, wanted, place = run or Run(), Samples.of(data), Path(output)
     run.require_only("preprocess")
-    origin = None if model is None else Source.of(model)
+    origin = None if model is None else GivenModel.of(model)
     require_writable(place, keep=(*wanted.paths, *(() if origin is None else origin.files)))
     source, notices = _chosen(_source(wanted, origin, size), wanted)
     written = write_data_file(
@@ -102,7 +102,7 @@ def _chosen(source: ImageSource, samples: Samples) -> tuple[ImageSource, list[st
     return replace(source, files=files[:limit]), notices
 
 
-def _source(samples: Samples, model: Source | None, size: tuple[int, int] | None) -> ImageSource:
+def _source(samples: Samples, model: GivenModel | None, size: tuple[int, int] | None) -> ImageSource:
     """Images of a declared size. Raises DataError."""
     if not isinstance(samples.data, str | Path):
         raise DataError("the data are no files; only image files need a data file")
