@@ -96,7 +96,7 @@ class Calibration:
         return record
 
     def trial_samples(self) -> Sequence[Feeds]:
-        """First samples, on which the int8 model is tried; none where only a record is given."""
+        """First samples, on which the int8 model is tried; none with a record alone."""
         return [sample.inputs for sample in islice(self.data or (), TRIAL_SAMPLES)]
 
 
