@@ -1,4 +1,4 @@
-"""Loading of the user's model as an ONNX graph, whatever its form."""
+"""Loading of the user's model, in any form, as an ONNX graph."""
 
 from __future__ import annotations
 
@@ -18,26 +18,29 @@ from tinyint.loading.paddle import PaddleFiles, find_paddle, load_paddle
 __all__ = ["MODEL_FILE", "DynamicShapes", "PaddleFiles", "is_module", "load", "onnx_source"]
 
 MODEL_FILE = "model.onnx"
-"""What the model is called in the directory that a training leaves."""
+"""File name of the model in the directory that a training writes."""
 
 DynamicShapes = Mapping[str, Mapping[int, str]]
-"""Names of the open dimensions by input and axis, such as {"image": {0: "batch", 2: "height", 3: "width"}}."""
+"""Names of open dimensions by input and axis, such as {"image": {0: "batch", 2: "height", 3: "width"}}."""
 
 
 def load(x: Any, example_inputs: Any = None, *, dynamic_shapes: DynamicShapes | None = None) -> ir.Model:
     """The model as an ONNX graph in memory.
 
-    `x` is the path of an ONNX file or of the best_model/ of a training, an `onnx_ir.Model` (returned as it is, unless
-    its nodes are out of order or dimensions of its inputs are 0 or less: then a copy in which they are not), a Paddle
-    inference directory, the `.json` or `.pdmodel` file in it or `PaddleFiles`, or an `nn.Module`, which needs
-    `example_inputs`: a tensor, a tuple of the arguments of `forward`, or a mapping of its keyword arguments. Arrays
-    will do for tensors.
+    `x` is one of
 
-    A module is exported in eval mode and is as it was afterwards. Its inputs keep the names that they have in
-    `forward`, its outputs their keys or attribute names, its weights those of `state_dict`. The first axis of the
-    inputs is left open where the module takes any; `dynamic_shapes` says otherwise, and {} leaves none open.
+    * the path of an ONNX file, or of the best_model/ of a training
+    * an `onnx_ir.Model`, which is returned itself, or as a copy if its nodes are out of order or its inputs have
+      dimensions of 0 or less
+    * a Paddle inference directory, the `.json` or `.pdmodel` file in it, or `PaddleFiles`
+    * an `nn.Module`, with `example_inputs`: a tensor, a tuple of the arguments of `forward`, or a mapping of its
+      keyword arguments; arrays may replace tensors
 
-    Raises ModelError for what cannot be read, exported or converted, DependencyError without the extra it needs.
+    A module is exported in eval mode, and its own mode does not change. Inputs keep their names in `forward`, outputs
+    their keys or attribute names, weights their names in `state_dict`. The first axis of the inputs is open if the
+    module takes any length; `dynamic_shapes` overrides this, and {} leaves no axis open.
+
+    Raises ModelError for a model that cannot be read, exported or converted, DependencyError if an extra is missing.
     """
     if is_module(x):
         from tinyint.loading.nn_module import load_module  # needs torch
@@ -48,11 +51,9 @@ def load(x: Any, example_inputs: Any = None, *, dynamic_shapes: DynamicShapes | 
 
 
 def onnx_source(x: Any, example_inputs: Any = None) -> str | Path | ir.Model:
-    """`x` in a runtime's form: an ONNX file's path, or a loaded graph.
+    """`x` as runtimes take it: the path of an ONNX file, or a graph.
 
-    A path stays one unless it is Paddle's.
-
-    Raises what `load` raises; a file that is not there or not ONNX is for whoever opens it to find.
+    A path stays one unless it is Paddle's. Raises as `load` does, but does not check that a file exists and is ONNX.
     """
     if isinstance(x, ir.Model):
         return settled(x, model_label(x))

@@ -1,10 +1,8 @@
-"""Paddle to ONNX: `python -m tinyint.loading.convert_paddle MODEL PARAMETERS OUTPUT`.
+"""Conversion of Paddle to ONNX in a separate process: `python -m tinyint.loading.convert_paddle`.
 
-In a process of its own.
-
-The converter aborts its process at an operator that it does not know, and it does not say which one. So those that
-its list has no name like are written first, on a line that begins with UNKNOWN. (The list is of old names, such as
-elementwise_add for add, hence the likeness.)
+Its arguments are MODEL PARAMETERS OUTPUT. The converter aborts its process at an unknown operator, without naming it.
+So the operators that resemble none in its list are printed first, on a line that begins with UNKNOWN. (The list has old
+names, such as elementwise_add for add, so names are not compared for equality.)
 """
 
 from __future__ import annotations
@@ -29,9 +27,9 @@ _NOT_CONVERTED = {"data", "feed", "fetch"}
 
 
 def unlike(names: set[str], known: list[str]) -> list[str]:
-    """Names that share no beginning or end with a known one.
+    """Names that resemble none of the `known` ones.
 
-    Those of `names` that no known one is equal to, begins with, ends with, or begins.
+    A name resembles a known one if one begins with the other, or if the known one ends with it.
     """
 
     def like(name: str, row: str) -> bool:
@@ -49,11 +47,10 @@ def _names(block: Any) -> Iterator[str]:
 
 
 def single_precision(program: Any) -> None:
-    """Makes factors of interpolation float32, in place.
+    """Converts the factors of interpolations to float32, in place.
 
-    `program` is the content of a .json file.
-
-    paddlepaddle 3.3 writes them as float64, and paddle2onnx 2.0 reads float32 only.
+    `program` is the content of a .json file. paddlepaddle 3.3 writes them as float64, but paddle2onnx 2.0 only reads
+    float32.
     """
     if isinstance(program, list):
         for part in program:
@@ -61,20 +58,23 @@ def single_precision(program: Any) -> None:
     elif isinstance(program, dict):
         if str(program.get("#", "")).endswith("_interp"):
             for attribute in program.get("A", ()):
-                _let_be_float32(attribute)
+                _convert_factors(attribute)
         for part in program.values():
             single_precision(part)
 
 
-def _let_be_float32(attribute: dict[str, Any]) -> None:
-    """The factors of an interpolation; any other attribute stays as it is."""
-    held = attribute.get("AT", {}).get("D")
-    if attribute.get("N") == "scale" and isinstance(held, list):
-        attribute["AT"]["D"] = [each | {"#": each["#"].replace("a_f64", "a_f32")} for each in held]
+def _convert_factors(attribute: dict[str, Any]) -> None:
+    """Converts the attribute `scale` to float32, in place; others stay."""
+    values = attribute.get("AT", {}).get("D")
+    if attribute.get("N") == "scale" and isinstance(values, list):
+        attribute["AT"]["D"] = [value | {"#": value["#"].replace("a_f64", "a_f32")} for value in values]
 
 
 def _translated(model: Path, parameters: Path, directory: Path) -> tuple[Path, Path]:
-    """A program of Paddle 2 and before in Paddle 3's form; `parameters` is one file, or a directory of one a weight."""
+    """Files of a program of Paddle 2 or before in Paddle 3's form.
+
+    `parameters` is one file, or a directory with a file per weight.
+    """
     import paddle
     from paddle2onnx.convert import load_parameter, save_program
 
@@ -95,7 +95,7 @@ def _translated(model: Path, parameters: Path, directory: Path) -> tuple[Path, P
 
 
 def _variables(program: Any) -> tuple[Callable[[str], Any], Callable[[str, Any], None]]:
-    """What reads a variable of the program, and what replaces one by float32."""
+    """Functions that read a variable of the program, and replace one by float32."""
     import paddle
 
     scope, block = paddle.static.global_scope(), program.global_block()
@@ -126,9 +126,9 @@ def _convert(model: Path, parameters: Path, output: Path) -> None:
 
     if model.suffix == ".json":
         layer = paddle.jit.load(str(model.with_suffix("")))
-        held = layer.program()  # must live as long as it is looked at
-        _say_unknown(held)
-        if any("quantize" in name for name in _names(held.global_block())):
+        loaded = layer.program()  # must live as long as its block is used
+        _say_unknown(loaded)
+        if any("quantize" in name for name in _names(loaded.global_block())):
             raise ValueError(
                 "it is quantized, which is read of NAME.pdmodel and __model__ only; give the float model"
             )

@@ -1,4 +1,4 @@
-"""Torch module with nested arguments, as a function of named tensors."""
+"""Torch module with nested arguments as a function of named tensors."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ Axes = Mapping[str, Mapping[int, str]]
 
 
 def name_of(module: nn.Module) -> str:
-    """The name of its class, for messages."""
+    """Name of the module's class, for messages."""
     return type(module).__name__
 
 
 def reason_of(error: Exception) -> str:
-    """The first line of an error of somebody else's."""
+    """First line of an error's message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """Tensors returned by a module: graph outputs `values`, users' `names`."""
+    """Tensors that a module returned, with their names in its result."""
 
     kind: Kind
     names: list[str]
@@ -41,7 +41,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """Call of a module: its argument structure, and tensors by name."""
+    """Call of a module: its arguments, and the tensors in them by name."""
 
     module: nn.Module
     forward: Callable[..., Any]
@@ -61,22 +61,22 @@ class Call:
             bound = inspect.signature(module.forward).bind(*args, **kwargs)
         except TypeError as error:
             raise ModelError(f"the example inputs do not fit {name_of(module)}.forward: {error}") from error
-        found = [(p, t) for p, t in leaf_paths(_merged(bound)) if isinstance(t, Tensor)]
-        if not found:
+        inputs = [(p, t) for p, t in leaf_paths(_merged(bound)) if isinstance(t, Tensor)]
+        if not inputs:
             raise ModelError(f"there is no tensor in the example inputs of {name_of(module)}")
         return cls(
             module=module,
             forward=module.forward,
             args=bound.args,
             kwargs=bound.kwargs,
-            names=names_of([path for path, _ in found], "input"),
-            tensors=[tensor for _, tensor in found],
+            names=names_of([path for path, _ in inputs], "input"),
+            tensors=[tensor for _, tensor in inputs],
         )
 
     def run(self, tensors: Sequence[Tensor]) -> Result:
-        """Module's result on these tensors.
+        """Result of the module on these tensors.
 
-        Raises ModelError with its reason where it refuses them.
+        Raises ModelError with the reason if it fails.
         """
         args, kwargs = filled((self.args, self.kwargs), Tensor, iter(tensors))
         try:
@@ -86,21 +86,21 @@ class Call:
             raise ModelError(
                 f"{name_of(self.module)} fails on inputs of {shapes}: {reason_of(error)}"
             ) from error
-        found = [(path, leaf) for path, leaf in leaf_paths(result) if leaf is not None]
-        for path, leaf in found:
+        outputs = [(path, leaf) for path, leaf in leaf_paths(result) if leaf is not None]
+        for path, leaf in outputs:
             if not isinstance(leaf, Tensor):
                 raise ModelError(
                     f"{name_of(self.module)} returns a {type(leaf).__name__} at '{'.'.join(path) or 'output'}'; an "
                     "ONNX graph returns tensors only: leave it out"
                 )
-        if not found:
+        if not outputs:
             raise ModelError(f"{name_of(self.module)} returns no tensor")
         kind = output_kind(result)
-        paths = [("output", *path) if kind in ("tuple", "list") else path for path, _ in found]
-        return Result(kind=kind, names=names_of(paths, "output"), tensors=[leaf for _, leaf in found])
+        paths = [("output", *path) if kind in ("tuple", "list") else path for path, _ in outputs]
+        return Result(kind=kind, names=names_of(paths, "output"), tensors=[leaf for _, leaf in outputs])
 
     def batch_axes(self) -> dict[str, dict[int, str]]:
-        """Axis 0 of each input, where it is as long as the first input's."""
+        """Axis 0 of each input that has the first input's length there."""
         sizes = [tensor.shape[0] if tensor.ndim else None for tensor in self.tensors]
         batch = next((size for size in sizes if size is not None), None)
         return {
@@ -110,27 +110,30 @@ class Call:
         }
 
     def doubled(self, axes: Axes) -> list[Tensor]:
-        """Example inputs, each open axis twice as long.
+        """Example inputs with each open axis twice as long.
 
-        With a length of 1 a trace could mistake it for fixed.
+        A trace could take an axis of length 1 as fixed.
         """
-        made = []
+        doubled = []
         for name, tensor in zip(self.names, self.tensors, strict=True):
             for axis in axes.get(name, {}):
                 tensor = torch.cat([tensor, tensor], dim=axis)
-            made.append(tensor)
-        return made
+            doubled.append(tensor)
+        return doubled
 
     def value_names(self, result: Result) -> list[str]:
-        """Names of the graph's outputs, distinct from those of inputs.
+        """Names of the graph's outputs.
 
-        The user's, but for those that an input has already.
+        They are those of the result, changed if an input has the same name.
         """
         return [f"{name}.output" if name in self.names else name for name in result.names]
 
 
 def _arguments(module: nn.Module, example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional and keyword arguments. A mapping is of keyword arguments if `forward` has those, else one argument."""
+    """Positional and keyword arguments.
+
+    A mapping holds keyword arguments if `forward` has such ones, else it is one argument.
+    """
     if isinstance(example_inputs, Mapping):
         parameters = inspect.signature(module.forward).parameters
         if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or set(example_inputs) <= set(
@@ -144,7 +147,7 @@ def _arguments(module: nn.Module, example_inputs: Any) -> tuple[tuple[Any, ...],
 
 
 def _merged(bound: inspect.BoundArguments) -> dict[str, Any]:
-    """Arguments by name, those of `**kwargs` among them."""
+    """Arguments by name, including those of `**kwargs`."""
     merged: dict[str, Any] = {}
     for name, value in bound.arguments.items():
         if bound.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:

@@ -18,9 +18,10 @@ __all__ = ["ModuleSession"]
 
 
 class ModuleSession:
-    """`forward`, which computes named outputs from named inputs with `module`'s weights; see `runtimes.Session`.
+    """Session of a torch module; see `runtimes.Session`.
 
-    Each run is in eval mode, without gradients, on the device of the weights; afterwards the modes are as before.
+    `forward` computes named outputs from named inputs with the module's weights. It runs in eval mode, without
+    gradients, on the device of the weights; the module's own mode does not change.
     """
 
     precision: Precision = "float32"
@@ -39,9 +40,9 @@ class ModuleSession:
 
     @classmethod
     def of(cls, module: nn.Module, example_inputs: Any) -> ModuleSession:
-        """Session with inputs and outputs named as by `tinyint.load`.
+        """Session with the names of inputs and outputs that `tinyint.load` gives.
 
-        Raises ModelError as that does.
+        Raises ModelError as it does.
         """
         call = Call.of(module, example_inputs)
         with _evaluating(module):
@@ -68,8 +69,8 @@ class ModuleSession:
         device = None if parameter is None else parameter.device
         tensors = {name: torch.as_tensor(array, device=device) for name, array in feeds.items()}
         with _evaluating(self._module):
-            found = self._forward(tensors)
-        return {name: tensor.cpu().numpy() for name, tensor in found.items()}
+            outputs = self._forward(tensors)
+        return {name: tensor.cpu().numpy() for name, tensor in outputs.items()}
 
     run_transient = run
 

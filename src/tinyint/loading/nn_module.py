@@ -1,4 +1,4 @@
-"""A torch module as an ONNX graph, through torch's own exporter."""
+"""Export of a torch module to an ONNX graph by torch's own exporter."""
 
 from __future__ import annotations
 
@@ -26,21 +26,18 @@ from tinyint.runtimes import get_runtime
 
 __all__ = ["OUTPUTS", "load_module"]
 
-"""Metadata key: {"kind": "single" | "tuple" | "list" | "dict", "names": [...]} as JSON, one name a graph output.
-
-Containers inside the result are flattened in order; what is None in it is left out."""
-
-_OPSETS = (17, 20)  # what the zoo has; and the exporter's last, for the few operators that need it
-_TOLERANCE, _HALF_TOLERANCE = 1e-3, 2e-2  # of the largest value
+_OPSETS = (17, 20)  # that of the zoo; and the exporter's newest, for the few operators that need it
+_TOLERANCE, _HALF_TOLERANCE = 1e-3, 2e-2  # relative to the largest value
 
 
 def load_module(module: nn.Module, example_inputs: Any, dynamic_shapes: Axes | None) -> ir.Model:
-    """Graph of `module` in eval mode, checked on the examples.
+    """Graph of `module` in eval mode, checked on the examples; see `tinyint.load`.
 
-    See `tinyint.load`.
+    The metadata entry OUTPUTS describes the module's result: its kind, and a name per graph output. Nested containers
+    are flattened in order, and None is left out.
 
-    Raises ModelError: no or wrong example inputs, a module that the exporter cannot trace, a graph that computes
-    something else than the module.
+    Raises ModelError for missing or wrong example inputs, for a module that the exporter cannot trace, and for a graph
+    whose results differ from the module's.
     """
     module = _unwrapped(module)
     if example_inputs is None:
@@ -49,35 +46,35 @@ def load_module(module: nn.Module, example_inputs: Any, dynamic_shapes: Axes | N
             "give tinyint.load(module, example_inputs) with a tensor, a tuple of the arguments of forward, or a "
             "mapping of its keyword arguments"
         )
-    with _as_it_was(module), torch.no_grad():
+    with _state_restored(module), torch.no_grad():
         module.eval()
         call = Call.of(module, example_inputs)
         axes = call.batch_axes() if dynamic_shapes is None else _checked(dynamic_shapes, call)
         inputs, result = call.tensors, call.run(call.tensors)
-        seen = [(inputs, result)]
+        examples = [(inputs, result)]
         try:
             inputs = call.doubled(axes)
             result = call.run(inputs)
-            seen.append((inputs, result))
+            examples.append((inputs, result))
         except ModelError:
             if dynamic_shapes is not None:
                 raise
             axes, inputs = {}, call.tensors  # a module for one batch size
-        if len(result.tensors) != len(seen[0][1].tensors):
+        if len(result.tensors) != len(examples[0][1].tensors):
             raise ModelError(f"{name_of(module)} returns more or fewer tensors where its inputs are longer")
-        model = _exported(call, inputs, {**axes, **_output_axes(axes, call, seen[0][1], result)})
+        model = _exported(call, inputs, {**axes, **_output_axes(axes, call, examples[0][1], result)})
         model.graph.name = name_of(module)
         _separate_equal_weights(model, module)
-        with suppress(ModelError):  # a branch on values shows where they differ
+        with suppress(ModelError):  # other values uncover a branch on values
             negated = [-tensor if tensor.is_floating_point() else tensor for tensor in inputs]
-            seen.append((negated, call.run(negated)))
-        _hold_against(model, call, seen)
+            examples.append((negated, call.run(negated)))
+        _check_results(model, call, examples)
     model.metadata_props[OUTPUTS] = json.dumps({"kind": result.kind, "names": result.names})
     return model
 
 
 def _unwrapped(module: nn.Module) -> nn.Module:
-    """The user's own module. Raises ModelError for forms of it that cannot be exported."""
+    """The user's module itself; raises ModelError for a form that cannot be exported."""
     module = getattr(module, "_orig_mod", module)  # of torch.compile
     if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
         module = module.module
@@ -89,8 +86,8 @@ def _unwrapped(module: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def _as_it_was(module: nn.Module) -> Iterator[None]:
-    """Afterwards, the module's modes, its `forward` and torch's random numbers are as before."""
+def _state_restored(module: nn.Module) -> Iterator[None]:
+    """Restores the module's modes, its `forward` and torch's random state at the end."""
     modes = {part: part.training for part in module.modules()}
     forward = module.__dict__.get("forward")
     with torch.random.fork_rng(devices=[]):
@@ -118,37 +115,35 @@ def _checked(axes: Axes, call: Call) -> dict[str, Mapping[int, str]]:
 
 
 def _output_axes(axes: Axes, call: Call, small: Result, large: Result) -> dict[str, dict[int, str]]:
-    """The axes of outputs whose length changed with that of the inputs."""
+    """Axes of outputs whose length changed with that of the inputs."""
     batch = {dims[0] for dims in axes.values() if 0 in dims}
     sole = batch.pop() if len(batch) == 1 else None
-    found: dict[str, dict[int, str]] = {}
+    output_axes: dict[str, dict[int, str]] = {}
     for name, before, after in zip(call.value_names(small), small.tensors, large.tensors, strict=True):
         changed = [i for i, (a, b) in enumerate(zip(before.shape, after.shape, strict=False)) if a != b]
-        found[name] = {i: sole if sole and i == 0 else f"{name}.{i}" for i in changed}
-    return found
+        output_axes[name] = {i: sole if sole and i == 0 else f"{name}.{i}" for i in changed}
+    return output_axes
 
 
 def _exported(call: Call, inputs: Sequence[Tensor], axes: Axes) -> ir.Model:
-    """The graph of the call; the module's `forward` gives way to one from tensors to tensors."""
+    """Graph of the call; the module's `forward` is replaced by one from tensors to tensors."""
     module, outputs = call.module, call.value_names(call.run(inputs))
 
     def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
         return tuple(call.run(tensors).tensors)
 
-    module.forward = flat  # not a wrapper, whose name would stand in front of every node's
-    refused: Exception | None = None
+    module.forward = flat  # not a wrapper module, whose name would begin that of each node
+    failure: Exception | None = None
     for opset in _OPSETS:
         try:
             return _export(module, inputs, call.names, outputs, axes, opset)
         except torch.onnx.errors.UnsupportedOperatorError as error:
-            refused = error
-        except (
-            Exception
-        ) as error:  # the exporter's errors, and those of the code that it traces, have no base class
-            refused = error
+            failure = error
+        except Exception as error:  # errors of the exporter and of the traced code have no common base
+            failure = error
             break
-    assert refused is not None
-    raise ModelError(f"{name_of(module)} cannot be exported to ONNX: {reason_of(refused)}") from refused
+    assert failure is not None
+    raise ModelError(f"{name_of(module)} cannot be exported to ONNX: {reason_of(failure)}") from failure
 
 
 def _export(
@@ -164,10 +159,10 @@ def _export(
         warnings.catch_warnings(),
         _native_output_dropped(),
     ):
-        warnings.simplefilter("ignore")  # on values that a trace fixes; the graph is held against the module
+        warnings.simplefilter("ignore")  # about values that a trace fixes; the results are checked later
         path = Path(directory) / "model.onnx"
-        # The tracing exporter, as for the zoo: nodes are named by their place in the module tree, operators stay whole.
-        # PRESERVE and no folding, so that batch norms stay and weights keep their names.
+        # The tracing exporter, as for the zoo: it names nodes by their path in the module, and keeps operators whole.
+        # With PRESERVE and without folding, batch norms stay and weights keep their names.
         torch.onnx.export(
             module,
             tuple(inputs),
@@ -186,23 +181,23 @@ def _export(
 
 @contextmanager
 def _native_output_dropped() -> Iterator[None]:
-    """The exporter prints the graph where it fails, verbose or not, from C++, so past sys.stdout."""
+    """Drops what native code prints: the exporter prints the graph if it fails, past sys.stdout."""
     sys.stdout.flush()
-    kept = os.dup(1)
+    stdout = os.dup(1)
     try:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 1)
         yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def _separate_equal_weights(model: ir.Model, module: nn.Module) -> None:
-    """Give back to each weight its own initializer, in place.
+    """Gives each weight its own initializer, in place.
 
-    The exporter keeps one of those that are equal, such as the ones and zeros of new batch norms, and Identity for
-    the others; trained, they would be tied. Those that the module shares stay shared.
+    Of equal weights, such as the ones and zeros of new batch norms, the exporter keeps one, and writes Identity for the
+    others; in training they would be tied. Weights that the module itself shares stay shared.
     """
     state, editor = module.state_dict(keep_vars=True), GraphEditor(model.graph)
     for node in list(model.graph):
@@ -215,23 +210,23 @@ def _separate_equal_weights(model: ir.Model, module: nn.Module) -> None:
         model.graph.remove(node, safe=True)
 
 
-def _hold_against(model: ir.Model, call: Call, seen: list[tuple[list[Tensor], Result]]) -> None:
-    """Raises ModelError if the graph refuses what the module took, or gives something else."""
+def _check_results(model: ir.Model, call: Call, examples: list[tuple[list[Tensor], Result]]) -> None:
+    """Raises ModelError if the graph fails on inputs of the module, or gives other results."""
     module = name_of(call.module)
     session = get_runtime("onnxruntime").open(model)
-    wanted = {spec.name for spec in session.inputs}
-    for inputs, result in seen:
+    names = {spec.name for spec in session.inputs}
+    for inputs, result in examples:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
-        arrays = {n: t.detach().cpu().numpy() for n, t in zip(call.names, inputs, strict=True) if n in wanted}
+        arrays = {n: t.detach().cpu().numpy() for n, t in zip(call.names, inputs, strict=True) if n in names}
         try:
-            given = session.run(arrays)
+            outputs = session.run(arrays)
         except ModelError as error:
             raise ModelError(
                 f"{module} was exported, but the graph fails on inputs of {shapes}, which the module takes: forward "
                 "makes a number of a length; use x.shape[0] as it is, or give dynamic_shapes={} for inputs of one shape"
             ) from error
         for name, tensor in zip(call.value_names(result), result.tensors, strict=True):
-            expected, array = tensor.detach().cpu().numpy(), given[name]
+            expected, array = tensor.detach().cpu().numpy(), outputs[name]
             if array.shape != expected.shape or _distance(array, expected) > 1:
                 raise ModelError(
                     f"{module} was exported, but output {name!r} of the graph is not what the module gives on inputs "
@@ -241,7 +236,7 @@ def _hold_against(model: ir.Model, call: Call, seen: list[tuple[list[Tensor], Re
 
 
 def _distance(array: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> float:
-    """The largest difference, in units of what rounding explains; integers and truths must be equal."""
+    """Largest difference, in units of the rounding error; integers and booleans must be equal."""
     if not np.issubdtype(expected.dtype, np.floating):
         return 0.0 if np.array_equal(array, expected) else np.inf
     finite = np.isfinite(expected)

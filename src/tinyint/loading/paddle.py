@@ -1,4 +1,4 @@
-"""A Paddle inference model as an ONNX graph, through paddle2onnx."""
+"""Conversion of a Paddle inference model to an ONNX graph by paddle2onnx."""
 
 from __future__ import annotations
 
@@ -23,19 +23,17 @@ from tinyint.loading.paddle_scales import quantize_again
 __all__ = ["PaddleFiles", "find_paddle", "load_paddle"]
 
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
-_SUFFIXES = (".json", ".pdmodel")  # of Paddle 3, and of Paddle 2
-_OLD = "__model__"  # of those before
+_SUFFIXES = (".json", ".pdmodel")  # Paddle 3, Paddle 2
+_OLD = "__model__"  # before Paddle 2
 _LISTED = 5
 
 
 @dataclass(frozen=True)
 class PaddleFiles:
-    """Program and weights (a file or directory) of an inference model.
+    """Program and weights of an inference model.
 
-    A directory has a file for each weight.
-
-    The program is NAME.json of Paddle 3, NAME.pdmodel of Paddle 2, or a file of any name, such as __model__, of those
-    before.
+    The program is NAME.json of Paddle 3, NAME.pdmodel of Paddle 2, or before that a file of any name, such as
+    __model__. The weights are a file, or a directory with a file per weight.
     """
 
     program: Path
@@ -48,40 +46,38 @@ class PaddleFiles:
 
     @classmethod
     def named(cls, directory: Path, model_filename: str | None, params_filename: str | None) -> PaddleFiles:
-        """Named files in a directory, as for Paddle's own tools.
+        """Files of these names in a directory, as for Paddle's own tools. Raises ModelError.
 
-        Raises ModelError.
-
-        The program is __model__ if it is not named. Weights that are not named are NAME.pdiparams beside NAME.pdmodel
-        or NAME.json, else one file each.
+        Without a name, the program is __model__, and the weights are NAME.pdiparams beside NAME.pdmodel or NAME.json,
+        else one file per weight.
         """
         if not directory.is_dir():
             raise ModelError(
                 f"'{directory}' is no directory; --model-filename and --params-filename name files in one"
             )
         program = directory / (model_filename or _OLD)
-        beside = program.with_suffix(".pdiparams")
-        own = beside if program.suffix in _SUFFIXES and beside.is_file() else directory
-        parameters = own if params_filename is None else directory / params_filename
+        neighbour = program.with_suffix(".pdiparams")
+        default = neighbour if program.suffix in _SUFFIXES and neighbour.is_file() else directory
+        parameters = default if params_filename is None else directory / params_filename
         for option, path in (("--model-filename", program), ("--params-filename", parameters)):
             if not path.is_file() and path != directory:
-                there = ", ".join(sorted(file.name for file in directory.iterdir())[:_LISTED])
+                files = ", ".join(sorted(file.name for file in directory.iterdir())[:_LISTED])
                 raise ModelError(
-                    f"no such model file: '{path}'; give {option}. In '{directory}' there are: {there}"
+                    f"no such model file: '{path}'; give {option}. In '{directory}' there are: {files}"
                 )
         return cls(program, parameters)
 
 
 def find_paddle(path: Path) -> PaddleFiles | None:
-    """Files of `path`, a directory or program; None for neither.
+    """Files of a Paddle model, by its directory or program; None for another file.
 
     Raises ModelError for a directory without exactly one inference model, and for a missing file.
     """
     if os.path.isdir(path):
         path = _only_program(path)
     if path.name == _OLD and path.is_file():
-        together = path.with_name("__params__")
-        return PaddleFiles(path, together if together.is_file() else path.parent)
+        parameters = path.with_name("__params__")
+        return PaddleFiles(path, parameters if parameters.is_file() else path.parent)
     if path.suffix not in _SUFFIXES:
         return None
     if not os.path.isfile(path):
@@ -95,16 +91,18 @@ def find_paddle(path: Path) -> PaddleFiles | None:
 
 
 def _only_program(folder: Path) -> Path:
-    found = [file for suffix in _SUFFIXES for file in sorted(folder.glob(f"*{suffix}")) if _has_weights(file)]
-    stems = {file.stem for file in found}
+    programs = [
+        file for suffix in _SUFFIXES for file in sorted(folder.glob(f"*{suffix}")) if _has_weights(file)
+    ]
+    stems = {file.stem for file in programs}
     if len(stems) > 1:
         raise ModelError(
             f"'{folder}' holds several Paddle models ({', '.join(sorted(stems))}); give the .json or .pdmodel file "
             "of one"
         )
-    program = found[0] if found else folder / _OLD
-    if not found and not program.is_file():
-        raise ModelError(_nothing_in(folder))
+    program = programs[0] if programs else folder / _OLD
+    if not programs and not program.is_file():
+        raise ModelError(_why_no_model(folder))
     return program
 
 
@@ -112,7 +110,7 @@ def _has_weights(program: Path) -> bool:
     return os.path.isfile(program.with_suffix(".pdiparams"))
 
 
-def _nothing_in(directory: Path) -> str:
+def _why_no_model(directory: Path) -> str:
     models = sorted(file.name for file in directory.glob("*.onnx"))
     if models:
         return f"'{directory}' is a directory; give the .onnx file in it: {', '.join(models[:_LISTED])}"
@@ -124,10 +122,10 @@ def _nothing_in(directory: Path) -> str:
 
 
 def load_paddle(files: PaddleFiles) -> ir.Model:
-    """Convert a Paddle model; its weights are initializers under Paddle's names.
+    """Converts a Paddle model; its weights become initializers with Paddle's names.
 
-    Raises DependencyError without the extra `paddle`, ModelError, which names the operators in question, if the
-    converter refuses the model, and for weights that are incomplete.
+    Raises DependencyError without the extra `paddle`, and ModelError if the converter refuses the model (with its
+    unknown operators) or if weights are missing.
     """
     if find_spec("paddle") is None or find_spec("paddle2onnx") is None:
         raise DependencyError(
@@ -135,7 +133,7 @@ def load_paddle(files: PaddleFiles) -> ir.Model:
         )
     with tempfile.TemporaryDirectory(prefix="tinyint-", ignore_cleanup_errors=True) as directory:
         output = Path(directory) / "model.onnx"
-        # A process of its own: the converter aborts it at what it does not know.
+        # A separate process: the converter aborts it at an unknown operator.
         command = [sys.executable, "-P", "-W", "ignore", "-m", "tinyint.loading.convert_paddle"]
         paths = [str(path.resolve()) for path in (files.program, files.parameters, output)]
         done = subprocess.run(
@@ -145,8 +143,8 @@ def load_paddle(files: PaddleFiles) -> ir.Model:
         if not os.path.isfile(output):
             raise ModelError(_why_refused(files.program, done.stdout + done.stderr))
         model = load_model(output)
-        told = output.with_name(SCALES)
-        scales = json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}
+        scales_file = output.with_name(SCALES)
+        scales = json.loads(scales_file.read_text(encoding="utf-8")) if scales_file.exists() else {}
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     _require_weights(model, files)
     if scales:
@@ -154,9 +152,9 @@ def load_paddle(files: PaddleFiles) -> ir.Model:
     return model
 
 
-def _why_refused(program: Path, said: str) -> str:
-    """One sentence from what the converter printed."""
-    lines = [_COLOUR.sub("", line).strip() for line in said.splitlines()]
+def _why_refused(program: Path, printed: str) -> str:
+    """Reason for the converter's failure, from its printed lines."""
+    lines = [_COLOUR.sub("", line).strip() for line in printed.splitlines()]
     if any("unsupported operators" in line for line in lines):
         unknown = next((line.removeprefix(UNKNOWN) for line in lines if line.startswith(UNKNOWN)), "")
         return (
@@ -169,11 +167,16 @@ def _why_refused(program: Path, said: str) -> str:
 
 
 def _require_weights(model: ir.Model, files: PaddleFiles) -> None:
-    """The converter leaves out, without a word, weights that the file ends before."""
-    known = {*model.graph.inputs, *model.graph.initializers.values()}
+    """Raises ModelError for missing weights: the converter silently omits those beyond the file's end."""
+    sources = {*model.graph.inputs, *model.graph.initializers.values()}
     for node in model.graph.all_nodes():
         for value in node.inputs:
-            if value is not None and value.producer() is None and value.graph is None and value not in known:
+            if (
+                value is not None
+                and value.producer() is None
+                and value.graph is None
+                and value not in sources
+            ):
                 raise ModelError(
                     f"'{files.parameters}' does not hold the weight {value.name!r} of '{files.program}': it is "
                     "truncated or of another model; save or copy it again"

@@ -1,10 +1,8 @@
-"""Conversion of a quantized Paddle 2 program to float, with its scales.
+"""Conversion of a quantized Paddle 2 program to a float one, with its scales.
 
-The converter can read the float one.
-
-It runs beside the converter, on Paddle's own objects. The forms are those that PaddleSlim 2 saves: pairs of
-quantize_linear and dequantize_linear (`onnx_format`), pairs in one operator (training), and codes that are dequantized
-after the product that reads them (frozen programs).
+paddle2onnx reads only the float program. This code runs in the converter's process, on Paddle's own objects. It knows
+the forms that PaddleSlim 2 saves: pairs of quantize_linear and dequantize_linear (`onnx_format`), pairs in one operator
+(training), and codes that are dequantized after the product that reads them (frozen programs).
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 __all__ = ["LEVELS", "to_float"]
 
 LEVELS = 127
-"""Paddle's scales are the largest value, which this code stands for."""
+"""Code of the largest value, which Paddle stores as the scale."""
 
 _TO_CODES = ("fake_quantize_range_abs_max", "fake_quantize_moving_average_abs_max")
 _PAIRS = ("fake_quantize_dequantize_moving_average_abs_max", "fake_quantize_dequantize_range_abs_max")
@@ -33,13 +31,11 @@ _OBSERVERS = ("moving_average_abs_max_scale",)
 
 
 def to_float(program: Any, read: Callable[[str], Any], write: Callable[[str, Any], None]) -> dict[str, Any]:
-    """Makes the program float in place; returns the weights' scales.
+    """Converts the program to float, in place; returns {weight: (scales, axis or None)}.
 
-    {name: (scales, axis or None)}.
-
-    A quantizer of an activation becomes a clip from -128·s to 127·s, which keeps its place and its scale through the
-    conversion. `read` and `write` give and take the value of a variable, as float32. Raises ValueError for a quantizer
-    that has no counterpart.
+    A quantizer of an activation becomes a clip from -128·s to 127·s, which preserves its position and its scale in the
+    conversion. `read` and `write` get and set the value of a variable, in float32. Raises ValueError for a quantizer
+    without a counterpart in ONNX.
     """
     return _Rewriter(program.global_block(), read, write).run()
 
@@ -49,8 +45,8 @@ class _Rewriter:
         self.block, self.read, self.write = block, read, write
         self.weights: dict[str, Any] = {}
         self.renamed: dict[str, str] = {}
-        self.codes: dict[str, str] = {}  # what each tensor of codes is made from
-        self.numbers: set[str] = set()  # what was codes and is not any more
+        self.codes: dict[str, str] = {}  # source of each tensor of codes
+        self.numbers: set[str] = set()  # tensors that were codes before
         self.makers: dict[str, Any] = {}
 
     def run(self) -> dict[str, Any]:
@@ -91,7 +87,7 @@ class _Rewriter:
         self._remove(op)
 
     def _restore_before(self, op: Any, product: str) -> None:
-        """The weight of a product whose result the operator dequantizes."""
+        """Dequantizes the weight of a product whose result the operator dequantizes."""
         weight = next(name for name in self.makers[product].input_arg_names if self._is_weight(name))
         if op.type == "fake_dequantize_max_abs":
             self._restore(weight, np.array([LEVELS * LEVELS / op.attr("max_range")]), None)
@@ -115,23 +111,25 @@ class _Rewriter:
             raise ValueError(f"the quantizer of {source} has a scale of 0: it has seen no values")
         bounds = {"min": -(LEVELS + 1) * step, "max": LEVELS * step}
         self.numbers.add(result)
-        place = self.block.ops.index(op)
+        position = self.block.ops.index(op)
         self.block._insert_op(
-            place, type="clip", inputs={"X": [source]}, outputs={"Out": [result]}, attrs=bounds
+            position, type="clip", inputs={"X": [source]}, outputs={"Out": [result]}, attrs=bounds
         )
 
     def _restore(self, weight: str, largest: NDArray[np.float32], axis: int | None) -> None:
-        """Codes of a weight become numbers; once, where several operators read it."""
+        """Dequantizes a weight, only once if several operators read it."""
         if weight in self.weights:
             return
         codes = self.read(weight)
         steps = _steps(largest.reshape(-1))
-        along = None if axis is None or axis < 0 or steps.size == 1 else axis
-        self.write(weight, codes * (steps[0] if along is None else _along(steps, along, codes.ndim)))
-        self.weights[weight] = (steps.tolist() if along is not None else float(steps[0]), along)
+        scale_axis = None if axis is None or axis < 0 or steps.size == 1 else axis
+        self.write(
+            weight, codes * (steps[0] if scale_axis is None else _along(steps, scale_axis, codes.ndim))
+        )
+        self.weights[weight] = (steps.tolist() if scale_axis is not None else float(steps[0]), scale_axis)
 
     def _keep(self, weight: str, axis: int | None) -> None:
-        """A weight that is a number still, with the scale of its largest value."""
+        """Notes the scale of a weight that is still float: that of its largest value."""
         values = np.abs(self.read(weight))
         others = tuple(i for i in range(values.ndim) if i != axis)
         steps = _steps(values.max(axis=others) if axis is not None else values.max().reshape(1))
@@ -143,7 +141,7 @@ class _Rewriter:
 
 def _steps(largest: Any) -> NDArray[np.float32]:
     steps = np.asarray(largest, np.float32) / np.float32(LEVELS)
-    return np.where(steps > 0, steps, np.float32(1))  # of a dead channel
+    return np.where(steps > 0, steps, np.float32(1))  # 1 for a dead channel
 
 
 def _along(steps: NDArray[np.float32], axis: int, ndim: int) -> NDArray[np.float32]:

@@ -21,10 +21,10 @@ __all__ = ["quantize_again"]
 
 
 def quantize_again(model: ir.Model, weights: Mapping[str, Any]) -> None:
-    """Rewrites the converted float `model`, in place: `weights` are {name: (scales, axis or None)}.
+    """Restores the quantizers of the converted float `model`, in place.
 
-    Each Clip from -128·s to 127·s, which the rewriting of the program has left, becomes a quantizer of scale s. Raises
-    ModelError where the conversion has changed a weight.
+    Each Clip from -128·s to 127·s, by which `to_float` replaced a quantizer, becomes one of scale s. `weights`: {name:
+    (scales, axis or None)}. Raises ModelError if the conversion has changed a weight.
     """
     editor = GraphEditor(model.graph)
     for node in list(model.graph):
@@ -35,9 +35,9 @@ def quantize_again(model: ir.Model, weights: Mapping[str, Any]) -> None:
             pair = [editor.constant(f"{name}/scale", np.array(step, np.float32))]
             pair.append(editor.constant(f"{name}/zero_point", np.zeros((), np.int8)))
             codes = editor.node("QuantizeLinear", [source, *pair], f"{name}/Q", before=node)
-            read = editor.node("DequantizeLinear", [codes, *pair], f"{name}/DQ", before=node)
-            read.shape, read.type = node.outputs[0].shape, node.outputs[0].type
-            bypass(node, read)
+            dequantized = editor.node("DequantizeLinear", [codes, *pair], f"{name}/DQ", before=node)
+            dequantized.shape, dequantized.type = node.outputs[0].shape, node.outputs[0].type
+            bypass(node, dequantized)
     for name, (scales, axis) in weights.items():
         value = model.graph.initializers.get(name)
         if value is None or value.const_value is None:
@@ -58,7 +58,7 @@ def _step(node: ir.Node) -> float | None:
 
 
 def _constant(value: ir.Value | None) -> Array | None:
-    """Its array, also after the operators that the converter puts between a bound and its clip."""
+    """Array of a bound, also through the operators that the converter adds before the clip."""
     node = None if value is None else value.producer()
     if node is not None and node.op_type in ("Identity", "Squeeze"):
         return _constant(node.inputs[0])
@@ -66,7 +66,7 @@ def _constant(value: ir.Value | None) -> Array | None:
 
 
 def _store(editor: GraphEditor, value: ir.Value, scales: Any, axis: int | None) -> None:
-    """The weight as integers, with a DequantizeLinear that its readers read."""
+    """Stores the weight as integers, with a DequantizeLinear for its readers."""
     array, name = constant_of(value), name_of(value)
     assert array is not None
     if axis is not None and array.shape[axis] != scales.size:
@@ -83,9 +83,9 @@ def _store(editor: GraphEditor, value: ir.Value, scales: Any, axis: int | None) 
     ]
     first = min(readers, key=lambda reader: list(editor.graph).index(reader[0]))[0]
     attributes = {} if axis is None else {"axis": axis}
-    read = editor.node("DequantizeLinear", [codes, *constants], f"{name}/DQ", attributes, before=first)
-    read.shape, read.type = value.shape, value.type
+    dequantized = editor.node("DequantizeLinear", [codes, *constants], f"{name}/DQ", attributes, before=first)
+    dequantized.shape, dequantized.type = value.shape, value.type
     for node, position in readers:
-        node.replace_input_with(position, read)
+        node.replace_input_with(position, dequantized)
     if not value.is_graph_output():
         del editor.graph.initializers[name]

@@ -1,4 +1,4 @@
-"""Tensors in nested arguments and results: extracted, named, put back."""
+"""Tensors in nested arguments and results: extracting, naming and replacing them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Path = tuple[str, ...]
 
 
 def children(value: Any) -> list[tuple[str, Any]] | None:
-    """Contents of a container by key, attribute or index; None if none."""
+    """Contents of a container by key, attribute or index; None for other values."""
     if isinstance(value, Mapping):
         return [(str(key), inner) for key, inner in value.items()]
     if hasattr(value, "_fields"):  # a named tuple
@@ -26,7 +26,7 @@ def children(value: Any) -> list[tuple[str, Any]] | None:
 
 
 def leaf_paths(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """All that is no container, in order, with the way to it."""
+    """(path, value) of all values that are not containers, in order."""
     inner = children(value)
     if inner is None:
         yield path, value
@@ -35,17 +35,15 @@ def leaf_paths(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
         yield from leaf_paths(child, (*path, key))
 
 
-def leaves(value: Any, wanted: type) -> list[Any]:
-    """The leaves of one type, in order."""
-    return [leaf for _, leaf in leaf_paths(value) if isinstance(leaf, wanted)]
+def leaves(value: Any, type_: type) -> list[Any]:
+    """Leaves of one type, in order."""
+    return [leaf for _, leaf in leaf_paths(value) if isinstance(leaf, type_)]
 
 
 def names_of(paths: Sequence[Path], sole: str) -> list[str]:
-    """Name for each way: its last key, or all keys by dots.
+    """Name of each path: its last key if unique, else all keys, joined by dots.
 
-    The last key where that tells them apart.
-
-    A number alone is no name, so positions carry what they are positions in; the empty way is called `sole`.
+    An index is no name by itself, so the key before it is included. The empty path is called `sole`.
     """
     short = [".".join(_named_end(path)) for path in paths]
     return [
@@ -59,9 +57,9 @@ def _named_end(path: Path) -> Path:
     return path[start:]
 
 
-def filled(value: Any, wanted: type, source: Iterator[Any]) -> Any:
-    """`value` again with its leaves of one type taken from `source`, in order."""
-    return _mapped(value, lambda leaf: next(source) if isinstance(leaf, wanted) else leaf)
+def filled(value: Any, type_: type, source: Iterator[Any]) -> Any:
+    """Copy of `value` with its leaves of one type taken from `source`, in order."""
+    return _mapped(value, lambda leaf: next(source) if isinstance(leaf, type_) else leaf)
 
 
 def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
@@ -79,7 +77,7 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def output_kind(value: Any) -> Kind:
-    """Form of a result's tensors: bare, by position, or by name."""
+    """Kind of a result: a single tensor, or tensors by position or by name."""
     if children(value) is None:
         return "single"
     if isinstance(value, list):
