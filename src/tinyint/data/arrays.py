@@ -1,4 +1,4 @@
-"""Samples from whole arrays along axis 0: .npy, .npz, arrays in memory."""
+"""Samples from arrays along axis 0: .npy, .npz, and arrays in memory."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class ArraySource:
 
 
 def npy_source(path: Path, specs: Sequence[TensorSpec]) -> ArraySource:
-    """A .npy file for a model with one input. Raises DataError."""
+    """Source of a .npy file, for a model with one input. Raises DataError."""
     if len(specs) != 1:
         names = ", ".join(repr(spec.name) for spec in specs)
         raise DataError(
@@ -81,9 +81,9 @@ def npy_source(path: Path, specs: Sequence[TensorSpec]) -> ArraySource:
 
 
 def npz_source(path: Path, specs: Sequence[TensorSpec]) -> ArraySource:
-    """Source of an .npz file: an array per input, labels optional.
+    """Source of an .npz file: an array per input, and perhaps labels.
 
-    Labels are called `labels`, `label` or `y`. Raises DataError.
+    The labels are called `labels`, `label` or `y`. Raises DataError.
     """
     tables = open_npz(path)
     if len(specs) == 1 and "arr_0" in tables and specs[0].name not in tables:  # saved without a name
@@ -94,9 +94,9 @@ def npz_source(path: Path, specs: Sequence[TensorSpec]) -> ArraySource:
 def array_source(
     tables: Mapping[str, Table], specs: Sequence[TensorSpec], name: str, path: Path | None = None
 ) -> ArraySource:
-    """Source of arrays by input.
+    """Source of an array per input.
 
-    Raises DataError when an input is missing, a rank is impossible, or the numbers of samples differ.
+    Raises DataError if an input is missing, a rank does not fit, or the numbers of samples differ.
     """
     columns = {}
     for spec in specs:
@@ -130,7 +130,7 @@ def _column(table: Table, spec: TensorSpec, name: str) -> _Column:
     fits = single or len(table.shape) == len(spec.shape)
     rows = 1 if single else batch_rows(spec)
     sample = table.shape[1:] if single else (rows, *table.shape[1:])
-    if not fits or not all(want in (None, got) for want, got in zip(spec.shape, sample, strict=True)):
+    if not fits or not all(dim in (None, size) for dim, size in zip(spec.shape, sample, strict=True)):
         hint = transposed(sample, spec) if fits else ""
         raise DataError(
             f"{where}: the array has shape {table.shape}; expected samples of {spec} along axis 0{hint}"

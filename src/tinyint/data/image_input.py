@@ -1,4 +1,4 @@
-"""Fit of a preprocessing to a model's image input."""
+"""Preprocessing for a model's image input: inferred from it, and checked against it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tinyint.runtimes.base import TensorSpec
 
 
 def image_input(inputs: Sequence[TensorSpec], source: str) -> TensorSpec:
-    """Sole input that images can feed.
+    """The model's only input, for images.
 
-    Raises DataError when the model has several, or its input is no image.
+    Raises DataError if it has several, or the input is no image.
     """
     if takes_texts(inputs):
         raise DataError(f"{source} holds images, but the model takes texts: give a table of texts (.tsv)")
@@ -34,12 +34,11 @@ def image_input(inputs: Sequence[TensorSpec], source: str) -> TensorSpec:
 
 
 def infer_preprocessing(spec: TensorSpec) -> Preprocessing:
-    """Guess from the model's input, marked `assumed`.
+    """Preprocessing for a model's input, marked `assumed`.
 
-    Its channels, its height and width, pixels divided by 255.
-
-    An unsigned integer input gets the pixels as they are, an int8 one the pixels minus 128.
-    Raises DataError when the input has neither 1 nor 3 channels on an end of its last three axes.
+    It has the input's channels, height and width, and divides pixels by 255. An unsigned integer input gets the pixels
+    themselves, an int8 input the pixels minus 128. Raises DataError if neither the first nor the last of the input's
+    last three axes has length 1 or 3.
     """
     first, middle, last = spec.shape[-3:]
     if first in (1, 3):
@@ -63,7 +62,7 @@ def infer_preprocessing(spec: TensorSpec) -> Preprocessing:
 
 
 def check_preprocessing(preprocessing: Preprocessing, spec: TensorSpec) -> None:
-    """Raises DataError when preprocessed images cannot fit the input."""
+    """Raises DataError if preprocessed images do not fit the input."""
     made = preprocessing.axes()
     if any(None not in (a, b) and a != b for a, b in zip(made, spec.shape[-3:], strict=True)):
         shown = ", ".join("?" if dim is None else str(dim) for dim in made)
@@ -74,7 +73,7 @@ def check_preprocessing(preprocessing: Preprocessing, spec: TensorSpec) -> None:
 
 
 def describe_assumption(preprocessing: Preprocessing) -> str:
-    """Sentence on the assumption, for the user."""
+    """Sentence for the user about an assumed preprocessing."""
     size = preprocessing.size()
     resized = f"resized to {size[0]}×{size[1]}" if size else "at their own size"
     steps = f"images {resized}, {preprocessing.color}, pixels · {preprocessing.scale:.6g} - {preprocessing.mean[0]:g}"

@@ -1,4 +1,4 @@
-"""Samples from image files, decoded a few ahead of the reader in two threads."""
+"""Samples from image files, which threads decode a few images ahead."""
 
 from __future__ import annotations
 
@@ -42,11 +42,10 @@ _R = TypeVar("_R")
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSource:
-    """Image files for a model input of NCHW or NHWC layout.
+    """Image files for an input [N, C, H, W] or [N, H, W, C].
 
-    [N, C, H, W], [N, H, W, C], or either without N.
-
-    A model with a fixed batch of B gets B consecutive images per sample; a remainder is left out, with a notice.
+    N may be missing. For a model with a fixed batch of B, a sample is B consecutive images; a remainder is left out,
+    with a notice.
     """
 
     name: str
@@ -114,11 +113,11 @@ class ImageSource:
             return error
 
     def picture(self, file: ImageFile) -> Picture:
-        """The image and its label at their own size. Raises DataError naming the file."""
+        """Image and label at full size. Raises DataError with the file."""
         return read_picture(file, self.preprocessing)
 
     def place(self, file: ImageFile, picture: Picture) -> Picture:
-        """Resizes and crops as declared, a mask with its image.
+        """Picture resized and cropped as declared, with its mask.
 
         Boxes stay those of the whole image.
         """
@@ -131,7 +130,7 @@ class ImageSource:
             raise DataError(f"{file.path}: {error}") from None
 
     def finish(self, file: ImageFile, picture: Picture) -> Sample:
-        """The sample of a picture that is in place. Raises DataError naming the file."""
+        """Sample of a picture that `place` returned. Raises DataError with the file."""
         try:
             array = self.preprocessing.pixels(picture.image, self.spec.dtype)
         except DataError as error:
@@ -161,9 +160,9 @@ def joined(group: Sequence[Sample | DataError]) -> Sample | DataError:
 
 
 def read_ahead(load: Callable[[_T], _R], items: Iterable[_T], workers: int = _WORKERS) -> Generator[_R]:
-    """`load` of each item, in order, ahead by threads.
+    """`load(item)` of each item, in order, computed ahead by threads.
 
-    They end when the iterator is closed or fails.
+    The threads end when the iterator is closed or fails.
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="tinyint-data")
     remaining = iter(items)
@@ -189,7 +188,7 @@ def is_image_name(name: str) -> bool:
 
 
 def file_identity(path: Path) -> str:
-    """Path, size and modification time of a file. Raises DataError when it is gone."""
+    """Path, size and modification time of a file. Raises DataError if it is missing."""
     try:
         stat = path.stat()
     except OSError as error:

@@ -1,7 +1,4 @@
-"""Samples from Python iterables: arrays, tensors, dicts or pairs, in any batches.
-
-Pairs are (inputs, label).
-"""
+"""Samples from Python iterables: arrays, tensors, dicts or (inputs, label) pairs, in any batches."""
 
 from __future__ import annotations
 
@@ -22,7 +19,9 @@ from tinyint.runtimes.base import TensorSpec
 
 @dataclass(frozen=True, kw_only=True)
 class IterableSource:
-    """Items of `open()`, which is called for every pass. An item is one of
+    """Items of `open()`, which is called for every pass.
+
+    An item is one of
 
     * an array (NumPy, torch or anything NumPy can read): the model's only input
     * a mapping from input names to arrays; `labels`, `label` or `y` is the label unless the model has such an input
@@ -63,36 +62,34 @@ class IterableSource:
             raise DataError(
                 f"{where} holds {len(parts)} arrays; the model has {len(self.specs)} inputs ({names})"
             )
-        named = zip(self.specs, parts, strict=True)
-        arrays = {spec.name: to_array(part, f"{where}, input {spec.name!r}") for spec, part in named}
+        pairs = zip(self.specs, parts, strict=True)
+        arrays = {spec.name: to_array(part, f"{where}, input {spec.name!r}") for spec, part in pairs}
         return arrays, None if label is None else to_array(label, f"{where}, label")
 
     def _by_name(
         self, item: Mapping[Any, Any], label: Any, where: str
     ) -> tuple[dict[str, Array], Array | None]:
-        known = {spec.name for spec in self.specs}
-        if missing := sorted(known - set(item)):
-            given = [str(key) for key in item]
-            raise DataError(f"{where} has no input {missing[0]!r}: {nearest(missing[0], given)}")
-        label_names = [key for key in LABEL_NAMES if key in item and key not in known]
+        names = {spec.name for spec in self.specs}
+        if missing := sorted(names - set(item)):
+            keys = [str(key) for key in item]
+            raise DataError(f"{where} has no input {missing[0]!r}: {nearest(missing[0], keys)}")
+        label_names = [key for key in LABEL_NAMES if key in item and key not in names]
         if label is None and label_names:
             label = item[label_names[0]]
-        if others := sorted({str(key) for key in item} - known - set(label_names)):
+        if others := sorted({str(key) for key in item} - names - set(label_names)):
             message = (
                 f"entries of {self.name} that are no inputs of the model are left out: {', '.join(others)}"
             )
             if message not in self.notices:
                 self.notices.append(message)
-        arrays = {name: to_array(item[name], f"{where}, input {name!r}") for name in known}
+        arrays = {name: to_array(item[name], f"{where}, input {name!r}") for name in names}
         return arrays, None if label is None else to_array(label, f"{where}, label")
 
 
 def reopener(data: Any) -> Callable[[], Iterable[Any]]:
-    """Function that starts a new pass over `data`.
+    """Function that starts a new pass over an iterable, sequence or function.
 
-    An iterable, a sequence, or a callable that returns either.
-
-    Raises DataError for an iterator or generator: it can be read once, while calibrating, checking and measuring each
+    Raises DataError for an iterator or generator. It can be read only once, but calibration, proof and measurement each
     read the data, and a second reader would silently get other samples.
     """
     if isinstance(data, Iterator):
@@ -112,10 +109,7 @@ def reopener(data: Any) -> Callable[[], Iterable[Any]]:
 
 
 def as_iterable(result: Any) -> Iterable[Any]:
-    """Result of a data function.
-
-    Raises DataError unless it can be iterated over.
-    """
+    """Result of a data function; raises DataError unless it is iterable."""
     if not isinstance(result, Iterable):
         raise DataError(
             f"the data function returned {type(result).__name__}; expected an iterable of samples"
@@ -139,7 +133,7 @@ def _separate_label(item: Any, count: int, where: str) -> tuple[Any, Any]:
 
 
 def _is_parts(value: Any) -> bool:
-    """Whether a tuple or list holds several arrays, and is not one array of nested numbers."""
+    """Whether a tuple or list holds several arrays, not one of nested numbers."""
     if isinstance(value, tuple):
         return any(not isinstance(part, numbers.Number) for part in value)
     return isinstance(value, list) and any(
@@ -148,9 +142,9 @@ def _is_parts(value: Any) -> bool:
 
 
 def to_array(value: Any, where: str) -> Array:
-    """NumPy's view of an array, tensor or nested numbers.
+    """NumPy array of an array, a tensor (with gradients or without) or nested numbers.
 
-    Also of a tensor that carries gradients. Raises DataError.
+    Raises DataError.
     """
     try:
         if hasattr(value, "detach"):

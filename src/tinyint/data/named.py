@@ -1,4 +1,4 @@
-"""From the name of the user's data to a source of samples."""
+"""Sources of samples by the name of the user's data."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ ACCEPTED = (
 def named_source(
     spec: str, inputs: Sequence[TensorSpec], preprocessing: Declaration | None, *, labelled: bool = True
 ) -> Source:
-    """The data that `spec` names, one of `ACCEPTED`. Raises DataError."""
+    """Source of the data that `spec` names, in one of the `ACCEPTED` forms.
+
+    Raises DataError.
+    """
     opener = _Opener(inputs, preprocessing, labelled)
     path = Path(os.path.expanduser(spec)) if spec else Path("\0")
     folder, _, rest = spec.rpartition(":")
@@ -73,18 +76,18 @@ def _why_absent(path: Path) -> str:
 
 
 def paths_in(data: object) -> list[Path]:
-    """Files and folders in a data spec: itself, and both sides of the colon."""
+    """Existing files and folders in a data spec: itself, and its parts."""
     if not isinstance(data, str | os.PathLike):
         return []
     spec = os.path.expanduser(os.fspath(data))
     folder, _, rest = spec.rpartition(":")
-    named = [Path(spec), Path(rest), Path(folder, rest), Path(folder)] if folder else [Path(spec)]
-    return [path for path in named if os.path.exists(path)]
+    candidates = [Path(spec), Path(rest), Path(folder, rest), Path(folder)] if folder else [Path(spec)]
+    return [path for path in candidates if os.path.exists(path)]
 
 
 @dataclass(frozen=True)
 class _Opener:
-    """Opens what is for a model with these inputs."""
+    """Opener of data for a model with these inputs, by the form of the data."""
 
     inputs: Sequence[TensorSpec]
     preprocessing: Declaration | None
@@ -95,11 +98,11 @@ class _Opener:
             return self.cityscapes(path, "")
         if (list_file := find_list(path)) is not None:
             return self.images(str(list_file), read_list(list_file, path), classes=names_beside(path))
-        found = read_folder(path, labelled=self.labelled)
-        return self.images(str(path), found.files, found.notices, found.classes)
+        folder = read_folder(path, labelled=self.labelled)
+        return self.images(str(path), folder.files, folder.notices, folder.classes)
 
     def part(self, root: Path, rest: str) -> Source:
-        """FOLDER:REST."""
+        """Source of FOLDER:REST."""
         if is_cityscapes(root):
             return self.cityscapes(root, rest)
         file = root / rest if os.path.isfile(root / rest) else Path(rest)
@@ -128,10 +131,10 @@ class _Opener:
         raise DataError(f"{path} is no kind of data that is known by its name; expected {ACCEPTED}")
 
     def data_file(self, path: Path) -> Source:
-        declared = self.preprocessing
-        if declared is not None and not isinstance(declared, Preprocessing):
+        preprocessing = self.preprocessing
+        if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
             raise DataError(_no_texts(str(path)))
-        return open_data_file(path, self.inputs, declared)
+        return open_data_file(path, self.inputs, preprocessing)
 
     def texts(self, path: Path) -> Source:
         if not isinstance(self.preprocessing, TextPreprocessing):
@@ -143,8 +146,8 @@ class _Opener:
         return text_source(path, self.inputs, self.preprocessing)
 
     def coco(self, path: Path, root: Path | None) -> Source:
-        found = read_coco(path, root)
-        return self.images(str(path), found.files, found.notices, found.classes)
+        coco = read_coco(path, root)
+        return self.images(str(path), coco.files, coco.notices, coco.classes)
 
     def cityscapes(self, root: Path, split: str) -> Source:
         files = read_cityscapes(root, split)
@@ -159,15 +162,20 @@ class _Opener:
         classes: tuple[str, ...] | None = None,
     ) -> ImageSource:
         spec = image_input(self.inputs, name)
-        declared = self.preprocessing
-        if declared is None:
-            declared = infer_preprocessing(spec)
-        if not isinstance(declared, Preprocessing):
+        preprocessing = self.preprocessing
+        if preprocessing is None:
+            preprocessing = infer_preprocessing(spec)
+        if not isinstance(preprocessing, Preprocessing):
             raise DataError(_no_texts(name))
-        check_preprocessing(declared, spec)
-        told = [*notices, describe_assumption(declared)] if declared.assumed else list(notices)
+        check_preprocessing(preprocessing, spec)
+        assumption = [describe_assumption(preprocessing)] if preprocessing.assumed else []
         return ImageSource(
-            name=name, files=files, spec=spec, preprocessing=declared, classes=classes, notices=told
+            name=name,
+            files=files,
+            spec=spec,
+            preprocessing=preprocessing,
+            classes=classes,
+            notices=[*notices, *assumption],
         )
 
 

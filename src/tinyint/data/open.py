@@ -1,4 +1,4 @@
-"""From the user's spec of data to a checked dataset."""
+"""Opening of the user's data as a checked dataset."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ OnError: TypeAlias = Literal["stop", "skip"]
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedDataset:
-    """Samples start, …, stop - 1 of a source, checked against the inputs.
+    """Samples start, …, stop - 1 of a source, each checked as it is read.
 
-    Each is checked as it is read.
+    * `remarks`: sentences for the user, beside those of the source
+    * `errors`: reasons for skipped samples, by index
     """
 
     source: Source
@@ -38,7 +39,7 @@ class CheckedDataset:
     start: int = 0
     stop: int | None = None
     on_error: OnError = "stop"
-    told: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     errors: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -49,9 +50,9 @@ class CheckedDataset:
 
     @property
     def fingerprint(self) -> str | None:
-        """Fingerprint as in `Dataset`; None where samples may be skipped.
+        """Fingerprint as in `Dataset`; None if samples may be skipped.
 
-        So that every run reads them and says which.
+        Without one, each run reads the samples, and reports the skipped ones.
         """
         if (source := self.source.fingerprint) is None or self.on_error == "skip":
             return None
@@ -72,29 +73,29 @@ class CheckedDataset:
     @property
     def notices(self) -> tuple[str, ...]:
         skipped = (describe_skipped(self.skipped),) if self.skipped else ()
-        return (*self.source.notices, *self.told, *skipped)
+        return (*self.source.notices, *self.remarks, *skipped)
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        return tuple(self.errors[place] for place in sorted(self.errors))
+        return tuple(self.errors[index] for index in sorted(self.errors))
 
     def __iter__(self) -> Iterator[Sample]:
         empty = True
         with closing(self.source.read(self.start, self.stop)) as samples:
-            for place, sample in enumerate(samples):
+            for index, sample in enumerate(samples):
                 try:
                     checked = self._checked(sample)
                 except DataError as error:
                     if self.on_error == "stop":
                         raise
-                    self.errors[place] = str(error)
+                    self.errors[index] = str(error)
                     continue
                 empty = False
                 yield checked
         if empty:
             after = f" after the first {self.start}" if self.start else ""
-            seen = f" that can be read: {describe_skipped(self.skipped)}" if self.skipped else ""
-            raise DataError(f"{self.source.name} holds no samples{after}{seen}")
+            reason = f" that can be read: {describe_skipped(self.skipped)}" if self.skipped else ""
+            raise DataError(f"{self.source.name} holds no samples{after}{reason}")
 
     def _checked(self, sample: Sample | DataError) -> Sample:
         if isinstance(sample, DataError):
@@ -102,8 +103,8 @@ class CheckedDataset:
         return check_sample(sample, self.inputs, self._tell)
 
     def _tell(self, message: str) -> None:
-        if message not in self.told:
-            self.told.append(message)
+        if message not in self.remarks:
+            self.remarks.append(message)
 
 
 def open_data(
@@ -118,15 +119,17 @@ def open_data(
 ) -> Dataset:
     """Dataset of `spec` for a model with these inputs.
 
-    Its first `limit` samples after `skip`.
+    It has `limit` samples after the first `skip`.
 
-    `spec` is a path or a name as listed in `named.ACCEPTED`, an array or a mapping of arrays whose first axis counts
-    samples, an iterable that can be read repeatedly (see `IterableSource`), or a function that returns one.
-    `preprocessing` applies to files of images and texts, or else what the model declares, `saved`; for images without
-    either, one is inferred from the model's input and a notice says so. With `on_error="skip"`, a sample that cannot be
-    read or does not fit is left out, and a notice counts them; `limit` and `skip` count it as one. Without `labelled`,
-    folders beside images are no question. Raises DataError; a fault that only a sample shows is raised when that sample
-    is read.
+    * `spec`: a path or name in one of the forms of `named.ACCEPTED`; an array, or a mapping of arrays, whose first axis
+      counts samples; an iterable that can be read repeatedly (see `IterableSource`), or a function that returns one
+    * `preprocessing`: for files of images and texts; None for `saved`, that of the model's metadata. For images without
+      either, it is inferred from the model's input, with a notice
+    * `on_error`: "skip" leaves out samples that are unreadable or do not fit, and a notice counts them; `limit` and
+      `skip` count them too
+    * `labelled`: False accepts folders beside images, where labels do not matter
+
+    Raises DataError; a fault of a sample is raised when that sample is read.
     """
     if skip < 0 or (limit is not None and limit < 1):
         raise DataError(f"expected limit >= 1 and skip >= 0, got limit={limit}, skip={skip}")
@@ -138,11 +141,11 @@ def open_data(
         source = _object_source(spec, inputs)
     if source.size is not None and source.size <= skip:
         raise DataError(f"{source.name} holds {source.size} samples; none is left after the first {skip}")
-    told = []
+    remarks = []
     if limit is not None and source.size is not None and source.size - skip < limit:
-        told.append(f"{limit} samples were asked for; {source.name} has {source.size - skip}")
+        remarks.append(f"{limit} samples were asked for; {source.name} has {source.size - skip}")
     if source.preprocessing is None and preprocessing is not None:
-        told.append(
+        remarks.append(
             f"the preprocessing applies to image files and texts; the samples of {source.name} are taken as they are"
         )
     stop = None if limit is None else skip + limit
@@ -152,12 +155,12 @@ def open_data(
         start=skip,
         stop=stop,
         on_error=on_error,
-        told=told,
+        remarks=remarks,
     )
 
 
 def describe_skipped(errors: Sequence[str]) -> str:
-    """Sentence with the number of unreadable samples and the first one."""
+    """Sentence with the number of skipped samples and the first reason."""
     if len(errors) == 1:
         return f"1 sample was skipped: {errors[0]}"
     return f"{len(errors)} samples were skipped; the first: {errors[0]}"

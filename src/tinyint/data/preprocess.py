@@ -1,4 +1,4 @@
-"""Image preprocessing as a declared value, saved with the model.
+"""Declared preprocessing of images, saved with the model.
 
 The steps, in order: EXIF orientation (applied, as image viewers do), colour, resize, centre crop, then for each channel
 
@@ -35,7 +35,7 @@ RESAMPLING = {
 
 
 class Preprocessing(Declaration):
-    """Optional steps in the order of the module's docstring."""
+    """Steps of image preprocessing, in the order of the module's docstring."""
 
     # An int is the length of the shorter side; a pair is (height, width).
     resize: Side | tuple[Side, Side] | None = None
@@ -54,7 +54,7 @@ class Preprocessing(Declaration):
     @field_validator("scale", mode="before")
     @classmethod
     def _fraction(cls, value: object) -> object:
-        """A scale can be written as 1/255, which YAML reads as text."""
+        """Scale as a number: it may be written as 1/255, which YAML reads as text."""
         if isinstance(value, str) and "/" in value:
             try:
                 return float(Fraction(value.replace(" ", "")))
@@ -101,50 +101,48 @@ class Preprocessing(Declaration):
         return 1 if self.color == "GRAY" else 3
 
     def size(self) -> tuple[int, int] | None:
-        """(height, width) of every result, or None when it depends on the image."""
+        """(height, width) of the results; None if it depends on the image."""
         return self.crop or (self.resize if isinstance(self.resize, tuple) else None)
 
     def axes(self) -> tuple[int | None, ...]:
-        """Shape of every result, in `layout`; None where it depends on the image."""
+        """Shape of the results, in `layout`.
+
+        None for a side that depends on the image.
+        """
         size = self.size() or (None, None)
         return (self.channels, *size) if self.layout == "NCHW" else (*size, self.channels)
 
     def apply(self, image: Image.Image, dtype: np.dtype[Any] | None = None) -> Array:
-        """Array (C, H, W) or (H, W, C) of `dtype` from the image.
+        """Array (C, H, W) or (H, W, C) of an image, by default float32.
 
-        float32 by default.
-
-        Raises DataError for an image of more than 8 bits, one smaller than the crop, and for an integer `dtype` that
-        cannot hold the values exactly.
+        Raises DataError for an image of more than 8 bits or smaller than the crop, and for an integer `dtype` that
+        cannot represent the values exactly.
         """
         return self.pixels(self.place(self.upright(image)), dtype)
 
     def upright(self, image: Image.Image) -> Image.Image:
-        """Image as viewers show it, 8-bit RGB or gray.
+        """8-bit RGB or gray image in the orientation that viewers show.
 
         Raises DataError for more bits.
         """
         return _eight_bit(ImageOps.exif_transpose(image), self.color)
 
     def place(self, image: Image.Image) -> Image.Image:
-        """Resize and crop. Raises DataError for an image that is smaller than the crop."""
+        """Image resized and cropped. Raises DataError if it is smaller than the crop."""
         return self._crop(self._resize(image, RESAMPLING[self.interpolation]))
 
     def place_mask(self, mask: Array) -> Array:
-        """Mask (H, W) of class numbers, resized and cropped as its image.
-
-        Resized to the nearest pixel.
-        """
+        """Mask (H, W) of class numbers, resized by nearest pixels and cropped."""
         image = Image.fromarray(mask)
         return np.array(self._crop(self._resize(image, Image.Resampling.NEAREST)))
 
     def pixels(self, image: Image.Image, dtype: np.dtype[Any] | None = None) -> Array:
-        """Scaled, laid-out values of an upright, placed image; see `apply`."""
+        """Array of an upright, resized and cropped image; see `apply`."""
         pixels = np.asarray(image)
         return self.scaled(pixels[..., None] if pixels.ndim == 2 else pixels, dtype)
 
     def scaled(self, pixels: Array, dtype: np.dtype[Any] | None = None) -> Array:
-        """Values of pixels (H, W, C), RGB or gray; see `apply`."""
+        """Array of pixels (H, W, C), RGB or gray; see `apply`."""
         table = self.table(dtype)
         pixels = pixels[..., ::-1] if self.color == "BGR" else pixels
         height, width, channels = pixels.shape
@@ -154,7 +152,7 @@ class Preprocessing(Declaration):
         return out if self.layout == "NCHW" else np.ascontiguousarray(out.transpose(1, 2, 0))
 
     def table(self, dtype: np.dtype[Any] | None = None) -> Array:
-        """Value of each pixel value by channel, (C, 256); see `apply`."""
+        """Value of each of the 256 pixel values by channel, (C, 256); see `apply`."""
         return _pixel_table(self, np.dtype(np.float32) if dtype is None else dtype)
 
     def at_size(self, height: int, width: int) -> Self:
@@ -178,7 +176,7 @@ class Preprocessing(Declaration):
             return width, height
         if isinstance(self.resize, tuple):
             return self.resize[1], self.resize[0]
-        short = min(width, height)  # the longer side is rounded down, as torchvision does
+        short = min(width, height)  # the longer side is rounded down, as in torchvision
         return max(1, self.resize * width // short), max(1, self.resize * height // short)
 
     def _resize(self, image: Image.Image, resampling: Image.Resampling) -> Image.Image:
@@ -199,7 +197,7 @@ class Preprocessing(Declaration):
 
 
 def _eight_bit(image: Image.Image, color: str) -> Image.Image:
-    """The image with 8 bits per channel, RGB or gray; transparency is dropped."""
+    """Image with 8 bits per channel, RGB or gray, without transparency."""
     if image.mode[0] in "IF":
         raise DataError(
             f"the image has more than 8 bits per channel (mode {image.mode}): convert it, or give arrays (.npy, .npz)"
@@ -211,7 +209,7 @@ def _eight_bit(image: Image.Image, color: str) -> Image.Image:
 
 @lru_cache(maxsize=16)
 def _pixel_table(preprocessing: Preprocessing, dtype: np.dtype[Any]) -> Array:
-    """What each pixel value becomes, of shape (C, 256)."""
+    """Value of each pixel value by channel, (C, 256)."""
     shape = (preprocessing.channels, 1)
     mean = np.broadcast_to(np.array(preprocessing.mean)[:, None], shape)
     std = np.broadcast_to(np.array(preprocessing.std)[:, None], shape)

@@ -1,7 +1,4 @@
-"""Samples and datasets, as the rest of the project sees the user's data.
-
-A dataset can be read any number of times.
-"""
+"""Interfaces of samples and datasets; a dataset can be read any number of times."""
 
 from __future__ import annotations
 
@@ -22,12 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One sample, as the model takes it.
+    """One sample, in the form that the model takes.
 
-    * `inputs`: an array per model input, with the batch axis (of length 1, or the model's fixed batch) if the input
-      has one
+    * `inputs`: an array per model input, with its batch axis if it has one (of length 1, or the model's fixed batch)
     * `label`: a class number, an array of labels (a mask: uint8 (H, W) at the size of the input), `Boxes`, or None
-    * `name`: what an error calls it, such as "img_3.png" or "calib.npy[3]"
+    * `name`: its name in messages, such as "img_3.png" or "calib.npy[3]"
     """
 
     inputs: dict[str, Array]
@@ -40,56 +36,53 @@ class Dataset(Protocol):
 
     @property
     def len_hint(self) -> int | None:
-        """The number of samples, or None when only a full pass would tell."""
+        """Number of samples; None if only a full pass would tell."""
         ...
 
     @property
     def fingerprint(self) -> str | None:
-        """Cheap identity of the data; None for data in memory or code.
+        """Identity of the data, from paths, sizes, times and preprocessing.
 
-        From paths, sizes, modification times and preprocessing.
+        None for data in memory, or from code.
         """
         ...
 
     @property
     def preprocessing(self) -> Declaration | None:
-        """Preprocessing of image files or texts; None for arrays."""
+        """Preprocessing of image files or texts; None for other data."""
         ...
 
     @property
     def label_kind(self) -> LabelKind | None:
-        """Kind of the labels; None without labels, and for arrays.
+        """Kind of the labels.
 
-        Labels of arrays can be anything.
+        None without labels, and for arrays, whose labels may be of any kind.
         """
         ...
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """Class names in the order of their numbers, where known."""
+        """Class names in the order of their numbers; None if unknown."""
         ...
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Sentences for the user: assumptions, casts, omissions.
-
-        May grow while samples are read.
-        """
+        """Sentences for the user: assumptions, casts, omissions; more may come as samples are read."""
         ...
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """Reasons of omitted samples so far, one by one; a notice counts them."""
+        """Reason for each sample that was skipped so far; a notice counts them."""
         ...
 
     def __iter__(self) -> Iterator[Sample]: ...
 
 
 class Source(Protocol):
-    """One kind of data, before selection and checks.
+    """Source of samples of one form, before selection and checks.
 
-    `read` yields the samples start, …, stop - 1 (or to the end). In place of one that cannot be read comes the error,
-    if the others can be read; what ends the reading is raised.
+    `read` yields the samples start, …, stop - 1 (or to the end). For an unreadable sample it yields the error, if the
+    others are readable; an error that ends the reading is raised.
     """
 
     @property
@@ -119,10 +112,10 @@ class Source(Protocol):
 
 
 def stack(samples: Sequence[Sample]) -> dict[str, Array]:
-    """One batch: every input of the samples joined along its batch axis, axis 0.
+    """Batch of samples: each input joined along its batch axis, axis 0.
 
-    An input without axes (a scalar setting) must be the same in all samples and is passed once.
-    Raises DataError when there is no sample, or when two samples differ in inputs or in shape.
+    A scalar input (a setting) must be the same in all samples, and is passed once. Raises DataError if there are no
+    samples, or if two of them differ in inputs or shapes.
     """
     if not samples:
         raise DataError("cannot build a batch from no samples")
@@ -138,14 +131,14 @@ def stack(samples: Sequence[Sample]) -> dict[str, Array]:
 
 
 def batches(data: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
-    """Up to `size` samples at a time, all of one shape."""
+    """Batches of up to `size` samples of the same shape."""
     batch: list[Sample] = []
     for sample in data:
         if batch and _shapes(sample) != _shapes(batch[0]):
             yield batch
             batch = []
         batch.append(sample)
-        if len(batch) == size:  # at once, so that nothing is read ahead
+        if len(batch) == size:  # without reading the next sample first
             yield batch
             batch = []
     if batch:
@@ -176,9 +169,9 @@ def _check_same_shape(first: Sample, other: Sample) -> None:
 
 
 def content_key(sample: Sample) -> bytes:
-    """16-byte hash of the inputs, independent of order and label.
+    """16-byte hash of the inputs' names, types, shapes and values.
 
-    Of names, types, shapes and values.
+    It depends neither on the order of the inputs nor on the label.
     """
     digest = hashlib.sha256()
     for name in sorted(sample.inputs):

@@ -1,4 +1,4 @@
-"""Temporary names, locks of living writers, and removal of dead writers' files."""
+"""Temporary files with a lock, and removal of those whose writer was killed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if sys.platform != "win32":
 __all__ = ["OWN", "leftovers", "lock_or_refuse", "locked", "sweep", "temporary"]
 
 OWN = ".tinyint"
-"""Within a temporary directory, what is about it: its lock, and what its writer notes down."""
+"""Part of a temporary directory with its lock and its writer's notes."""
 
 _SUFFIX = r"\.[0-9a-f]{8}\.tmp"
 
@@ -26,52 +26,52 @@ _SUFFIX = r"\.[0-9a-f]{8}\.tmp"
 def locked(directory: Path) -> Iterator[None]:
     """Lock of a directory for publishing and tidying.
 
-    Without locks on that file system, all go at once.
+    Without effect on a file system without locks.
     """
-    opened = None
+    descriptor = None
     with suppress(OSError):
-        opened = os.open(directory, os.O_RDONLY)
+        descriptor = os.open(directory, os.O_RDONLY)
     try:
-        if opened is not None:
-            _lock(opened, wait=True)
+        if descriptor is not None:
+            _lock(descriptor, wait=True)
         yield
     finally:
-        if opened is not None:
-            os.close(opened)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 @contextmanager
 def temporary(
     path: Path, finish: Callable[[Path], None] = lambda _: None, *, directory: bool
 ) -> Iterator[Path]:
-    """Locked temporary file or directory beside `path`, removed at the end if left.
+    """Locked temporary file or directory beside `path`, removed at the end if it exists.
 
-    What killed writers of `path` left is removed before; `finish` is told their directories first.
+    Before, leftovers of killed writers of `path` are removed, after a call of `finish` for directories.
     """
-    made = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    opened = None
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    descriptor = None
     try:
         with locked(path.parent):
             sweep(path, finish)
             if directory:
-                made.mkdir(mode=0o700)
-                (made / OWN).mkdir()
-            _lock_file(made).touch(exist_ok=False)
-            opened = os.open(_lock_file(made), os.O_RDONLY)
-            _lock(opened, wait=False)
-        yield made
+                scratch.mkdir(mode=0o700)
+                (scratch / OWN).mkdir()
+            _lock_file(scratch).touch(exist_ok=False)
+            descriptor = os.open(_lock_file(scratch), os.O_RDONLY)
+            _lock(descriptor, wait=False)
+        yield scratch
     finally:
-        if opened is not None:
-            os.close(opened)
-        _remove(made)
+        if descriptor is not None:
+            os.close(descriptor)
+        _remove(scratch)
 
 
 def sweep(path: Path, finish: Callable[[Path], None] = lambda _: None) -> None:
     """Removes leftovers of killed writers of `path`; `finish` gets their directories first."""
-    for left in leftovers(path.parent, re.escape(path.name)):
-        if left.is_dir():
-            finish(left)
-        _remove(left)
+    for leftover in leftovers(path.parent, re.escape(path.name)):
+        if leftover.is_dir():
+            finish(leftover)
+        _remove(leftover)
 
 
 def leftovers(directory: Path, names: str) -> Iterator[Path]:
@@ -79,7 +79,7 @@ def leftovers(directory: Path, names: str) -> Iterator[Path]:
     pattern = re.compile(rf"\.(?:{names}){_SUFFIX}")
     with suppress(OSError):
         for entry in os.listdir(directory):
-            if pattern.fullmatch(entry) and _abandoned(directory / entry):
+            if pattern.fullmatch(entry) and _is_abandoned(directory / entry):
                 yield directory / entry
 
 
@@ -87,42 +87,42 @@ def _lock_file(temporary: Path) -> Path:
     return temporary / OWN / "lock" if temporary.is_dir() else temporary
 
 
-def _abandoned(path: Path) -> bool:
-    """Whether nobody holds the lock on it. False where that cannot be told."""
+def _is_abandoned(path: Path) -> bool:
+    """Whether no process holds the lock; False if that is unknown."""
     try:
-        opened = os.open(_lock_file(path), os.O_RDONLY)
-    except FileNotFoundError:  # killed before it was locked
+        descriptor = os.open(_lock_file(path), os.O_RDONLY)
+    except FileNotFoundError:  # its writer was killed before it locked it
         return True
     except OSError:
         return False
     try:
-        return _lock(opened, wait=False)
+        return _lock(descriptor, wait=False)
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
-def _lock(opened: int, *, wait: bool) -> bool:
-    """Locks an open file until it is closed; whether that succeeded.
+def _lock(descriptor: int, *, wait: bool) -> bool:
+    """Locks an open file until it is closed; returns whether that succeeded.
 
     Some network disks have no locks.
     """
     if sys.platform == "win32":
         return False
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
     return True
 
 
-def lock_or_refuse(opened: int) -> bool:
-    """Locks an open file until it is closed; False where another process holds it.
+def lock_or_refuse(descriptor: int) -> bool:
+    """Locks an open file until it is closed.
 
-    Without locks on that file system, all go at once.
+    False if another process holds the lock. On a file system without locks, all processes may go on.
     """
     if sys.platform != "win32":
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError:

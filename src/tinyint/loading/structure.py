@@ -41,7 +41,7 @@ def leaves(value: Any, type_: type) -> list[Any]:
 
 
 def names_of(paths: Sequence[Path], sole: str) -> list[str]:
-    """Name of each path: its last key if unique, else all keys, joined by dots.
+    """Name of each path: its last key if unique, else all keys with dots.
 
     An index is no name by itself, so the key before it is included. The empty path is called `sole`.
     """
