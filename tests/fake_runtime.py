@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tinyint.graph.source import ModelSource
-from tinyint.runtimes.base import Array, Executed, Feeds, Precision, TensorSpec, check_feeds
+from tinyint.runtimes.base import Array, Executed, Feeds, LayerTime, Precision, TensorSpec, check_feeds
 
 
 @dataclass
@@ -58,3 +58,14 @@ class FakeRuntime:
 
     def executed(self, model: ModelSource) -> list[Executed]:
         return [Executed(name="conv", op="Conv", int8=True, detail="", sources=("conv",))]
+
+    def profile(
+        self,
+        model: ModelSource,
+        feeds: Feeds,
+        *,
+        calls: int,
+        threads: int | None = None,
+        precision: Precision | None = None,
+    ) -> list[LayerTime]:
+        return [LayerTime(name="conv", op="Conv", precision="int8", detail="", ms=float(calls))]

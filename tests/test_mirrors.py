@@ -15,6 +15,7 @@ THROUGH = {
     "tests/cli": "cli cli.*",
     "tests/cli/test_predict.py": "api.album api.predict",
     "tests/cli/test_preprocess.py": "api.preprocess",
+    "tests/cli/test_bench.py": "api.benchmark",
     "tests/cli/test_tasks.py": "api.export api.subject",
     "tests/cli/test_commands.py": "api.advise api.doctor",
     "tests/api/test_init.py": "api.opening",

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinyint.api.advise import advise
+    from tinyint.api.benchmark import benchmark
     from tinyint.api.calibrate import calibrate
     from tinyint.api.doctor import doctor
     from tinyint.api.evaluate import compare, evaluate
     from tinyint.api.export import export
     from tinyint.api.inspect import inspect
-    from tinyint.api.opening import benchmark, open  # noqa: A004  the verb
+    from tinyint.api.opening import open  # noqa: A004  the verb
     from tinyint.api.predict import predict
     from tinyint.api.preprocess import preprocess
     from tinyint.api.quantize import Result, quantize
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     )
     from tinyint.loading import load
     from tinyint.proof import Report
+    from tinyint.proof.tester import Measurement
     from tinyint.quantization.calibration import CalibrationRecord
     from tinyint.quantization.recipe import Recipe
     from tinyint.runtimes.run import Run
@@ -47,6 +49,7 @@ __all__ = [
     "CalibrationRecord",
     "DataError",
     "DependencyError",
+    "Measurement",
     "ModelError",
     "OutputError",
     "Preprocessing",
@@ -96,6 +99,7 @@ _HOME = {
         "tinyint.api",
     ),
     "CalibrationRecord": "tinyint.quantization.calibration",
+    "Measurement": "tinyint.proof.tester",
     "Preprocessing": "tinyint.data",
     "Run": "tinyint.runtimes.run",
     "Samples": "tinyint.data",

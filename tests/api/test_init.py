@@ -36,7 +36,18 @@ def test_every_public_name_is_there_and_sorted():
         _ = tinyint.nothing_such
 
 
-VERBS = ["advise", "calibrate", "compare", "evaluate", "export", "inspect", "open", "predict", "quantize"]
+VERBS = [
+    "advise",
+    "benchmark",
+    "calibrate",
+    "compare",
+    "evaluate",
+    "export",
+    "inspect",
+    "open",
+    "predict",
+    "quantize",
+]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -55,7 +66,10 @@ def test_open_takes_the_runtime_that_the_model_is_for(model, samples):
 
 def test_benchmark_measures_every_model_on_every_runtime(model):
     timings = tinyint.benchmark(
-        [model], runtimes=["onnxruntime", "openvino"], threads=1, iterations=3, warmup=1
+        [model],
+        runtimes=["onnxruntime", "openvino"],
+        measure=tinyint.Measurement(iterations=3, warmup=1),
+        run=tinyint.Run(threads=1),
     )
     assert [timing.runtime for timing in timings] == ["onnxruntime", "openvino"]
     with pytest.raises(DependencyError, match="does not run TensorRT engines itself") as caught:

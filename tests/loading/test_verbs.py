@@ -43,7 +43,10 @@ def test_a_module_is_quantized_and_measured(module, tmp_path):
     assert api.evaluate(module, labelled, run=run, example_inputs=example).metrics["top1"] == 1
     assert tinyint.compare(model, result.path, tinyint.Samples(IMAGES, limit=2), run=run).rows
     assert api.calibrate(model, tinyint.Samples(IMAGES, limit=2), run=run).samples == 2
-    assert tinyint.benchmark([model], iterations=1, warmup=0)[0].model == "the model 'Sequential'"
+    assert (
+        tinyint.benchmark([model], measure=tinyint.Measurement(iterations=1, warmup=0))[0].model
+        == "the model 'Sequential'"
+    )
 
 
 def test_a_module_is_planned_and_advised(module):

@@ -5,7 +5,7 @@ import pytest
 
 from tests.fake_runtime import FakeRuntime
 from tinyint.errors import DataError
-from tinyint.proof.bench import Entry, benchmark, random_feeds
+from tinyint.proof.bench import Entry, benchmark, random_feeds, timing
 from tinyint.runtimes.base import TensorSpec
 
 
@@ -50,10 +50,23 @@ def test_models_take_turns_and_figures_are_those_of_the_clock() -> None:
     assert (b.model, b.precision) == ("other", "bfloat16")
     assert a.median_ms == pytest.approx(3.0)
     assert a.p90_ms == pytest.approx(4.6)  # 4 + 0.6 · (5 − 4)
+    assert a.p99_ms == pytest.approx(4.96)  # 4 + 0.96 · (5 − 4)
     assert (a.min_ms, a.max_ms) == pytest.approx((1.0, 5.0))
     assert a.images_per_second == pytest.approx(2000.0)  # 6 images in 3 ms
     assert a.spread == pytest.approx(1.2)
     assert (b.median_ms, b.p90_ms) == pytest.approx((20.0, 32.0))
+
+
+def test_a_last_smaller_batch_does_not_count() -> None:
+    clock = Clock({"a": [0.002, 0.004, 0.1]})
+    entry = Entry(model="a", runtime=FakeRuntime(on_call=clock.run))
+    session = entry.open(1, clock)
+    for rows in (4, 4, 1):
+        session.run_transient({"x": np.zeros((rows, 3), np.float32)})
+    assert session.images == [4, 4, 1]
+    found = timing(entry, session, 1)
+    assert (found.batch_size, found.iterations, found.max_ms) == (4, 2, pytest.approx(4.0))
+    assert found.images_per_second == pytest.approx(8 / 0.006)
 
 
 def test_all_models_are_fed_the_same_values_every_time() -> None:

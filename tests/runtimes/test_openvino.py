@@ -171,3 +171,15 @@ def test_outputs_that_are_one_value_keep_their_names() -> None:
         }""")
     outputs = RUNTIME.open(model.SerializeToString()).run({"x": np.float32([-1, 2])})
     assert {name: array.tolist() for name, array in outputs.items()} == {"z": [0, 2], "a": [0, 2]}
+
+
+def test_a_profile_has_the_nodes_that_run_with_their_times() -> None:
+    feeds = {"x": np.zeros((1, 8, 16, 16), np.float32)}
+    layers = RUNTIME.profile(network(), feeds, calls=3, threads=1)
+    executed = {(row.name, row.op, row.int8) for row in RUNTIME.executed(network())}
+    assert {(layer.name, layer.op, layer.precision == "int8") for layer in layers} <= executed
+    found = {layer.name: layer.precision for layer in layers}
+    assert (found["conv1"], found["conv2"], found["fc"]) == ("int8", "int8", "int8")
+    assert "float32" in found.values()  # of the quantizer of the input
+    assert all(layer.ms >= 0 for layer in layers)
+    assert sum(layer.ms for layer in layers) > 0

@@ -248,3 +248,20 @@ def test_an_output_may_have_more_rows_than_its_file_declares() -> None:
         found = session.run_transient({"x": x, "z": zeros})
         assert found["picked"].tolist() == x[x > 0].tolist()
         assert found["twice"].tolist() == (2 * x).tolist()
+
+
+def test_a_profile_has_the_nodes_that_run_with_their_times() -> None:
+    feeds = {"x": np.zeros((1, 8, 16, 16), np.float32)}
+    layers = RUNTIME.profile(network(), feeds, calls=3, threads=1)
+    executed = {(row.name, row.op, row.int8) for row in RUNTIME.executed(network())}
+    assert {(layer.name, layer.op, layer.precision == "int8") for layer in layers} <= executed
+    found = {layer.name: layer.precision for layer in layers}
+    assert (found["conv1"], found["conv2"], found["fc"], found["tanh"]) == ("int8", "int8", "int8", "float32")
+    assert all(layer.ms >= 0 for layer in layers)
+    assert sum(layer.ms for layer in layers) > 0
+
+
+def test_a_profile_of_bfloat16_is_of_what_runs_in_its_place() -> None:
+    model = build("g (bfloat16[2,3] x) => (bfloat16[2,3] y) { y = Relu (x) }")
+    (layer,) = [row for row in RUNTIME.profile(model, X, calls=1) if row.op == "Relu"]
+    assert layer.precision == "float32"

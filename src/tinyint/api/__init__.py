@@ -1,12 +1,13 @@
 """The verbs of the command line, in Python."""
 
 from tinyint.api.advise import advise
+from tinyint.api.benchmark import benchmark
 from tinyint.api.calibrate import calibrate
 from tinyint.api.doctor import Examination, doctor
 from tinyint.api.evaluate import compare, evaluate
 from tinyint.api.export import Exported, export
 from tinyint.api.inspect import Inspection, inspect
-from tinyint.api.opening import benchmark, open  # noqa: A004  the verb
+from tinyint.api.opening import open  # noqa: A004  the verb
 from tinyint.api.predict import Predicted, predict
 from tinyint.api.preprocess import Preprocessed, preprocess
 from tinyint.api.quantize import Result, quantize

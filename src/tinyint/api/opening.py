@@ -1,9 +1,9 @@
-"""The verbs that run models as they are: `open` and `benchmark`."""
+"""The verb `open`: a model on its runtime, as it is."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,15 +13,13 @@ from tinyint.graph.io import load_model
 from tinyint.graph.source import ModelSource, metadata, model_label, require_model_file, whole
 from tinyint.loading import onnx_source
 from tinyint.metadata import TARGET
-from tinyint.proof.bench import Entry, Timing
-from tinyint.proof.bench import benchmark as run
 from tinyint.proof.saturation import saturation
 from tinyint.runtimes import Runtime, Session, get_runtime
-from tinyint.runtimes.base import Feeds, Precision
+from tinyint.runtimes.base import Precision
 from tinyint.runtimes.host import host
 from tinyint.targets import TARGETS
 
-__all__ = ["benchmark", "open", "runtime_for", "warn_of_saturation"]
+__all__ = ["clearly", "existing", "open", "runtime_for", "warn_of_saturation"]
 
 
 def open(  # noqa: A001  the verb, as in tinyint.open
@@ -38,9 +36,9 @@ def open(  # noqa: A001  the verb, as in tinyint.open
     OpenVINO's kernels, which may quantize what they multiply (`Target.stored_weights`). Raises ModelError for a
     file that cannot be loaded, DependencyError for a runtime that is not installed.
     """
-    source = _existing(model)
+    source = existing(model)
     chosen = runtime_for(source, runtime)
-    with _clearly(source):
+    with clearly(source):
         session = chosen.open(source, threads=threads, precision=precision)
     warn_of_saturation(source, chosen.name)
     return session
@@ -67,62 +65,9 @@ def runtime_for(model: ModelSource, name: str | None = None) -> Runtime:
     return get_runtime(name)
 
 
-def benchmark(
-    models: Sequence[Model],
-    *,
-    runtimes: Sequence[str] = (),
-    threads: int | None = None,
-    batch_size: int = 1,
-    warmup: int = 10,
-    iterations: int = 100,
-    precision: Precision | None = None,
-    feeds: Feeds | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
-) -> list[Timing]:
-    """Latency of each model on each runtime, in turn in this process.
-
-    Its own runtime, if none is named.
-
-    Random values are fed unless `feeds` are given. `threads` are all cores by default. Raises ModelError, DataError
-    and DependencyError.
-    """
-    if not models:
-        raise ModelError("there is no model to measure")
-    sources = [_existing(model) for model in models]
-    entries = [
-        Entry(
-            model=source,
-            runtime=_installed(runtime_for(source, name)),
-            precision=precision,
-            label=str(model) if isinstance(model, str | Path) else None,
-        )
-        for model, source in zip(models, sources, strict=True)
-        for name in (runtimes or (None,))
-    ]
-    with _clearly(*sources):
-        timings = run(
-            entries,
-            threads=threads or host().cores,
-            batch_size=batch_size,
-            warmup=warmup,
-            iterations=iterations,
-            feeds=feeds,
-            shapes=shapes,
-        )
-    for entry in entries:
-        warn_of_saturation(entry.model, entry.runtime.name, entry.label or "")
-    return timings
-
-
-def _installed(runtime: Runtime) -> Runtime:
-    if runtime.available() is None:
-        raise runtime.absent()
-    return runtime
-
-
 @contextmanager
-def _clearly(*models: ModelSource) -> Iterator[None]:
-    """Where a runtime refuses a damaged file, says what is wrong with it, which the runtimes do not."""
+def clearly(*models: ModelSource) -> Iterator[None]:
+    """Names the fault of a damaged file that a runtime refuses without a reason."""
     try:
         yield
     except ModelError:
@@ -132,8 +77,8 @@ def _clearly(*models: ModelSource) -> Iterator[None]:
         raise
 
 
-def _existing(model: Model | bytes) -> ModelSource:
-    """The model as a runtime opens it, unless it is the path of nothing, which not every runtime says clearly."""
+def existing(model: Model | bytes) -> ModelSource:
+    """Model as a runtime opens it; raises ModelError for the path of nothing."""
     source = model if isinstance(model, bytes) else onnx_source(model)
     if isinstance(source, str | Path):
         require_model_file(Path(source))

@@ -13,9 +13,9 @@ import numpy as np
 
 from tinyint.errors import DataError, nearest
 from tinyint.graph.source import ModelSource, model_label
-from tinyint.runtimes.base import Feeds, Precision, Runtime, Session, TensorSpec
+from tinyint.runtimes.base import Array, Feeds, Precision, Runtime, Session, TensorSpec
 
-__all__ = ["Clock", "Entry", "Timing", "benchmark", "random_feeds"]
+__all__ = ["Clock", "Entry", "TimedSession", "Timing", "benchmark", "random_feeds", "timing"]
 
 Clock = Callable[[], float]  # seconds
 _SEED = 0
@@ -30,6 +30,37 @@ class Entry:
     precision: Precision | None = None
     label: str | None = None
 
+    @property
+    def name(self) -> str:
+        return self.label or model_label(self.model)
+
+    def open(self, threads: int | None, clock: Clock = time.perf_counter) -> TimedSession:
+        """Session whose calls are timed. Raises what the runtime raises."""
+        return TimedSession(self.runtime.open(self.model, threads=threads, precision=self.precision), clock)
+
+
+class TimedSession:
+    """Session that times each call of `run_transient`; see `Session`.
+
+    `seconds` and `images` are those of each call.
+    """
+
+    def __init__(self, session: Session, clock: Clock = time.perf_counter) -> None:
+        self._session, self._clock = session, clock
+        self.inputs, self.outputs, self.precision = session.inputs, session.outputs, session.precision
+        self.run = session.run
+        self.warm_up = session.run_transient
+        self.seconds: list[float] = []
+        self.images: list[int] = []
+
+    def run_transient(self, feeds: Feeds) -> dict[str, Array]:
+        start = self._clock()
+        outputs = self._session.run_transient(feeds)
+        self.seconds.append(self._clock() - start)
+        shape = feeds[self.inputs[0].name].shape if self.inputs else ()
+        self.images.append(shape[0] if shape else 1)
+        return outputs
+
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
@@ -43,6 +74,7 @@ class Timing:
     iterations: int
     median_ms: float
     p90_ms: float
+    p99_ms: float
     min_ms: float
     max_ms: float
     images_per_second: float
@@ -73,22 +105,16 @@ def benchmark(
     """
     if iterations < 1 or warmup < 0 or threads < 1 or batch_size < 1:
         raise DataError("iterations, threads and batch size must be at least 1, and warm-up at least 0")
-    sessions = [e.runtime.open(e.model, threads=threads, precision=e.precision) for e in entries]
+    sessions = [entry.open(threads, clock) for entry in entries]
     _require_inputs([spec for session in sessions for spec in session.inputs], shapes or {}, batch_size)
     given = [feeds or random_feeds(s.inputs, batch_size=batch_size, shapes=shapes) for s in sessions]
     for _ in range(warmup):
         for session, values in zip(sessions, given, strict=True):
+            session.warm_up(values)
+    for _ in range(iterations):
+        for session, values in zip(sessions, given, strict=True):
             session.run_transient(values)
-    seconds = np.zeros((len(entries), iterations))
-    for turn in range(iterations):
-        for row, (session, values) in enumerate(zip(sessions, given, strict=True)):
-            start = clock()
-            session.run_transient(values)
-            seconds[row, turn] = clock() - start
-    return [
-        _timing(entry, session, row * 1e3, threads, _batch_of(session, values, batch_size))
-        for entry, session, row, values in zip(entries, sessions, seconds, given, strict=True)
-    ]
+    return [timing(entry, session, threads) for entry, session in zip(entries, sessions, strict=True)]
 
 
 def _require_inputs(
@@ -142,24 +168,22 @@ def _random(spec: TensorSpec, shape: tuple[int, ...], rng: np.random.Generator) 
     )
 
 
-def _batch_of(session: Session, feeds: Feeds, batch_size: int) -> int:
-    """The images in one call: the first dimension of the first input."""
-    shape = feeds[session.inputs[0].name].shape if session.inputs else ()
-    return shape[0] if shape else batch_size
-
-
-def _timing(entry: Entry, session: Session, ms: np.ndarray, threads: int, batch_size: int) -> Timing:
-    median = float(np.median(ms))
+def timing(entry: Entry, session: TimedSession, threads: int) -> Timing:
+    """Times of the calls with the most images, without a last, smaller batch."""
+    batch_size = max(session.images)
+    ms = 1e3 * np.array([s for s, n in zip(session.seconds, session.images, strict=True) if n == batch_size])
+    median, p90, p99 = (float(value) for value in np.percentile(ms, (50, 90, 99)))
     return Timing(
-        model=entry.label or model_label(entry.model),
+        model=entry.name,
         runtime=entry.runtime.name,
         precision=session.precision,
         threads=threads,
         batch_size=batch_size,
         iterations=ms.size,
         median_ms=median,
-        p90_ms=float(np.percentile(ms, 90)),
+        p90_ms=p90,
+        p99_ms=p99,
         min_ms=float(ms.min()),
         max_ms=float(ms.max()),
-        images_per_second=batch_size * 1e3 / median if median else float("inf"),
+        images_per_second=batch_size * 1e3 / float(ms.mean()) if median else float("inf"),
     )

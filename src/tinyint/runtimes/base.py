@@ -21,6 +21,7 @@ __all__ = [
     "Array",
     "Executed",
     "Feeds",
+    "LayerTime",
     "Precision",
     "Provider",
     "Runtime",
@@ -73,6 +74,21 @@ class Executed:
     int8: bool
     detail: str
     sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerTime:
+    """Median time that a node of a runtime's own graph takes in one call.
+
+    * `name`, `op`, `detail`: as of `Executed`
+    * `precision`: "int8", else the type of its values
+    """
+
+    name: str
+    op: str
+    precision: str
+    detail: str
+    ms: float
 
 
 class Session(Protocol):
@@ -136,6 +152,21 @@ class Runtime(Protocol):
 
     def executed(self, model: ModelSource) -> list[Executed]:
         """Nodes that the runtime really runs, in its own order, without constants."""
+        ...
+
+    def profile(
+        self,
+        model: ModelSource,
+        feeds: Feeds,
+        *,
+        calls: int,
+        threads: int | None = None,
+        precision: Precision | None = None,
+    ) -> list[LayerTime]:
+        """Times of the nodes in `calls` runs, which profiling makes slower than others.
+
+        After a first one, in the runtime's own order.
+        """
         ...
 
 

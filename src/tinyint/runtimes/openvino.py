@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from tinyint.runtimes.base import (
     Array,
     Executed,
     Feeds,
+    LayerTime,
     Precision,
     TensorSpec,
     check_feeds,
@@ -38,6 +40,7 @@ __all__ = ["RUNTIME", "OpenVINORuntime", "OpenVINOSession"]
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _CAPABILITY: dict[Precision, str] = {"float32": "FP32", "bfloat16": "BF16", "float16": "FP16"}
 _NOT_RUN = {"Input", "Output"}
+_NUMPY = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "i32": "int32", "i64": "int64"}
 _OWN_DOMAIN = "ai.onnx"  # the domain of ONNX's own operators, usually written as ""
 # What OpenVINO appends to a source node's name when it splits or fuses the node.
 _SUFFIX = re.compile(r"(/WithoutBiases|/Dequantization\w+|_original)+$")
@@ -73,6 +76,19 @@ class OpenVINOSession:
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
         return self._infer(self._own.request, feeds, share_outputs=True)
+
+    def profile(self, feeds: Feeds) -> list[tuple[str, float]]:
+        """Milliseconds of each node in one run, by its own name.
+
+        The model was compiled for profiling.
+        """
+        request = self._compiled.create_infer_request()
+        self._infer(request, feeds, share_outputs=True)
+        return [
+            (row.node_name, row.real_time.total_seconds() * 1e3)
+            for row in request.get_profiling_info()
+            if row.status.name == "EXECUTED"
+        ]
 
     def _infer(self, request: Any, feeds: Feeds, *, share_outputs: bool) -> dict[str, Array]:
         check_feeds(self.inputs, feeds)
@@ -114,8 +130,7 @@ class OpenVINORuntime:
 
     def executed(self, model: ModelSource) -> list[Executed]:
         compiled, _ = _compile(model, None, "float32")
-        is_ir = isinstance(model, (str, Path)) and Path(model).suffix == ".xml"
-        source = None if is_ir else graph_of(model)
+        source = _source(model)
         constant: set[str] = set()  # evaluated once, when the model is compiled
         rows = []
         for node in compiled.get_runtime_model().get_ordered_ops():
@@ -126,6 +141,27 @@ class OpenVINORuntime:
             elif row.op not in _NOT_RUN:
                 rows.append(row)
         return rows
+
+    def profile(
+        self,
+        model: ModelSource,
+        feeds: Feeds,
+        *,
+        calls: int,
+        threads: int | None = None,
+        precision: Precision | None = None,
+    ) -> list[LayerTime]:
+        chosen: Precision = precision or "float32"
+        compiled, outputs = _compile(model, threads, chosen, profiled=True)
+        session = OpenVINOSession(compiled, outputs, chosen, model_label(model))
+        source, spent = _source(model), defaultdict[str, list[float]](list)
+        session.profile(feeds)
+        for _ in range(calls):
+            for name, ms in session.profile(feeds):
+                spent[name].append(ms)
+        nodes = compiled.get_runtime_model().get_ordered_ops()
+        rows = {node.get_friendly_name(): _executed(node, source) for node in nodes}
+        return [_layer(row, median(spent[name])) for name, row in rows.items() if name in spent]
 
 
 RUNTIME = OpenVINORuntime()
@@ -140,7 +176,9 @@ def _core() -> Any:
     return openvino.Core()
 
 
-def _compile(model: ModelSource, threads: int | None, precision: Precision) -> tuple[Any, tuple[str, ...]]:
+def _compile(
+    model: ModelSource, threads: int | None, precision: Precision, *, profiled: bool = False
+) -> tuple[Any, tuple[str, ...]]:
     core = _core()
     if _CAPABILITY[precision] not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise TargetError(f"openvino cannot compute in {precision} on this CPU; use float32")
@@ -151,6 +189,7 @@ def _compile(model: ModelSource, threads: int | None, precision: Precision) -> t
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "ENABLE_CPU_PINNING": False,
+        "PERF_COUNT": profiled,
     }
     check_threads(threads)
     if threads is not None:
@@ -238,6 +277,17 @@ def _spec(port: Any) -> TensorSpec:
     return TensorSpec(
         name=port.get_any_name(), dtype=np.dtype(port.get_element_type().to_dtype()), shape=shape
     )
+
+
+def _source(model: ModelSource) -> ir.Graph | None:
+    """Graph of the model, None for OpenVINO's own files."""
+    return None if isinstance(model, (str, Path)) and Path(model).suffix == ".xml" else graph_of(model)
+
+
+def _layer(row: Executed, ms: float) -> LayerTime:
+    held = row.detail.partition(" ")[0]
+    precision = "int8" if row.int8 else _NUMPY.get(held, held)
+    return LayerTime(name=row.name, op=row.op, precision=precision, detail=row.detail, ms=ms)
 
 
 def _executed(node: Any, source: ir.Graph | None) -> Executed:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,18 @@ from tinyint.graph.passes.widen import holds, widen_floats
 from tinyint.graph.serde import load
 from tinyint.graph.source import ModelSource, graph_of, loadable, metadata, model_label, weights_apart, whole
 from tinyint.metadata import METHOD
-from tinyint.runtimes.base import Array, Executed, Feeds, Precision, TensorSpec, check_feeds, check_threads
+from tinyint.runtimes.base import (
+    Array,
+    Executed,
+    Feeds,
+    LayerTime,
+    Precision,
+    TensorSpec,
+    check_feeds,
+    check_threads,
+)
 from tinyint.runtimes.ort_graph import describe
+from tinyint.runtimes.ort_profile import layers
 
 __all__ = ["CUDA", "RUNTIME", "OrtRuntime", "OrtSession"]
 
@@ -119,6 +131,13 @@ class OrtSession:
         values = own.buffers | {name: value.numpy() for name, value in zip(own.loose, loose, strict=True)}
         return {name: values[name] for name in self.outputs}
 
+    def profile(self, feeds: Feeds, calls: int) -> list[dict[str, Any]]:
+        """Events of so many runs, of a session that was opened for profiling."""
+        for _ in range(calls):
+            self.run(feeds)
+        events: list[dict[str, Any]] = json.loads(Path(self._session.end_profiling()).read_bytes())
+        return events
+
     def _bind(self, outputs: dict[str, Array]) -> None:
         own = self._own
         own.binding = self._session.io_binding()
@@ -158,11 +177,14 @@ class OrtRuntime:
             raise TargetError(
                 f"onnxruntime computes in the types of the file; convert the file for {precision}"
             )
-        options, providers = _options(model, threads, optimize), self._providers()
+        return self._open(model, lambda: _options(model, threads, optimize))
+
+    def _open(self, model: ModelSource, options: Callable[[], Any]) -> OrtSession:
+        providers = self._providers()
         try:
             if isinstance(model, ir.Model):
-                return _open_graph(model, options, providers)
-            session = _load(model, options, providers)
+                return _open_graph(model, options(), providers)
+            session = _load(model, options(), providers)
             if all(dim != 0 for value in session.get_inputs() for dim in value.shape):
                 return OrtSession(session, model_label(model))
             graph: ir.Model | None = whole(model)
@@ -172,7 +194,7 @@ class OrtRuntime:
                 raise
         assert graph is not None
         open_dimensions(graph)
-        return _open_graph(graph, _options(model, threads, optimize), providers)
+        return _open_graph(graph, options(), providers)
 
     def _providers(self) -> list[Any]:
         if not self._cuda:
@@ -185,6 +207,35 @@ class OrtRuntime:
         return [("CUDAExecutionProvider", {"use_tf32": "0"}), *_CPU]  # TF32 has a mantissa of only 10 bits
 
     def executed(self, model: ModelSource) -> list[Executed]:
+        return [row for _, row in self._executed(model)]
+
+    def profile(
+        self,
+        model: ModelSource,
+        feeds: Feeds,
+        *,
+        calls: int,
+        threads: int | None = None,
+        precision: Precision | None = None,
+    ) -> list[LayerTime]:
+        del precision  # of the file alone, as `open` says
+        with tempfile.TemporaryDirectory(prefix="tinyint-", ignore_cleanup_errors=True) as directory:
+
+            def profiled() -> Any:
+                options = _options(model, threads, True)
+                options.enable_profiling = True
+                options.profile_file_prefix = str(Path(directory) / "profile")
+                return options
+
+            events = self._open(model, profiled).profile(feeds, 1 + calls)
+        try:
+            executed = self._executed(model)
+        except ModelError:  # in bfloat16, which `open` has converted
+            executed = []
+        return layers(events, executed, warmup=1)
+
+    def _executed(self, model: ModelSource) -> list[tuple[str, Executed]]:
+        """Nodes that run, with their own names."""
         with tempfile.TemporaryDirectory(prefix="tinyint-", ignore_cleanup_errors=True) as directory:
             options = _options(model, 1, True)
             options.optimized_model_filepath = str(Path(directory) / "optimized.onnx")
@@ -193,7 +244,8 @@ class OrtRuntime:
             options.add_session_config_entry(entry, "optimized.data")
             _load(model, options, _CPU)
             executed = load(options.optimized_model_filepath).graph
-            return describe(executed, graph_of(model))
+            names = [node.name or node.op_type for node in executed]
+            return list(zip(names, describe(executed, graph_of(model)), strict=True))
 
 
 RUNTIME = OrtRuntime()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tinyint.errors import DependencyError
 from tinyint.graph.source import ModelSource, model_label
-from tinyint.runtimes.base import Executed, Precision, Session
+from tinyint.runtimes.base import Executed, Feeds, LayerTime, Precision, Session
 
 __all__ = ["RUNTIME", "TensorRTRuntime", "build_commands"]
 
@@ -42,6 +42,19 @@ class TensorRTRuntime:
     def executed(self, model: ModelSource) -> list[Executed]:
         """Raises DependencyError; `targets.tensorrt_rules` works without a GPU."""
         raise _elsewhere(model, None)
+
+    def profile(
+        self,
+        model: ModelSource,
+        feeds: Feeds,
+        *,
+        calls: int,
+        threads: int | None = None,
+        precision: Precision | None = None,
+    ) -> list[LayerTime]:
+        """Raises DependencyError with the commands that build and time an engine."""
+        del feeds, calls, threads
+        raise _elsewhere(model, precision)
 
 
 RUNTIME = TensorRTRuntime()

@@ -59,7 +59,9 @@ def write_data_file(
     The bytes depend on the images and the declaration alone. Raises DataError for an image that cannot be read, unless
     it is skipped, and OutputError.
     """
-    writer = _Writer(source, Shape.of(source.preprocessing, values, source.label_kind), on_error == "skip")
+    writer = _RecordWriter(
+        source, Shape.of(source.preprocessing, values, source.label_kind), on_error == "skip"
+    )
     identity = writer.identity()
     with partial_file(output, MAGIC) as file:
         found = writer.found(file, identity, progress)
@@ -76,7 +78,7 @@ def write_data_file(
 
 
 @dataclass
-class _Writer:
+class _RecordWriter:
     source: ImageSource
     shape: Shape
     skips: bool

@@ -1,0 +1,188 @@
+"""The verb `benchmark`: speed of several models, and over data also their accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyint.api.given_model import Model
+from tinyint.api.opening import clearly, existing, runtime_for, warn_of_saturation
+from tinyint.api.subject import task_for
+from tinyint.data import Data, Dataset, Samples
+from tinyint.data.images import ImageSource
+from tinyint.data.open import CheckedDataset
+from tinyint.errors import ModelError
+from tinyint.graph.source import metadata
+from tinyint.proof.bench import Entry, TimedSession, random_feeds, timing
+from tinyint.proof.bench import benchmark as run_in_turn
+from tinyint.proof.tester import Candidate, Measurement, Performance, run_over
+from tinyint.runtimes import Runtime
+from tinyint.runtimes.base import Feeds, LayerTime
+from tinyint.runtimes.host import host
+from tinyint.runtimes.run import Run
+from tinyint.tasks import Task, postprocessing_of, require_labels
+
+__all__ = ["benchmark"]
+
+_CALLS, _PROFILED = 100, 20
+
+
+def benchmark(
+    models: Sequence[Model],
+    data: Data | None = None,
+    *,
+    runtimes: Sequence[str] = (),
+    task: str | None = None,
+    measure: Measurement | None = None,
+    run: Run | None = None,
+) -> list[Performance]:
+    """Latency of each model on each runtime, in turn in this process.
+
+    Its own runtime, if none is named.
+
+    They are fed random values, or the samples of `data`, and then judged as well if `measure` says so: by the metrics
+    of `task`, or of the task that `evaluate` would take. `run.threads` are all cores by default; `run.notice` is told
+    what the user should know about the data. Raises ModelError, DataError and DependencyError.
+    """
+    run, measure = run or Run(), measure or Measurement()
+    run.require_only("benchmark", "threads", "batch_size")
+    measure.require_fit(data=data is not None)
+    if not models:
+        raise ModelError("there is no model to measure")
+    sources = [existing(model) for model in models]
+    entries = [
+        Entry(
+            model=source,
+            runtime=_installed(runtime_for(source, name)),
+            precision=measure.precision,
+            label=str(model) if isinstance(model, str | Path) else None,
+        )
+        for model, source in zip(models, sources, strict=True)
+        for name in (runtimes or (None,))
+    ]
+    bench = _Bench(entries, task, measure, run)
+    with clearly(*sources):
+        found = bench.at_random() if data is None else bench.over(Samples.of(data))
+    for entry in entries:
+        warn_of_saturation(entry.model, entry.runtime.name, entry.name)
+    return found
+
+
+@dataclass(frozen=True)
+class _Bench:
+    entries: Sequence[Entry]
+    task: str | None
+    measure: Measurement
+    run: Run
+
+    @property
+    def threads(self) -> int:
+        return self.run.threads or host().cores
+
+    def at_random(self) -> list[Performance]:
+        measure, batch_size = self.measure, self.run.batch_size
+        timings = run_in_turn(
+            self.entries,
+            threads=self.threads,
+            batch_size=batch_size,
+            warmup=measure.warmup,
+            iterations=measure.iterations or _CALLS,
+            shapes=measure.shapes,
+        )
+        layers: list[tuple[LayerTime, ...] | None] = [None] * len(timings)
+        if measure.profile:
+            for i, entry in enumerate(self.entries):
+                inputs = entry.open(self.threads).inputs
+                feeds = random_feeds(inputs, batch_size=batch_size, shapes=measure.shapes)
+                layers[i] = self._layers(entry, feeds)
+        return [Performance(**vars(each), layers=own) for each, own in zip(timings, layers, strict=True)]
+
+    def over(self, samples: Samples) -> list[Performance]:
+        sessions = [entry.open(self.threads) for entry in self.entries]
+        _require_same_inputs(self.entries, sessions)
+        facts = {k: v for entry in reversed(self.entries) for k, v in metadata(entry.model).items()}
+        dataset = samples.open(sessions[0].inputs, facts)
+        info = self._task(samples, dataset, facts, sessions[0]) if self.measure.accuracy else None
+        models = [self._candidate(*pair, info) for pair in zip(self.entries, sessions, strict=True)]
+        total = dataset.len_hint
+        count, feeds = run_over(
+            models,
+            dataset,
+            batch_size=self.run.batch_size,
+            warmup=self.measure.warmup,
+            calls=self.measure.iterations or None,
+            progress=lambda done: self.run.progress("bench", done, total),
+        )
+        for notice in (*dataset.notices, *_notices(dataset, sessions, self.run, self.measure)):
+            self.run.notice(notice)
+        pairs = zip(self.entries, models, strict=True)
+        return [self._performance(entry, model, info, count, feeds) for entry, model in pairs]
+
+    def _task(self, samples: Samples, dataset: Dataset, facts: dict[str, str], session: TimedSession) -> Task:
+        info, notice = task_for(self.task, facts, session, dataset)
+        require_labels(dataset.label_kind, info, samples.name)
+        if notice:
+            self.run.notice(notice)
+        return info
+
+    def _candidate(self, entry: Entry, session: TimedSession, info: Task | None) -> Candidate:
+        if info is None:
+            return Candidate(session=session)
+        present = postprocessing_of(metadata(entry.model))
+        decided = info.decided(session, present, threads=self.threads)
+        return Candidate(session=session, decided=decided, scorer=info.scorer())
+
+    def _performance(
+        self, entry: Entry, model: Candidate, info: Task | None, count: int, feeds: Feeds
+    ) -> Performance:
+        return Performance(
+            **vars(timing(entry, model.session, self.threads)),
+            task=None if info is None else info.task,
+            samples=count,
+            metrics=None if model.scorer is None else model.scorer.metrics(),
+            layers=self._layers(entry, feeds) if self.measure.profile else None,
+        )
+
+    def _layers(self, entry: Entry, feeds: Feeds) -> tuple[LayerTime, ...]:
+        layers = entry.runtime.profile(
+            entry.model, feeds, calls=_PROFILED, threads=self.threads, precision=entry.precision
+        )
+        return tuple(layers)
+
+
+def _require_same_inputs(entries: Sequence[Entry], sessions: Sequence[TimedSession]) -> None:
+    first, *others = ({spec.name: str(spec) for spec in session.inputs} for session in sessions)
+    for entry, other in zip(entries[1:], others, strict=True):
+        if other != first:
+            raise ModelError(
+                f"{entry.name} has the inputs {_described(other)}, {entries[0].name} has {_described(first)}: models "
+                "that are measured on the same data must take the same inputs"
+            )
+
+
+def _described(inputs: dict[str, str]) -> str:
+    return ", ".join(f"{name} {form}" for name, form in inputs.items())
+
+
+def _notices(dataset: Dataset, sessions: Sequence[TimedSession], run: Run, measure: Measurement) -> list[str]:
+    told = []
+    if isinstance(dataset, CheckedDataset) and isinstance(dataset.source, ImageSource):
+        told.append(
+            "images are decoded while the models run, which takes time from them: a file of `tinyint preprocess` is "
+            "only read"
+        )
+    most, calls = max(sessions[0].images), len(sessions[0].images)
+    if most < run.batch_size:
+        told.append(
+            f"batches of {run.batch_size} were asked for; by the model or the data, they are of {most}"
+        )
+    if calls < (measure.iterations or 0):
+        told.append(f"{measure.iterations} iterations were asked for; the data are enough for {calls}")
+    return told
+
+
+def _installed(runtime: Runtime) -> Runtime:
+    if runtime.available() is None:
+        raise runtime.absent()
+    return runtime
