@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import Any
 
 import hypothesis
+import pytest
 
 from tinyint.runtimes import RUNTIMES, get_runtime
 from tinyint.runtimes.base import installed
 from tinyint.runtimes.host import host
 
+# Before torch is imported: threads that wait in one of several processes leave the cores to the others.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("suite")
+
+
+MOST_PROCESSES = 8  # each holds a torch of its own
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    return min(host().cores, MOST_PROCESSES)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -10,8 +10,9 @@ from tinyint.errors import TinyintWarning
 from tinyint.files import atomic_write
 from tinyint.quantization.calibration import CalibrationRecord
 from tinyint.quantization.calibration.cache import RecordCache, cache_directory, cache_key
+from tinyint.quantization.calibration.statistics import Gram, Request
 
-KEYS = [cache_key("model", f"data {i}", "8") for i in range(4)]
+KEYS = [cache_key("model", f"data {i}") for i in range(4)]
 
 
 def record(samples: int = 1) -> CalibrationRecord:
@@ -56,10 +57,10 @@ def test_without_a_home_there_is_no_cache(monkeypatch, tmp_path, chosen):
 
 def test_a_key_depends_on_each_of_its_parts():
     keys = {
-        cache_key("a", "b", "1"),
-        cache_key("x", "b", "1"),
-        cache_key("a", "x", "1"),
-        cache_key("a", "b", "2"),
+        cache_key("a", "b"),
+        cache_key("x", "b"),
+        cache_key("a", "x"),
+        cache_key("a", "b", frozenset({Request(statistic=Gram, tensor="t")})),
     }
     assert len(keys) == 4
 
