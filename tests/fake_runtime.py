@@ -37,6 +37,7 @@ class FakeRuntime:
     on_call: Callable[[str], None] = lambda model: None
     calls: list[tuple[str, Feeds]] = field(default_factory=list)
     name: str = "fake"
+    safe: bool = True
 
     def available(self) -> str | None:
         return "1.0"

@@ -54,7 +54,7 @@ INNER_LAYERS = {
         "plan",
         "weight_pairs",
         "qparams",
-        "repair",
+        "repair coarse_biases",
         "qdq",
         "dynamic weight_only trial",
         "calibrated static",

@@ -25,6 +25,7 @@ from tinyint.graph.passes.exact_products import exact_products
 from tinyint.graph.prepare import prepare
 from tinyint.graph.source import whole
 from tinyint.runtimes import Runtime, get_runtime, openvino
+from tinyint.runtimes.host import host
 from tinyint.targets import get_target
 
 TARGETS = ("x86-vnni", "x86-avx2", "openvino-vnni", "openvino-avx2", "generic", "arm64", "tensorrt")
@@ -273,6 +274,7 @@ def _proven(case: _Case) -> Outputs:
     elif runtime.name == "openvino" and _runs_float(runtime, case):
         with _stored_weights_in_float(case):
             real = _run("openvino", lambda: runtime.open(case.written, threads=1), case)
+            _run("openvino on all cores", lambda: runtime.open(case.written, threads=host().cores), case)
     else:
         real = simulated
     for outputs in (simulated, real):

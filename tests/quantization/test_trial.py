@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 import tinyint
 from tinyint import qat
 from tinyint.errors import ModelError
+from tinyint.quantization import trial as trial_module
 from tinyint.quantization.plan import Plan
-from tinyint.quantization.trial import Trial, tried
+from tinyint.quantization.trial import Fault, Trial, tried
 from tinyint.runtimes import Runtime, get_runtime
 from tinyint.targets import get_target
 
@@ -49,19 +50,24 @@ def _built(rejected: Mapping[str, str]) -> _Built:
 class _Picky(Trial):
     """A runtime that fails where all nodes of one of the `groups` are in int8."""
 
-    def __init__(self, *groups: str) -> None:
+    def __init__(self, *groups: str, fatal: bool = False) -> None:
         super().__init__(prepared=frozenset(), target=get_target("generic"), feeds=[])  # type: ignore[arg-type]
         self.groups = [frozenset(group) for group in groups]
         self.loadings = 0
+        self.fatal = fatal
 
     @property
     def runtime(self) -> Runtime:
         return get_runtime("onnxruntime")
 
-    def fault(self, model: object) -> str | None:
+    @property
+    def label(self) -> str:
+        return "the model"
+
+    def fault(self, model: object) -> Fault | None:
         self.loadings += 1
         assert isinstance(model, frozenset)
-        return "fails" if any(group <= model for group in self.groups) else None
+        return Fault("picky 1.0 fails", self.fatal) if any(group <= model for group in self.groups) else None
 
 
 def test_what_a_runtime_takes_is_loaded_once() -> None:
@@ -78,6 +84,21 @@ def test_a_float_model_that_fails_as_well_is_left_as_it_was_planned() -> None:
     trial = _Picky("")  # the empty group is in every model
     assert tried(trial, _built).model == frozenset(NODES)  # type: ignore[type-var, comparison-overlap]
     assert trial.loadings == 2
+
+
+def test_a_model_that_ends_the_process_in_float_as_well_is_refused() -> None:
+    with pytest.raises(
+        ModelError, match=r"picky 1\.0 fails with it, and leaving nodes in float does not help; quantize for"
+    ):
+        tried(_Picky("", fatal=True), _built)  # type: ignore[type-var]
+
+
+def test_so_is_one_that_ends_it_after_all_that_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial_module, "_MOST", 2)
+    left = tried(_Picky(*"abc"), _built)  # type: ignore[type-var]
+    assert left.model == frozenset("cdefghij")  # type: ignore[comparison-overlap]
+    with pytest.raises(ModelError, match="picky"):
+        tried(_Picky(*"abc", fatal=True), _built)  # type: ignore[type-var]
 
 
 @given(st.lists(st.text(alphabet="abcdefghij", min_size=1, max_size=4), min_size=1, max_size=4))

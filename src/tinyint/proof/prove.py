@@ -76,7 +76,7 @@ def prove(
     start = time.perf_counter()
     if verified:
         coverage = read_coverage(quantized, own)
-        verification = _verify(found, float_model, int8_model, samples, own, threads)
+        verification = _verify(found, float_model, int8_model, samples, own, used)
         if runtime is own:
             models = (float_model, int8_model)
             latency = _time(found, quantized, models, runtime, used, samples, clock)
@@ -139,7 +139,7 @@ def _verify(
     int8_model: ModelSource,
     samples: ProofSamples | None,
     runtime: Runtime,
-    threads: int | None,
+    threads: int,
 ) -> Verification | None:
     if samples is None:
         found.warnings.append(

@@ -6,38 +6,43 @@ of them something else. Such nodes stay in float, and the rest of the model in i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, TypeVar
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 import onnx_ir as ir
 
 from tinyint.errors import ModelError
 from tinyint.graph.passes.exact_products import exact_products
-from tinyint.graph.walk import ancestors
+from tinyint.graph.source import model_label
+from tinyint.graph.walk import ancestors, inner_nodes
 from tinyint.numbers.numerics import Array
 from tinyint.quantization.plan import Plan
-from tinyint.runtimes import Feeds, Runtime, Session, get_runtime
+from tinyint.runtimes import Feeds, Runtime, get_runtime
+from tinyint.runtimes.apart import Apart, Failure, Outputs, run, run_all
 from tinyint.runtimes.host import host
 from tinyint.targets import Target
 
-__all__ = ["TRIAL_SAMPLES", "Trial", "tried"]
+__all__ = ["JUMPS", "TRIAL_SAMPLES", "Fault", "Trial", "tried"]
 
 TRIAL_SAMPLES = 4
 
 _MOST = 16  # nodes, each of which costs log2(nodes) loadings
+_LEAST_SECONDS, _TIMES_FLOAT = (
+    120.0,
+    100.0,
+)  # after which a run counts as endless; the float one has all cores
 _TIMES = 4.0  # the simulation's noise power: that of a few samples varies by less
 _NEGLIGIBLE_DB = 40.0
-_JUMPS = frozenset({
-    "ArgMax", "ArgMin", "Hardmax", "TopK", "NonMaxSuppression", "NonZero", "Compress", "Unique", "If", "Loop", "Scan",
-    "Floor", "Ceil", "Round", "Sign", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Div", "Mod",
-    "Reciprocal",
+JUMPS = frozenset({
+    "ArgMax", "ArgMin", "Hardmax", "TopK", "NonMaxSuppression", "NonZero", "Compress", "Unique", "If", "Floor", "Ceil",
+    "Round", "Sign", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Div", "Mod", "Reciprocal",
+    "Shrink", "ThresholdedRelu",
 })  # fmt: skip
-"""Operators whose results differ without bounds where their inputs differ by a hair."""
-
-
-Outputs: TypeAlias = list[dict[str, Array]]
+"""Operators whose results differ without bounds, or by a step, where their inputs differ by a hair."""
 
 
 class Planned(Protocol):
@@ -53,17 +58,38 @@ class Planned(Protocol):
 P = TypeVar("P", bound=Planned)
 
 
+@dataclass(frozen=True)
+class Fault:
+    """Fault of a runtime with a model; `fatal`: it takes the process down."""
+
+    told: str
+    fatal: bool = False
+
+
 @dataclass(kw_only=True)
 class Trial:
     """Runs samples, `feeds`, through quantized forms of `prepared` on the target's runtime.
 
-    Without samples a model only has to load, and on a processor that cuts sums its results only need their shapes.
+    In a child process, for as long as the context lasts, where the runtime may end it. Without samples a model only has
+    to load, and on a processor that cuts sums its results only need their shapes.
     """
 
     prepared: ir.Model
     target: Target
     feeds: Sequence[Feeds]
-    _float: Outputs = field(default_factory=list, init=False)
+    _floats: Outputs | None = field(default=None, init=False)
+    _seconds: float = field(default=_LEAST_SECONDS, init=False)
+    _apart: Apart | None = field(default=None, init=False)
+
+    def __enter__(self) -> Self:
+        if self.runtime is not None and not self.runtime.safe:
+            self._apart = Apart(self.runtime.name)
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._apart is not None:
+            self._apart.end()
+            self._apart = None
 
     @property
     def runtime(self) -> Runtime | None:
@@ -72,24 +98,37 @@ class Trial:
         runs = runtime.available() and cpu.family != "gpu" and cpu.runs_on(host())
         return runtime if runs else None
 
-    def fault(self, model: ir.Model) -> str | None:
+    @property
+    def label(self) -> str:
+        return model_label(self.prepared)
+
+    def fault(self, model: ir.Model) -> Fault | None:
         """Fault of the runtime with `model`, in one thread or in all; or None."""
+        fresh = self._apart is None or self._apart.fresh
+        simulated = self._simulated(model)
+        fault = self._first_fault(model, simulated)
+        if fault is not None and fault.fatal and not fresh:
+            return self._first_fault(model, simulated)  # an earlier model may have damaged the child's memory
+        return fault
+
+    def _first_fault(self, model: ir.Model, simulated: Outputs) -> Fault | None:
         runtime = self.runtime
         assert runtime is not None
-        simulated = self._simulated(model)
         for threads in dict.fromkeys((1, host().cores)):
-            kind = self._fault(runtime, model, threads, simulated)
+            kind = self._kind(runtime, model, threads, simulated)
             if kind is not None:
-                return f"{runtime.name} {runtime.available()} {kind} with it in int8"
+                fatal = isinstance(kind, Failure) and kind.fatal
+                return Fault(f"{runtime.name} {runtime.available()} {kind}", fatal)
         return None
 
-    def _fault(self, runtime: Runtime, model: ir.Model, threads: int, simulated: Outputs) -> str | None:
-        try:
-            session = runtime.open(model, threads=threads)
-            outputs = [_run(session, feeds) for feeds in self.feeds]
-        except ModelError:
-            return "does not run the model"
-        floats = self._floats()
+    def _kind(self, runtime: Runtime, model: ir.Model, threads: int, simulated: Outputs) -> str | None:
+        floats = self._float_outputs()
+        if self._apart is None:
+            outputs = run_all(runtime.name, model, threads, self.feeds)
+        else:
+            outputs = self._apart.run_all(model, threads, self.feeds, self._seconds)
+        if isinstance(outputs, Failure):
+            return outputs
         for expected, found in zip(floats, outputs, strict=True):
             if any(found[name].shape != array.shape for name, array in expected.items()):
                 return "gives results of another shape"
@@ -102,41 +141,52 @@ class Trial:
         if model is self.prepared or not self.feeds or self.target.cpu.saturates_on(host()):
             return []
         session = get_runtime("onnxruntime").open(exact_products(model), optimize=False)
-        return [_run(session, feeds) for feeds in self.feeds]
+        return [run(session, feeds) for feeds in self.feeds]
 
-    def _floats(self) -> Outputs:
-        """The float results that are fit to be compared."""
-        if not self._float and self.feeds:
+    def _float_outputs(self) -> Outputs:
+        """The float results that are fit to be compared. What they take says what time a trial may take."""
+        if self._floats is None:
+            start = time.perf_counter()
             smooth = {value.name for value in self.prepared.graph.outputs if not _jumps(value)}
-            session = get_runtime("onnxruntime").open(self.prepared)
-            for feeds in self.feeds:
-                outputs = _run(session, feeds).items()
-                self._float.append({n: a for n, a in outputs if n in smooth and a.dtype.kind == "f"})
-        return self._float
+            outputs: Outputs = []
+            if self.feeds:
+                session = get_runtime("onnxruntime").open(self.prepared)
+                outputs = [run(session, feeds) for feeds in self.feeds]
+            self._floats = [{n: a for n, a in o.items() if n in smooth and _is_float(a)} for o in outputs]
+            self._seconds += _TIMES_FLOAT * (time.perf_counter() - start)
+        return self._floats
 
 
 def tried(trial: Trial, build: Callable[[Mapping[str, str]], P]) -> P:
     """Quantized model of `build`, without int8 nodes on which the runtime fails.
 
     `build` takes the nodes that stay in float, each with its reason. A model that fails in float as well, or still
-    after 16 nodes, comes back as it is: the proof tells. Raises ModelError, from `build`, where nothing is left.
+    after 16 nodes, comes back as it is: the proof tells. Raises ModelError where it would end the process of the proof,
+    and, from `build`, where nothing is left.
     """
     attempt = build({})
     if trial.runtime is None or (fault := trial.fault(attempt.model)) is None:
         return attempt
-    if trial.fault(trial.prepared) is not None:
-        return attempt  # it does not take the float model either
+    if (in_float := trial.fault(trial.prepared)) is not None:  # it does not take the float model either
+        _require_alive(trial, fault, in_float)
+        return attempt
     held: dict[str, str] = {}
     while fault is not None and len(held) < _MOST:
-        held[_culprit(trial, build, attempt.plan.int8_nodes, held)] = fault
+        held[_culprit(trial, build, attempt.plan.int8_nodes, held)] = f"{fault.told} with it in int8"
         attempt = build(held)
         fault = trial.fault(attempt.model)
+    _require_alive(trial, fault)
     return attempt
 
 
-def _run(session: Session, feeds: Feeds) -> dict[str, Array]:
-    """The outputs; a model may lack inputs of which it makes nothing."""
-    return session.run({spec.name: feeds[spec.name] for spec in session.inputs if spec.name in feeds})
+def _require_alive(trial: Trial, *faults: Fault | None) -> None:
+    """Raises ModelError for a fault that would take down the process of the proof, and the user's later."""
+    fatal = next((fault for fault in faults if fault is not None and fault.fatal), None)
+    if fatal is not None:
+        raise ModelError(
+            f"{trial.label}: {fatal.told} with it, and leaving nodes in float does not help; quantize for "
+            "another target, and please report it to those who make the runtime"
+        )
 
 
 def _culprit(
@@ -182,11 +232,15 @@ def _differ(expected: Array, simulated: Array, found: Array) -> bool:
 
 
 def _jumps(output: ir.Value) -> bool:
-    """Whether an operator with jumps is among the ancestors of the value."""
+    """Whether an operator with jumps, or a body that may have some, is among the ancestors of the value."""
     return any(
-        node.op_type in _JUMPS or (node.op_type == "Cast" and not _to_float(node))
+        node.op_type in JUMPS or (node.op_type == "Cast" and not _to_float(node)) or any(inner_nodes(node))
         for node in ancestors(output)
     )
+
+
+def _is_float(output: object) -> bool:
+    return isinstance(output, np.ndarray) and output.dtype.kind == "f"  # a sequence is a list
 
 
 def _to_float(node: ir.Node) -> bool:

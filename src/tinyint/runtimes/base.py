@@ -126,6 +126,11 @@ class Runtime(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def safe(self) -> bool:
+        """Whether no model is known with which it ends the process."""
+        ...
+
     def available(self) -> str | None:
         """Version that runs here, or None."""
         ...

@@ -34,6 +34,7 @@ from tinyint.runtimes.base import (
     check_threads,
     installed,
 )
+from tinyint.runtimes.host import host
 
 __all__ = ["RUNTIME", "OpenVINORuntime", "OpenVINOSession"]
 
@@ -103,6 +104,7 @@ class OpenVINORuntime:
     """OpenVINO; see `runtimes.base.Runtime`. Also opens OpenVINO's own `.xml` files, by path."""
 
     name = "openvino"
+    safe = False
 
     def available(self) -> str | None:
         return installed("openvino")
@@ -129,7 +131,7 @@ class OpenVINORuntime:
         return OpenVINOSession(compiled, outputs, float_type, model_label(model))
 
     def executed(self, model: ModelSource) -> list[Executed]:
-        compiled, _ = _compile(model, None, "float32")
+        compiled, _ = _compile(model, host().cores, "float32")  # as it has been tried
         source = _source(model)
         constant: set[str] = set()  # evaluated once, when the model is compiled
         rows = []

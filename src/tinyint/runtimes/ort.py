@@ -155,6 +155,7 @@ class OrtRuntime:
     """
 
     name = "onnxruntime"
+    safe = True
 
     def __init__(self, *, cuda: bool = False) -> None:
         self._cuda = cuda

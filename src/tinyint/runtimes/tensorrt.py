@@ -19,6 +19,7 @@ class TensorRTRuntime:
     """
 
     name = "tensorrt"
+    safe = True
 
     def available(self) -> str | None:
         """None, even with its package: tinyint runs no engines."""
