@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
@@ -135,16 +135,21 @@ def _seen(dataset: Dataset, subject: Subject, on_error: OnError, skipped: list[s
             yield Seen(sample=sample, image_id=i)
         return
     found = False
-    for item in read_ahead(read, list(zip(items, ids, strict=True))):
+    for seen in _readable(read_ahead(read, list(zip(items, ids, strict=True))), on_error, skipped):
+        found = True
+        yield seen
+    if not found:
+        raise DataError(f"{source.name} holds no image that can be read: {describe_skipped(skipped)}")
+
+
+def _readable(items: Iterable[Seen | DataError], on_error: OnError, skipped: list[str]) -> Iterator[Seen]:
+    for item in items:
         if isinstance(item, Seen):
-            found = True
             yield item
         elif on_error == "stop":
             raise item
         else:
             skipped.append(str(item))
-    if not found:
-        raise DataError(f"{source.name} holds no image that can be read: {describe_skipped(skipped)}")
 
 
 def _of_file(source: ImageSource, subject: Subject, item: tuple[ImageFile, int]) -> Seen | DataError:
