@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.models import residual
 from tests.tasks import build as tasks
+from tinyint.data.images import ImageFile, ImageSource
 from tinyint.graph.io import save_model
 from tinyint.metadata import PREPROCESSING
 from tinyint.quantization.calibration import CalibrationRecord
@@ -168,6 +169,28 @@ def test_bad_input_is_one_clear_error(run: Document, spoil: Any, arguments: Any,
     assert len(errors) == 1
     assert told in errors[0]
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+def test_an_interrupted_run_is_gone_on_with(
+    document: Document, run: Document, monkeypatch: pytest.MonkeyPatch
+):
+    document(*MAKE, *DECLARED)
+    whole = Path("d.bin").read_bytes()
+    read = ImageSource.picture
+
+    def interrupt(self: ImageSource, file: ImageFile) -> Any:
+        if file.name == "val/7.png":
+            raise KeyboardInterrupt
+        return read(self, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageSource, "picture", interrupt)
+        result = run(*MAKE[:-1], "again.bin", *DECLARED, "--workers", "1")
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1].endswith("the same command goes on with it")
+    assert not Path("again.bin").exists()
+    assert "7 of them from an interrupted run" in run(*MAKE[:-1], "again.bin", *DECLARED).stdout
+    assert Path("again.bin").read_bytes() == whole
 
 
 def test_only_image_files(document: Document):

@@ -183,3 +183,19 @@ def test_a_profile_has_the_nodes_that_run_with_their_times() -> None:
     assert "float32" in found.values()  # of the quantizer of the input
     assert all(layer.ms >= 0 for layer in layers)
     assert sum(layer.ms for layer in layers) > 0
+
+
+def test_inputs_are_called_as_in_the_model_though_the_next_node_only_hands_them_on() -> None:
+    model = build(
+        """
+        g (float[N,3] x, float[N,3] z, float[N,3] w) => (float[N,3] y) {
+          a = Identity (x)  b = Dropout (z)  c = Relu (a)  d = Sub (c, b)  y = Sub (d, w)
+        }
+        """
+    )
+    session = RUNTIME.open(model)
+    assert [spec.name for spec in session.inputs] == ["x", "z", "w"]
+    feeds = {"w": 2 * X["x"], "z": X["x"] - 1, "x": X["x"]}
+    expected = np.maximum(X["x"], 0) - (X["x"] - 1) - 2 * X["x"]
+    np.testing.assert_array_equal(session.run(feeds)["y"], expected)
+    np.testing.assert_array_equal(session.run_transient(feeds)["y"], expected)

@@ -7,6 +7,7 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -53,13 +54,13 @@ class OpenVINOSession:
     A request holds the inputs and outputs of one call, so two threads never share one.
     """
 
-    def __init__(self, compiled: Any, outputs: tuple[str, ...], precision: Precision, label: str) -> None:
+    def __init__(self, compiled: Any, names: _Names, precision: Precision, label: str) -> None:
         self._compiled = compiled
         self._idle: deque[Any] = deque([compiled.create_infer_request()])
         self._own = threading.local()
         self._label = label
-        self.inputs = tuple(_spec(port) for port in compiled.inputs)
-        self.outputs = outputs
+        self.inputs = tuple(_spec(*pair) for pair in zip(names.inputs, compiled.inputs, strict=True))
+        self.outputs = names.outputs
         self.precision = precision
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
@@ -93,8 +94,9 @@ class OpenVINOSession:
 
     def _infer(self, request: Any, feeds: Feeds, *, share_outputs: bool) -> dict[str, Array]:
         check_feeds(self.inputs, feeds)
+        arrays = {place: feeds[spec.name] for place, spec in enumerate(self.inputs)}
         try:
-            results = request.infer(dict(feeds), share_inputs=True, share_outputs=share_outputs)
+            results = request.infer(arrays, share_inputs=True, share_outputs=share_outputs)
         except RuntimeError as error:
             raise ModelError(f"{self._label}: openvino failed to run it: {_reason(error)}") from error
         return dict(zip(self.outputs, results.to_tuple(), strict=True))
@@ -127,8 +129,8 @@ class OpenVINORuntime:
         if not optimize:
             raise TargetError("openvino always optimizes; simulate op by op on onnxruntime instead")
         float_type: Precision = precision or "float32"
-        compiled, outputs = _compile(model, threads, float_type)
-        return OpenVINOSession(compiled, outputs, float_type, model_label(model))
+        compiled, names = _compile(model, threads, float_type)
+        return OpenVINOSession(compiled, names, float_type, model_label(model))
 
     def executed(self, model: ModelSource) -> list[Executed]:
         compiled, _ = _compile(model, host().cores, "float32")  # as it has been tried
@@ -154,8 +156,8 @@ class OpenVINORuntime:
         precision: Precision | None = None,
     ) -> list[LayerTime]:
         chosen: Precision = precision or "float32"
-        compiled, outputs = _compile(model, threads, chosen, profiled=True)
-        session = OpenVINOSession(compiled, outputs, chosen, model_label(model))
+        compiled, names = _compile(model, threads, chosen, profiled=True)
+        session = OpenVINOSession(compiled, names, chosen, model_label(model))
         source, spent = _source(model), defaultdict[str, list[float]](list)
         session.profile(feeds)
         for _ in range(calls):
@@ -178,9 +180,36 @@ def _core() -> Any:
     return openvino.Core()
 
 
+@dataclass(frozen=True)
+class _Names:
+    """Names of inputs and outputs in the model.
+
+    OpenVINO calls values that are one by another of their names, and forgets those of inputs that nothing computes on.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, read: Any, model: ModelSource) -> _Names:
+        source = _source(model)
+        if source is None:
+            return cls(_own_names(read.inputs), _own_names(read.outputs))
+        inputs = tuple(name_of(value) for value in source.inputs if not value.is_initializer())
+        outputs = tuple(name_of(value) for value in source.outputs)
+        return cls(
+            inputs if len(inputs) == len(read.inputs) else _own_names(read.inputs),
+            outputs if len(outputs) == len(read.outputs) else _own_names(read.outputs),
+        )
+
+
+def _own_names(ports: list[Any]) -> tuple[str, ...]:
+    return tuple(port.get_any_name() for port in ports)
+
+
 def _compile(
     model: ModelSource, threads: int | None, precision: Precision, *, profiled: bool = False
-) -> tuple[Any, tuple[str, ...]]:
+) -> tuple[Any, _Names]:
     core = _core()
     if _CAPABILITY[precision] not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise TargetError(f"openvino cannot compute in {precision} on this CPU; use float32")
@@ -199,22 +228,10 @@ def _compile(
     label = model_label(model)
     try:
         with _read(core, model) as read:
-            outputs = _output_names(read.outputs, model)
-            return core.compile_model(read, "CPU", settings), outputs
+            names = _Names.of(read, model)
+            return core.compile_model(read, "CPU", settings), names
     except (RuntimeError, UnicodeDecodeError) as error:
         raise ModelError(f"{label}: openvino cannot load it: {_reason(error)}") from error
-
-
-def _output_names(ports: list[Any], model: ModelSource) -> tuple[str, ...]:
-    """Names of the outputs in the model.
-
-    OpenVINO may know outputs of the same value by other names.
-    """
-    if not (isinstance(model, (str, Path)) and Path(model).suffix == ".xml"):
-        declared = tuple(name_of(value) for value in graph_of(model).outputs)
-        if len(declared) == len(ports):
-            return declared
-    return tuple(port.get_any_name() for port in ports)
 
 
 @contextmanager
@@ -273,12 +290,10 @@ def _reason(error: Exception) -> str:
     return " ".join(reasons) or "no reason given"
 
 
-def _spec(port: Any) -> TensorSpec:
+def _spec(name: str, port: Any) -> TensorSpec:
     dims = port.get_partial_shape()
     shape = tuple(None if dim.is_dynamic else dim.get_length() for dim in dims)
-    return TensorSpec(
-        name=port.get_any_name(), dtype=np.dtype(port.get_element_type().to_dtype()), shape=shape
-    )
+    return TensorSpec(name=name, dtype=np.dtype(port.get_element_type().to_dtype()), shape=shape)
 
 
 def _source(model: ModelSource) -> ir.Graph | None:

@@ -1,0 +1,33 @@
+// Data files of `tinyint preprocess`; the format is that of docs/data-file.md.
+#pragma once
+
+#include <cstdint>
+#include <fstream>
+#include <string>
+#include <vector>
+
+class DataFile {
+public:
+    // Throws std::runtime_error for a file that is damaged, with the offset, or not labelled with class numbers or nothing.
+    explicit DataFile(const std::string& path);
+
+    std::uint64_t samples = 0;
+    std::vector<std::int64_t> labels;  // empty without labels
+
+    // Axes of a sample, as a model takes it.
+    std::vector<std::size_t> shape() const;
+
+    // Writes a sample's values. Throws std::runtime_error for an altered one.
+    void read(std::uint64_t sample, float* values);
+
+private:
+    std::vector<unsigned char> section(int number, const char* name, const std::vector<unsigned char>& header);
+
+    std::string path_;
+    std::ifstream file_;
+    std::uint32_t height_ = 0, width_ = 0, channels_ = 0;
+    std::uint64_t record_bytes_ = 0;
+    bool pixels_ = false, channels_last_ = false, reversed_ = false;
+    std::vector<float> table_;  // of a pixel's values, by channel
+    std::vector<unsigned char> record_;
+};
