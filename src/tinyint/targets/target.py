@@ -144,6 +144,8 @@ class Target:
     * `stored_weights`: how it computes with integer weights and float activations
     * `misreads_points`: whether it takes a 1×1 convolution with such weights, beside a Transpose or a Reshape, for a
       matrix product, whatever its strides, padding and order of axes
+    * `misreads_gathers`: whether a quantized model fails where a Gather by indices that are no vector reads what is
+      scaled by constants of several numbers
     * `check`: finds violations of the backend's rules in a Q/DQ graph of any origin
     * `build_commands`: commands, by version, with which the backend's own tool builds an engine from a file; None:
       tinyint runs the file
@@ -163,6 +165,7 @@ class Target:
     dynamic: frozenset[str] = field(default_factory=frozenset)
     stored_weights: str = "the arithmetic is float"
     misreads_points: bool = False
+    misreads_gathers: bool = False
     check: Callable[[ir.Model], Sequence[Violation]] = _breaks_no_rule
     build_commands: Callable[[str], Mapping[str, str]] | None = None
     sources: tuple[str, ...]

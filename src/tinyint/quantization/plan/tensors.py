@@ -16,6 +16,7 @@ from tinyint.numbers.granularity import per_axis
 from tinyint.numbers.scheme import WEIGHT_FORMATS, Scheme
 from tinyint.quantization.plan.biases import fenced_reader, needed_bias
 from tinyint.quantization.plan.decisions import Decisions
+from tinyint.quantization.plan.gathers import is_misread_gather
 from tinyint.quantization.plan.joined import joined_in
 from tinyint.quantization.plan.nodes import residual_input
 from tinyint.quantization.plan.plan import ConstantPlan, Role, Stretch, Use
@@ -84,6 +85,9 @@ def place(
     _hold_operands(placement, graph, target, decisions, apart)
     _hold_softmax(placement, graph, target)
     placement.fenced = {name_of(node) for node in graph if _must_be_fenced(node, target, placement)}
+    if target.misreads_gathers:
+        gathers = (node for node in graph if is_misread_gather(node) and not decisions.runs_int8(node))
+        placement.fenced.update(map(name_of, gathers))
     for node in graph:
         if not decisions.runs_int8(node):
             continue
