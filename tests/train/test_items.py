@@ -1,6 +1,7 @@
 """Files of every family as items of training: read in any process, changed by position alone, skipped on request."""
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import torch
 from PIL import Image
 
 from tests.data.build import save_image, spec
+from tests.data.datafile.build import assert_same
+from tests.data.datafile.build import source as data_source
+from tests.data.datafile.build import write as write_data
 from tinyint.data import Boxes, Preprocessing, Sample, TextPreprocessing
 from tinyint.errors import DataError
 from tinyint.tasks import Classification, Detection, Segmentation
@@ -199,3 +203,23 @@ def test_images_of_any_size_cannot_be_cut(tmp_path):
     for options in (Augmentation(resized_crop=(0.5, 1)),):
         with pytest.raises(DataError, match=r"resized_crop needs images of one size"):
             open_items(str(tmp_path), [spec(None, 3, None, None)], Preprocessing(), augmentation=options)
+
+
+def test_a_data_file_is_read_as_it_is_needed_in_any_process(tmp_path):
+    for i in range(6):
+        noise(tmp_path / f"{i}.png", i)
+    of = data_source([tmp_path / f"{i}.png" for i in range(6)], preprocessing=SMALL)
+    write_data(of, tmp_path / "d.bin")
+    items = open_items(str(tmp_path / "d.bin"), INPUT, None).items
+    assert not isinstance(items, list)
+    assert len(items) == 6
+    wanted = list(of.read(0, None))
+    assert_same(items[4], wanted[4])
+    sent = pickle.dumps(items)  # to another process, which maps the file itself
+    assert len(sent) < (tmp_path / "d.bin").stat().st_size
+    assert_same(pickle.loads(sent)[5], wanted[5])
+    content = bytearray((tmp_path / "d.bin").read_bytes())
+    content[300] ^= 1
+    (tmp_path / "d.bin").write_bytes(content)
+    tolerant = open_items(str(tmp_path / "d.bin"), INPUT, None, on_error="skip").items
+    assert tolerant[0].name == "1.png"

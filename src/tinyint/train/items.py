@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from tinyint.data import Declaration, OnError, Sample, open_data
+from tinyint.data.datafile.source import DataFileSource
 from tinyint.data.images import ImageSource
 from tinyint.data.open import CheckedDataset, describe_skipped
 from tinyint.data.sample import Source
@@ -59,6 +60,19 @@ class _ImageItems:
         change = PictureAugmenter(options, source.preprocessing, _size(source), ignored)
         sample = source.finish(file, change(source.picture(file), generator))
         return augment(sample, options, generator, source.preprocessing.layout)
+
+
+@dataclass(frozen=True, eq=False)
+class _RecordItems:
+    """Images of a data file, read when they are asked for."""
+
+    source: DataFileSource
+
+    def __len__(self) -> int:
+        return self.source.size
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.source.sample(index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,9 +166,9 @@ def open_items(
 ) -> Opened:
     """The samples that `spec` names.
 
-    Image files and texts are read when they are needed; arrays and what a function yields are read once and kept in
-    memory. With `on_error="skip"`, files that cannot be read are left out. Raises DataError, also where labels are not
-    for the `task`, or the augmentation does not go with the data.
+    Image files, data files and texts are read when they are needed; arrays and what a function yields are read once and
+    kept in memory. With `on_error="skip"`, files that cannot be read are left out. Raises DataError, also where labels
+    are not for the `task`, or the augmentation does not go with the data.
     """
     dataset = open_data(spec, inputs, preprocessing, on_error=on_error)
     assert isinstance(dataset, CheckedDataset)
@@ -174,6 +188,8 @@ def open_items(
         items = _ImageItems(source)
     elif isinstance(source, TextSource):
         items = _TextItems(source)
+    elif isinstance(source, DataFileSource) and source.group == 1:
+        items = _RecordItems(source)
     else:
         items = list(dataset)
     if on_error == "skip" and not isinstance(items, list):

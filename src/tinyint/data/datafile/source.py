@@ -44,28 +44,33 @@ class DataFileSource:
     notices: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        left = self.header.samples % self._group
+        left = self.header.samples % self.group
         if left:
             self.notices.append(
-                f"the last {left} images of {self.name} are left out: the model takes exactly {self._group} at a time"
+                f"the last {left} images of {self.name} are left out: the model takes exactly {self.group} at a time"
             )
-        if self._group > 1 and self.label_kind is LabelKind.BOXES:
+        if self.group > 1 and self.label_kind is LabelKind.BOXES:
             raise DataError(
-                f"the model takes exactly {self._group} images at a time, which does not go with the boxes of "
+                f"the model takes exactly {self.group} images at a time, which does not go with the boxes of "
                 f"{self.name}: export it with an open batch axis"
             )
+
+    def __getstate__(self) -> dict[str, object]:
+        """All but the mapped memory, which another process maps itself."""
+        return {key: value for key, value in vars(self).items() if key != "_records"}
 
     @property
     def name(self) -> str:
         return str(self.path)
 
     @property
-    def _group(self) -> int:
+    def group(self) -> int:
+        """Images in one sample."""
         return (self.spec.shape[0] or 1) if len(self.spec.shape) == 4 else 1
 
     @property
     def size(self) -> int:
-        return self.header.samples // self._group
+        return self.header.samples // self.group
 
     @property
     def label_kind(self) -> LabelKind | None:
@@ -82,7 +87,7 @@ class DataFileSource:
 
     def read(self, start: int, stop: int | None) -> Generator[Sample | DataError]:
         for number in range(start, self.size if stop is None else min(stop, self.size)):
-            yield joined([self._attempt(number * self._group + i) for i in range(self._group)])
+            yield joined([self._attempt(number * self.group + i) for i in range(self.group)])
 
     def _attempt(self, index: int) -> Sample | DataError:
         try:
@@ -112,7 +117,7 @@ class DataFileSource:
     @property
     def has_pictures(self) -> bool:
         """Whether what is stored, a sample each, are pixels."""
-        return self.header.shape.values == "uint8" and self._group == 1
+        return self.header.shape.values == "uint8" and self.group == 1
 
     def picture(self, index: int) -> Image.Image:
         """Pixels of image `index`; with boxes, at the size that these are for.
