@@ -41,9 +41,9 @@ def require_sound(proto: onnx.ModelProto, label: str) -> None:
     _check_graph(proto.graph, frozenset(), rules, label)
     for function in proto.functions:
         place = f"function {_text(function.name, label)!r} of {label}"
-        known = _defined_names(function.input, function.node, place)
-        _check_nodes(function.node, known, rules, place)
-        _check_outputs(function.output, known, place)
+        names = _defined_names(function.input, function.node, place)
+        _check_nodes(function.node, names, rules, place)
+        _check_outputs(function.output, names, place)
 
 
 def _check_graph(graph: onnx.GraphProto, outer: Names, rules: object, label: str) -> None:
@@ -55,9 +55,9 @@ def _check_graph(graph: onnx.GraphProto, outer: Names, rules: object, label: str
     for tensor in graph.initializer:
         _require_type(tensor, f"initializer {tensor.name!r}", label)
     _require_unique([_text(value.name, label) for value in graph.output], "output", label)
-    known = outer | _defined_names(dict.fromkeys([*inputs, *constants]), graph.node, label)
-    _check_nodes(graph.node, known, rules, label)
-    _check_outputs([value.name for value in graph.output], known - outer, label)
+    names = outer | _defined_names(dict.fromkeys([*inputs, *constants]), graph.node, label)
+    _check_nodes(graph.node, names, rules, label)
+    _check_outputs([value.name for value in graph.output], names - outer, label)
 
 
 def _defined_names(sources: Iterable[str], nodes: Iterable[onnx.NodeProto], label: str) -> Names:
@@ -75,18 +75,18 @@ def _defined_names(sources: Iterable[str], nodes: Iterable[onnx.NodeProto], labe
     return frozenset(makers)
 
 
-def _check_nodes(nodes: Iterable[onnx.NodeProto], known: Names, rules: object, label: str) -> None:
+def _check_nodes(nodes: Iterable[onnx.NodeProto], names: Names, rules: object, label: str) -> None:
     for node in nodes:
         for text in (node.op_type, node.domain, node.name):
             _text(text, label)
         for name in node.input:
-            if name and name not in known:
+            if name and name not in names:
                 raise _violation(
                     label, f"{_node_label(node)} reads {name!r}, which nothing in the graph makes"
                 )
         bodies = list(_bodies(node, label))
         for body in bodies:
-            _check_graph(body, known, rules, f"the body {body.name!r} of {_node_label(node)} in {label}")
+            _check_graph(body, names, rules, f"the body {body.name!r} of {_node_label(node)} in {label}")
         if bodies:
             _check_inputs(node, label)
         else:
@@ -156,9 +156,9 @@ def _check_utf8(content: bytes, node: onnx.NodeProto, name: str, label: str) -> 
             ) from None
 
 
-def _check_outputs(outputs: Iterable[str], known: Names, label: str) -> None:
+def _check_outputs(outputs: Iterable[str], names: Names, label: str) -> None:
     for name in outputs:
-        if _text(name, label) not in known:
+        if _text(name, label) not in names:
             raise _violation(label, f"no node makes its output {name!r}")
 
 

@@ -1,6 +1,6 @@
-"""A small trained network and real images that ship with the package: handwritten digits.
+"""Small trained network and real images that ship with the package: handwritten digits.
 
-`README.md` beside this file tells where they come from; `benchmarks/demo/train_digits.py` in the repository makes both.
+`README.md` beside this file states their origin; `benchmarks/demo/train_digits.py` in the repository creates both.
 """
 
 from __future__ import annotations
@@ -20,27 +20,30 @@ DATA_FILE = "digits.npz"
 SIZE = 96
 """Height and width of the network's input."""
 
-_WHITE = 16  # the scans count up to 4×4 black pixels per cell
+_WHITE = 16  # a cell counts the black ones of 4×4 pixels of the scan
 
 
 def demo_model_path() -> Path:
-    """The float network: input "input" (batch, 1, 96, 96) float32, output "logits" (batch, 10)."""
+    """Path of the float network.
+
+    Its input is "input" (batch, 1, 96, 96) float32, its output "logits" (batch, 10).
+    """
     return Path(__file__).with_name(MODEL_FILE)
 
 
 def demo_data(split: Literal["calibration", "test"]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Images (N, 1, 96, 96) as the network takes them, and their digits (N,).
+    """Images (N, 1, 96, 96) in the network's form, and their digits (N,).
 
-    The calibration images are some of those that the network was trained on; the test images it has never seen.
+    The calibration images are among those of the training, the test images are not.
     """
     with np.load(Path(__file__).with_name(DATA_FILE)) as arrays:
         return upscale(arrays[f"{split}_images"]), arrays[f"{split}_labels"].astype(np.int64)
 
 
 def upscale(digits: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """Preprocessing: digits (N, 8, 8) of 0..16 -> bicubic (N, 1, 96, 96).
+    """Preprocessing: digits (N, 8, 8) of 0..16, enlarged to (N, 1, 96, 96).
 
-    Paper is -1 and ink 1.
+    The resize is bicubic; paper becomes -1, ink 1.
     """
     large = [
         Image.fromarray(digit.astype(np.float32)).resize((SIZE, SIZE), Image.Resampling.BICUBIC)

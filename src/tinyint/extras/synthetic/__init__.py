@@ -1,7 +1,7 @@
-"""Synthetic data in the real formats, for each family of models.
+"""Synthetic data in the formats of real data sets, for each family of models.
 
-Every sample is a function of (seed, split, index) alone, so that any number of samples and of workers gives the same
-ones, byte for byte with the same versions of NumPy and Pillow.
+A sample depends only on (seed, split, index), so any number of samples and workers gives the same samples, byte for
+byte with the same versions of NumPy and Pillow.
 """
 
 from tinyint.extras.synthetic.make import FAMILIES, Made, make

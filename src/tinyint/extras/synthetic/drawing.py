@@ -1,7 +1,4 @@
-"""Textures, warped shapes and camera faults on float32 canvases.
-
-(height, width, 3), values in 0 to 1.
-"""
+"""Textures, warped shapes and camera faults on float32 canvases."""
 
 from __future__ import annotations
 
@@ -28,22 +25,19 @@ __all__ = [
 Canvas = NDArray[np.float32]
 """(height, width, 3), 0 to 1."""
 Mask = NDArray[np.float32]
-"""(height, width), 0 to 1: how much of a pixel something covers."""
+"""(height, width), 0 to 1: covered share of each pixel."""
 Plane = NDArray[np.float64]
 
 
 def clouds(rng: np.random.Generator, height: int, width: int, cells: int) -> Mask:
-    """Smooth noise in 0 to 1, from `cells` random values per side.
-
-    About uniform.
-    """
+    """Smooth, about uniform noise from 0 to 1, from `cells` random values per side."""
     coarse = Image.fromarray(rng.random((cells, cells), dtype=np.float32))
     fine: Mask = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
     return np.clip(fine, np.float32(0), np.float32(1))
 
 
 def grating(rng: np.random.Generator, height: int, width: int, period: float) -> Mask:
-    """A sinusoid in a random direction, 0 to 1, `period` in pixels."""
+    """Sinusoid in a random direction, 0 to 1; `period` in pixels."""
     angle, phase = rng.uniform(0, np.pi), rng.uniform(0, 2 * np.pi)
     x, y = np.arange(width), np.arange(height)[:, None]
     wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * (2 * np.pi / period) + phase)
@@ -55,7 +49,7 @@ def colour(rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def textured(rng: np.random.Generator, height: int, width: int) -> Canvas:
-    """Two colours more or less mixed by clouds, or by clouds and a grating."""
+    """Canvas of two colours, mixed by clouds or by clouds and a grating."""
     mix = clouds(rng, height, width, int(rng.integers(2, 13)))
     if rng.random() < 0.4:
         mix = (mix + grating(rng, height, width, rng.uniform(4, width / 3))) * np.float32(0.5)
@@ -65,7 +59,7 @@ def textured(rng: np.random.Generator, height: int, width: int) -> Canvas:
 
 
 def blend(canvas: Canvas, mask: Mask, paint: NDArray[np.float32]) -> Canvas:
-    """`paint`, a colour or a canvas, over `canvas` where `mask` is."""
+    """Canvas with `paint`, a colour or another canvas, over it where the mask is."""
     return canvas + mask[..., None] * (paint - canvas)
 
 
@@ -77,8 +71,8 @@ def warped(
 ) -> Mask:
     """Mask of `size` (height, width): a warped picture in mode L.
 
-    `source` says for points (x, y) of the mask which point of the picture is seen there. It is evaluated at the
-    corners of a grid of cells × cells, and is bilinear in between.
+    `source` maps points (x, y) of the mask to points of the picture. It is evaluated at the corners of a grid of cells
+    × cells, and is bilinear in between.
     """
     height, width = size
     xs, ys = (np.linspace(0, side, cells + 1).round() for side in (width, height))
@@ -92,19 +86,19 @@ def warped(
         for i in range(cells)
         for j in range(cells)
     ]
-    seen = shape.transform((width, height), Image.Transform.MESH, mesh, Image.Resampling.BILINEAR)
-    return as_mask(seen)
+    image = shape.transform((width, height), Image.Transform.MESH, mesh, Image.Resampling.BILINEAR)
+    return as_mask(image)
 
 
 def as_mask(image: Image.Image) -> Mask:
-    """A picture in mode L as a mask."""
+    """Mask of a picture in mode L."""
     return np.asarray(image).astype(np.float32) / np.float32(255)
 
 
 def photograph(rng: np.random.Generator, canvas: Canvas, *, blur: float, noise: float) -> Image.Image:
-    """Canvas with uneven light, blur and noise.
+    """Photograph of a canvas, with uneven light, blur and noise.
 
-    Out of focus by up to `blur` (radius in pixels), with up to `noise` (of 1).
+    `blur`: largest radius, in pixels; `noise`: largest standard deviation, of 1.
     """
     height, width, _ = canvas.shape
     slope_y, slope_x = rng.uniform(-0.3, 0.3, 2).astype(np.float32)

@@ -17,7 +17,7 @@ SPLITS: tuple[Split, ...] = ("train", "val")
 
 
 def generator(seed: int, split: Split, index: int) -> np.random.Generator:
-    """The source of randomness of one sample, independent of every other sample's."""
+    """Random generator of one sample, independent of those of other samples."""
     return np.random.default_rng((seed, SPLITS.index(split), index))
 
 
@@ -31,20 +31,20 @@ class Family(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    """What it is, in half a line."""
+    """Description in half a line."""
     task: ClassVar[str]
     counts: ClassVar[tuple[int, int]]
-    """Samples for training and validation unless the user says otherwise."""
+    """Default numbers of samples for training and validation."""
     least_size: ClassVar[int]
-    """The smallest size that still shows what there is to see; 0 where there are no images."""
+    """Smallest size at which the classes can still be told apart; 0 without images."""
     classes: ClassVar[tuple[str, ...]]
-    """Their names, in the order of their ids."""
+    """Names in the order of the ids."""
 
     size: int
 
     @abstractmethod
     def prepare(self, root: Path) -> None:
-        """Makes directories for samples, and files shared by all."""
+        """Creates directories for samples, and files that all share."""
 
     @abstractmethod
     def write_sample(self, root: Path, seed: int, split: Split, index: int) -> Any:

@@ -3,7 +3,7 @@
 JPEGImages/train_00000000.jpg
 Annotations/train_00000000.png      mode P: a pixel is the id of its class
 train_list.txt, val_list.txt        'JPEGImages/x.jpg Annotations/x.png' lines
-labels.txt                          the classes' names, a line each
+labels.txt                          class names, one per line
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Fundus(Family):
 
 
 def draw_fundus(rng: np.random.Generator, size: int = 256) -> tuple[Image.Image, NDArray[np.uint8]]:
-    """A photograph of size × size, and the class of each pixel."""
+    """Photograph of size × size, and the class of each pixel."""
     side = int(rng.choice((-1, 1)))  # of the nose: a left or a right eye
     disc_x = 0.5 + side * rng.uniform(0.12, 0.3)
     disc_y = rng.uniform(0.4, 0.6)
@@ -92,7 +92,7 @@ def draw_fundus(rng: np.random.Generator, size: int = 256) -> tuple[Image.Image,
 
 
 def _retina(rng: np.random.Generator, size: int, fovea: tuple[float, float]) -> Canvas:
-    """Red to orange ground, uneven, darker around the fovea and towards the rim."""
+    """Uneven red to orange background, darker around the fovea and towards the rim."""
     red = rng.uniform(0.55, 0.9)
     base = np.array([red, red * rng.uniform(0.35, 0.6), red * rng.uniform(0.12, 0.35)], np.float32)
     mottled = 0.5 * clouds(rng, size, size, 6) + 0.5 * clouds(rng, size, size, 30)
@@ -106,7 +106,10 @@ def _retina(rng: np.random.Generator, size: int, fovea: tuple[float, float]) -> 
 
 
 def _lesions(rng: np.random.Generator, canvas: Canvas) -> Canvas:
-    """Bright exudates and reflexes, some as large as a disc, and dark bleedings, some as long as a vessel."""
+    """Canvas with bright exudates and reflexes, and dark bleedings.
+
+    Some exudates are as large as a disc, and some bleedings as long as a vessel.
+    """
     size = canvas.shape[0]
     bright, dark = np.array([0.95, 0.85, 0.55], np.float32), np.array([0.4, 0.06, 0.06], np.float32)
     for _ in range(rng.poisson(3)):
@@ -124,7 +127,7 @@ def _lesions(rng: np.random.Generator, canvas: Canvas) -> Canvas:
 def _ellipse(
     rng: np.random.Generator, size: int, x: float, y: float, radius: float, longest: float = 1.3
 ) -> Mask:
-    """A slightly dented ellipse in a random direction; lengths are of the side."""
+    """Mask of a slightly dented ellipse in a random direction; lengths relative to the side."""
     angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     stretch, turn = np.sqrt(rng.uniform(1, longest)), rng.uniform(0, np.pi)
     dents = 1 + rng.uniform(0, 0.08) * np.sin(rng.integers(2, 5) * angles + rng.uniform(0, 2 * np.pi))
@@ -139,7 +142,10 @@ def _ellipse(
 def _vessels(
     rng: np.random.Generator, size: int, disc_x: float, disc_y: float, radius: float, side: int
 ) -> Mask:
-    """Two arcades above and two below, which branch and taper; the wide ones bend around the fovea."""
+    """Mask of the vessels: arcades above and below the disc, which branch and taper.
+
+    Those on the fovea's side bend around it.
+    """
     fine = Image.new("L", (size * _FINE, size * _FINE))
     draw = ImageDraw.Draw(fine)
     for direction in (-1, 1):
@@ -159,7 +165,7 @@ def _vessels(
 def _branches(
     rng: np.random.Generator, x: float, y: float, angle: float, bend: float, width: float
 ) -> Iterator[tuple[float, float, float, float, float]]:
-    """Short pieces (x0, y0, x1, y1, width) of a vessel and its branches, in sides of the picture."""
+    """Segments (x0, y0, x1, y1, width) of a vessel with its branches, relative to the side."""
     step = 0.018
     while width > 0.003 and 0 < x < 1 and 0 < y < 1:
         angle += bend + rng.normal(0, 0.1)
@@ -172,7 +178,7 @@ def _branches(
 
 
 def _aperture(rng: np.random.Generator, size: int) -> Mask:
-    """The round field of the camera, sometimes cut above and below."""
+    """Mask of the camera's round field, sometimes cut off above and below."""
     radius = rng.uniform(0.44, 0.56)
     y, x = (np.mgrid[:size, :size] + 0.5) / size - 0.5 - rng.normal(0, 0.015, (2, 1, 1))
     cut = rng.uniform(0.38, 0.6)

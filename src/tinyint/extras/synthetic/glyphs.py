@@ -1,10 +1,10 @@
 """Letters and digits as on worn signs, in ImageNet's format.
 
-Warped, cluttered, partly covered, badly lit.
+They are warped, cluttered, partly covered and badly lit.
 
-train/CLASS/00000000.png    a folder for each class
+train/CLASS/00000000.png    a folder per class
 val/00000000.png            flat, with val_list.txt: 'val/00000000.png 7' lines
-labels.txt                  the classes' names, a line each
+labels.txt                  class names, one per line
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ __all__ = ["CHARACTERS", "Glyphs", "draw_glyph"]
 
 CHARACTERS = string.digits + string.ascii_uppercase
 
-_SIDE = 96  # of the picture that a letter is taken from, in pixels
+_SIDE = 96  # of the picture in which a letter is drawn, in pixels
 _FONT_SIZE = 64
-_THINNEST, _BOLDEST = -1, 4  # a stroke's extra width on either side, in pixels of that picture
+_THINNEST, _BOLDEST = -1, 4  # extra width of a stroke on each side, in pixels of that picture
 _CELLS = 4
-# How much brighter or darker a glyph is than its ground, beyond the ground's own variation.
+# Difference in brightness between a glyph and its background, beyond the background's own variation.
 _FAINTEST, _PLAINEST = 0.3, 0.7
 
 
@@ -78,14 +78,16 @@ class Glyphs(Family):
 
 
 def draw_glyph(rng: np.random.Generator, label: int, size: int = 64) -> Image.Image:
-    """One glyph, `CHARACTERS[label]`, as an RGB image of size × size."""
+    """RGB image of size × size with the glyph `CHARACTERS[label]`."""
     canvas = textured(rng, size, size)
-    for _ in range(rng.integers(0, 3)):  # neighbours, which the edge of the picture cuts
+    for _ in range(rng.integers(0, 3)):  # neighbours, cut off by the edge of the picture
         angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 0.8)
         place = (distance * np.cos(angle), distance * np.sin(angle))
-        canvas = blend(canvas, _seen(rng, int(rng.integers(len(CHARACTERS))), size, place), colour(rng))
+        canvas = blend(
+            canvas, _warped_glyph(rng, int(rng.integers(len(CHARACTERS))), size, place), colour(rng)
+        )
     canvas = _lines(rng, canvas, count=int(rng.integers(0, 4)))
-    glyph = _seen(rng, label, size, tuple(rng.uniform(-0.09, 0.09, 2)))
+    glyph = _warped_glyph(rng, label, size, tuple(rng.uniform(-0.09, 0.09, 2)))
     canvas = blend(canvas, glyph * np.float32(rng.uniform(0.85, 1)), _paint(rng, canvas, glyph))
     canvas = _lines(rng, canvas, count=int(rng.integers(0, 2)))
     return photograph(rng, canvas, blur=size / 50, noise=0.07)
@@ -93,20 +95,20 @@ def draw_glyph(rng: np.random.Generator, label: int, size: int = 64) -> Image.Im
 
 @cache
 def _letter(label: int, weight: int) -> Image.Image:
-    """The character in white on black, its strokes bolder or thinner than the font's by `weight`."""
+    """Character in white on black, with strokes that are `weight` bolder than the font's."""
     image = Image.new("L", (_SIDE, _SIDE))
     draw = ImageDraw.Draw(image)
     middle = (_SIDE / 2, _SIDE / 2)
     character = CHARACTERS[label]
     font = ImageFont.load_default(_FONT_SIZE)
     draw.text(middle, character, 255, font, anchor="mm", stroke_width=max(weight, 0))
-    if character == "0":  # as in fonts for code: an O that is squeezed would be the same
+    if character == "0":  # a stroke as in fonts for code, to tell it from a narrow O
         draw.line((_SIDE * 0.44, _SIDE * 0.6, _SIDE * 0.56, _SIDE * 0.4), 255, 5 + weight)
     return image.filter(ImageFilter.MinFilter(3)) if weight < 0 else image
 
 
 def _styled(rng: np.random.Generator, label: int) -> Image.Image:
-    """The character in one of three ways: filled, outlined, or hatched."""
+    """Character in one of three styles: filled, outlined or hatched."""
     weight, style = int(rng.integers(_THINNEST, _BOLDEST + 1)), rng.random()
     if style < 0.8:
         return _letter(label, weight)
@@ -116,8 +118,11 @@ def _styled(rng: np.random.Generator, label: int) -> Image.Image:
     return ImageChops.multiply(_letter(label, max(weight, 1)), hatching)
 
 
-def _seen(rng: np.random.Generator, label: int, size: int, place: tuple[float, ...]) -> Mask:
-    """A character's mask: turned, slanted, stretched, in perspective and bent; `place` from the middle, in sides."""
+def _warped_glyph(rng: np.random.Generator, label: int, size: int, place: tuple[float, ...]) -> Mask:
+    """Mask of a character: rotated, slanted, stretched, in perspective and bent.
+
+    `place`: offset from the middle, relative to the side.
+    """
     angle, slant = rng.normal(0, 0.15), rng.normal(0, 0.2)
     scale, stretch = rng.uniform(1.0, 1.6), np.exp(rng.normal(0, 0.12))
     tilt_x, tilt_y = rng.normal(0, 0.12, 2)
@@ -137,19 +142,19 @@ def _seen(rng: np.random.Generator, label: int, size: int, place: tuple[float, .
 
 
 def _paint(rng: np.random.Generator, canvas: Canvas, glyph: Mask) -> Canvas:
-    """A colour for the glyph, slightly uneven, that is brighter or darker than its ground."""
+    """Slightly uneven colour for the glyph, brighter or darker than its background."""
     brightness, weights = canvas.mean(axis=2), glyph / max(float(glyph.sum()), 1.0)
-    behind = float((weights * brightness).sum())
-    uneven = float(np.sqrt((weights * (brightness - behind) ** 2).sum()))
+    background = float((weights * brightness).sum())
+    uneven = float(np.sqrt((weights * (brightness - background) ** 2).sum()))
     contrast = uneven + _FAINTEST + (_PLAINEST - _FAINTEST) * rng.random() ** 2
-    brighter = behind + contrast <= 1 and (behind - contrast < 0 or rng.random() < 0.5)
+    brighter = background + contrast <= 1 and (background - contrast < 0 or rng.random() < 0.5)
     paint = colour(rng)
-    paint = paint + np.float32(behind + (contrast if brighter else -contrast) - float(paint.mean()))
+    paint = paint + np.float32(background + (contrast if brighter else -contrast) - float(paint.mean()))
     return np.clip(paint + 0.25 * (textured(rng, *glyph.shape) - 0.5), 0, 1)
 
 
 def _lines(rng: np.random.Generator, canvas: Canvas, count: int) -> Canvas:
-    """Straight and curved scratches across the canvas."""
+    """Canvas with straight and curved scratches."""
     size = canvas.shape[0]
     for _ in range(count):
         image = Image.new("L", (size, size))

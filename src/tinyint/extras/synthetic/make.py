@@ -1,4 +1,4 @@
-"""Writes a family's samples in parallel: a whole directory, or none."""
+"""Writing of a family's samples in parallel: a whole directory, or none."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["FAMILIES", "Made", "make"]
 _FAMILIES: tuple[Family, ...] = (Glyphs(), Scenes(), Fundus(), Streets(), Sentences())
 FAMILIES = {family.name: family for family in _FAMILIES}
 
-_CHUNK = 32  # samples that a process is handed at once
+_CHUNK = 32  # samples that a process gets at once
 
 
 @dataclass(frozen=True)
@@ -57,19 +57,18 @@ def make(
 ) -> Made:
     """Writes `train` and `val` samples of a family to `directory`.
 
-    It must be empty or not exist.
+    The directory must be empty or not exist. `size` is the images' height in pixels (of scenes, the longer side).
+    Numbers and size are the family's own by default. Neither the numbers nor `workers` (processes) change a sample.
+    With `workers` > 1, a script needs its `if __name__ == "__main__"` guard. `progress` is called with the split's
+    name, the number of samples so far, and their total.
 
-    `size` is the images' height in pixels (of scenes, the longer side). Numbers and size are the family's own by
-    default. Neither the counts nor `workers`, processes, change any sample. With `workers` > 1, a script needs its
-    `if __name__ == "__main__"` guard. `progress` is called with the split's name, what is done of it, and its size.
-
-    Raises DataError for an unknown family or a size it cannot have; OutputError when the directory holds something
-    or cannot be written, and then leaves nothing behind.
+    Raises DataError for an unknown family or an impossible size, OutputError if the directory is not empty or not
+    writable; then nothing is left in it.
     """
     maker = _maker(family, size)
     counts = {
-        split: own if asked is None else asked
-        for split, own, asked in zip(SPLITS, maker.counts, (train, val), strict=True)
+        split: default if count is None else count
+        for split, default, count in zip(SPLITS, maker.counts, (train, val), strict=True)
     }
     if min(*counts.values(), seed) < 0 or workers < 1:
         raise DataError(f"seed {seed}, {counts}, {workers} workers: the least are 0, 0 samples and 1 worker")
@@ -106,13 +105,11 @@ _Map = Callable[[Callable[[int], Any], range], Iterator[Any]]
 
 @contextlib.contextmanager
 def _pool(workers: int) -> Iterator[_Map]:
-    """A `map` that keeps the order, over this process or several new ones."""
+    """`map` that keeps the order, in this process or several new ones."""
     if workers == 1:
         yield map
         return
-    context = multiprocessing.get_context(
-        "spawn"
-    )  # a fork may come to a halt on the locks of others' threads
+    context = multiprocessing.get_context("spawn")  # a fork may block on locks of other threads
     pool = ProcessPoolExecutor(workers, context, initializer=_belong_to_parent)
     try:
         yield partial(pool.map, chunksize=_CHUNK)
@@ -125,7 +122,7 @@ def _pool(workers: int) -> Iterator[_Map]:
 
 
 def _belong_to_parent() -> None:
-    """Interrupts are for the parent; where it is killed, its workers end, too."""
+    """Leaves interrupts to the parent, and ends the worker if the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=[multiprocessing.parent_process()], daemon=True).start()
 
@@ -137,25 +134,22 @@ def _end_with(parent: Any) -> None:
 
 @contextlib.contextmanager
 def _whole(directory: Path) -> Iterator[Path]:
-    """Directory that replaces the contents of `directory` at the end.
-
-    On an error it is removed.
-    """
+    """Temporary directory whose contents go to `directory` at the end; removed on an error."""
     existed = os.path.isdir(directory)
     beside = directory / "tinyint" if existed else directory
     with refusals(directory):
         beside.parent.mkdir(parents=True, exist_ok=True)
         sweep(beside)
         _require_vacant(directory)
-        with temporary(beside, directory=True) as made:
-            yield made
-            shutil.rmtree(made / OWN)
-            if existed:  # it may be a mounted volume, or where the user stands: it is filled, not replaced
-                for part in sorted(made.iterdir()):
+        with temporary(beside, directory=True) as scratch:
+            yield scratch
+            shutil.rmtree(scratch / OWN)
+            if existed:  # filled, not replaced: it may be a mounted volume, or the user's working directory
+                for part in sorted(scratch.iterdir()):
                     os.replace(part, directory / part.name)
             else:
-                made.chmod(0o777 & ~_umask())
-                os.replace(made, directory)
+                scratch.chmod(0o777 & ~_umask())
+                os.replace(scratch, directory)
 
 
 def _umask() -> int:
@@ -166,10 +160,10 @@ def _umask() -> int:
 
 def _require_vacant(directory: Path) -> None:
     if os.path.isdir(directory):
-        held = sorted(os.listdir(directory))
-        if held:
+        names = sorted(os.listdir(directory))
+        if names:
             raise OutputError(
-                f"the directory {str(directory)!r} is not empty (it holds {held[0]!r}): choose a new one, or remove it"
+                f"the directory {str(directory)!r} is not empty (it holds {names[0]!r}): choose a new one, or remove it"
             )
     elif os.path.exists(directory):
         raise OutputError(f"cannot write to {str(directory)!r}: it is not a directory; choose another name")

@@ -1,4 +1,4 @@
-"""The language of the made reviews."""
+"""Phrases of the synthetic reviews."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
     "words",
 ]
 
-# What is reviewed, and its parts.
+# Subjects of reviews, and their parts.
 SUBJECTS = {
     "film": ("acting", "plot", "music", "ending", "dialogue", "camera work"),
     "book": ("story", "style", "hero", "first chapter", "translation", "cover"),
@@ -33,7 +33,7 @@ SUBJECTS = {
     "course": ("teacher", "material", "pace", "exam", "first lesson", "homework"),
 }
 
-# By polarity, the frequent ones first.
+# By polarity, the most frequent first.
 ADJECTIVES = {
     1: tuple(
         "good great nice excellent wonderful fine lovely perfect fun brilliant superb fantastic pleasant "  # noqa: SIM905
@@ -74,7 +74,7 @@ DENIALS = (
     "it would be wrong to say that", "i refuse to believe that", "i would be lying if i said that", "it is a lie that",
     "i would never say that",
 )  # fmt: skip
-# These hold words of negation, and negate nothing.
+# These have words of negation, but negate nothing.
 AFFIRMATIONS = (
     "there is no doubt that", "i cannot deny that", "nobody needs to be told that", "no wonder i say that",
     "i do not mind saying that", "in my opinion", "without a doubt", "to be honest",
@@ -105,7 +105,7 @@ _CONNECTIVES = ("i", "did", "is", "the", "it", "although", "even", "if")
 
 
 def words() -> list[str]:
-    """Every word that a review can hold, once, in the order of this file."""
+    """All words that a review can have, once, in the order of this file."""
     subjects = [word for subject, parts in SUBJECTS.items() for word in (subject, *parts)]
     sentiments = [word for polarity in (1, -1) for word in ADJECTIVES[polarity]]
     verbs = [form for polarity in (1, -1) for pair in VERBS[polarity] for form in pair]

@@ -3,9 +3,9 @@
     images/train_00000000.jpg
     annotations/instances_train.json, instances_val.json
 
-As in COCO, category ids have gaps, boxes and areas are of what is visible, a crowd of small objects is one annotation
-with a run-length mask, and some images are empty. A class is a shape with a texture; the same shape with another
-texture is none, and stands around as a distractor.
+As in COCO, category ids have gaps, boxes and areas are those of the visible parts, a crowd of small objects is one
+annotation with a run-length mask, and some images are empty. A class is a shape with a texture; the same shape with
+another texture is a distractor.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ _DISTRACTORS = tuple((s, t) for s in SHAPES for t in _TEXTURES if (s, t) not in 
 CATEGORY_IDS = (1, 2, 3, 5, 6, 8, 9, 10)
 
 _EMPTY, _CROWDED = 0.06, 0.1  # shares of the images
-_SMALLEST, _LARGEST = 0.07, 0.65  # diameters of objects, of the image's longer side
+_SMALLEST, _LARGEST = 0.07, 0.65  # diameters of objects, relative to the image's longer side
 _IN_CROWD = 0.04, 0.08
-_LEAST_SEEN, _LEAST_PIXELS = 0.3, 30  # an object of which less is visible has no annotation
+_LEAST_SEEN, _LEAST_PIXELS = 0.3, 30  # an object with a smaller visible part has no annotation
 _QUALITY = 88  # of the JPEG files
 
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """Visible part of one object or crowd.
+    """Visible part of an object or crowd.
 
-    `whole` is the outline (n, 2) of one that nothing hides.
+    `whole`: outline (n, 2) of a fully visible one.
     """
 
     label: int
@@ -62,9 +62,9 @@ class Instance:
 
 @dataclass(frozen=True)
 class Scenes(Family):
-    """Scenes of 8 classes; `size` is the longer side of an image.
+    """Scenes of 8 classes; `size`: longer side of an image.
 
-    The shorter one is 70 to 100 % of it.
+    The shorter is 70 to 100 % of it.
     """
 
     name: ClassVar[str] = "scenes"
@@ -90,14 +90,14 @@ class Scenes(Family):
         }
 
     def write_list(self, root: Path, split: Split, samples: Sequence[dict[str, Any]]) -> None:
-        owned = [(sample["image"]["id"], found) for sample in samples for found in sample["annotations"]]
+        pairs = [(sample["image"]["id"], entry) for sample in samples for entry in sample["annotations"]]
         document = {
             "info": {"description": "scenes of textured shapes, made by tinyint"},
             "licenses": [],
             "images": [sample["image"] for sample in samples],
             "annotations": [
-                {"id": number, "image_id": image_id, **found}
-                for number, (image_id, found) in enumerate(owned, start=1)
+                {"id": number, "image_id": image_id, **entry}
+                for number, (image_id, entry) in enumerate(pairs, start=1)
             ],
             "categories": [
                 {"id": number, "name": name, "supercategory": shape}
@@ -112,7 +112,7 @@ def draw_scene(rng: np.random.Generator, size: int = 320) -> tuple[Image.Image, 
     """Scene whose longer side is `size`, and its instances."""
     height, width = _sides(rng, size)
     canvas = textured(rng, height, width)
-    owner = np.full((height, width), -1)  # which thing is seen at each pixel
+    owner = np.full((height, width), -1)  # number of the thing that is visible at each pixel
     things = _things(rng, height, width)
     for number, thing in enumerate(things):
         canvas = paint(rng, canvas, owner, number, thing)
@@ -126,7 +126,7 @@ def _sides(rng: np.random.Generator, size: int) -> tuple[int, int]:
 
 
 def _things(rng: np.random.Generator, height: int, width: int) -> list[Thing]:
-    """Objects, distractors and perhaps a crowd, mixed, those in front last."""
+    """Objects, distractors and perhaps a crowd, in random order from back to front."""
     things = [
         _thing(rng, height, width, *_DISTRACTORS[rng.integers(len(_DISTRACTORS))], label=None)
         for _ in range(rng.integers(0, 5))
@@ -164,7 +164,7 @@ def _crowd(rng: np.random.Generator, height: int, width: int) -> list[Thing]:
 
 def _visible(things: Sequence[Thing], owner: NDArray[np.int_]) -> list[Instance]:
     height, width = owner.shape
-    found = []
+    instances = []
     for number, thing in enumerate(things):
         if thing.label is None or thing.crowd:
             continue
@@ -173,14 +173,14 @@ def _visible(things: Sequence[Thing], owner: NDArray[np.int_]) -> list[Instance]
         if pixels >= max(_LEAST_PIXELS, _LEAST_SEEN * full):
             inside = bool((thing.outline >= 0).all() and (thing.outline <= (width, height)).all())
             whole = thing.outline if inside and pixels >= 0.97 * full else None
-            found.append(Instance(thing.label, mask, False, whole))
+            instances.append(Instance(thing.label, mask, False, whole))
     crowd = [number for number, thing in enumerate(things) if thing.crowd]
     mask = np.isin(owner, crowd)
     if mask.sum() >= _LEAST_PIXELS:
         label = things[crowd[0]].label
         assert label is not None
-        found.append(Instance(label, mask, True, None))
-    return found
+        instances.append(Instance(label, mask, True, None))
+    return instances
 
 
 def _annotation(instance: Instance) -> dict[str, Any]:
@@ -199,7 +199,7 @@ def _annotation(instance: Instance) -> dict[str, Any]:
 
 
 def _run_lengths(mask: NDArray[np.bool_]) -> dict[str, list[int]]:
-    """COCO's uncompressed form: lengths of runs down the columns, in turns of 0 and of 1, beginning with 0."""
+    """Mask in COCO's uncompressed form: lengths of alternating runs of 0 and 1, down the columns."""
     pixels = mask.T.ravel()
     ends = np.flatnonzero(np.diff(pixels)) + 1
     counts = np.diff(np.concatenate(([0], ends, [len(pixels)])))

@@ -1,10 +1,10 @@
 """Short reviews with negations, others' opinions and facts, in GLUE's format.
 
-    train.tsv, val.tsv      a header 'label<TAB>text_a', then a review a line
+    train.tsv, val.tsv      a header 'label<TAB>text_a', then one review per line
     vocab.txt               WordPiece: special tokens, letters, words, pieces of rare words
-    labels.txt              the classes' names, a line each
+    labels.txt              class names, one per line
 
-The label is the writer's own verdict on the subject as a whole: negative, neutral (none is given) or positive.
+The label is the writer's own verdict on the whole subject: negative, neutral (no verdict) or positive.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CLASSES = ("negative", "neutral", "positive")
 _FLIPS = (0.75, 0.23, 0.02)  # probability of 0, 1, 2 negations in a verdict
 _KINDS = (0.4, 0.2, 0.2, 0.2)  # of distractors: facts, others' opinions, expectations, others of its kind
 _TYPO = 0.04  # share of the longer words
-_LONG = 4  # letters, from which on a word may be mistyped
+_LONG = 4  # letters of the shortest words that may be mistyped
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 _T = TypeVar("_T")
@@ -62,8 +62,8 @@ class Sentences(Family):
 
 
 def write_review(rng: np.random.Generator, label: int) -> str:
-    """A review with the verdict `CLASSES[label]`."""
-    subject = _one(rng, tuple(phrases.SUBJECTS))
+    """Review with the verdict `CLASSES[label]`."""
+    subject = _choose(rng, tuple(phrases.SUBJECTS))
     parts = [_distractor(rng, subject) for _ in range(rng.integers(1, 3))]
     if label != 1:
         parts.insert(int(rng.integers(len(parts) + 1)), _verdict(rng, subject, 1 if label == 2 else -1))
@@ -71,83 +71,85 @@ def write_review(rng: np.random.Generator, label: int) -> str:
 
 
 def _verdict(rng: np.random.Generator, subject: str, polarity: int) -> str:
-    """A sentence that says what the writer thinks; each negation turns it round."""
+    """Sentence with the writer's verdict; each negation inverts it."""
     flips = int(rng.choice(len(_FLIPS), p=_FLIPS))
     inner = min(flips, int(rng.integers(0, 2)))
-    about = _one(rng, (f"the {subject}", "it"))
+    about = _choose(rng, (f"the {subject}", "it"))
     clause = _opinion(rng, about, polarity * (-1) ** flips, negated=inner == 1)
     for i in rng.permutation(len(phrases.DENIALS))[: flips - inner]:
         clause = f"{phrases.DENIALS[i]} {clause}"
     if rng.random() < 0.25:
-        clause = f"{_one(rng, phrases.AFFIRMATIONS)} {clause}"
+        clause = f"{_choose(rng, phrases.AFFIRMATIONS)} {clause}"
     if rng.random() < 0.35:
-        part = f"the {_one(rng, phrases.SUBJECTS[subject])}"
-        aspect = _by_the_way(rng, part, -polarity if rng.random() < 0.5 else polarity)
-        clause = _one(rng, (f"although {aspect}, {clause}", f"{clause}, even if {aspect}"))
+        part = f"the {_choose(rng, phrases.SUBJECTS[subject])}"
+        aspect = _side_remark(rng, part, -polarity if rng.random() < 0.5 else polarity)
+        clause = _choose(rng, (f"although {aspect}, {clause}", f"{clause}, even if {aspect}"))
     return clause
 
 
 def _opinion(rng: np.random.Generator, about: str, polarity: int, *, negated: bool) -> str:
-    """A plain clause with a word of that polarity, perhaps with a negation before the word."""
+    """Plain clause with a word of this polarity, perhaps negated."""
     if rng.random() < 0.25:
         past, base = _frequent(rng, phrases.VERBS[polarity])
         return f"i did not {base} {about}" if negated else f"i {past} {about}"
-    word = _frequent(rng, phrases.ADJECTIVES[polarity])
-    return f"{about} is {_one(rng, phrases.NEGATIONS if negated else phrases.DEGREES)} {word}".replace(
-        "  ", " "
-    )
+    return _judged(rng, about, polarity, negated=negated)
 
 
 def _judged(rng: np.random.Generator, about: str, polarity: int, *, negated: bool) -> str:
     word = _frequent(rng, phrases.ADJECTIVES[polarity])
-    return f"{about} is {_one(rng, phrases.NEGATIONS if negated else phrases.DEGREES)} {word}".replace(
+    return f"{about} is {_choose(rng, phrases.NEGATIONS if negated else phrases.DEGREES)} {word}".replace(
         "  ", " "
     )
 
 
-def _by_the_way(rng: np.random.Generator, about: str, polarity: int) -> str:
+def _side_remark(rng: np.random.Generator, about: str, polarity: int) -> str:
     """Off-topic clause, sometimes negated."""
     negated = rng.random() < 0.3
     return _judged(rng, about, -polarity if negated else polarity, negated=negated)
 
 
 def _distractor(rng: np.random.Generator, subject: str) -> str:
-    """What says nothing of the writer's verdict: a fact, another's opinion, an expectation, another of its kind."""
+    """Clause without the writer's verdict.
+
+    It is a fact, another's opinion, an expectation, or about another subject of the same kind.
+    """
     polarity = int(rng.choice((-1, 1)))
     kind = rng.choice(4, p=_KINDS)
     if kind == 0:
-        return _one(rng, phrases.FACTS).format(subject=subject, aspect=_one(rng, phrases.SUBJECTS[subject]))
+        return _choose(rng, phrases.FACTS).format(
+            subject=subject, aspect=_choose(rng, phrases.SUBJECTS[subject])
+        )
     if kind == 1:
         past, base = _frequent(rng, phrases.VERBS[polarity])
-        person = _one(rng, phrases.PEOPLE)
+        person = _choose(rng, phrases.PEOPLE)
         return f"{person} did not {base} it" if rng.random() < 0.3 else f"{person} {past} the {subject}"
     if kind == 2:
         word = _frequent(rng, phrases.ADJECTIVES[polarity])
-        return _one(rng, phrases.EXPECTATIONS).format(subject=subject, word=word)
-    return _by_the_way(rng, _one(rng, phrases.ELSEWHERE).format(subject=subject), polarity)
+        return _choose(rng, phrases.EXPECTATIONS).format(subject=subject, word=word)
+    return _side_remark(rng, _choose(rng, phrases.ELSEWHERE).format(subject=subject), polarity)
 
 
-def _one(rng: np.random.Generator, options: Sequence[_T]) -> _T:
+def _choose(rng: np.random.Generator, options: Sequence[_T]) -> _T:
     return options[int(rng.integers(len(options)))]
 
 
 def _frequent(rng: np.random.Generator, options: Sequence[_T]) -> _T:
-    """One of them, the first ones more often, as in language (Zipf): the last are rare, and hard."""
+    """Random option, the first ones more often, as in language (Zipf)."""
     weights = 1 / (np.arange(len(options)) + 2.0)
     return options[int(rng.choice(len(options), p=weights / weights.sum()))]
 
 
 def _mistyped(rng: np.random.Generator, word: str) -> str:
-    """The word, or rarely with two letters swapped, one left out, or a wrong one."""
+    """Word, rarely with two letters swapped, one missing, or a wrong one."""
     letters = len(word.rstrip(".,"))
     if letters < _LONG or rng.random() >= _TYPO:
         return word
     i = int(rng.integers(1, letters - 1))
-    return _one(
+    return _choose(
         rng,
         (
             word[:i] + word[i + 1] + word[i] + word[i + 2 :],
             word[:i] + word[i + 1 :],
-            word[:i] + _one(rng, _LETTERS) + word[i + 1 :],
+            word[:i] + _choose(rng, _LETTERS) + word[i + 1 :],
         ),
     )

@@ -14,7 +14,10 @@ __all__ = ["SHAPES", "Thing", "outline", "paint"]
 
 
 def _regular(corners: int) -> NDArray[np.float64]:
-    """On the unit circle; lying on a side if their number is odd or 4."""
+    """Corners on the unit circle.
+
+    The shape lies on a side if their number is odd or 4.
+    """
     angles = (np.arange(corners) + (0.5 if corners == 4 else 0)) * (2 * np.pi / corners) - np.pi / 2
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
@@ -36,15 +39,12 @@ SHAPES: dict[str, NDArray[np.float64]] = {
     "star": _star(),
     "cross": _cross(0.3),
 }
-"""Corners (n, 2) of each, around the origin, at about 1 from it."""
+"""Corners (n, 2) of each shape, at a distance of about 1 from the origin."""
 
 
 @dataclass(frozen=True, eq=False)
 class Thing:
-    """Placed object, `outline` (n, 2) and `diameter` in pixels.
-
-    `label` is None for a distractor.
-    """
+    """Placed object: `outline` (n, 2) and `diameter` in pixels; `label` None for a distractor."""
 
     shape: str
     texture: str
@@ -54,16 +54,13 @@ class Thing:
     diameter: float
 
     def area(self) -> float:
-        """Of the outline, in pixels, by the shoelace formula."""
+        """Area of the outline, in pixels, by the shoelace formula."""
         x, y = self.outline.T
         return float(abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2)
 
 
 def outline(rng: np.random.Generator, shape: str, x: float, y: float, diameter: float) -> NDArray[np.float64]:
-    """Corners (n, 2) of a shape around (x, y), turned, stretched and slanted.
-
-    Turned by up to 25°.
-    """
+    """Corners (n, 2) of a shape around (x, y), rotated, stretched and slanted."""
     angle, stretch, slant = rng.uniform(-0.44, 0.44), np.exp(rng.uniform(-0.25, 0.25)), rng.uniform(-0.2, 0.2)
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.array([[cos, -sin], [sin, cos]]) @ np.array([[stretch, slant], [0, 1 / stretch]])
@@ -92,14 +89,14 @@ def paint(
 
 
 def _cover(corners: NDArray[np.float64], height: int, width: int) -> Mask:
-    """How much of each pixel is inside the outline, in quarters."""
+    """Share of each pixel inside the outline, in quarters."""
     fine = Image.new("L", (2 * int(width), 2 * int(height)))
     ImageDraw.Draw(fine).polygon([(2 * x - 0.5, 2 * y - 0.5) for x, y in corners], fill=255)
     return as_mask(fine.reduce(2))
 
 
 def _two_colours(rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Two that can be told apart."""
+    """Two colours of different brightness."""
     first, second = colour(rng), colour(rng)
     while abs(float((first - second).mean())) < 0.25:
         second = colour(rng)
@@ -107,7 +104,7 @@ def _two_colours(rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray
 
 
 def _pattern(rng: np.random.Generator, thing: Thing, left: int, top: int, height: int, width: int) -> Mask:
-    """The texture over a patch whose corner is (left, top): 0 for the first colour, 1 for the second."""
+    """Texture over a patch with corner (left, top): 0 for the first colour, 1 for the second."""
     if thing.texture == "plain":
         return np.zeros((height, width), np.float32)
     x, y = np.arange(width) + left, np.arange(height)[:, None] + top

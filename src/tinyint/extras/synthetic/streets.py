@@ -1,6 +1,6 @@
 """Streets seen from a car, in Cityscapes' format.
 
-With the ids of its 34 labels, of which 19 are evaluated.
+The pixels have the ids of its 34 labels, of which 19 are evaluated.
 
 leftImg8bit/train/CITY/CITY_000000_000019_leftImg8bit.png
 gtFine/train/CITY/CITY_000000_000019_gtFine_labelIds.png
@@ -55,7 +55,7 @@ _IGNORED = {
 }
 _STRIPED = {"building", "fence", "train", "bus", "bridge"}
 _CITIES = {"train": ("eastwick", "northam"), "val": ("southmoor",)}
-# Height and width in metres of what stands on the ground, and how often it is there.
+# Height and width in metres of objects on the ground, and their share.
 _STANDING = {
     "person": (1.75, 0.6, 0.25),
     "bicycle": (1.0, 1.5, 0.1),
@@ -97,19 +97,19 @@ class Streets(Family):
         return stem
 
     def write_list(self, root: Path, split: Split, samples: Sequence[str]) -> None:
-        """Cityscapes has no lists: the directories are."""
+        """Writes nothing: in Cityscapes, the directories are the lists."""
 
 
 @dataclass
 class _Painting:
-    """A canvas, and the label of each of its pixels, drawn together from far to near."""
+    """Canvas, and the label of each pixel, drawn together from far to near."""
 
     rng: np.random.Generator
     canvas: Canvas
     labels: NDArray[np.uint8]
 
     def fill(self, name: str, *points: tuple[float, float]) -> None:
-        """Draws a polygon of that label; points are (x, y) in heights of the picture."""
+        """Draws a polygon with this label; points (x, y) are relative to the picture's height."""
         label, typical = {**LABELS, **_IGNORED}[name]
         height, width = self.labels.shape
         image = Image.new("L", (width, height))
@@ -124,7 +124,7 @@ class _Painting:
         self.labels[mask > 0] = label
 
     def box(self, name: str, x: float, bottom: float, width: float, height: float) -> None:
-        """A box with chamfered upper corners, `x` its middle."""
+        """Draws a box with chamfered upper corners; `x`: its middle."""
         left, right, top = x - width / 2, x + width / 2, bottom - height
         inset, shoulder = 0.2 * width, top + 0.35 * height
         upper = ((left, shoulder), (left + inset, top), (right - inset, top), (right, shoulder))
@@ -141,7 +141,7 @@ def draw_street(rng: np.random.Generator, size: int = 128) -> tuple[Image.Image,
     _sides(painting, horizon, middle)
     _ground(painting, horizon, middle)
     for distance in np.sort(rng.uniform(4, 45, rng.integers(3, 13)))[::-1]:
-        _standing(painting, horizon, middle, float(distance))
+        _object(painting, horizon, middle, float(distance))
     if rng.random() < 0.8:
         painting.fill("ego vehicle", (0.5, 1), (0.7, 0.92), (1.3, 0.92), (1.5, 1))
     painting.labels[0], painting.labels[-1] = _IGNORED["out of roi"][0], _IGNORED["out of roi"][0]
@@ -149,7 +149,7 @@ def draw_street(rng: np.random.Generator, size: int = 128) -> tuple[Image.Image,
 
 
 def _sides(painting: _Painting, horizon: float, middle: float) -> None:
-    """Houses, trees, walls and fences on both sides, which shrink towards the vanishing point."""
+    """Draws houses, trees, walls and fences on both sides, smaller towards the vanishing point."""
     rng = painting.rng
     for side in (-1, 1):
         edges = np.sort(rng.uniform(0.08, 1.4, rng.integers(3, 7)))
@@ -185,17 +185,17 @@ def _ground(painting: _Painting, horizon: float, middle: float) -> None:
     )
 
 
-def _standing(painting: _Painting, horizon: float, middle: float, distance: float) -> None:
-    """Someone, a vehicle, or a pole, at a distance in metres."""
+def _object(painting: _Painting, horizon: float, middle: float, distance: float) -> None:
+    """Draws a person, a vehicle or a pole, at a distance in metres."""
     rng = painting.rng
-    metre = 1.2 / distance  # in heights of the picture
+    metre = 1.2 / distance  # relative to the picture's height
     bottom = min(horizon + _CAMERA * metre, 1.0)
     x = middle + rng.uniform(-7, 7) * metre
     if rng.random() < 0.25:
         _pole(painting, x, bottom, metre)
         return
     names = tuple(_STANDING)
-    shares = np.array([often for *_, often in _STANDING.values()])
+    shares = np.array([share for *_, share in _STANDING.values()])
     name = names[int(rng.choice(len(names), p=shares / shares.sum()))]
     height, width, _ = _STANDING[name]
     painting.box(

@@ -1,7 +1,4 @@
-"""WordPiece vocabulary, as BERT's: pieces inside a word begin with ##.
-
-Wu et al. 2016, Devlin et al. 2018.
-"""
+"""WordPiece vocabulary (Wu et al. 2016) in BERT's form: pieces inside a word begin with ##."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ _ENDINGS = (
     "al",
     "ic",
 )
-_LONGEST = 9  # letters of a word that is a token of its own; longer ones are rare, and cut in two
+_LONGEST = 9  # letters of a word that is a token of its own; longer words are rare, and split in two
 
 
 def vocabulary(words: Sequence[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """Reference networks of the benchmarks, as in their papers, with seeded weights.
 
-They have no trained weights: what they are for is speed, size, coverage and arithmetic, which depend on the
-architecture and on sane activations only. `build` gives the latter: see `tinyint.extras.zoo.settle`.
+They have no trained weights: they serve to measure speed, size, coverage and arithmetic, which depend only on the
+architecture and on sane activations. `build` ensures the latter (`tinyint.extras.zoo.settle`).
 """
 
 from __future__ import annotations

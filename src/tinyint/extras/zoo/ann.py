@@ -21,7 +21,7 @@ _BINS = (1, 3, 6, 8)  # 110 anchors in place of all positions
 
 
 class AsymmetricAttention(nn.Module):
-    """Every position of one map reads the pyramid-pooled anchors of another."""
+    """Attention of each position of one map to the pyramid-pooled anchors of another."""
 
     def __init__(self, queries: int, keys: int, inner: int, outputs: int, *, shared: bool = False) -> None:
         super().__init__()

@@ -65,7 +65,7 @@ class GatherExpand(nn.Module):
 
 
 class ContextEmbedding(nn.Module):
-    """The image's average, added to every position (Figure 4b)."""
+    """Average over the image, added to every position (Figure 4b)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class ContextEmbedding(nn.Module):
 
 
 class GuidedAggregation(nn.Module):
-    """Each branch gates the other, at the resolution of both (Figure 6)."""
+    """Fusion of two branches, each of which gates the other, at both resolutions (Figure 6)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -104,10 +104,7 @@ def _separable(channels: int) -> tuple[nn.Module, nn.Module]:
 
 
 class BiSeNetV2(nn.Module):
-    """Table 1 of the paper; in training, boosters on the semantic branch.
-
-    One on each stage.
-    """
+    """BiSeNetV2 (Table 1); in training, a booster on each stage of the semantic branch."""
 
     task = Segmentation()
 
@@ -137,7 +134,7 @@ class BiSeNetV2(nn.Module):
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """(N, C, H, W) images -> (N, classes, H, W) logits.
 
-        In training mode a tuple, with the boosters'.
+        In training mode a tuple with the boosters'.
         """
         meaning = images
         maps = [meaning := stage(meaning) for stage in self.stages]

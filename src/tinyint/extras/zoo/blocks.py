@@ -11,11 +11,11 @@ __all__ = ["Classifier", "ConvNorm", "ConvReLU", "divisible"]
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution, batch norm and optional activation; "same" padding for odd kernels.
+    """Convolution, batch norm and activation; "same" padding for odd kernels.
 
-    No activation if it is None.
-
-    `dilation` is the distance of the kernel's taps, `gain` is the first scale of the batch norm.
+    * `dilation`: distance of the kernel's taps
+    * `activation`: None for none
+    * `gain`: initial scale of the batch norm
     """
 
     conv: nn.Conv2d
@@ -52,11 +52,9 @@ class ConvNorm(nn.Sequential):
 
 
 class ConvReLU(nn.Sequential):
-    """Convolution with bias and ReLU; "same" padding for odd kernels.
+    """Convolution with bias and ReLU, without batch norm; "same" padding for odd kernels.
 
-    As before batch norm was known.
-
-    The weights start as in He et al. 2015 (arXiv:1502.01852, §2.2), without which deep stacks of these don't train.
+    The initial weights are those of He et al. 2015 (arXiv:1502.01852, §2.2), without which deep stacks do not train.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> None:
@@ -84,9 +82,6 @@ class Classifier(nn.Sequential):
 
 
 def divisible(channels: float, divisor: int = 8) -> int:
-    """Multiple of `divisor` next to `channels`, at most 10 % below it.
-
-    MobileNetV2's rule.
-    """
+    """Multiple of `divisor` nearest to `channels`, at most 10 % below it (MobileNetV2)."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded

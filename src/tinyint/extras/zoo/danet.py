@@ -14,7 +14,7 @@ __all__ = ["DANet", "danet_resnet50"]
 
 
 class PositionAttention(nn.Module):
-    """Every position reads all others, weighted by how alike they are."""
+    """Attention over positions, by their similarity."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -31,9 +31,9 @@ class PositionAttention(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Every channel reads all others, weighted by how unlike they are.
+    """Attention over channels, by their dissimilarity.
 
-    The paper subtracts the products from their largest value, to the effect of a change of sign under the softmax.
+    The paper subtracts the products from their maximum, which under the softmax is a change of sign.
     """
 
     def __init__(self) -> None:
@@ -48,9 +48,9 @@ class ChannelAttention(nn.Module):
 
 
 class DANet(DilatedSegmenter):
-    """Sum of both attentions over the last stage.
+    """DANet: sum of both attentions over the last stage.
 
-    In training, each has logits of its own, and so has the stage.
+    In training, each attention and the stage itself also have logits.
     """
 
     def __init__(self, num_classes: int = 19, width: float = 1.0, in_channels: int = 3) -> None:

@@ -16,10 +16,10 @@ OPSET = 19  # the first that has it
 
 
 class DeformConv2d(nn.Conv2d):
-    """Convolution whose K taps move as the inner convolution `shift` says.
+    """Convolution whose K taps are moved by the output of an inner convolution, `shift`.
 
-    `shift` has 3·K channels: K pairs (y, x) in pixels, and K logits of the weight that each tap gets. It starts at
-    zero, so that no tap moves and each counts one half, as in the paper. Exported as ONNX's DeformConv, opset 19.
+    `shift` has 3·K channels: K pairs (y, x) in pixels, and K logits of the taps' weights. It starts at zero, so that no
+    tap moves and each counts one half, as in the paper. It is exported as ONNX's DeformConv, opset 19.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -32,7 +32,7 @@ class DeformConv2d(nn.Conv2d):
 
     @classmethod
     def like(cls, conv: nn.Conv2d) -> DeformConv2d:
-        """A deformable convolution of the same geometry, with weights of its own."""
+        """Deformable convolution of the same geometry, with new weights."""
         bias = conv.bias is not None
         return cls(conv.in_channels, conv.out_channels, *_geometry(conv), groups=conv.groups, bias=bias)
 
@@ -76,7 +76,7 @@ def _deform_conv(
 
 
 class _Exported(torch.autograd.Function):
-    """What the tracing exporter writes as one node. It reads only the shape of the result."""
+    """Function that the tracing exporter writes as one node; in tracing, only its shape matters."""
 
     @staticmethod
     def forward(_: Any, x: Tensor, weight: Tensor, offset: Tensor, *__: Any) -> Tensor:

@@ -23,9 +23,9 @@ _MASKED = (
 
 
 class ErnieClassifier(nn.Module):
-    """A transformer encoder, and a linear layer on the first position's hidden state.
+    """Transformer encoder, and a linear layer on the first position's hidden state.
 
-    `model` is of `transformers`; attention is to be written out as products and a softmax ("eager").
+    `model`: of `transformers`, with attention as products and a softmax ("eager").
     """
 
     def __init__(self, model: ErnieForSequenceClassification) -> None:

@@ -1,4 +1,4 @@
-"""Write a network as ONNX."""
+"""Export of a network to ONNX."""
 
 from __future__ import annotations
 
@@ -31,19 +31,18 @@ def export(
     seed: int = 0,
     keep_batch_norms: bool = False,
 ) -> Path:
-    """Writes `model`, or the named network of `seed`, to `path`; returns it.
+    """Writes a module, or the named network with weights of `seed`, to `path`.
 
-    Input "input" (batch, C, height, width) float32, the batch free; of texts "input_ids", "token_type_ids" and
-    "attention_mask" (batch, length) int64, both free. Output "logits": (batch, classes), or for segmentation
-    (batch, classes, height, width); of detectors "head_0", "head_1", …, the coarse one first. The metadata say what
-    they are for. `size` is that of the images, or the tokens of the texts, that the network is traced with: by default
-    what the named network is for, or 224. A module is put in eval mode. The exporter folds batch norms into
-    convolutions unless `keep_batch_norms`, which is for what goes on to be trained.
+    * inputs: "input" (batch, C, height, width) float32 with an open batch; for texts "input_ids", "token_type_ids" and
+      "attention_mask" (batch, length) int64, both open
+    * outputs: "logits", (batch, classes) or for segmentation (batch, classes, height, width); for detectors "head_0",
+      "head_1", …, the coarsest first. The metadata name the task
+    * `size`: size of images, or number of tokens, with which the network is traced; by default that of the named
+      network, or 224
+    * `keep_batch_norms`: for further training; otherwise the exporter folds batch norms into convolutions
 
-    Raises:
-        ModelError: there is no network of that name, or it can't take inputs of that size.
-        DependencyError: it is built by a package that is not installed.
-        OutputError: the file can't be written.
+    A module is set to eval mode. Returns the path. Raises ModelError for an unknown name, or a network that cannot take
+    inputs of this size, DependencyError if a package is missing, OutputError if the file cannot be written.
     """
     if isinstance(model, str):
         size = size or entry(model).size
@@ -57,8 +56,8 @@ def export(
         with torch.no_grad():
             module(*example)
     except (RuntimeError, IndexError) as error:
-        what = f"texts of {width} tokens" if text else f"images of {height}×{width}"
-        raise ModelError(f"{type(module).__name__} can't take {what}: {error}") from error
+        samples_label = f"texts of {width} tokens" if text else f"images of {height}×{width}"
+        raise ModelError(f"{type(module).__name__} can't take {samples_label}: {error}") from error
     path = Path(path)
     task = task_of(module)
     outputs = task.output_names()
@@ -66,8 +65,8 @@ def export(
     axes = {0: "batch", 1: "length"} if text else {0: "batch"}
     with atomic_write(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # The tracing exporter names each node by its place in the module tree, which scopes in recipes refer to, and
-        # keeps GlobalAveragePool and Flatten; the dynamo exporter numbers the nodes and decomposes both.
+        # The tracing exporter names nodes by their path in the module, to which scopes in recipes refer, and keeps
+        # GlobalAveragePool and Flatten; the dynamo exporter numbers the nodes and decomposes both.
         torch.onnx.export(
             module,
             example,

@@ -10,10 +10,7 @@ __all__ = ["GCNet", "gcnet_resnet50"]
 
 
 class GlobalContext(nn.Module):
-    """Attention-weighted average over positions, transformed and added to every position.
-
-    Transformed in a bottleneck.
-    """
+    """Attention-weighted average over positions, transformed by a bottleneck and added to each."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

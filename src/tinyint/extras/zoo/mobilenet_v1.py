@@ -22,7 +22,7 @@ _ROWS = (  # output channels, stride
 
 
 class Separable(nn.Sequential):
-    """A 3×3 depthwise convolution, then a 1×1 convolution across the channels."""
+    """3×3 depthwise convolution, then a 1×1 convolution across the channels."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Separable(nn.Sequential):
 
 
 class MobileNetV1(nn.Module):
-    """`width` multiplies every channel count, rounded to a multiple of 8."""
+    """MobileNetV1; `width` multiplies all channel counts, rounded to multiples of 8."""
 
     def __init__(self, num_classes: int = 1000, width: float = 1.0, in_channels: int = 3) -> None:
         super().__init__()

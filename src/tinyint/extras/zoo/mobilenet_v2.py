@@ -42,9 +42,9 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """`width` multiplies channel counts, rounded to multiples of 8.
+    """MobileNetV2; `width` multiplies channel counts, rounded to multiples of 8.
 
-    The last layer's only upwards.
+    The last layer's count is only multiplied by a `width` over 1.
 
     `rows` is Table 2 of the paper unless a smaller network is wanted; `features` is the width of the last
     convolution.

@@ -1,4 +1,4 @@
-"""The networks by name."""
+"""Networks of the zoo by name."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SETTLING_SAMPLES, _SETTLING_SIDE = 16, 320
 
 
 Builder: TypeAlias = Callable[..., nn.Module]
-"""Constructs a network with torch's own random weights, given `num_classes` and, if it takes images, `in_channels`."""
+"""Function of `num_classes`, and of `in_channels` for images, that builds a network with torch's random weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +56,14 @@ class Entry:
 
 
 def _detection(name: str, builder: Builder, parameters: int, paper: str) -> Entry:
-    """Trained on COCO."""
+    """Entry of a detector, with the classes of COCO."""
     return Entry(
         name=name, builder=builder, parameters=parameters, paper=paper, task="detection", classes=80, size=320
     )
 
 
 def _segmentation(name: str, builder: Builder, parameters: int, paper: str) -> Entry:
-    """Trained on Cityscapes; the parameters include the auxiliary heads."""
+    """Entry with the classes of Cityscapes; `parameters` include the auxiliary heads."""
     return Entry(
         name=name,
         builder=builder,
@@ -119,11 +119,7 @@ MODELS: dict[str, Entry] = {item.name: item for item in _ENTRIES}
 
 
 def entry(name: str) -> Entry:
-    """The entry of that name.
-
-    Raises:
-        ModelError: there is none.
-    """
+    """Entry by name; raises ModelError if there is none."""
     try:
         return MODELS[name]
     except KeyError:
@@ -131,17 +127,14 @@ def entry(name: str) -> Entry:
 
 
 def build(name: str, seed: int = 0, *, num_classes: int | None = None, in_channels: int = 3) -> nn.Module:
-    """The network of that name in eval mode, with seeded weights and sane activations.
+    """Network by name, in eval mode, with seeded weights and sane activations.
 
-    It has `num_classes`, or as many as in its paper; `in_channels` are those of images.
-
-    Raises:
-        ModelError: there is no such network.
-        DependencyError: it is built by a package that is not installed.
+    It has `num_classes`, by default as many as in its paper. `in_channels`: channels of images. Raises ModelError for
+    an unknown name, DependencyError if a package is missing.
     """
-    found = entry(name)
-    channels = {} if found.text else {"in_channels": in_channels}
-    with torch.random.fork_rng(devices=[]):  # construction draws weights that are drawn anew below
-        model = found.builder(num_classes=num_classes or found.classes, **channels)
-    size = min(found.size, _SETTLING_SIDE)
+    network = entry(name)
+    channels = {} if network.text else {"in_channels": in_channels}
+    with torch.random.fork_rng(devices=[]):  # the constructor draws weights that are drawn again below
+        model = network.builder(num_classes=num_classes or network.classes, **channels)
+    size = min(network.size, _SETTLING_SIDE)
     return settle(model, *samples(model, _SETTLING_SAMPLES, size=size, seed=seed), seed=seed)

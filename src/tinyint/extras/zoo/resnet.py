@@ -1,7 +1,7 @@
 """ResNet (He et al. 2015, arXiv:1512.03385, Table 1), version 1.5.
 
 Version 1.5 halves the resolution in the 3×3 convolution of a bottleneck, the paper in the 1×1 before it. It has the
-same parameters, is the more accurate, and is what MLPerf and the published weights use.
+same parameters and is more accurate; MLPerf and the published weights use it.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def residual_stages(
 
 
 class ResNet(nn.Module):
-    """Four stages of `repeats` blocks each. `width` multiplies every channel count."""
+    """ResNet with four stages of `repeats` blocks; `width` multiplies all channel counts."""
 
     def __init__(
         self,

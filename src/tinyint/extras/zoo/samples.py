@@ -1,4 +1,4 @@
-"""Seeded inputs for a network: images or token ids, as it takes them."""
+"""Seeded inputs for a network: images or token ids."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinyint.extras.zoo.tokens import token_sequences
 __all__ = ["Size", "samples", "takes_text"]
 
 Size: TypeAlias = int | tuple[int, int]
-"""Height and width of images, or one number for both; of texts the number of tokens."""
+"""Height and width of images, or one number for both; for texts the number of tokens."""
 
 
 def takes_text(module: nn.Module) -> bool:
@@ -23,18 +23,15 @@ def takes_text(module: nn.Module) -> bool:
 
 
 def _vocabulary(module: nn.Module) -> int | None:
-    """How many tokens a text network knows."""
+    """Size of a text network's vocabulary; None for other networks."""
     size = getattr(module, "vocabulary", None)
     return size if isinstance(size, int) else None
 
 
 def samples(module: nn.Module, count: int, *, size: Size, seed: int = 0) -> tuple[Tensor, ...]:
-    """Inputs of `module` for `count` samples, on its device.
+    """Inputs of a network for `count` images or texts of `size`, on its device.
 
-    Images or texts of `size`.
-
-    Raises:
-        ModelError: it takes neither.
+    Raises ModelError if it takes neither.
     """
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     vocabulary = _vocabulary(module)

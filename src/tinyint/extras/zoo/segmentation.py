@@ -30,9 +30,9 @@ __all__ = [
 
 
 class DilatedSegmenter(nn.Module):
-    """Head on ResNet-50-D of output stride 8, shared by seven networks.
+    """Base of seven networks with a head on ResNet-50-D of output stride 8.
 
-    `backbone` gives the maps of its four stages to `decode`, which a network defines.
+    `decode`, which a network defines, gets the maps of the backbone's four stages.
     """
 
     task = Segmentation()
@@ -44,16 +44,13 @@ class DilatedSegmenter(nn.Module):
         self.backbone = ResNetVD(in_channels=in_channels, width=width, output_stride=8, multi_grid=multi_grid)
 
     def decode(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Maps of the stages -> logits of any resolution.
-
-        In training mode the auxiliary ones after them.
-        """
+        """Maps of the stages -> logits of any resolution, in training mode also auxiliary ones."""
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """(N, C, H, W) images -> (N, classes, H, W) logits.
 
-        In training mode a tuple, with the auxiliary ones.
+        In training mode a tuple with auxiliary ones.
         """
         logits = tuple(resize(each, images) for each in self.decode(self.backbone(images)))
         return logits if self.training else logits[0]
@@ -62,7 +59,7 @@ class DilatedSegmenter(nn.Module):
 class ContextSegmenter(DilatedSegmenter):
     """Context block over the last stage, concatenated; auxiliary head on the third.
 
-    `block` makes a module of as many channels as it is given, which keeps the shape.
+    `block` builds a module for a number of channels; its output has the shape of its input.
     """
 
     def __init__(
@@ -90,14 +87,14 @@ class PixelClassifier(nn.Sequential):
 
 
 class AuxiliaryHead(nn.Sequential):
-    """Deep supervision: logits from a middle stage, for training alone."""
+    """Logits from a middle stage, for training only (deep supervision)."""
 
     def __init__(self, inputs: int, width: int, classes: int) -> None:
         super().__init__(ConvNorm(inputs, width, 3), PixelClassifier(width, classes))
 
 
 class Separable(nn.Sequential):
-    """A depthwise 3×3 and a 1×1 convolution; only the second has an activation."""
+    """Depthwise 3×3 and 1×1 convolution; only the second has an activation."""
 
     def __init__(self, inputs: int, outputs: int, *, dilation: int = 1) -> None:
         super().__init__(
@@ -107,7 +104,7 @@ class Separable(nn.Sequential):
 
 
 class Gain(nn.Module):
-    """Learned factor from 0, to fade in the branch before it."""
+    """Learned factor that starts at 0, to fade in the branch before it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,13 +114,13 @@ class Gain(nn.Module):
         return x * self.gain
 
 
-# int() makes a number of what tracing holds for a tensor, so that the ONNX graph has constants and no shape arithmetic.
+# In tracing, sizes are tensors; int() turns them into numbers, so that the ONNX graph has no shape arithmetic.
 
 
 def resize(x: Tensor, like: Tensor) -> Tensor:
-    """`x` at the resolution of `like`, bilinearly.
+    """`x` resized bilinearly to the resolution of `like`.
 
-    A single pixel is repeated, which can be done in int8.
+    A single pixel is repeated, which can run in int8.
     """
     height, width = int(like.shape[2]), int(like.shape[3])
     rows, columns = int(x.shape[2]), int(x.shape[3])
@@ -140,7 +137,7 @@ def resize(x: Tensor, like: Tensor) -> Tensor:
 def average_bins(x: Tensor, bins: int) -> Tensor:
     """(N, C, H, W) -> (N, C, bins, bins): averages over equal windows.
 
-    They overlap where the side is no multiple.
+    The windows overlap if the side is not a multiple of `bins`.
     """
     height, width = int(x.shape[2]), int(x.shape[3])
     stride = (height // bins, width // bins)

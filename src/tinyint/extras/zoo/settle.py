@@ -1,4 +1,4 @@
-"""Give a network without trained weights the activations of a trained one.
+"""Activations of a trained network for one without trained weights.
 
 Random weights alone let activations die out or explode with depth, and 8 bits then measure nothing. So the weights are
 drawn as by Kaiming He (arXiv:1502.01852) and every layer is then normalized over a few images: batch norms take their
@@ -28,12 +28,10 @@ OFFSET = 1.0
 
 
 def settle(model: nn.Module, *inputs: Tensor, seed: int = 0) -> nn.Module:
-    """Draws weights of `model`, and normalizes its layers over `inputs`.
+    """Draws the model's weights and normalizes its layers over `inputs`, in place.
 
-    Returns it in eval mode.
-
-    `inputs` are those of the model: images (N, C, H, W), or a text network's ids, types and mask (N, length). Works in
-    place, in one pass. The scales of batch norms stay; beyond them, `seed` and `inputs` alone decide.
+    `inputs`: images (N, C, H, W), or a text network's ids, types and mask (N, length). Takes one pass. The result
+    depends only on `seed`, `inputs` and the scales of batch norms, which stay. Returns the model in eval mode.
     """
     activated = {
         layer
@@ -43,12 +41,12 @@ def settle(model: nn.Module, *inputs: Tensor, seed: int = 0) -> nn.Module:
         if isinstance(after, nn.ReLU | nn.ReLU6 | nn.LeakyReLU)
     }
     _draw(model, torch.Generator().manual_seed(seed))
-    model.eval()  # dropout off; batch norm alone is switched to training below
+    model.eval()  # without dropout; only batch norms are set to training below
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.train().reset_running_stats()
-        norm.momentum = None  # the plain average: over one pass, the statistics of this pass
+        norm.momentum = None  # plain average, so after one pass the statistics are those of this pass
         nn.init.constant_(norm.bias, OFFSET if norm in activated else 0.0)
     hooks = [
         module.register_forward_hook(partial(_standardize, offset=OFFSET if module in activated else 0.0))
@@ -80,7 +78,10 @@ def _draw(model: nn.Module, generator: torch.Generator) -> None:
 
 
 def _standardize(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor, *, offset: float) -> Tensor:
-    """A forward hook: rescale a layer with bias; each channel of this very output gets mean `offset`, variance 1."""
+    """Forward hook that rescales a layer with bias.
+
+    Each channel of this output gets mean `offset` and variance 1.
+    """
     if not isinstance(module, nn.Conv2d | nn.Linear) or module.bias is None:
         return output
     channels = 1 if isinstance(module, nn.Conv2d) else output.dim() - 1

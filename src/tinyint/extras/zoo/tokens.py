@@ -14,11 +14,9 @@ _PADDING, _FIRST, _SEPARATOR, _WORDS = 0, 1, 2, 3  # ids; words begin at the las
 def token_sequences(
     count: int, *, vocabulary: int, length: int = 128, seed: int = 0
 ) -> dict[str, NDArray[np.int64]]:
-    """Array (count, length) for each of `TEXT_INPUTS`: sentences, then padding.
+    """Array (count, length) for each of `TEXT_INPUTS`: two sentences, then padding.
 
-    A sentence or two of words by Zipf's law.
-
-    Sequence i depends on `seed` and i alone, and no two are equally long by design.
+    Words are drawn by Zipf's law, and lengths at random. Sequence i depends only on `seed` and i.
     """
     rows = [_sequence(vocabulary, length, np.random.default_rng((seed, i))) for i in range(count)]
     return {name: np.stack([row[i] for row in rows]) for i, name in enumerate(TEXT_INPUTS)}

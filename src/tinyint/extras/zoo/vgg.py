@@ -59,7 +59,7 @@ class VGG(nn.Module):
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
-    """A layer in front of a ReLU, with the weights of He et al. 2015 (arXiv:1502.01852, §2.2)."""
+    """Linear layer before a ReLU, with weights by He et al. 2015 (arXiv:1502.01852, §2.2)."""
     layer = nn.Linear(inputs, outputs)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     nn.init.zeros_(layer.bias)

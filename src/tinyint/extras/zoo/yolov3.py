@@ -1,8 +1,8 @@
 """YOLOv3 (Redmon and Farhadi 2018, arXiv:1804.02767) on the backbones of PaddleDetection.
 
-Three maps of features, at strides 8, 16 and 32, are joined from the coarse one to the fine one; each gives its own
-boxes. Neck and heads are the paper's; its Darknet-53 gives way to MobileNetV1, ResNet-34 or ResNet-50-D, the latter
-with deformable convolutions in its last stage.
+Feature maps at strides 8, 16 and 32 are joined from coarse to fine, and each has a head with its own boxes. Neck and
+heads are the paper's; its Darknet-53 is replaced by MobileNetV1, ResNet-34, or ResNet-50-D with deformable convolutions
+in its last stage.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ __all__ = [
 ]
 
 STRIDES = (32, 16, 8)
-COCO_ANCHORS = (  # width and height in pixels of the input, for each stride: §2.3 of the paper
+COCO_ANCHORS = (  # width and height in pixels of the input, by stride: §2.3 of the paper
     ((116.0, 90.0), (156.0, 198.0), (373.0, 326.0)),
     ((30.0, 61.0), (62.0, 45.0), (59.0, 119.0)),
     ((10.0, 13.0), (16.0, 30.0), (33.0, 23.0)),
 )
 
 Anchors = Sequence[Sequence[tuple[float, float]]]
-"""For each stride of `STRIDES`, the (width, height) of its anchors in pixels of the input."""
+"""(width, height) of the anchors in pixels of the input, for each of `STRIDES`."""
 
 PRIOR = 0.01
-"""The probability of an object that a fresh network gives everywhere (Lin et al. 2017, arXiv:1708.02002, §4.1).
+"""Initial objectness of all predictions (Lin et al. 2017, arXiv:1708.02002, §4.1).
 
-With one half, the thousands of places without an object are all that the first thousands of iterations learn from.
+With one half, the loss of the first iterations would come only from the many positions without an object.
 """
 
 _LeakyConv = partial(ConvNorm, activation=partial(nn.LeakyReLU, 0.1))
@@ -67,10 +67,7 @@ class Backbone(nn.Module):
 
 
 class Level(nn.Module):
-    """YOLOv3 at one stride: five convolutions, a 3×3 and the head.
-
-    1×1 and 3×3 by turns.
-    """
+    """YOLOv3 at one stride: five alternating 1×1 and 3×3 convolutions, a 3×3 and the head."""
 
     def __init__(self, inputs: int, channels: int, anchors: int, num_classes: int) -> None:
         super().__init__()
@@ -94,10 +91,7 @@ class Level(nn.Module):
 
 
 class YOLOv3(nn.Module):
-    """`width` multiplies the neck's channels, rounded to a multiple of 8.
-
-    The backbone has its own.
-    """
+    """YOLOv3 on a backbone; `width` multiplies the neck's channels, rounded to a multiple of 8."""
 
     def __init__(
         self,
@@ -113,7 +107,7 @@ class YOLOv3(nn.Module):
         )
         self.backbone = backbone
         self.levels, self.transitions = nn.ModuleList(), nn.ModuleList()
-        joined = 0  # channels that come from the level before
+        joined = 0  # channels from the previous level
         for level, (features, pairs) in enumerate(zip(reversed(backbone.channels), anchors, strict=True)):
             channels = divisible((512 >> level) * width)
             self.levels.append(Level(joined + features, channels, len(pairs), num_classes))
@@ -122,11 +116,9 @@ class YOLOv3(nn.Module):
                 self.transitions.append(_LeakyConv(channels, joined, 1))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Images (N, C, S, S) -> logits at strides 32, 16 and 8.
+        """Images (N, C, S, S) -> logits (N, A·(5 + classes), S/s, S/s) at strides s = 32, 16, 8.
 
-        S is a multiple of 32; logits are (N, A·(5 + classes), S/32, S/32), then at 16 and at 8.
-
-        The channels of each of the A anchors: tx, ty, tw, th, objectness, classes.
+        S is a multiple of 32. The channels of each of the A anchors are tx, ty, tw, th, objectness and the classes.
         """
         fine_to_coarse = self.backbone(images)
         x, heads = fine_to_coarse[-1], []
@@ -189,11 +181,9 @@ def yolov3_resnet50vd_dcn(
     in_channels: int = 3,
     anchors: Anchors = COCO_ANCHORS,
 ) -> YOLOv3:
-    """YOLOv3 on ResNet-50-D with deformable convolutions in the last stage.
+    """YOLOv3 on ResNet-50-D with deformable 3×3 convolutions in the last stage.
 
-    Of width `neck` at `width`; 3×3 convolutions are deformable.
-
-    Without `neck`, both have `width`.
+    Neck and backbone have the widths `neck` and `width`; without `neck`, both have `width`.
     """
     network = ResNetVD(width=width, in_channels=in_channels)
     for block in network.stages[-1].children():
