@@ -11,7 +11,8 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from itertools import islice
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import onnx
 import torch
@@ -20,10 +21,10 @@ from machine import ROOT, store
 sys.path.insert(0, str(ROOT))
 
 from tests.fuzz.models import build
-from tests.fuzz.oracle import WAYS, Verdict
+from tests.fuzz.oracle import WAYS, Verdict, Way
 from tests.fuzz.run import Task, judged, smaller, task
 
-BLOCK = 500  # models a process, whose memory is given back
+BLOCK = 250  # models a process, whose memory is given back
 
 
 def main() -> None:
@@ -33,12 +34,13 @@ def main() -> None:
         way for way in WAYS if options.method in (None, way[0]) and way[1].startswith(options.target)
     )
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    seeds = iter(range(options.first, options.first + options.models))
+    seeds = range(options.first, options.first + options.models)
+    blocks = [seeds[i : i + BLOCK] for i in range(0, len(seeds), BLOCK)]
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as cache:
+    with tempfile.TemporaryDirectory() as cache, ThreadPoolExecutor(options.jobs) as pool:
         os.environ["TINYINT_CACHE_DIR"] = cache
-        while block := list(islice(seeds, BLOCK)):
-            for seed, (found, verdict) in zip(block, judged(task(s, ways) for s in block), strict=True):
+        for block, verdicts in zip(blocks, pool.map(partial(_judged, ways), blocks), strict=True):
+            for seed, (found, verdict) in zip(block, verdicts, strict=True):
                 counts[found[1]][verdict.outcome] += 1
                 if verdict.fault:
                     _tell(seed, found, verdict, options.minimize)
@@ -50,12 +52,18 @@ def main() -> None:
         store("fuzz", [_row(way, counts[way]) for way in ways], ("method", "target"))
 
 
+def _judged(ways: tuple[Way, ...], block: range) -> list[tuple[Task, Verdict]]:
+    """In a process of its own, which this thread waits for."""
+    return list(judged(task(seed, ways) for seed in block))
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=int, default=20_000)
     parser.add_argument("--first", type=int, default=0, help="the number of the first model")
     parser.add_argument("--method", choices=sorted({way[0] for way in WAYS}), help="this one alone")
     parser.add_argument("--target", default="", help="those whose names begin so alone")
+    parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
     parser.add_argument("--minimize", action="store_true", help="show the smallest model with each fault")
     parser.add_argument(
         "--store", action="store_true", help="keep the counts in benchmarks/results/fuzz.json"
