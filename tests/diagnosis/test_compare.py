@@ -23,7 +23,7 @@ FLOAT = "g (float[1,N] x) => (float[1,N] y) { t = Abs(x) u = Sqrt(t) y = Neg(u) 
 
 
 def int8(t: float = 0.01, u: float = 0.01, gain: float = 1.0, zero: int = 0) -> ir.Model:
-    """FLOAT with quantizers behind t and u of these scales; `gain` is an error in the int8 model before t."""
+    """FLOAT with quantizers after t and u of these scales; `gain` is an error in the int8 model before t."""
     return build(
         f"""g (float[1,N] x) => (float[1,N] y)
         <float st = {{{t}}}, float su = {{{u}}}, uint8 z = {{{zero}}}, float k = {{{gain}}}>

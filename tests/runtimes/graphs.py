@@ -35,7 +35,7 @@ class Graph:
     def quantized(
         self, value: str, scale: float = SCALE, zero_point: int = 128, dtype: str = "uint8", tag: str = ""
     ) -> str:
-        """Q and DQ behind `value`. `tag` tells several pairs on one value apart."""
+        """Q and DQ after `value`; `tag` distinguishes several pairs on one value."""
         name = value + tag
         self.constant(f"{name}_scale", np.float32(scale))
         self.constant(f"{name}_zero_point", np.array(zero_point, dtype))
@@ -48,14 +48,14 @@ class Graph:
     def weight(
         self, name: str, shape: Sequence[int], axis: int = 0, zero_point: int = 0, dtype: str = "int8"
     ) -> str:
-        """Integer weights behind a DQ, one scale a channel; no sum of two saturates, whatever the processor."""
+        """Integer weights before a DQ, one scale per channel; no sum of two saturates, whatever the processor."""
         low, high = (-64, 65) if dtype == "int8" else (0, 256)
         return self._dequantized(
             name, self.rng.integers(low, high, shape).astype(dtype), WEIGHT_SCALE, axis, zero_point
         )
 
     def bias(self, name: str, channels: int, scale: float = SCALE * WEIGHT_SCALE) -> str:
-        """int32 codes behind a DQ."""
+        """int32 codes before a DQ."""
         return self._dequantized(name, self.rng.integers(-9000, 9000, channels).astype("int32"), scale, 0, 0)
 
     def _dequantized(self, name: str, codes: np.ndarray, scale: float, axis: int, zero_point: int) -> str:

@@ -60,7 +60,7 @@ INT8 = {
 
 def around(name):
     last = "wide" if name == "Concat" else "v"
-    behind = "" if name in COMPARED else f"[behind] z = Conv (y, {last})"
+    follower = "" if name in COMPARED else f"[follower] z = Conv (y, {last})"
     result = "y" if name in COMPARED else "z"
     kind = {"ArgMax": "int64"}.get(name, "bool") if name in COMPARED else "float"
     shape = "[A, B, C]" if name == "Squeeze" else "[A, B, C, D]"
@@ -74,7 +74,7 @@ def around(name):
               [left] a = Conv (x, w1)
               [right] b = Conv (x, w2)
               [op] {LIST[name]}
-              {behind}
+              {follower}
               [reads_a] c = Conv (a, w3)
               [reads_b] d = Conv ({other}, w4)
             }}

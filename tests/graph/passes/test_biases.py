@@ -1,4 +1,4 @@
-"""Biases that are no constant vectors are added behind the operator."""
+"""Biases that are not constant vectors are added after the operator."""
 
 from __future__ import annotations
 

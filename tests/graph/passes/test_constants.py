@@ -18,7 +18,7 @@ from tinyint.graph.prepare import prepare
         "s = Constant<value_float=0.5>() k = Mul(w,s)",
     ],
 )
-def test_weights_behind_other_nodes_come_to_light(body: str) -> None:
+def test_weights_after_other_nodes_are_uncovered(body: str) -> None:
     model = build(f"{IMAGE} {{ {body} y = Conv<pads=[1,1,1,1]>(x,k) }}", w=(4, 4, 3, 3))
     prepared = check(model, ["Conv"])
     assert prepared.graph.node(0).inputs[1].is_initializer()

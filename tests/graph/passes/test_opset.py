@@ -140,7 +140,7 @@ def test_an_operator_that_cannot_be_converted_is_named() -> None:
 
 @pytest.mark.parametrize("size", [24, 600], ids=["small", "large"])
 def test_names_that_the_converter_gives_do_not_collide(size: int) -> None:
-    """It calls what it puts behind a Softmax `s_intermediate`."""
+    """The converter calls the operator that it adds after a Softmax `s_intermediate`."""
     text = (
         "g (float[2,3,{0}] x) => (float[2,3,{0}] y) {{ s = Softmax (x)  s_intermediate_output = Exp (s)"
         "  y = Add (s_intermediate_output, s_intermediate) }}"

@@ -30,7 +30,7 @@ def test_ceil_mode_goes_where_the_windows_fit(size: tuple[int, int], attributes:
     [
         ("kernel_shape=[1,1],strides=[3,3]", (2, 2), ["{}"]),  # windows begin at 0 and 3
         ("kernel_shape=[1,2],strides=[3,3]", (2, 2), ["{}"]),  # the second column of windows stands out
-        ("kernel_shape=[1,2],strides=[3,4]", (2, 1), ["{}"]),  # none begins behind the image
+        ("kernel_shape=[1,2],strides=[3,4]", (2, 1), ["{}"]),  # none begins after the image
         ("kernel_shape=[1,1],strides=[2,2]", (2, 2), ["{}"]),
         ("kernel_shape=[1,3],strides=[2,2]", (2, 2), ["Slice", "{}"]),  # no window reads the last row
         ("kernel_shape=[2,3],strides=[2,2],pads=[0,0,1,0]", (2, 2), ["{}"]),  # nor this padding
@@ -48,7 +48,7 @@ def test_sizes_rounded_up_are_those_that_the_runtime_gives(
     assert static_shape(prepared.graph.outputs[0]) == (1, 2, *found)
 
 
-def test_what_is_declared_and_folded_behind_a_pool_has_its_true_size() -> None:
+def test_shapes_declared_and_folded_after_a_pool_have_its_true_size() -> None:
     text = """g (float[1,2,4,4] x) => (float[1,2,3,3] y, int64[4] s)
         { p = MaxPool<ceil_mode=1,kernel_shape=[1,1],strides=[2,2],pads=[0,0,0,0]>(x)
           q = AveragePool<ceil_mode=1,kernel_shape=[1,1],strides=[3,3]>(p)  n = Neg(q)  y = Exp(n)  s = Shape(n) }"""

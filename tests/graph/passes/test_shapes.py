@@ -1,4 +1,4 @@
-"""Types and shapes behind operators that the ONNX library does not know them of."""
+"""Types and shapes after operators for which the ONNX library has no inference."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tinyint.graph.prepare import prepare
         (17, "n = com.microsoft.Gelu (x)", 4),
     ],
 )
-def test_what_stands_behind_it_knows_its_type_and_shape(opset: int, line: str, scales: int) -> None:
+def test_values_after_such_an_operator_have_types_and_shapes(opset: int, line: str, scales: int) -> None:
     vector = np.ones(scales, np.float32)
     text = f"net (float[2, 4, 6, 6] x) => (float[A, B, C, D] y) {{ {line} y = Conv (n, w) }}"
     model = build(text, opset, w=(5, 4, 3, 3), scale=vector, bias=vector)

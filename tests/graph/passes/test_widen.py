@@ -54,7 +54,7 @@ def test_constants_types_and_bodies_are_widened() -> None:
     model.graph[0].attributes["value"] = ir.AttrTensor("value", ir.tensor(np.array([2], HALF)))
     prepared, feeds = prepare(model), feeds_of(model)
     held = {value.dtype for node in prepared.graph.all_nodes() for value in node.outputs if value.dtype}
-    assert held == {ir.DataType.FLOAT, ir.DataType.FLOAT16}  # the latter behind the last Casts
+    assert held == {ir.DataType.FLOAT, ir.DataType.FLOAT16}  # the latter after the last Casts
     for after, expected in zip(run(prepared, feeds), run(model, feeds), strict=True):
         assert after.dtype == HALF
         np.testing.assert_array_equal(after, expected)

@@ -36,7 +36,7 @@ def error_in_lsb(runtime: Runtime, model: bytes, lsb: float = SCALE) -> float:
     return max(float(np.abs(got[name] - expected[name]).max()) / lsb for name in expected)
 
 
-def behind_conv(
+def after_conv(
     op: str, scale: float = SCALE, zero_point: int = 128, dtype: str = "uint8", **attributes: object
 ) -> bytes:
     """conv, then `op` without Q/DQ between them, then Q/DQ."""

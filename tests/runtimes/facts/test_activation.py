@@ -1,4 +1,4 @@
-"""Activations behind a convolution, which a range absorbs or not."""
+"""Activations after a convolution, which a range absorbs or not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import onnxruntime as ort
 import pytest
 
 from tests.processor import X86
-from tests.runtimes.facts.probes import BOTH, OPENVINO, ORT, behind_conv, error_in_lsb, in_int8, nodes
+from tests.runtimes.facts.probes import BOTH, OPENVINO, ORT, after_conv, error_in_lsb, in_int8, nodes
 from tests.runtimes.graphs import Graph
 from tinyint.runtimes.base import Runtime
 
@@ -15,8 +15,8 @@ pytestmark = X86
 
 
 def softmax_error(length: int, highest: float, moved: bool, dtype: str) -> float:
-    """Of a Softmax of nearly equal numbers, with quantizers before and behind it, on ONNX Runtime: the root mean
-    square of the error, over the mean 1 / length. `highest`: what the quantizer behind it holds."""
+    """Of a Softmax of nearly equal numbers, with quantizers before and after it, on ONNX Runtime: the root mean
+    square of the error, over the mean 1 / length. `highest`: end of the range of the quantizer after it."""
     g = Graph(1, 8, length)
     y = g.add("Softmax", [g.quantized("x", 0.001, 0 if dtype == "int8" else 128, dtype)], "softmax", axis=-1)
     y = g.add("Transpose", [y], "turn", perm=[0, 2, 1]) if moved else y
@@ -33,7 +33,7 @@ class TestActivation:
     def test_relu_is_absorbed_by_a_range_that_starts_at_zero(
         self, runtime: Runtime, dtype: str, zero_point: int
     ) -> None:
-        model = behind_conv("Relu", zero_point=zero_point, dtype=dtype)
+        model = after_conv("Relu", zero_point=zero_point, dtype=dtype)
         assert in_int8(runtime, model, ["a"]) == ["a"]
         assert error_in_lsb(runtime, model) <= 1.01
 
@@ -41,13 +41,13 @@ class TestActivation:
     def test_relu_before_any_other_range_leaves_onnxruntime_in_float(
         self, dtype: str, zero_point: int
     ) -> None:
-        model = behind_conv("Relu", zero_point=zero_point, dtype=dtype)
+        model = after_conv("Relu", zero_point=zero_point, dtype=dtype)
         assert nodes(ORT, model)["a"].op == "FusedConv"
         assert in_int8(OPENVINO, model, ["a"]) == ["a"]
 
     @pytest.mark.parametrize(("limit", "expected"), [(5.0, ["a"]), (6.0, ["a"]), (8.0, [])])
     def test_clip_is_absorbed_by_a_range_within_its_limits(self, limit: float, expected: list[str]) -> None:
-        assert in_int8(ORT, behind_conv("Clip", limit / 255, 0), ["a"]) == expected
+        assert in_int8(ORT, after_conv("Clip", limit / 255, 0), ["a"]) == expected
 
     @pytest.mark.parametrize("length", [16, 1024])
     @pytest.mark.parametrize(("moved", "dtype"), [(False, "uint8"), (True, "uint8"), (False, "int8")])

@@ -28,7 +28,7 @@ def residual(*, quantized: str) -> bytes:
 
 
 def concat(*, scales: tuple[float, float] | None, dtype: str = "uint8", zero_point: int = 128) -> bytes:
-    """a(x) and b(x) joined, into the convolution c; with Q/DQ of `scales` before the Concat, and in any case behind."""
+    """a(x) and b(x) joined, into the convolution c; with Q/DQ of `scales` before the Concat, and always after it."""
     g = Graph(1, 16, 8, 8)
     how = {"dtype": dtype, "zero_point": zero_point}
     x = g.quantized("x", **how)
@@ -90,13 +90,13 @@ class TestAddAndConcat:
         assert in_int8(runtime, model, ["a", "b", "concat", "c"]) == ["a", "b", "concat", "c"]
         assert error_in_lsb(runtime, model) <= 1.01
 
-    def test_concat_quantized_behind_it_only_leaves_onnxruntime_in_float(self) -> None:
+    def test_concat_quantized_after_it_only_leaves_onnxruntime_in_float(self) -> None:
         model = concat(scales=None)
         assert in_int8(ORT, model, ["a", "b", "concat", "c"]) == ["c"]
         assert in_int8(OPENVINO, model, ["a", "b", "concat", "c"]) == ["a", "b", "concat", "c"]
 
     @pytest.mark.parametrize(("scale", "runs"), [(SCALE, True), (0.07, False)])
-    def test_openvino_convolves_in_float_behind_a_concat_of_two_scales_alone(
+    def test_openvino_convolves_in_float_after_a_concat_of_two_scales_alone(
         self, scale: float, runs: bool
     ) -> None:
         """Hence constants, which have scales of their own, are joined in float."""
@@ -111,7 +111,7 @@ class TestAddAndConcat:
         assert error_without_amx("uint8", 128) <= 1.01
 
     @pytest.mark.parametrize("axis", [1, 2])
-    def test_openvino_loads_no_product_behind_a_concat_along_rows(self, axis: int) -> None:
+    def test_openvino_loads_no_product_after_a_concat_along_rows(self, axis: int) -> None:
         """Unless zero-points are 0, or something stands between the Concat and its quantizer (2026.4.1)."""
         with pytest.raises(ModelError, match="cannot be broadcasted"):
             OPENVINO.open(joined("MatMul", axis, 128))
@@ -123,7 +123,7 @@ class TestAddAndConcat:
             assert [row.int8 for row in OPENVINO.executed(fine) if row.op == "FullyConnected"] == [True]
             assert error_in_lsb(OPENVINO, fine) <= 1.01
 
-    def test_openvino_convolves_in_float_behind_a_concat_along_rows(self) -> None:
+    def test_openvino_convolves_in_float_after_a_concat_along_rows(self) -> None:
         for axis, runs in ((1, True), (2, False), (3, False)):
             rows = OPENVINO.executed(joined("Conv", axis, 128))
             assert [row.int8 for row in rows if row.op == "Convolution"] == [runs]

@@ -12,7 +12,7 @@ pytestmark = X86
 
 
 def attention(*, quantized: bool) -> bytes:
-    """softmax(q(x) · k(x)ᵀ) · v(x); Q/DQ behind everything, or only before the matrix products with weights."""
+    """softmax(q(x) · k(x)ᵀ) · v(x); Q/DQ after every operator, or only before the matrix products with weights."""
     g = Graph(1, 7, 32)
     x = g.quantized("x")
     q, k, v = (g.add("MatMul", [x, g.weight(f"w{name}", (32, 32), axis=1)], name) for name in "qkv")

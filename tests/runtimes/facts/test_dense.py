@@ -16,7 +16,7 @@ pytestmark = X86
 
 
 def dense(op: str, shape: tuple[int, ...], *, bias: str = "", output: bool = False) -> bytes:
-    """A Gemm, or a MatMul and perhaps an Add, with a "float" or an "int32" bias and perhaps Q/DQ behind."""
+    """A Gemm, or a MatMul and perhaps an Add, with a "float" or an "int32" bias and perhaps Q/DQ after it."""
     g = Graph(*shape)
     inputs = [g.quantized("x"), g.weight("w", (32, 64), axis=1)]
     values = {"": "", "float": "b", "int32": "b_dq"}[bias]

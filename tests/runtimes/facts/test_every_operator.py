@@ -18,7 +18,7 @@ from tinyint.targets.x86 import X86_VNNI
 pytestmark = X86
 
 
-# Attributes, constant inputs behind the first, and how often the quantized convolution is read.
+# Attributes, constant inputs after the first, and how often the quantized convolution is read.
 OPERATORS: dict[str, tuple[dict[str, object], tuple[np.ndarray, ...], int]] = {
     "Add": ({}, (), 2),
     "Sub": ({}, (), 2),
@@ -56,7 +56,7 @@ OPERATORS: dict[str, tuple[dict[str, object], tuple[np.ndarray, ...], int]] = {
 def among_int8(op: str, runtime: Runtime) -> bytes:
     """The operator between quantized outputs of convolutions, the second one pooled, and a quantizer of its own.
 
-    ONNX Runtime moves values only between equal scales; OpenVINO is given no quantizer behind what moves them.
+    ONNX Runtime moves values only between equal scales; OpenVINO gets no quantizer after operators that move them.
     """
     attributes, constants, reads = OPERATORS[op]
     g = Graph(1, 16, 8, 8)

@@ -1,4 +1,4 @@
-"""Operators without weights behind a convolution."""
+"""Operators without weights after a convolution."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from tests.graph.build import build
 from tests.processor import X86
-from tests.runtimes.facts.probes import OPENVINO, ORT, behind_conv, in_int8, nodes
+from tests.runtimes.facts.probes import OPENVINO, ORT, after_conv, in_int8, nodes
 from tests.runtimes.graphs import SCALE, Graph
 
 pytestmark = X86
@@ -28,7 +28,7 @@ class TestOtherOperators:
     def test_values_pass_in_int8_if_the_scale_stays(self, op: str, attributes: dict[str, object]) -> None:
         assert in_int8(ORT, after_quantized_conv(op, **attributes), ["a", "op"]) == ["a", "op"]
 
-    def test_max_pool_is_fast_only_behind_an_int8_convolution(self) -> None:
+    def test_max_pool_is_fast_only_after_an_int8_convolution(self) -> None:
         """Without one, it keeps the layout NCHW, whose kernel for bytes took 78 times as long (192×28×28, 3×3)."""
         assert nodes(ORT, after_quantized_conv("MaxPool", kernel_shape=[2, 2]))["op"].op == "NhwcMaxPool"
         g = Graph(1, 16, 8, 8)
@@ -58,7 +58,7 @@ class TestOtherOperators:
         self, op: str, attributes: dict[str, object]
     ) -> None:
         for scale in (SCALE, 0.03):
-            model = behind_conv(op, scale, **attributes)
+            model = after_conv(op, scale, **attributes)
             assert in_int8(OPENVINO, model, ["a", "op"]) == ["a", "op"]
             assert nodes(OPENVINO, model)["a"] == nodes(OPENVINO, model)["op"]
             assert in_int8(ORT, model, ["a", "op"]) == []

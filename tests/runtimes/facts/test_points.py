@@ -30,7 +30,7 @@ FRESH = multiprocessing.get_context("forkserver")
 def point(
     window: tuple[int, int],
     before: Sequence[int] | None = None,
-    behind: str | Sequence[int] | None = None,
+    after: str | Sequence[int] | None = None,
     *,
     batch: int | str = 1,
     kernel: int = 1,
@@ -52,15 +52,15 @@ def point(
     attributes = {"strides": [stride] * rank, "pads": [padding] * 2 * rank, "group": group}
     y = g.add("Conv", inputs, "conv", **attributes)
     y = g.add("Add", [y, g.constant("c", np.ones((1, 4, 1, 1), np.float32))], "add") if added else y
-    match behind:
+    match after:
         case "Unsqueeze":
-            y = g.add(behind, [y, g.constant("axes", np.array([0]))], "behind")
+            y = g.add(after, [y, g.constant("axes", np.array([0]))], "after")
         case "Reshape":
-            y = g.add(behind, [y, g.constant("shape", np.array([0, 4, -1]))], "behind")
+            y = g.add(after, [y, g.constant("shape", np.array([0, 4, -1]))], "after")
         case str():
-            y = g.add(behind, [y], "behind")
+            y = g.add(after, [y], "after")
         case tuple():
-            y = g.add("Transpose", [y], "behind", perm=behind)
+            y = g.add("Transpose", [y], "after", perm=after)
     return g.model(y)
 
 
@@ -88,40 +88,40 @@ def is_right(model: bytes) -> bool:
 @pytest.mark.parametrize("batch", [1, "n"])
 class TestStoredWeights:
     @pytest.mark.parametrize("window", [STRIDED, PADDED, BOTH])
-    @pytest.mark.parametrize("behind", ["Flatten", "Reshape", "Unsqueeze", LAST])
+    @pytest.mark.parametrize("after", ["Flatten", "Reshape", "Unsqueeze", LAST])
     def test_strides_and_padding_are_lost(
-        self, behind: str | Sequence[int], window: tuple[int, int], batch: int | str
+        self, after: str | Sequence[int], window: tuple[int, int], batch: int | str
     ) -> None:
-        assert not is_right(point(window, behind=behind, batch=batch))
+        assert not is_right(point(window, after=after, batch=batch))
 
     @pytest.mark.parametrize("window", [STRIDED, PADDED])
-    def test_so_they_are_behind_a_transpose_and_with_a_bias_or_sum(
+    def test_so_they_are_after_a_transpose_and_with_a_bias_or_sum(
         self, window: tuple[int, int], batch: int | str
     ) -> None:
-        assert not is_right(point(window, before=FIRST, behind="Relu", batch=batch))
-        assert not is_right(point(window, behind="Flatten", bias=True, batch=batch))
-        assert not is_right(point(window, behind="Flatten", added=True, batch=batch))
+        assert not is_right(point(window, before=FIRST, after="Relu", batch=batch))
+        assert not is_right(point(window, after="Flatten", bias=True, batch=batch))
+        assert not is_right(point(window, after="Flatten", added=True, batch=batch))
 
     @pytest.mark.parametrize("order", [(0, 3, 2, 1), (0, 1, 3, 2)])
     def test_any_order_of_axes_is_taken_for_the_usual_one(
         self, order: Sequence[int], batch: int | str
     ) -> None:
-        assert not is_right(point(PLAIN, behind=order, batch=batch))
-        assert not is_right(point(PLAIN, before=order, behind="Tanh", batch=batch))
+        assert not is_right(point(PLAIN, after=order, batch=batch))
+        assert not is_right(point(PLAIN, before=order, after="Tanh", batch=batch))
 
     @pytest.mark.parametrize(
         "model",
         [
-            {"window": PLAIN, "before": FIRST, "behind": LAST},
-            {"window": PLAIN, "behind": "Flatten"},
-            {"window": BOTH, "behind": "Relu"},
-            {"window": BOTH, "behind": "Flatten", "kernel": 2},
-            {"window": BOTH, "behind": "Flatten", "group": 2},
-            {"window": BOTH, "behind": "Flatten", "rank": 1},
-            {"window": BOTH, "behind": "Flatten", "rank": 3},
-            {"window": BOTH, "behind": "Flatten", "floats": True},
-            {"window": STRIDED, "behind": "Flatten", "quantized": True},
-            {"window": PADDED, "behind": "Flatten", "quantized": True},
+            {"window": PLAIN, "before": FIRST, "after": LAST},
+            {"window": PLAIN, "after": "Flatten"},
+            {"window": BOTH, "after": "Relu"},
+            {"window": BOTH, "after": "Flatten", "kernel": 2},
+            {"window": BOTH, "after": "Flatten", "group": 2},
+            {"window": BOTH, "after": "Flatten", "rank": 1},
+            {"window": BOTH, "after": "Flatten", "rank": 3},
+            {"window": BOTH, "after": "Flatten", "floats": True},
+            {"window": STRIDED, "after": "Flatten", "quantized": True},
+            {"window": PADDED, "after": "Flatten", "quantized": True},
         ],
         ids=str,
     )

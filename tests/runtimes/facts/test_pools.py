@@ -36,7 +36,7 @@ def pooled(
     axes: object = None,
     **attributes: Any,
 ) -> bytes:
-    """Quantized codes, the pool, and a quantizer behind it, or nothing behind what only moves values."""
+    """Quantized codes, the pool, and a quantizer after it, or none if the pool only moves values."""
     g = Graph(*shape)
     x = g.quantized(g.add("MaxPool", [g.quantized("x")], "before", kernel_shape=[1] * (len(shape) - 2)))
     if fenced:
@@ -59,7 +59,7 @@ def off(runtime: Runtime, model: bytes) -> float:
 
 
 def stands_out(size: int, kernel: int, stride: int, begin: int, end: int) -> bool:
-    """Whether the last window under ceil_mode ends behind the padding; one that would begin there does not count."""
+    """Whether the last window under ceil_mode ends after the padding; one that would begin there does not count."""
     windows = -(-(size + begin + end - kernel) // stride) + 1
     windows -= (windows - 1) * stride >= size + begin
     return (windows - 1) * stride + kernel > size + begin + end

@@ -34,7 +34,7 @@ def test_an_int8_model_keeps_its_int8_nodes(target: str) -> None:
     assert postprocessing_of(quantized.metadata_props) is None
 
 
-def test_other_outputs_stay_behind_those_of_the_tail() -> None:
+def test_other_outputs_stay_after_those_of_the_tail() -> None:
     model = build(
         """g (float[N,3,2,2] x) => (float[N,3,2,2] y, float[N,3] z) {
           y = Relu(x)
@@ -45,9 +45,9 @@ def test_other_outputs_stay_behind_those_of_the_tail() -> None:
     assert [value.name for value in joined.graph.outputs] == ["labels", "z"]
     assert [value.name for value in model.graph.outputs] == ["y", "z"]
     feeds = {"x": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2)}
-    behind = TailedSession(get_runtime("onnxruntime").open(model), argmax_tail("y"))
-    assert behind.outputs == ("labels", "z")
-    for session in (behind, get_runtime("onnxruntime").open(joined)):
+    tailed = TailedSession(get_runtime("onnxruntime").open(model), argmax_tail("y"))
+    assert tailed.outputs == ("labels", "z")
+    for session in (tailed, get_runtime("onnxruntime").open(joined)):
         for found in (session.run(feeds), session.run_transient(feeds)):
             assert (found["labels"] == 2).all()
             assert found["z"].tolist() == [[3, 7, 11], [15, 19, 23]]
