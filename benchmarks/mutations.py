@@ -9,6 +9,7 @@ import argparse
 import ast
 import compileall
 import importlib
+import json
 import os
 import random
 import shutil
@@ -32,6 +33,9 @@ SUBJECTS = {
     "kernels": ("qat/kernels/formulas.py", ("tests/qat/kernels/test_formulas.py",)),
 }
 """By name: a file or folder of the package, and the tests that concern it."""
+
+EQUIVALENT = ROOT / "benchmarks" / "equivalent_mutations.json"
+"""Mutations that change nothing that can be observed, by the name that a survivor has here, each with the reason."""
 
 HEAVY = ("numpy", "onnx", "onnx_ir", "onnxruntime", "openvino", "torch", "pydantic")
 """Imported once; each run of the tests is a fork of this process."""
@@ -78,35 +82,48 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Mutation:
-    """One change of a syntax tree: `new` in place of `old` in a field of `parent`."""
+    """One change of a syntax tree: `new` in place of `old` in a field of `parent`.
+
+    * `shown`: the expression or statement around it, by which it is told from others
+    * `place`: the names of the functions and classes around it, from the outermost on
+    """
 
     parent: ast.AST
     field: str
     index: int | None
     old: ast.AST
     new: ast.AST
+    shown: ast.AST
+    place: tuple[str, ...]
 
     def apply(self) -> str:
-        """Makes the change, and returns the expression before and after: an operator with its operands."""
-        whole = isinstance(self.old, ast.expr)
-        before = ast.unparse(self.old if whole else self.parent)
+        """Makes the change, and returns where it is, with the code before and after."""
+        is_shown = self.shown is self.old
+        before = ast.unparse(self.shown)
         if self.index is None:
             setattr(self.parent, self.field, self.new)
         else:
             getattr(self.parent, self.field)[self.index] = self.new
-        return f"{before} -> {ast.unparse(self.new if whole else self.parent)}"
+        after = ast.unparse(self.new if is_shown else self.shown)
+        return f"{'.'.join(self.place) or 'module'}: {before} -> {after}"
 
     @property
     def line(self) -> int:
         return getattr(self.old, "lineno", getattr(self.parent, "lineno", 0))
 
 
-def mutations(tree: ast.AST) -> Iterator[Mutation]:
+def mutations(tree: ast.AST, shown: ast.AST | None = None, place: tuple[str, ...] = ()) -> Iterator[Mutation]:
     """All of a tree, always in the same order."""
     if isinstance(tree, ast.Assert | ast.JoinedStr) or (
         isinstance(tree, ast.keyword) and tree.arg == "strict"
     ):
         return  # for the type checker, for people, and of zip
+    if isinstance(tree, ast.FunctionDef | ast.ClassDef):
+        place = (*place, tree.name)
+    if isinstance(tree, ast.expr) or (isinstance(tree, ast.stmt) and not hasattr(tree, "body")):
+        shown = tree
+    elif isinstance(tree, ast.stmt):
+        shown = None
     for field, value in ast.iter_fields(tree):
         if field in ("annotation", "returns", "type_params", "decorator_list"):
             continue
@@ -115,8 +132,8 @@ def mutations(tree: ast.AST) -> Iterator[Mutation]:
             if not isinstance(child, ast.AST):
                 continue
             for new in (*_replacements(child), *_negated(tree, field, child)):
-                yield Mutation(tree, field, index if several else None, child, new)
-            yield from mutations(child)
+                yield Mutation(tree, field, index if several else None, child, new, shown or child, place)
+            yield from mutations(child, shown, place)
 
 
 def _replacements(node: ast.AST) -> Iterator[ast.AST]:
@@ -146,6 +163,7 @@ def _negated(parent: ast.AST, field: str, node: ast.AST) -> Iterator[ast.AST]:
 
 def main() -> None:
     options = _options()
+    equivalent = json.loads(EQUIVALENT.read_text(encoding="utf-8"))
     for name in HEAVY:
         importlib.import_module(name)
     rows = []
@@ -155,7 +173,7 @@ def main() -> None:
         shutil.copytree(ROOT / "src" / "tinyint", package, ignore=ignored)
         compileall.compile_dir(package, quiet=2)
         for name in options.module or SUBJECTS:
-            rows.append(_measured(name, package, options.count, options.seed))
+            rows.append(_measured(name, package, options.count, options.seed, equivalent))
             if options.store:
                 store("mutations", rows, ("module", "seed"))
 
@@ -171,32 +189,58 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measured(name: str, package: Path, count: int, seed: int) -> dict[str, object]:
+def _measured(
+    name: str, package: Path, count: int, seed: int, equivalent: dict[str, str]
+) -> dict[str, object]:
     source, tests = SUBJECTS[name]
     start = time.perf_counter()
     if _tests_fail(package, tests, limit=1800):
         sys.exit(f"{', '.join(tests)}: the tests fail without a mutation")
     limit = 60 + 3 * (time.perf_counter() - start)
     drawn = _drawn(package / source, count, seed)
-    survivors = []
+    survivors: list[str] = []
+    same: dict[str, str] = {}
     for path, number in drawn:
         text = path.read_text(encoding="utf-8")
         tree = ast.parse(text)
         mutation = list(mutations(tree))[number]
-        line, told = mutation.line, mutation.apply()
+        line, told = mutation.line, f"{path.relative_to(package)}: {mutation.apply()}"
+        if told in equivalent:
+            same[told] = equivalent[told]
+            continue
         cached = Path(cache_from_source(str(path)))
         cached.unlink(missing_ok=True)
         try:
             path.write_text(ast.unparse(ast.fix_missing_locations(tree)), encoding="utf-8")
-            found = _tests_fail(package, tests, limit)
+            found = _tests_fail(package, _own_first(path, tests), limit)
         finally:
             path.write_text(text, encoding="utf-8")
         if not found:
-            survivors.append(f"{path.relative_to(package)}:{line}: {told}")
-            print(f"survived: {survivors[-1]}", flush=True)
-    caught = len(drawn) - len(survivors)
-    print(f"{name}: {caught} of {len(drawn)} caught, {time.perf_counter() - start:.0f} s", flush=True)
-    return {"module": name, "seed": seed, "drawn": len(drawn), "caught": caught, "survivors": survivors}
+            survivors.append(told)
+            print(f"survived: line {line}: {told}", flush=True)
+    asked = len(drawn) - len(same)
+    caught = asked - len(survivors)
+    print(
+        f"{name}: {caught} of {asked} caught ({caught / max(asked, 1):.0%}), {len(same)} equivalent, "
+        f"{time.perf_counter() - start:.0f} s",
+        flush=True,
+    )
+    return {
+        "module": name,
+        "seed": seed,
+        "drawn": len(drawn),
+        "equivalent": same,
+        "asked": asked,
+        "caught": caught,
+        "survivors": survivors,
+    }
+
+
+def _own_first(path: Path, tests: tuple[str, ...]) -> tuple[str, ...]:
+    """The tests in an order that finds faults soon: those of the file's own name before the others."""
+    name = f"test_{path.parent.name if path.name == '__init__.py' else path.stem}.py"
+    own = [str(found.relative_to(ROOT)) for test in tests for found in (ROOT / test).rglob(name)]
+    return (*own, *tests)
 
 
 def _drawn(source: Path, count: int, seed: int) -> list[tuple[Path, int]]:
