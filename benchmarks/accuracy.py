@@ -6,7 +6,8 @@
 
 A MobileNetV2 with Relu in place of Relu6 learns in float. Then every channel between two layers is multiplied by a
 random power of two, and the weights that read it are divided by it: the same function, bit for bit, which one scale for
-all weights of a layer no longer fits. Networks trained in int8 stand beside a float network that was trained on for as
+all weights of a layer no longer fits. In another copy, half of the channels that the projections read are raised, and
+few codes are left to what varies. Networks trained in int8 stand beside a float network that was trained on for as
 long, with the same data, schedule and learning rate, from the weights as they were before (the easier start).
 
 The test images take no part in any choice: every training ends with its last weights. A run that was stopped goes on.
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import torch
-from hostile import make_hostile
+from hostile import make_hostile, make_raised
 from machine import store
 from torch import nn
 
@@ -37,7 +38,7 @@ from tinyint.graph.prepare import prepare
 from tinyint.tasks.paired import mcnemar
 from tinyint.train import TrainingConfig, qat, train
 
-TARGET, SPREAD, SEED = "x86-vnni", 2.0, 0
+TARGET, SPREAD, HEIGHT, SEED = "x86-vnni", 2.0, 100.0, 0
 SMALL = [
     (1, 16, 1, 1),
     (4, 24, 2, 2),
@@ -45,7 +46,7 @@ SMALL = [
     (6, 64, 3, 1),
 ]  # stages for images of 64×64: 8×8 in the end
 PER_TENSOR = "weights.granularity=per_tensor"
-EQUALIZE = "steps=[equalize]"
+EQUALIZE, ABSORB, BOTH = "steps=[equalize]", "steps=[absorb_bias]", "steps=[equalize, absorb_bias]"
 
 
 def network(**arguments: Any) -> nn.Module:
@@ -165,6 +166,12 @@ class Experiment:
             save_model(make_hostile(load_model(self.float_network()), SPREAD, SEED), path)
         return path
 
+    def raised_network(self) -> Path:
+        path = self.folder / "raised.onnx"
+        if not path.exists():
+            save_model(make_raised(load_model(self.float_network()), HEIGHT, SEED), path)
+        return path
+
     def control(self) -> Path:
         """The float network, trained on for as long as the int8 ones."""
         config = self.config(
@@ -245,7 +252,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     it = Experiment(options.name, options.folder, options.data)
-    plain, hostile = it.float_network, it.hostile_network
+    plain, hostile, raised = it.float_network, it.hostile_network, it.raised_network
     it.judge("float", plain)
     it.judge("int8 per channel", lambda: it.quantized(plain()))
     it.judge("int8 per tensor", lambda: it.quantized(plain(), PER_TENSOR))
@@ -256,6 +263,13 @@ def main() -> None:
     it.judge("hostile int8 per tensor", lambda: it.quantized(hostile(), PER_TENSOR))
     it.judge("hostile int8 per channel, equalized", lambda: it.quantized(hostile(), EQUALIZE))
     it.judge("hostile int8 per tensor, equalized", lambda: it.quantized(hostile(), PER_TENSOR, EQUALIZE))
+    it.judge(
+        "hostile int8 per tensor, equalized, absorbed", lambda: it.quantized(hostile(), PER_TENSOR, BOTH)
+    )
+    it.judge("int8 per channel, absorbed", lambda: it.quantized(plain(), ABSORB))
+    it.judge("raised float", raised)
+    it.judge("raised int8 per channel", lambda: it.quantized(raised()))
+    it.judge("raised int8 per channel, absorbed", lambda: it.quantized(raised(), ABSORB))
     it.judge("control", it.control)
     it.judge("hostile trained, equalized", lambda: it.trained("equalized", hostile(), PER_TENSOR, EQUALIZE))
     it.judge("hostile trained", lambda: it.trained("plain", hostile(), PER_TENSOR))

@@ -1,11 +1,13 @@
-"""A network that quantizes badly and computes the same as before."""
+"""Networks that quantize badly and compute the same as before."""
 
 from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
 
-__all__ = ["make_hostile"]
+from tinyint.graph.edit import GraphEditor
+
+__all__ = ["make_hostile", "make_raised"]
 
 
 def make_hostile(model: ir.Model, spread: float, seed: int) -> ir.Model:
@@ -39,4 +41,38 @@ def make_hostile(model: ir.Model, spread: float, seed: int) -> ir.Model:
         rescaled = array * matrix.reshape(*matrix.shape, *[1] * (array.ndim - 2)).astype(np.float32)
         weight.const_value = ir.tensor(rescaled, name=weight.name)
         bias.const_value = ir.tensor(bias.const_value.numpy() * made.astype(np.float32), name=bias.name)
+    return model
+
+
+def make_raised(model: ir.Model, height: float, seed: int) -> ir.Model:
+    """The same function, up to rounding, of a MobileNetV2 with Relu whose projections read channels that stand high.
+
+    Before each, a convolution of one place adds |N(0, height)| to half of the channels, and a Relu follows; the
+    projection's bias takes away what they make of it.
+    """
+    generator = np.random.default_rng(seed)
+    editor = GraphEditor(model.graph)
+    for node in list(model.graph):
+        before = node.inputs[0].producer()
+        if (
+            node.op_type != "Conv"
+            or before is None
+            or before.op_type != "Relu"
+            or node.inputs[1].shape[1] == 1
+        ):
+            continue
+        data, weight, bias = node.inputs
+        channels = int(weight.shape[1])
+        added = np.abs(generator.normal(0, height, channels)) * (generator.permutation(channels) % 2)
+        own = np.ones((channels, 1, 1, 1), np.float32)
+        inputs = [
+            data,
+            editor.constant(f"{node.name}/own", own),
+            editor.constant(f"{node.name}/height", added.astype(np.float32)),
+        ]
+        raised = editor.node("Conv", inputs, f"{node.name}/raise", {"group": channels}, before=node)
+        node.replace_input_with(0, editor.node("Relu", [raised], f"{node.name}/relu", before=node))
+        made = weight.const_value.numpy()[:, :, 0, 0].astype(np.float64) @ added.astype(np.float32)
+        lowered = (bias.const_value.numpy() - made).astype(np.float32)
+        bias.const_value = ir.tensor(lowered, name=bias.name)
     return model
