@@ -23,12 +23,20 @@ from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 from machine import ROOT, store
 
 SUBJECTS = {
     "plan": ("quantization/plan", ("tests/quantization/plan",)),
     "qparams": ("quantization/qparams.py", ("tests/quantization/test_qparams.py",)),
-    "qdq": ("quantization/qdq.py", ("tests/quantization/test_qdq.py", "tests/quantization/test_ptq.py")),
+    "qdq": (
+        "quantization/qdq.py",
+        (
+            "tests/quantization/test_qdq.py",
+            "tests/quantization/plan/test_biases.py",
+            "tests/quantization/test_ptq.py",
+        ),
+    ),
     "ranges": ("quantization/ranges", ("tests/quantization/ranges", "tests/quantization/test_ranges.py")),
     "kernels": ("qat/kernels/formulas.py", ("tests/qat/kernels/test_formulas.py",)),
 }
@@ -280,6 +288,8 @@ def _test(package: Path, tests: tuple[str, ...]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), number)
     for name in [name for name in sys.modules if name.partition(".")[0] in ("tinyint", "tests")]:
         del sys.modules[name]
+    settings.register_profile("found", phases=(Phase.explicit, Phase.generate))
+    settings.load_profile("found")  # to know that a fault is found needs no smallest example
     sys.dont_write_bytecode = True
     sys.path[:0] = [str(package.parent), str(ROOT)]
     os.environ |= {

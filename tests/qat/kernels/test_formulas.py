@@ -11,12 +11,116 @@ from numpy.typing import NDArray
 from tests.graph.build import build
 from tests.processor import OWN
 from tinyint.graph.prepare import prepare as prepare_graph
+from tinyint.numbers.numerics import INT8, UINT8
 from tinyint.qat.export import export
+from tinyint.qat.kernels.formulas import ELEMENTWISE, MEANS, PRODUCTS, ROUNDINGS, Grid, onto_product
 from tinyint.qat.kernels.fused import FusedProduct
 from tinyint.qat.prepare import prepare
 from tinyint.qat.qat_module import QatModule
 from tinyint.quantization.recipe import Recipe
 from tinyint.runtimes import get_runtime
+from tinyint.targets import Kernel
+
+
+def grid(scale: float, zero_point: int, lowest: int = 0) -> Grid:
+    return Grid(torch.tensor(scale), torch.tensor(float(zero_point)), lowest, lowest + 255)
+
+
+OUT, SIGNED = grid(0.5, 3), grid(0.5, -3, -128)
+# Sums 10 and -4 in steps of a quarter, with biases of 1 and 2 steps: 2.75 and -0.5
+SUMS, BIAS, STEP = (
+    torch.tensor([10.0, -4.0]),
+    torch.tensor([1.0, 2.0], dtype=torch.float64),
+    torch.tensor(0.25),
+)
+STEPS = torch.tensor([0.25, 0.5])
+
+
+def test_codes_are_rounded_to_even_and_saturate_where_the_stored_type_does():
+    unsigned = Grid.of(torch.tensor(0.5), torch.tensor(3.0), UINT8)
+    assert (unsigned.lowest, unsigned.highest) == (0, 255)
+    narrow = Grid.of(torch.tensor(0.5), torch.tensor(0.0), INT8.narrow())
+    assert (narrow.lowest, narrow.highest) == (-128, 127)
+    k = torch.tensor([2.5, 3.5, -2.4, -5.0, 251.6, 300.0])
+    assert OUT.round(k.clone()).tolist() == [2, 4, -2, -3, 252, 252]
+    assert OUT.round_codes(k.clone()).tolist() == [-1, 1, -3, -3, 249, 252]
+    assert SIGNED.round_codes(torch.tensor([-200.0, -0.5, 200.0])).tolist() == [-125, 3, 130]
+
+
+@pytest.mark.parametrize("kernel", PRODUCTS)
+def test_a_product_in_real_numbers_by_hand(kernel):
+    real = PRODUCTS[kernel].real
+    assert real(SUMS, BIAS, STEP).tolist() == [2.75, -0.5]
+    assert real(SUMS, None, STEP).tolist() == [2.5, -1.0]
+    assert real(SUMS, BIAS, STEPS).tolist() == [2.75, -1.0]
+    assert real(SUMS.double(), BIAS, STEP).tolist() == [2.75, -0.5]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "bias", "step", "out", "expected"),
+    [
+        (Kernel.MULTIPLIED, BIAS, STEP, OUT, [6, -1]),  # 5.5 is a tie between multiples of the scale
+        (Kernel.MULTIPLIED, None, STEP, OUT, [5, -2]),
+        (Kernel.MULTIPLIED, BIAS, 100 * STEP, OUT, [252, -3]),
+        (Kernel.MULTIPLIED, BIAS, STEP, SIGNED, [6, -1]),
+        (Kernel.RESCALED, BIAS, STEP, OUT, [5, -1]),  # 8.5 is a tie between codes
+        (Kernel.RESCALED, None, STEP, OUT, [5, -2]),
+        (Kernel.RESCALED, None, STEPS, OUT, [5, -3]),  # 0 is the lowest code
+        (Kernel.RESCALED, BIAS, STEP, SIGNED, [5, -1]),  # 2.5 is one as well, and 2 the even code
+        (Kernel.RESCALED, None, STEPS, SIGNED, [5, -4]),
+        (Kernel.RESCALED, BIAS, 100 * STEP, SIGNED, [130, -100]),
+    ],
+)
+def test_a_product_in_codes_by_hand(kernel, bias, step, out, expected):
+    assert PRODUCTS[kernel].coded(SUMS, bias, step, out).tolist() == expected
+
+
+def test_arithmetic_on_codes_by_hand():
+    a, b = torch.tensor([4.0, 200.0, -20.0]), torch.tensor([3.0, 200.0, 1.0])
+    grids = [grid(0.5, 1), grid(0.25, 2)]
+    # 4 · 0.5 + 3 · 0.25 is 5.5 steps of 0.5 above the zero-point of 3, and a tie goes to the even code
+    assert ELEMENTWISE[Kernel.AFFINE_SUM]([a, b], grids, OUT).tolist() == [5, 252, -3]
+    assert ELEMENTWISE[Kernel.AFFINE_SUM]([a, b], grids, SIGNED).tolist() == [5, 130, -20 + 1]
+    # 4 · 3 · 0.5 · 0.25 is 3 steps
+    assert ELEMENTWISE[Kernel.SCALED_PRODUCT]([a, b], grids, OUT).tolist() == [3, 252, -3]
+    assert ELEMENTWISE[Kernel.SCALED_PRODUCT]([a, b], grids, SIGNED).tolist() == [3, 130, -5]
+
+
+@pytest.mark.parametrize("kernel", MEANS)
+def test_a_mean_of_codes_by_hand(kernel):
+    # 10 in four codes: 2.5 steps of 0.5, which are 5 of 0.25
+    mean = torch.tensor([2.5, 300.0, -3.0], dtype=torch.float64)
+    assert MEANS[kernel](mean, 4, grid(0.5, 7), grid(0.25, 3)).tolist() == [5, 252, -3]
+    assert MEANS[kernel](mean, 4, grid(0.5, 7), grid(0.25, -3, -128)).tolist() == [5, 130, -6]
+
+
+@pytest.mark.parametrize("kernel", ROUNDINGS)
+def test_real_numbers_are_rounded_to_even_codes(kernel):
+    y = torch.tensor([2.75, -0.5, -7.0, 1000.0])
+    assert ROUNDINGS[kernel](y.clone(), OUT).tolist() == [5, -1, -3, 252]
+    assert ROUNDINGS[kernel](y.clone(), SIGNED).tolist() == [5, -1, -14, 130]
+
+
+@pytest.mark.parametrize("x", [grid(0.25, 2), grid(0.25, -5, -128)])
+@pytest.mark.parametrize(
+    ("made", "out", "expected", "unbiased", "cut"),
+    [
+        # of steps of 1: 2.75 + 1 and -0.5 + 1; without a bias 2.5 + 1 and -1 + 1; cut: 126 + 1 and -1.5 + 1
+        (OUT, grid(1.0, 1), [4, 1], [3, 0], [127, -1]),
+        (OUT, grid(1.0, -4, -128), [4, 0], [4, 0], [127, 0]),
+        # cut: 65 + 1 and -62.5 + 1
+        (SIGNED, grid(1.0, 1), [4, 1], [3, 0], [66, -1]),
+        (SIGNED, grid(1.0, -4, -128), [4, 0], [4, 0], [66, -62]),
+    ],
+)
+def test_a_sum_onto_a_product_cuts_the_product_where_its_codes_end_and_does_not_round_it(
+    made, x, out, expected, unbiased, cut
+):
+    codes = torch.tensor([4.0, 4.0])
+    assert onto_product((SUMS, BIAS, STEP), made, codes, x, out).tolist() == expected
+    assert onto_product((SUMS, None, STEP), made, codes, x, out).tolist() == unbiased
+    assert onto_product((SUMS, BIAS, 10000 * STEP), made, codes, x, out).tolist() == cut
+
 
 CONV = "float[1, 8, 9, 9]"
 GEMM = "float[16, 24]"

@@ -173,7 +173,7 @@ def onto_product(
     low, high = (made.lowest - zero) * ratio, (made.highest - zero) * ratio
     levels = torch.full_like(low, made.highest - made.lowest)
     slope = (high - low) / levels
-    offset = shift * slope + low
+    offset = (shift - made.lowest) * slope + low
     offset = torch.where(offset.abs() < levels * slope * 1e-5, 0.0, offset)
     part = _fma(y, factor * slope, offset).clamp_(low, levels * slope + low)
     return out.round_codes(_fma(part + (codes + x.zero_point), *_stored(*_through(out, x.scale))))
