@@ -288,8 +288,9 @@ def _test(package: Path, tests: tuple[str, ...]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), number)
     for name in [name for name in sys.modules if name.partition(".")[0] in ("tinyint", "tests")]:
         del sys.modules[name]
-    settings.register_profile("found", phases=(Phase.explicit, Phase.generate))
-    settings.load_profile("found")  # to know that a fault is found needs no smallest example
+    # that a fault is found is told without the smallest example
+    found = (Phase.explicit, Phase.generate)
+    settings.register_profile("found", deadline=None, derandomize=True, phases=found)
     sys.dont_write_bytecode = True
     sys.path[:0] = [str(package.parent), str(ROOT)]
     os.environ |= {
@@ -297,7 +298,7 @@ def _test(package: Path, tests: tuple[str, ...]) -> None:
         "PYTHONDONTWRITEBYTECODE": "1",
         "HYPOTHESIS_STORAGE_DIRECTORY": str(package.parent / "hypothesis"),
     }
-    os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
+    os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-profile", "found", *tests]))
 
 
 if __name__ == "__main__":
