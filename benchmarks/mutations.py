@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -172,6 +173,8 @@ def _negated(parent: ast.AST, field: str, node: ast.AST) -> Iterator[ast.AST]:
 def main() -> None:
     options = _options()
     equivalent = json.loads(EQUIVALENT.read_text(encoding="utf-8"))
+    os.environ["OMP_NUM_THREADS"] = "1"  # a fork has none of the threads that torch would wait for
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     for name in HEAVY:
         importlib.import_module(name)
     rows = []
@@ -267,15 +270,18 @@ def _tests_fail(package: Path, tests: tuple[str, ...], limit: float) -> bool:
     if child == 0:
         _test(package, tests)
     end = time.monotonic() + limit
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            code = os.waitstatus_to_exitcode(status)
-            if code == pytest.ExitCode.NO_TESTS_COLLECTED:
-                sys.exit(f"{', '.join(tests)}: there are no tests")
-            return code != pytest.ExitCode.OK
-        time.sleep(0.05)
-    os.killpg(child, signal.SIGKILL)
+    try:
+        while time.monotonic() < end:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                code = os.waitstatus_to_exitcode(status)
+                if code == pytest.ExitCode.NO_TESTS_COLLECTED:
+                    sys.exit(f"{', '.join(tests)}: there are no tests")
+                return code != pytest.ExitCode.OK
+            time.sleep(0.05)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return True
 
