@@ -24,7 +24,6 @@ from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
-from hypothesis import Phase, settings
 from machine import ROOT, store
 
 SUBJECTS = {
@@ -286,17 +285,26 @@ def _tests_fail(package: Path, tests: tuple[str, ...], limit: float) -> bool:
     return True
 
 
+class Unshrunk:
+    """That a fault is found is told without the smallest example."""
+
+    def pytest_sessionstart(self) -> None:
+        from hypothesis import Phase, settings  # which pytest imports itself, after its own preparations
+
+        phases = (Phase.explicit, Phase.generate)
+        settings.register_profile("found", deadline=None, derandomize=True, phases=phases)
+        settings.load_profile("found")
+
+
 def _test(package: Path, tests: tuple[str, ...]) -> None:
     """Ends the process with what the tests say."""
     os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.chdir(ROOT)
     for number in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), number)
     for name in [name for name in sys.modules if name.partition(".")[0] in ("tinyint", "tests")]:
         del sys.modules[name]
-    # that a fault is found is told without the smallest example
-    found = (Phase.explicit, Phase.generate)
-    settings.register_profile("found", deadline=None, derandomize=True, phases=found)
     sys.dont_write_bytecode = True
     sys.path[:0] = [str(package.parent), str(ROOT)]
     os.environ |= {
@@ -304,7 +312,11 @@ def _test(package: Path, tests: tuple[str, ...]) -> None:
         "PYTHONDONTWRITEBYTECODE": "1",
         "HYPOTHESIS_STORAGE_DIRECTORY": str(package.parent / "hypothesis"),
     }
-    os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-profile", "found", *tests]))
+    code: int = pytest.ExitCode.INTERNAL_ERROR
+    try:
+        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests], plugins=[Unshrunk()])
+    finally:
+        os._exit(code)
 
 
 if __name__ == "__main__":
