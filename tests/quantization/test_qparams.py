@@ -10,7 +10,7 @@ from tinyint.numbers.numerics import UINT8, QParams, fake_quantize
 from tinyint.numbers.observers import Summary
 from tinyint.quantization.calibration import CalibrationRecord
 from tinyint.quantization.plan import plan
-from tinyint.quantization.qparams import assign_qparams, largest_code
+from tinyint.quantization.qparams import assign_constants, assign_qparams, input_tensor, largest_code
 from tinyint.quantization.ranges import RangeMethod
 from tinyint.quantization.recipe import Recipe
 from tinyint.targets import get_target
@@ -232,3 +232,119 @@ def test_an_input_that_calibration_saw_keeps_its_scale():
     )
     record = record_of(model, x=(0.0, 255.0))
     assert assign_qparams(model, plan(model, X86, DEFAULT), record, MINMAX).tensors["x"].scale == 1.0
+
+
+@pytest.mark.parametrize(("first", "second"), [("b", "c"), ("c", "b")])
+def test_an_unseen_input_is_as_fine_as_the_smallest_of_its_biases_needs(first, second):
+    text = (
+        "net (float[1, 2] x) => (float[1, 2] y, float[1, 2] z) { "
+        f"[first] y = Gemm (x, w, {first}) [other] z = Gemm (x, w, {second}) }}"
+    )
+    weights = {
+        "w": np.float32([[127, 1], [-3, 127]]),
+        "b": np.float32([0.4, -0.1]),
+        "c": np.float32([0.002, 0]),
+    }
+    model = prepare(build(text, **weights))
+    tensors = assign_qparams(model, plan(model, X86, DEFAULT), record_of(model, x=(0.0, 0.0)), MINMAX).tensors
+    assert tensors["x"].scale == pytest.approx(0.002 / 2**16)
+
+
+def test_a_tensor_of_which_no_sample_was_seen_is_refused():
+    model = residual()
+    record = record_of(model)
+    record.summaries["br"] = Summary()
+    with pytest.raises(RecordError, match="'br'"):
+        assign_qparams(model, plan(model, X86, DEFAULT), record, MINMAX)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_one_number_that_is_not_finite_is_enough(bad):
+    text = "net (float[1, 2] x) => (float[1, 2] y) { [fc] y = Gemm (x, w, b) }"
+
+    def assigned(w, b):
+        model = prepare(build(text, w=np.float32(w), b=np.float32(b)))
+        return assign_qparams(model, plan(model, X86, DEFAULT), record_of(model), MINMAX)
+
+    with pytest.raises(ModelError, match="'w' of node 'fc' holds NaN or Inf"):
+        assigned([[1, bad], [2, 3]], [0, 1])
+    with pytest.raises(ModelError, match="the bias of node 'fc' holds NaN or Inf"):
+        assigned([[1, 4], [2, 3]], [bad, 1])
+
+
+def test_the_bias_of_a_dead_channel_is_the_whole_result_and_keeps_its_bits():
+    model = prepare(
+        build(
+            "net (float[1, 1, 2, 2] x) => (float[1, 2, 2, 2] y) { [conv] y = Conv (x, w, b) }",
+            w=np.float32([0.0, 1.27]).reshape(2, 1, 1, 1),
+            b=np.float32([0.3, 0.21234]),
+        )
+    )
+    constants = assign_qparams(model, plan(model, X86, DEFAULT), record_of(model), MINMAX).constants
+    dead, alive = fake_quantize(np.float32([0.3, 0.21234]), constants["conv", 2].params)
+    assert dead == pytest.approx(0.3, rel=1e-5)
+    assert abs(alive - 0.21234) > 1e-5  # in steps of 0.01 · 2 / 255
+    assert constants["conv", 1].params.scale[1] == np.float32(0.01)
+
+
+LIMITED = """
+net (float[1, 4] x) => (float[1, 2] y) {{ [cut] m = {made} [fc] y = Gemm <transB = 1> (m, w, b) }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("made", "highest", "codes"),
+    [
+        # Up to 255, pairs may add up to 128; for the second filter, whose pairs do not meet, nothing changes.
+        ("Relu (x)", 12.0, [64, 64, 127, -127]),
+        ("Clip (x, zero, six)", 6.0, [64, 64, 127, -127]),
+        # The 6 of a Clip is code 128 of 255, so that 129 · (127 + 127) is 32,766.
+        ("Clip (x, zero, six)", 12.0, [127, 127, 127, -127]),
+    ],
+)
+def test_the_codes_that_a_weight_is_multiplied_by_limit_it_without_vnni(made, highest, codes):
+    bounds = {"zero": np.float32(0), "six": np.float32(6)} if "Clip" in made else {}
+    weight = np.float32([[1, 1, 0, 0], [1, -1, 0, 0]])
+    model = prepare(build(LIMITED.format(made=made), w=weight, b=np.float32([0.5, -0.5]), **bounds))
+    target = get_target("x86-avx2")
+    planned = plan(model, target, DEFAULT)
+    assert planned.constants["fc", 1].packings is not None
+    record = record_of(model, m=(0.0, highest), x=(0.0, highest))
+    constant = assign_qparams(model, planned, record, MINMAX).constants["fc", 1]
+    assert constant.codes is not None
+    scale = constant.params.scale
+    assert (scale[1], scale[0]) == (np.float32(1 / 127), pytest.approx(1 / codes[0], rel=0.02))
+    assert np.abs(constant.codes[0, :2] - codes[:2]).max() <= 1
+    assert constant.codes[0].sum() <= 2 * codes[0]
+    assert constant.codes[1].tolist() == [127, -127, 0, 0]
+
+
+def test_whatever_may_multiply_a_weight_limits_it_to_the_largest_code_there_is():
+    weight = np.float32([[1, 1, 0, 0], [1, -1, 0, 0]])
+    bounds = {"zero": np.float32(0), "six": np.float32(6)}
+    model = prepare(build(LIMITED.format(made="Clip (x, zero, six)"), w=weight, b=(2,), **bounds))
+    plans = {("fc", 1): plan(model, get_target("x86-avx2"), DEFAULT).constants["fc", 1]}
+    nodes = {node.name: node for node in model.graph}
+    constant = assign_constants(nodes, plans)["fc", 1]
+    assert constant.codes[0, :2].sum() in (
+        127,
+        128,
+    )  # 129 would leave 16 bits by 255, and 126 would be too few
+    assert constant.codes[1].tolist() == [127, -127, 0, 0]
+    assert (
+        assign_constants(nodes, {("fc", 1): plan(model, X86, DEFAULT).constants["fc", 1]})["fc", 1].codes
+        is None
+    )
+
+
+def test_the_tensor_that_serves_a_node_stands_before_what_has_moved_it():
+    graph = build(
+        "net (float[1, 2, 4] x) => (float[1, 4, 3] y) { [turn] t = Transpose <perm = [0, 2, 1]> (x) "
+        "[flat] r = Reshape (t, shape) [fc] y = MatMul (r, w) }",
+        w=(2, 3),
+        shape=np.array([1, 4, 2]),
+    ).graph
+    (fc,) = [node for node in graph if node.name == "fc"]
+    assert input_tensor(fc, {"x"}) == "x"
+    assert input_tensor(fc, {"x", "t"}) == "t"
+    assert input_tensor(fc, {"x", "t", "r"}) == "r"
