@@ -153,6 +153,15 @@ def bad_input() -> str:
     return "\n".join(lines)
 
 
+def planted_faults() -> str:
+    lines = ["| | drawn | change nothing | caught | |", "|---|---|---|---|---|"]
+    for row in result("mutations")["rows"]:
+        share = f"{row['caught'] / row['asked']:.0%}"
+        cells = f"{row['drawn']} | {len(row['equivalent'])} | {row['caught']} of {row['asked']} | {share}"
+        lines.append(f"| {row['module']}, seed {row['seed']} | {cells} |")
+    return "\n".join(lines)
+
+
 def accuracy() -> str:
     rows = result("accuracy")["rows"]
     sets = list(dict.fromkeys(row["data"] for row in rows))
@@ -316,6 +325,7 @@ def main() -> None:
     fill(chapter, "processors", processors())
     fill(chapter, "pair sums", pair_sums())
     fill(chapter, "bad input", bad_input())
+    fill(chapter, "planted faults", planted_faults())
     fill(chapter, "accuracy", accuracy())
     fill(chapter, "references", references())
     fill(chapter, "rivals", rivals())
