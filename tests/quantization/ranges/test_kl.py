@@ -106,10 +106,9 @@ def counts_of(kind: str, first: int, generator: np.random.Generator) -> np.ndarr
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize(("first", "kind"), CASES)
-@pytest.mark.parametrize(
-    "missed", [NO_POINTS, (np.array([-1.5, 40.0]), np.array([3.0, 2.0]))], ids=["none", "some"]
-)
-def test_the_range_is_that_of_the_definition(first, kind, scheme, missed):
+@pytest.mark.parametrize("far", [None, (40.0, 2.0), (40.0, 80.0), (100.0, 20.0)])
+def test_the_range_is_that_of_the_definition(first, kind, scheme, far):
+    missed = NO_POINTS if far is None else (np.array([-1.5, far[0]]), np.array([3.0, far[1]]))
     generator = np.random.default_rng(first % 1000)
     for width in (1.0, 0.125):
         counts = counts_of(kind, first, generator)

@@ -99,3 +99,19 @@ def test_a_row_within_the_limit_keeps_its_scale():
     rows = np.float32([[1.0, -1.0, 0.3, 0.1], [0.0, 0.0, 0.0, 0.0]])
     bound = PairLimit(pairs=(np.array([[0, 1], [2, 3]]),), limit=128, largest=127)
     assert fit_ratio(rows, np.float32([1 / 127, 1.0]), bound).tolist() == [1.0, 1.0]
+
+
+def test_the_scale_of_a_long_row_weighs_what_is_rounded_against_what_is_cut():
+    """8192 numbers rounded in steps of r cost 8192 · r² / 12, and the pair over the limit (192 - 128 r)² / 2.
+
+    The least sum is at r = 128 · 192 / (128² + 8192 / 6) = 1.385.
+    """
+    row = np.random.default_rng(0).uniform(-20, 20, (1, 8192)).astype(np.float32)
+    row[0, :2] = 96
+    bound = PairLimit(pairs=(np.arange(8192).reshape(-1, 2),), limit=128, largest=127)
+    assert fit_ratio(row, np.float32([1.0]), bound)[0] == pytest.approx(1.385, abs=0.012)
+
+
+def test_a_row_of_nothing_keeps_its_scale():
+    bound = PairLimit(pairs=(), limit=128, largest=127)
+    assert fit_ratio(np.zeros((2, 0), np.float32), np.float32([1.0, 1.0]), bound).tolist() == [1.0, 1.0]
