@@ -25,6 +25,7 @@ def network(rest: str, kernel: int = 1, group: int = 1) -> ir.Model:
         "v": (16, 16, 1, 1),
         "b": np.ones((1, 16, 1, 1), np.float32),
         "s": np.array([0, -1]),
+        "h": np.ones((8, 8), np.float32),  # which is no bias
     }
     return prepare(
         build(text, 17, **{n: w for n, w in weights.items() if f"{n})" in text or f"{n}," in text})
@@ -42,6 +43,12 @@ def network(rest: str, kernel: int = 1, group: int = 1) -> ir.Model:
         ("[a] m = Conv<strides=[2,2]>(x,w) t = Tanh(m) y = Flatten(t)", False),
         ("[a] m = Conv(x,w) y = Transpose<perm=[0,2,3,1]>(m)", False),
         ("[a] m = Conv(x,w) y = Transpose<perm=[0,1,3,2]>(m)", True),
+        ("[a] m = Conv<strides=[2,2]>(x,w) n = Add(m,h) y = Flatten(n)", True),
+        ("[a] m = Conv<strides=[2,2]>(x,w) n = Add(h,m) y = Flatten(n)", True),
+        ("[a] m = Conv<strides=[2,2]>(x,w) n = Add(m,m) y = Flatten(n)", False),
+        ("[a] m = Conv<strides=[2,2]>(x,w) n = Mul(m,h) y = Flatten(n)", False),
+        ("[a] m = Conv<strides=[2,2]>(x,w) n = Add(m,h) y = Tanh(n)", False),
+        ("[a] m = Conv<pads=[0,0,0,0],strides=[1,1]>(x,w) y = Flatten(m)", False),
         ("t = Transpose<perm=[0,3,1,2]>(x) [a] m = Conv(t,w) y = Tanh(m)", False),
         ("t = Transpose<perm=[0,3,1,2]>(x) [a] m = Conv<strides=[2,2]>(t,w) y = Tanh(m)", True),
         ("t = Transpose<perm=[0,1,3,2]>(x) [a] m = Conv(t,w) y = Tanh(m)", True),
