@@ -7,7 +7,7 @@ import pytest
 
 from tinyint.numbers.numerics import INT4, QType
 from tinyint.numbers.scheme import Scheme
-from tinyint.quantization.ranges import kl_range, quantization_error
+from tinyint.quantization.ranges import kl_bound, kl_range, quantization_error
 from tinyint.quantization.ranges.search import NO_POINTS, Points
 
 UINT4 = QType(storage="uint4", qmin=0, qmax=15)
@@ -89,7 +89,7 @@ def by_definition(
 
 CASES = [
     (0, "decaying"), (-40, "decaying"), (8, "decaying"), (-6, "bell"), (-30, "bell"), (-50, "bell"), (-70, "bell"),
-    (-70, "away"),
+    (-70, "away"), (0, "spike"), (-60, "spike"),
 ]  # fmt: skip
 
 
@@ -98,8 +98,11 @@ def counts_of(kind: str, first: int, generator: np.random.Generator) -> np.ndarr
     at = np.arange(first, first + size) + 0.5
     if kind == "decaying":
         at = np.abs(at - first) if first >= 0 else np.abs(at - (first + size))
-    mean = 400 * np.exp(-((at / 9) ** 2) / 2) if kind != "away" else 400 * np.exp(-(((at + 40) / 6) ** 2) / 2)
-    counts = generator.poisson(mean)
+    if kind == "away":
+        at = (at + 40) * 1.5
+    if kind == "spike":
+        at = (np.abs(at) - 20) * 9
+    counts = generator.poisson(400 * np.exp(-((at / 9) ** 2) / 2))
     counts[0], counts[-1] = max(counts[0], 1), max(counts[-1], 1)
     return counts.astype(np.int64)
 
@@ -116,3 +119,15 @@ def test_the_range_is_that_of_the_definition(first, kind, scheme, far):
         outer = min(edges[0], *missed[0], 0.0), max(edges[-1], *missed[0], 0.0)
         found = kl_range(edges, counts, outer, SCHEMES[scheme], missed)
         assert found == pytest.approx(by_definition(first, counts, width, SCHEMES[scheme], missed))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_first_bin_counts_like_the_second_whatever_the_third(seed):
+    folded = np.random.default_rng(seed).poisson(200 * np.exp(-np.arange(60) / 9))
+    folded[:3] = [100_000, 40, 900] if seed % 2 else [0, 900, 40]
+    folded[59] = 1
+    for levels, narrowest in ((8, 0), (16, 0), (8, 30)):
+        tried = range(60, max(levels, narrowest) - 1, -1)
+        assert kl_bound(folded, levels, narrowest) == min(
+            tried, key=lambda kept: divergence(folded, kept, levels)
+        )
