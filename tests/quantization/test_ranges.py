@@ -77,6 +77,14 @@ def test_percentile_by_hand():
     assert percentile_range(edges, counts, 100) == pytest.approx((-2.0, 6.0))
 
 
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_data_that_end_at_one_are_clipped_like_others(sign):
+    x = sign * np.append(np.linspace(0.05, 0.1, 10_000), 1.0)
+    found = find_range(summary_of(x), RangeMethod(algorithm="percentile", percentile=99), U8)
+    assert max(map(abs, found)) == pytest.approx(0.1, rel=0.02)
+    assert min(map(abs, found)) == 0.0
+
+
 def test_percentile_is_not_outvoted_by_the_zeros_of_a_relu():
     rng = np.random.default_rng(0)
     relu = np.concatenate([np.zeros(10_000_000), rng.uniform(0, 8, 500)])

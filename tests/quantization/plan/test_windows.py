@@ -148,6 +148,15 @@ def test_openvino_makes_a_column_of_groups_in_float(
     assert reason is None if runs else "one column" in (reason or "")
 
 
+def test_openvino_makes_a_column_of_one_group_in_int8() -> None:
+    text = (
+        "g (float[1,4,5,3] x) => (float[a,b,c,d] y) { [before] m = Conv(x, v) "
+        "[column] y = Conv<strides=[1,2]>(m, w, b) }"
+    )
+    model = prepare(build(text, 17, v=(1, 4, 1, 1), w=(8, 1, 2, 2), b=(8,)))
+    assert "column" in planned(OPENVINO, model).int8_nodes
+
+
 @pytest.mark.parametrize(
     ("attributes", "kernel", "runs"),
     [
