@@ -62,6 +62,11 @@ def test_minmax_absmax_and_averages_by_hand():
     assert hi == pytest.approx((0.9 * 4 + 2) / 1.9)
 
 
+def test_what_is_not_said_of_a_method():
+    method = RangeMethod(algorithm="mse")
+    assert (method.percentile, method.norm) == (99.99, 2.0)
+
+
 def test_absmax_keeps_one_sided_data_on_its_side():
     assert absmax_range(0.0, 3.0) == (0.0, 3.0)
     assert absmax_range(-3.0, 0.0) == (-3.0, 0.0)

@@ -151,3 +151,17 @@ def test_a_mask_is_a_fair_share_of_values_far_from_all_others(held, is_mask):
     model = prepare(build("net (float[1, 4] x) => (float[1, 4] y) { [one] y = MatMul (x, w) }", w=(4, 4)))
     found = masking(model.graph, record_of(x=held, y=summary(1.0)))
     assert ("one" in found) is is_mask
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([0, 1, -3, -10000], "holds a mask: values around -1e+04 beside others under 3"),
+        ([0, 1, -0.5, 10000], "holds a mask: values around 1e+04 beside others under 1"),
+        ([0, 0.5, -7, 10000], "holds a mask: values around 1e+04 beside others under 7"),
+    ],
+)
+def test_the_values_of_a_mask_are_named_with_their_sign(values, told):
+    text = "net (float[1, 4] x) => (float[1, 4] y) { [one] y = Add (x, m) }"
+    model = build(text, m=np.float32(values))
+    assert masking(model.graph, record_of(x=summary(1.0), y=summary(1.0)))["one"] == f"'m' {told}"

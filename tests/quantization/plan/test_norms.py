@@ -119,3 +119,14 @@ def test_a_square_by_itself_is_in_float_and_what_is_around_it_is_not():
 )
 def test_what_only_looks_like_a_norm_is_none(body):
     assert not norms(around(body).graph)
+
+
+@pytest.mark.parametrize("way", ["Cast <to = 1>", "Identity", "Squeeze"])
+def test_a_mean_is_known_through_what_only_shapes_it(way):
+    text = (
+        "net (float[1, 6, 8] x) => (float[1, 6, 8] n) { [mean] m = ReduceMean <axes=[-1]> (x) "
+        f"[shaped] c = {way} (m) [less] d = Sub (x, c) [square] q = Mul (d, d) [of] v = ReduceMean <axes=[-1]> (q) "
+        "[plus] e = Add (v, eps) [root] r = Sqrt (e) [by] n = Div (d, r) }"
+    )
+    model = build(text, eps=np.float32(1e-3))
+    assert set(norms(model.graph)) == {node.name for node in model.graph}

@@ -112,6 +112,14 @@ def test_the_scale_of_a_long_row_weighs_what_is_rounded_against_what_is_cut():
     assert fit_ratio(row, np.float32([1.0]), bound)[0] == pytest.approx(1.385, abs=0.012)
 
 
+def test_a_row_at_the_limit_keeps_its_scale_though_another_would_round_it_better():
+    rows = np.float32([[100.25, 27.75], [100.25, 28.75]])
+    bound = PairLimit(pairs=(np.array([[0, 1]]),), limit=128, largest=127)
+    at, over = fit_ratio(rows, np.float32([1.0, 1.0]), bound)
+    assert at == 1.0
+    assert over > 1.0
+
+
 def test_a_row_of_nothing_keeps_its_scale():
     bound = PairLimit(pairs=(), limit=128, largest=127)
     assert fit_ratio(np.zeros((2, 0), np.float32), np.float32([1.0, 1.0]), bound).tolist() == [1.0, 1.0]

@@ -72,7 +72,7 @@ def _told(least: np.ndarray, most: np.ndarray, counts: np.ndarray, lo: float) ->
     first = int(np.argmax(beyond)) + 1
     if counts[first:].sum() < _SHARE * counts.sum():
         return None
-    size = -least[first] if lo < 0 else least[first]
+    size = -least[first] if lo <= -least[first] else least[first]
     return f"holds a mask: values around {size:.0e} beside others under {most[first - 1]:.2g}"
 
 
