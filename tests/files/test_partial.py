@@ -71,7 +71,9 @@ def test_permissions_stay_and_a_link_is_followed(tmp_path):
     (tmp_path / "d").write_bytes(MAGIC)
     (tmp_path / "d").chmod(0o640)
     (tmp_path / "link").symlink_to(tmp_path / "d")
-    write(tmp_path / "link", MAGIC + b"new")
+    with partial_file(tmp_path / "link", MAGIC) as file:
+        file.write(MAGIC + b"new")
+        assert (tmp_path / ".d.partial").stat().st_mode & 0o777 == 0o640
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "d").read_bytes() == MAGIC + b"new"
     assert (tmp_path / "d").stat().st_mode & 0o777 == 0o640

@@ -24,7 +24,7 @@ def executed(name: str, int8: bool) -> Executed:
 
 
 def test_the_median_of_the_runs_after_the_warm_up() -> None:
-    events = [node("c", 10, 900), run(0, 1000)]
+    events = [node("c", 10, 900), node("d", 920, 50), run(0, 1000)]
     for start, duration in ((2000, 5000), (12000, 1000), (22000, 3000)):
         events += [node("c", start, duration), node("d", start + duration, 7), run(start - 1, duration + 9)]
     events.append({"cat": "Node", "name": "c_fence_before", "ts": 2001, "dur": 1, "args": {}})
@@ -42,7 +42,9 @@ def test_nodes_in_the_bodies_of_others_are_part_of_them() -> None:
         node("body", 20, 3),
         node("after", 30, 5),
     ]
-    assert [(row.name, row.ms) for row in layers(events, [], warmup=0)] == [("loop", 0.02), ("after", 0.005)]
+    events += [node("body", 50, 2), node("if", 50, 9)]
+    found = [(row.name, row.ms) for row in layers(events, [], warmup=0)]
+    assert found == [("loop", 0.02), ("after", 0.005), ("if", 0.009)]
 
 
 def test_nodes_without_a_name_are_those_of_their_operator_in_order() -> None:
