@@ -14,12 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinyint
+from tests.graph.build import build
 from tinyint import qat
 from tinyint.errors import ModelError
 from tinyint.quantization import trial as trial_module
 from tinyint.quantization.plan import Plan
 from tinyint.quantization.trial import Fault, Trial, tried
 from tinyint.runtimes import Runtime, get_runtime
+from tinyint.runtimes.host import host
 from tinyint.targets import get_target
 
 NODES = tuple("abcdefghij")
@@ -156,3 +158,22 @@ def test_the_report_says_why_the_node_stays_in_float() -> None:
 def test_training_leaves_out_the_same_nodes() -> None:
     module = qat.prepare(ir.from_proto(_model()), _samples(), target="openvino")
     assert any("with it in int8" in reason for reason in module.origin.plan.float_nodes.values())
+
+
+@pytest.mark.skipif(
+    not host().is_x86 or host().cores < 2, reason="OpenVINO on x86 ends it in several threads"
+)
+def test_a_product_with_which_openvino_ends_the_process_stays_in_float() -> None:
+    """The one after windows of padding alone; the process that quantizes goes on to the proof, where it would end."""
+    text = """
+        g (float[1,4,1,1] x, float[4,16] u) => (float[1,1,1,16] y, float[4,16] z)
+        { [window] c = Conv<pads=[0,0,1,1],strides=[3,1]>(x,k) [product] y = MatMul(c,w) [plain] z = MatMul(u,v) }"""
+    model = build(text, k=(1, 4, 1, 1), w=(2, 16), v=(16, 16))
+    rng = np.random.default_rng(0)
+    shapes = {"x": (1, 4, 1, 1), "u": (4, 16)}
+    samples = [{n: rng.normal(size=s).astype(np.float32) for n, s in shapes.items()} for _ in range(8)]
+    coverage = tinyint.quantize(model, samples, target="openvino").report.coverage
+    reasons = {node.name: node.reason for node in coverage.float_nodes}
+    version = get_runtime("openvino").available()
+    assert reasons["product"] == f"openvino {version} ends the process with it in int8"
+    assert "plain" not in reasons
