@@ -24,7 +24,7 @@ from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
-from machine import ROOT, store
+from machine import RESULTS, ROOT, store
 
 SUBJECTS = {
     "plan": ("quantization/plan", ("tests/quantization/plan",)),
@@ -183,7 +183,8 @@ def main() -> None:
         shutil.copytree(ROOT / "src" / "tinyint", package, ignore=ignored)
         compileall.compile_dir(package, quiet=2)
         for name in options.module or SUBJECTS:
-            rows.append(_measured(name, package, options.count, options.seed, equivalent))
+            survived = _survived(name, options.seed) if options.again else None
+            rows.append(_measured(name, package, options.count, options.seed, equivalent, survived))
             if options.store:
                 store("mutations", rows, ("module", "seed"))
 
@@ -194,14 +195,23 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=100, help="mutations a module")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
+        "--again", action="store_true", help="the stored survivors alone, by tests written since"
+    )
+    parser.add_argument(
         "--store", action="store_true", help="keep the counts in benchmarks/results/mutations.json"
     )
     return parser.parse_args()
 
 
 def _measured(
-    name: str, package: Path, count: int, seed: int, equivalent: dict[str, str]
+    name: str,
+    package: Path,
+    count: int,
+    seed: int,
+    equivalent: dict[str, str],
+    survived: list[str] | None,
 ) -> dict[str, object]:
+    """The row of a module; of those drawn, all but `survived` are known to be caught."""
     source, tests = SUBJECTS[name]
     start = time.perf_counter()
     if _tests_fail(package, tests, limit=1800):
@@ -217,6 +227,8 @@ def _measured(
         line, told = mutation.line, f"{path.relative_to(package)}: {mutation.apply()}"
         if told in equivalent:
             same[told] = equivalent[told]
+            continue
+        if survived is not None and told not in survived:
             continue
         cached = Path(cache_from_source(str(path)))
         cached.unlink(missing_ok=True)
@@ -244,6 +256,11 @@ def _measured(
         "caught": caught,
         "survivors": survivors,
     }
+
+
+def _survived(name: str, seed: int) -> list[str]:
+    rows = json.loads((RESULTS / "mutations.json").read_text(encoding="utf-8"))["rows"]
+    return [told for row in rows if (row["module"], row["seed"]) == (name, seed) for told in row["survivors"]]
 
 
 def _own_first(path: Path, tests: tuple[str, ...]) -> tuple[str, ...]:

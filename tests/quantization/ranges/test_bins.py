@@ -25,6 +25,7 @@ def test_values_stand_at_golden_offsets_in_occupied_bins():
     values, weights = points_of(-2, [4, 0, 5, 0, 2, 1])
     assert values == pytest.approx([-1.236068, 0.0, 2.236068, 3.854102], abs=1e-6)
     assert weights == [4, 5, 2, 1]
+    assert points_of(-1, [3, 1])[0] == pytest.approx([-0.618034, 0.0], abs=1e-6)
     values, _ = points_of(-2, [4, 0, 5, 0, 2, 1], width=0.25)
     assert values == pytest.approx([-0.309017, 0.0, 0.559017, 0.9635255], abs=1e-6)
 

@@ -131,3 +131,12 @@ def test_the_first_bin_counts_like_the_second_whatever_the_third(seed):
         assert kl_bound(folded, levels, narrowest) == min(
             tried, key=lambda kept: divergence(folded, kept, levels)
         )
+
+
+def test_a_long_histogram_misses_no_candidate():
+    """520 bins, of which every number from 8 on is tried."""
+    folded = np.random.default_rng(1).poisson(5000 * np.exp(-np.arange(520) / 200))
+    folded[-1] = 1
+    for narrowest in (8, 262, 263, 264, 265):
+        tried = range(520, narrowest - 1, -1)
+        assert kl_bound(folded, 8, narrowest) == min(tried, key=lambda kept: divergence(folded, kept, 8))
