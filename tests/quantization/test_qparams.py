@@ -348,3 +348,13 @@ def test_the_tensor_that_serves_a_node_stands_before_what_has_moved_it():
     assert input_tensor(fc, {"x"}) == "x"
     assert input_tensor(fc, {"x", "t"}) == "t"
     assert input_tensor(fc, {"x", "t", "r"}) == "r"
+
+
+def test_a_pair_over_the_limit_adds_up_to_exactly_what_16_bits_hold():
+    weight = np.random.default_rng(0).uniform(-0.4, 0.4, (2, 64)).astype(np.float32)
+    weight[:, :2] = [1.0, 0.5]
+    text = "net (float[1, 64] x) => (float[1, 2] y) { [fc] y = Gemm <transB = 1> (x, w) }"
+    model = prepare(build(text, w=weight))
+    plans = {("fc", 1): plan(model, get_target("x86-avx2"), DEFAULT).constants["fc", 1]}
+    codes = assign_constants({node.name: node for node in model.graph}, plans)["fc", 1].codes
+    assert codes[:, :2].astype(int).sum(axis=1).max() == 128  # 128 · 255 is 32,640

@@ -50,6 +50,10 @@ FORMS = {
         "m = ReduceMean <axes=[-1]> (x) q = Mul (x, x) s = ReduceMean <axes=[-1]> (q) mm = Mul (m, m) "
         "v = Sub (s, mm) e = Add (v, eps) r = Sqrt (e) i = Reciprocal (r) d = Sub (x, m) n = Mul (d, i)"
     ),
+    "layer norm by moments, as powers": (
+        "m = ReduceMean <axes=[-1]> (x) q = Pow (x, two) s = ReduceMean <axes=[-1]> (q) mm = Pow (m, two) "
+        "v = Sub (s, mm) e = Add (v, eps) r = Sqrt (e) d = Sub (x, m) n = Div (d, r)"
+    ),
 }
 
 
@@ -130,3 +134,24 @@ def test_a_mean_is_known_through_what_only_shapes_it(way):
     )
     model = build(text, eps=np.float32(1e-3))
     assert set(norms(model.graph)) == {node.name for node in model.graph}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        # what is subtracted is no mean, so that the difference is none of the norm
+        (
+            "g = Neg (x) d = Sub (x, g) q = Mul (d, d) m = ReduceMean <axes=[-1]> (q) r = Sqrt (m) n = Div (d, r)",
+            "qmrn",
+        ),
+        ("q = Mul (x, x) m = ReduceMean <axes=[-1]> (q) r = Pow (m, two) n = Div (x, r)", "q"),  # no root
+    ],
+)
+def test_what_belongs_to_no_norm_is_left_out(body, expected):
+    model = build(
+        f"net (float[1, 6, 8] x) => (float[1, 6, 8] n) {{ {body} }}",
+        **({"two": np.float32(2)} if "two" in body else {}),
+    )
+    for node in model.graph:
+        node.name = node.outputs[0].name
+    assert set(norms(model.graph)) == set(expected)

@@ -114,6 +114,12 @@ def test_the_cut_of_a_tensor_is_that_of_the_clamp_that_made_it():
     assert cut_of(graph.inputs[0]) is None
 
 
+def test_the_cut_of_a_tensor_is_seen_through_a_reshape():
+    text = "net (float[2, 4] p) => (float[4, 2] y) { [relu] r = Relu (p) [move] y = Reshape (r, shape) }"
+    graph = build(text, shape=np.array([4, 2])).graph
+    assert cut_of(graph[1].outputs[0]) == (0.0, float("inf"))
+
+
 def test_what_reads_a_join_as_one():
     def asked(body: str, *float_nodes: str) -> bool:
         graph = network(body)
