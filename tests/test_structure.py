@@ -43,6 +43,7 @@ INNER_LAYERS = {
         "dense soundness external",
         "message",
         "flow io edit",
+        "dead_zones",
         "passes",
         "prepare",
     ],

@@ -199,3 +199,13 @@ def test_inputs_are_called_as_in_the_model_though_the_next_node_only_hands_them_
     expected = np.maximum(X["x"], 0) - (X["x"] - 1) - 2 * X["x"]
     np.testing.assert_array_equal(session.run(feeds)["y"], expected)
     np.testing.assert_array_equal(session.run_transient(feeds)["y"], expected)
+
+
+def test_arrays_of_the_caller_stay_as_they_are_where_an_output_is_an_input() -> None:
+    casts = "a = Cast <to = 1> (x) y = Cast <to = 1> (a) z = Relu (x)"
+    model = build(f"net (float[N,2] x) => (float[N,2] y, float[N,2] z) {{ {casts} }}")
+    arrays = [np.full((1, 2), value, np.float32) for value in (1, 2, 3, 4)]
+    for call in (RUNTIME.open(model).run, RUNTIME.open(model).run_transient):
+        for value, array in enumerate(arrays, 1):
+            np.testing.assert_array_equal(call({"x": array})["y"], np.full((1, 2), value))
+        assert [float(array[0, 0]) for array in arrays] == [1, 2, 3, 4]

@@ -52,10 +52,12 @@ class TensorSums:
     """Sums of one tensor over all samples.
 
     * `params`: None for a tensor without a quantizer, whose float values are compared
+    * `live`: range outside which readers tell no values apart, so that they count as its ends
     * `unlike`: number of samples with another shape in the int8 model; the other sums leave them out
     """
 
     params: QParams | None
+    live: tuple[float, float] | None = None
     unlike: int = 0
     local: NoiseSum = field(default_factory=NoiseSum)
     cumulative: NoiseSum = field(default_factory=NoiseSum)
@@ -81,8 +83,11 @@ class TensorSums:
             self.cumulative.add(expected, found)
             return
         codes = quantize(expected, self.params)
-        self.local.add(expected, dequantize(codes, self.params))
-        self.cumulative.add(expected, dequantize(found, self.params))
+        expected, local, cumulative = map(
+            self._as_read, (expected, dequantize(codes, self.params), dequantize(found, self.params))
+        )
+        self.local.add(expected, local)
+        self.cumulative.add(expected, cumulative)
         clipped, noise = _beyond(expected, self.params)
         self.clipped += clipped
         self.clipping_noise += noise
@@ -91,6 +96,9 @@ class TensorSums:
         flat = expected.reshape(-1)
         subsample = np.abs(flat[:: max(1, flat.size // _SUBSAMPLE) | 1])
         self.magnitudes.update(subsample[np.isfinite(subsample)])
+
+    def _as_read(self, values: Array) -> Array:
+        return values if self.live is None else np.clip(values, *self.live)
 
 
 def explain_activation(sums: TensorSums) -> tuple[Cause, str]:

@@ -19,6 +19,7 @@ from tinyint.data import Sample
 from tinyint.diagnosis.causes import Cause, TensorSums, explain_activation, explain_constant
 from tinyint.diagnosis.pairs import Activation, Constant, Pairs, pair
 from tinyint.errors import DataError, ModelError
+from tinyint.graph.dead_zones import live_range
 from tinyint.graph.io import is_quantized
 from tinyint.graph.names import name_of
 from tinyint.graph.prepare import prepare
@@ -152,9 +153,9 @@ def _measure(
     samples: int | None,
     threads: int | None,
 ) -> tuple[list[_Tensor], int]:
-    tensors = [_quantized(activation) for activation in pairs.activations]
-    tensors += _plain_outputs(prepared.graph, pairs)
     values = _values(prepared.graph)
+    tensors = [_quantized(activation, values.get(activation.name)) for activation in pairs.activations]
+    tensors += _plain_outputs(prepared.graph, pairs)
     elements: dict[str, _Tensor] = {}
     count = 0
     for position, part in enumerate(_parts(tensors, values)):
@@ -192,8 +193,8 @@ def _add_elements(
                 _add(tensor, array, found.get(name, NOTHING), value, sample)
 
 
-def _quantized(activation: Activation) -> _Tensor:
-    sums = TensorSums(params=activation.params)
+def _quantized(activation: Activation, value: ir.Value | None) -> _Tensor:
+    sums = TensorSums(params=activation.params, live=None if value is None else live_range(value))
     return _Tensor(
         name=activation.name, in_int8=activation.codes, op=activation.op, is_output=False, sums=sums
     )

@@ -174,7 +174,15 @@ def _quantizer(
             return LearnedQuantizer(scheme, params, with_offset=settings.activations == "lsq+")
         case "pact":
             return ClippingQuantizer(scheme, params)
-    return ObservedQuantizer(scheme, params, cut)
+    return ObservedQuantizer(scheme, params, cut or _live_range(tensors))
+
+
+def _live_range(tensors: list[TensorPlan]) -> tuple[float, float] | None:
+    """What holds the live ranges of all tensors; None if one of them has none."""
+    ranges = [tensor.live_range for tensor in tensors if tensor.live_range is not None]
+    if len(ranges) < len(tensors):
+        return None
+    return min(lo for lo, _ in ranges), max(hi for _, hi in ranges)
 
 
 def _floor(tensors: list[TensorPlan]) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import onnx_ir as ir
@@ -39,6 +40,9 @@ __all__ = [
     "largest_code",
     "with_codes",
 ]
+
+
+Range: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,17 +144,17 @@ def _group_ranges(
 ) -> dict[str, tuple[float, float]]:
     """One range a group, which holds the ranges of all its members."""
     ranges: dict[str, tuple[float, float]] = {}
-    found: dict[tuple[str, Scheme], tuple[float, float]] = {}
+    found: dict[tuple[str, Scheme, Range | None], Range] = {}
     for value in _values(model.graph):
         tensor = plan.tensors.get(name_of(value))
         if tensor is None:
             continue
-        key = (name_of(range_source(value)), tensor.scheme)
+        key = name_of(range_source(value)), tensor.scheme, tensor.live_range
         if tensor.fixed_range is not None:
             lo, hi = tensor.fixed_range
         else:
             if key not in found:
-                found[key] = _calibrated(key[0], record, method, tensor.scheme)
+                found[key] = _calibrated(key[0], record, method, tensor.scheme, tensor.live_range)
             lo, hi = found[key]
         if tensor.stretch is not None:
             hi = tensor.stretch(hi)
@@ -185,15 +189,15 @@ def _values(graph: ir.Graph) -> Iterator[ir.Value]:
 
 
 def _calibrated(
-    name: str, record: CalibrationRecord, method: RangeMethod, scheme: Scheme
-) -> tuple[float, float]:
+    name: str, record: CalibrationRecord, method: RangeMethod, scheme: Scheme, live: Range | None
+) -> Range:
     summary = record.summaries.get(name)
     if summary is None or summary.samples == 0:
         raise RecordError(
             f"the calibration record has nothing on tensor {name!r}, which the plan quantizes; "
             "calibrate this model anew"
         )
-    return find_range(summary, method, scheme)
+    return find_range(summary, method, scheme, live)
 
 
 def _from_scheme(lo: float | FloatArray, hi: float | FloatArray, scheme: Scheme) -> QParams:

@@ -51,13 +51,15 @@ _SUFFIX = re.compile(r"(/WithoutBiases|/Dequantization\w+|_original)+$")
 class OpenVINOSession:
     """Compiled model; see `runtimes.base.Session`.
 
-    A request holds the inputs and outputs of one call, so two threads never share one.
+    A request holds the inputs and outputs of one call, so two threads never share one. It reads the caller's arrays in
+    their place, unless an output is an input: then the next call would write into them.
     """
 
     def __init__(self, compiled: Any, names: _Names, precision: Precision, label: str) -> None:
         self._compiled = compiled
         self._idle: deque[Any] = deque([compiled.create_infer_request()])
         self._own = threading.local()
+        self._share_inputs = not _hands_on_inputs(compiled)
         self._label = label
         self.inputs = tuple(_spec(*pair) for pair in zip(names.inputs, compiled.inputs, strict=True))
         self.outputs = names.outputs
@@ -96,10 +98,16 @@ class OpenVINOSession:
         check_feeds(self.inputs, feeds)
         arrays = {place: feeds[spec.name] for place, spec in enumerate(self.inputs)}
         try:
-            results = request.infer(arrays, share_inputs=True, share_outputs=share_outputs)
+            results = request.infer(arrays, share_inputs=self._share_inputs, share_outputs=share_outputs)
         except RuntimeError as error:
             raise ModelError(f"{self._label}: openvino failed to run it: {_reason(error)}") from error
         return dict(zip(self.outputs, results.to_tuple(), strict=True))
+
+
+def _hands_on_inputs(compiled: Any) -> bool:
+    """Whether an output of the model as it runs is one of its inputs."""
+    results = compiled.get_runtime_model().get_results()
+    return any(result.input_value(0).get_node().get_type_name() == "Parameter" for result in results)
 
 
 class OpenVINORuntime:

@@ -72,7 +72,7 @@ class ObservedQuantizer(ActivationQuantizer):
     """Quantizer with observed ranges, moved by `tracking.RangeTracker` between steps.
 
     * `seen`: (-min, max) of the values since the tracker looked, (2,); -inf: nothing
-    * `cut`: the range of the clamp that this quantizer stands for
+    * `cut`: the range of the clamp that this quantizer stands for, or outside which readers tell no values apart
     """
 
     seen: Tensor

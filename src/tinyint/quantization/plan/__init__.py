@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.errors import ModelError
+from tinyint.graph.dead_zones import live_range
 from tinyint.graph.flow import range_source, settled
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import ALL, All, Kind, facts, kind_of, op_names
@@ -74,7 +75,7 @@ def plan(
     group_of = ties.groups(placement.reads)
     return Plan(
         target=target.name,
-        tensors={name: _tensor(name, placement, group_of[name]) for name in placement.reads},
+        tensors=_tensors(graph, placement, group_of),
         constants=placement.constants,
         bias_weights=placement.bias_weights,
         absorbed=_absorbed(graph, target, decisions, placement, group_of),
@@ -98,7 +99,7 @@ def _steps(target: Target, recipe: Recipe, record: CalibrationRecord) -> StepOf:
         elif row is not None and row.output_range is not None:
             lo, hi = row.output_range
         elif summary is not None and summary.samples:
-            lo, hi = find_range(summary, recipe.range_method, scheme)
+            lo, hi = find_range(summary, recipe.range_method, scheme, live_range(source))
         else:
             return None
         scale = qparams_from_range(lo, hi, qtype=scheme.qtype, symmetric=scheme.symmetric).scale
@@ -114,15 +115,19 @@ def _steps(target: Target, recipe: Recipe, record: CalibrationRecord) -> StepOf:
     return step
 
 
-def _tensor(name: str, placement: Placement, group: str) -> TensorPlan:
-    reads = placement.reads[name]
-    return TensorPlan(
-        scheme=placement.schemes[name],
-        group=group,
-        reads=ALL if reads is ALL else frozenset(reads),
-        fixed_range=placement.fixed_ranges.get(name),
-        stretch=placement.stretches.get(name),
-    )
+def _tensors(graph: ir.Graph, placement: Placement, group_of: Mapping[str, str]) -> dict[str, TensorPlan]:
+    values = {name_of(value): value for value in (*graph.inputs, *(v for n in graph for v in n.outputs))}
+    return {
+        name: TensorPlan(
+            scheme=placement.schemes[name],
+            group=group_of[name],
+            reads=ALL if reads is ALL else frozenset(reads),
+            fixed_range=placement.fixed_ranges.get(name),
+            stretch=placement.stretches.get(name),
+            live_range=live_range(values[name]),
+        )
+        for name, reads in placement.reads.items()
+    }
 
 
 def _absorbed(

@@ -47,6 +47,7 @@ class TensorPlan:
     * `reads`: the places that read the quantized value; ALL: the graph's outputs, too
     * `fixed_range`: the range that the operator itself sets (Sigmoid: 0 to 1), which needs no calibration
     * `stretch`: what is done to the upper end of the calibrated range
+    * `live_range`: outside it, readers tell no value from the nearer end (`graph.dead_zones`)
     """
 
     scheme: Scheme
@@ -54,6 +55,7 @@ class TensorPlan:
     reads: frozenset[Use] | All
     fixed_range: tuple[float, float] | None = None
     stretch: Stretch | None = None
+    live_range: tuple[float, float] | None = None
 
     def is_read_at(self, use: Use) -> bool:
         """Whether that place reads the quantized value."""

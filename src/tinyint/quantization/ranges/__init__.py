@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from tinyint.numbers.observers import Summary
 from tinyint.numbers.scheme import Scheme
 from tinyint.quantization.ranges.kl import kl_bound, kl_range
@@ -47,14 +49,31 @@ class RangeMethod:
     norm: float = 2.0
 
 
-def find_range(summary: Summary, method: RangeMethod, scheme: Scheme) -> tuple[float, float]:
+def find_range(
+    summary: Summary, method: RangeMethod, scheme: Scheme, live: tuple[float, float] | None = None
+) -> tuple[float, float]:
     """Range [lo, hi], lo <= 0 <= hi, of one tensor.
 
-    The summary must have seen a sample.
+    The summary must have seen a sample. `live`: range outside which values count as its ends. A range that begins or
+    ends there goes half a step beyond, so that its last code stands for no value inside.
 
     A subsample of zeros alone says nothing about the rest, and then the range is that of "minmax".
     """
     outer = min(summary.lo, 0.0), max(summary.hi, 0.0)
+    if live is not None:
+        within = max(outer[0], live[0]), min(outer[1], live[1])
+        lo, hi = _found(summary, method, scheme, within)
+        half = (hi - lo) / (2 * (scheme.qtype.qmax - scheme.qtype.qmin))
+        return (
+            max(outer[0], lo - half) if lo == live[0] else lo,
+            min(outer[1], hi + half) if hi == live[1] else hi,
+        )
+    return _found(summary, method, scheme, outer)
+
+
+def _found(
+    summary: Summary, method: RangeMethod, scheme: Scheme, outer: tuple[float, float]
+) -> tuple[float, float]:
     if outer == (0.0, 0.0) or method.algorithm == "minmax":
         return outer
     if method.algorithm == "absmax":
@@ -63,6 +82,8 @@ def find_range(summary: Summary, method: RangeMethod, scheme: Scheme) -> tuple[f
         return _within(outer, summary.moving_average())
     if method.algorithm == "average":
         return _within(outer, summary.mean_extrema())
+    values, weights = summary.missed()
+    missed = np.clip(values, *outer), weights
     edges, counts = summary.histogram.trimmed()
     if len(counts) == 0 or (len(counts) == 1 and edges[0] == 0.0):
         return outer
@@ -70,11 +91,11 @@ def find_range(summary: Summary, method: RangeMethod, scheme: Scheme) -> tuple[f
         case "percentile":
             found = percentile_range(edges, counts, method.percentile)
         case "mse":
-            found = mse_range(edges, counts, outer, scheme, method.norm, summary.missed())
+            found = mse_range(edges, counts, outer, scheme, method.norm, missed)
         case "emd":
-            found = emd_range(edges, counts, outer, scheme, summary.missed())
+            found = emd_range(edges, counts, outer, scheme, missed)
         case "kl":
-            found = kl_range(edges, counts, outer, scheme, summary.missed())
+            found = kl_range(edges, counts, outer, scheme, missed)
         case _:
             raise ValueError(f"unknown algorithm {method.algorithm!r}")
     return _within(outer, found)
