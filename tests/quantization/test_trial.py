@@ -177,3 +177,10 @@ def test_a_product_with_which_openvino_ends_the_process_stays_in_float() -> None
     version = get_runtime("openvino").available()
     assert reasons["product"] == f"openvino {version} ends the process with it in int8"
     assert "plain" not in reasons
+
+
+@pytest.mark.parametrize(("inside", "judged"), [("b = Relu (a)", True), ("b = Floor (a)", False)])
+def test_outputs_are_judged_unless_values_jump_on_the_way_also_in_a_body(inside: str, judged: bool) -> None:
+    scan = "y = Scan <num_scan_inputs = 1, body = turn (float[4] a) => (float[4] b) { BODY }> (x)"
+    model = build(f"net (float[3,4] x) => (float[3,4] y) {{ {scan.replace('BODY', inside)} }}")
+    assert trial_module._jumps(model.graph.outputs[0]) is not judged

@@ -232,11 +232,12 @@ def _differ(expected: Array, simulated: Array, found: Array) -> bool:
 
 
 def _jumps(output: ir.Value) -> bool:
-    """Whether an operator with jumps, or a body that may have some, is among the ancestors of the value."""
-    return any(
-        node.op_type in JUMPS or (node.op_type == "Cast" and not _to_float(node)) or any(inner_nodes(node))
-        for node in ancestors(output)
-    )
+    """Whether an operator with jumps, be it in a body, is among the ancestors of the value."""
+    return any(_has_jumps(node) or any(map(_has_jumps, inner_nodes(node))) for node in ancestors(output))
+
+
+def _has_jumps(node: ir.Node) -> bool:
+    return node.op_type in JUMPS or (node.op_type == "Cast" and not _to_float(node))
 
 
 def _is_float(output: object) -> bool:
