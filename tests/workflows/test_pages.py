@@ -12,7 +12,7 @@ from tinyint.graph.io import save_model
 
 PACKAGE = Path(__file__).parents[2] / "src" / "tinyint"
 CORE = ("graph", "numbers", "quantization", "targets")
-MOST_FILES, MOST_CORE = 139, 82
+MOST_FILES, MOST_CORE = 140, 83
 """In which a function is called, 2026-11-26; what makes them fewer lowers these numbers."""
 
 NET = """
