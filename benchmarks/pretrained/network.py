@@ -28,8 +28,6 @@ class Network(Protocol):
     """One network. The first metric is the one that tables show."""
 
     name: str
-    license: str
-    samples_at_least: int  # held out, for a figure that is published
 
     def export(self, folder: Path) -> Path:
         """The float ONNX file, made in `folder`."""

@@ -49,12 +49,18 @@ def _network(file: str, folder: Path) -> Path:
     return path
 
 
+def _fitted(image: Image.Image, width: int, height: int) -> Array:
+    """(1, 3, height, width), of the line in its proportions; zeros after it."""
+    taken = min(width, max(1, round(image.width * height / image.height)))
+    feed = np.zeros((1, 3, height, width), np.float32)
+    feed[0, :, :, :taken] = pixels(image.resize((taken, height), Image.Resampling.BILINEAR))
+    return feed
+
+
 class Recognizer:
     """Text of a line: CNN and attention, 6,625 characters."""
 
     name = "ppocr_v4_rec"
-    license = "Apache-2.0"
-    samples_at_least = 2000
     width, height = 320, 48
     _path: Path
 
@@ -65,14 +71,8 @@ class Recognizer:
     def samples(self, count: int, seed: int) -> Samples:
         random = np.random.default_rng(seed)
         lines = [line(random) for _ in range(count)]
-        return Samples([{"x": self._feed(each.image)[None]} for each in lines], [each.text for each in lines])
-
-    def _feed(self, image: Image.Image) -> Array:
-        """Of full height; the rest of the width is zero."""
-        width = min(self.width, max(1, round(image.width * self.height / image.height)))
-        feed = np.zeros((3, self.height, self.width), np.float32)
-        feed[:, :, :width] = pixels(image.resize((width, self.height), Image.Resampling.BILINEAR))
-        return feed
+        feeds = [{"x": _fitted(each.image, self.width, self.height)} for each in lines]
+        return Samples(feeds, [each.text for each in lines])
 
     @cached_property
     def _characters(self) -> list[str]:
@@ -112,8 +112,6 @@ class Classifier:
     """Whether a line stands on its head."""
 
     name = "ppocr_cls"
-    license = "Apache-2.0"
-    samples_at_least = 2000
     width, height = 192, 48
 
     def export(self, folder: Path) -> Path:
@@ -125,10 +123,7 @@ class Classifier:
         for _ in range(count):
             image, turned = line(random).image, bool(random.random() < 0.5)
             image = image.rotate(180) if turned else image
-            width = min(self.width, max(1, round(image.width * self.height / image.height)))
-            feed = np.zeros((1, 3, self.height, self.width), np.float32)
-            feed[0, :, :, :width] = pixels(image.resize((width, self.height), Image.Resampling.BILINEAR))
-            feeds.append({"x": feed})
+            feeds.append({"x": _fitted(image, self.width, self.height)})
             truth.append(int(turned))
         return Samples(feeds, truth)
 
@@ -143,8 +138,6 @@ class Detector:
     """Where on a page there is text: HardSwish, squeeze and excite, transposed convolutions."""
 
     name = "ppocr_v4_det"
-    license = "Apache-2.0"
-    samples_at_least = 2000
     side = 480
     _mean, _std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 

@@ -16,8 +16,6 @@ class PhotographClassifier:
     """What counts: the same class as float's, and how far the probabilities are from float's."""
 
     name = "efficientnet_lite0"
-    license = "Apache-2.0"
-    samples_at_least = 2000
 
     def export(self, folder: Path) -> Path:
         path = folder / "efficientnet_lite0.onnx"

@@ -19,8 +19,6 @@ class SentenceEncoder:
     """What counts: the angle to float's vector, and whether the nearest other sentence is the same."""
 
     name = "minilm"
-    license = "Apache-2.0"
-    samples_at_least = 2000
 
     def export(self, folder: Path) -> Path:
         path = folder / "minilm.onnx"
