@@ -13,10 +13,10 @@ import pytest
 import tinyint
 from tests.models import residual
 from tests.tasks import build as tasks
+from tests.tasks.build import DATA
 from tinyint.graph.io import save_model
 
 Document = Callable[..., Any]
-DATA = {"classification": "images", "segmentation": "pixels/list.txt", "detection": "boxes/instances.json"}
 METRICS = {"classification": "top1", "segmentation": "miou", "detection": "AP"}
 
 
@@ -24,16 +24,7 @@ METRICS = {"classification": "top1", "segmentation": "miou", "detection": "AP"}
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data, a data file, and a float and an int8 model of each task."""
     root = tmp_path_factory.mktemp("bench")
-    tasks.class_folders(root / "images")
-    tasks.label_list(root / "pixels")
-    tasks.coco(root / "boxes")
-    makers = {
-        "classification": tasks.classifier,
-        "segmentation": tasks.segmenter,
-        "detection": tasks.detector,
-    }
-    for task, make in makers.items():
-        source = tasks.saved(make(), root / f"{task}.onnx")
+    for task, source in tasks.every_task(root).items():
         tinyint.preprocess(root / DATA[task], root / f"{task}.bin", model=source)
         tinyint.quantize(
             source, root / f"{task}.bin", output=root / f"{task}.int8.onnx", run=tinyint.Run(verify=False)

@@ -16,30 +16,20 @@ import tinyint
 from tests.cli.conftest import Run
 from tests.graph.build import build
 from tests.tasks import build as tasks
-from tests.tasks.build import DETECTOR
+from tests.tasks.build import DATA, DETECTOR
 from tinyint import api
 from tinyint.runtimes import get_runtime
 from tinyint.tasks.tails import Suppression
 
 Document = Callable[..., Any]
 TARGETS = {"onnxruntime": "x86-vnni", "openvino": "openvino"}
-DATA = {"classification": "images", "segmentation": "pixels/list.txt", "detection": "boxes/instances.json"}
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data, float models, and int8 models of both targets, for each task."""
     root = tmp_path_factory.mktemp("tasks")
-    tasks.class_folders(root / "images")
-    tasks.label_list(root / "pixels")
-    tasks.coco(root / "boxes")
-    makers = {
-        "classification": tasks.classifier,
-        "segmentation": tasks.segmenter,
-        "detection": tasks.detector,
-    }
-    for task, make in makers.items():
-        source = tasks.saved(make(), root / f"{task}.onnx")
+    for task, source in tasks.every_task(root).items():
         for runtime, target in TARGETS.items():
             output = root / f"{task}.{runtime}.onnx"
             api.quantize(

@@ -125,6 +125,18 @@ def saved(model: ir.Model, path: Path) -> Path:
     return path
 
 
+DATA = {"classification": "images", "segmentation": "pixels/list.txt", "detection": "boxes/instances.json"}
+
+
+def every_task(root: Path) -> dict[str, Path]:
+    """The float model of each task in `root`, with its data at `DATA`."""
+    class_folders(root / "images")
+    label_list(root / "pixels")
+    coco(root / "boxes")
+    makers = {"classification": classifier, "segmentation": segmenter, "detection": detector}
+    return {task: saved(make(), root / f"{task}.onnx") for task, make in makers.items()}
+
+
 def _declared(model: ir.Model, info: Task) -> ir.Model:
     model.metadata_props.update(info.to_metadata())
     model.metadata_props.update(Preprocessing(resize=(SIDE, SIDE)).to_metadata())
