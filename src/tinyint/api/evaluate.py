@@ -99,5 +99,5 @@ def compare(float_model: Model, int8_model: Model, data: Data, *, run: Run | Non
     reference, quantized = GivenModel.of(float_model), GivenModel.of(int8_model)
     facts = {**reference.model.metadata_props, **quantized.model.metadata_props}
     dataset = Samples.of(data).open(input_specs(reference.model), facts, default=_COMPARED)
-    found = compare_tensors(reference.model, quantized.model, dataset, None, threads=run.threads)
+    found = compare_tensors(reference.model, quantized.model, dataset, threads=run.threads)
     return replace(found, notices=dataset.notices)

@@ -6,7 +6,6 @@ int8 model up to it (cumulative). The int8 model is simulated op by op, so that 
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -86,14 +85,13 @@ def compare(
     float_model: ir.Model,
     int8_model: ir.Model,
     data: Iterable[Sample],
-    samples: int | None = 16,
     *,
     threads: int | None = None,
 ) -> Comparison:
     """Compares tensors of any Q/DQ model with those of its float model.
 
-    It reads the first `samples` of `data` (None: all), in memory that does not grow with them. If the tensors are too
-    large to be fetched at once, it reads the samples several times, so `data` must be re-iterable, as a Dataset is.
+    It reads `data` in memory that does not grow with them. If the tensors are too large to be fetched at once, it reads
+    the samples several times, so `data` must be re-iterable, as a Dataset is.
 
     Raises ModelError if the two models do not belong together, DataError if there are no samples.
     """
@@ -111,7 +109,7 @@ def compare(
             f"none of the int8 model's {len(pairs.unmatched)} quantized tensors, {pairs.unmatched[0]!r} the first, "
             f"has a counterpart in the float model: {_ANOTHER}"
         )
-    measured, count = _measure(prepared, int8_model, pairs, data, samples, threads)
+    measured, count = _measure(prepared, int8_model, pairs, data, threads)
     rows = [_activation_row(item) for item in measured if item.sums.elements]
     constants = [_constant_row(constant, pairs.constants) for constant in pairs.constants]
     _check_weights(rows, constants)
@@ -150,7 +148,6 @@ def _measure(
     int8_model: ir.Model,
     pairs: Pairs,
     data: Iterable[Sample],
-    samples: int | None,
     threads: int | None,
 ) -> tuple[list[_Tensor], int]:
     values = _values(prepared.graph)
@@ -162,7 +159,7 @@ def _measure(
         reference = _expose(prepared, [t.name for t in part], True, threads)
         simulated = _expose(int8_model, [t.in_int8 for t in part], False, threads)
         count = 0
-        for sample in itertools.islice(data, samples):
+        for sample in data:
             expected = {**sample.inputs, **tensors_of(reference.run_transient(sample.inputs))}
             found = {**sample.inputs, **tensors_of(simulated.run_transient(sample.inputs))}
             for tensor in part:
