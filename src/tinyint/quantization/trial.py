@@ -31,10 +31,8 @@ __all__ = ["JUMPS", "TRIAL_SAMPLES", "Fault", "Trial", "tried"]
 TRIAL_SAMPLES = 4
 
 _MOST = 16  # nodes, each of which costs log2(nodes) loadings
-_LEAST_SECONDS, _TIMES_FLOAT = (
-    120.0,
-    100.0,
-)  # after which a run counts as endless; the float one has all cores
+_LEAST_SECONDS = 120.0  # and 100 times the float run, which has all cores: then a run counts as endless
+_TIMES_FLOAT = 100.0
 _TIMES = 4.0  # the simulation's noise power: that of a few samples varies by less
 _NEGLIGIBLE_DB = 40.0
 JUMPS = frozenset({
