@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -189,7 +190,8 @@ def test_the_child_ends_with_its_parent(kind: str, tmp_path: Path) -> None:
     began = tmp_path / "began"
     hanging = f"import time\ndef Core():\n    open({str(began)!r}, 'w').close()\n    time.sleep(1000)\n"
     (tmp_path / "openvino.py").write_text(hanging)
-    started = parent("openvino", tmp_path, start_new_session=True)
+    heeded = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # jobs in the background ignore it
+    started = parent("openvino", tmp_path, start_new_session=True, preexec_fn=heeded)
     assert started.stdout is not None
     pid = int(started.stdout.readline())
     while not began.exists():
