@@ -5,8 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from PIL import Image
 
 from tests.cli.conftest import Run
 from tests.models import residual
+from tests.processes import heed, wait_until
 from tinyint.cli.screen import Screen
 from tinyint.graph.io import save_model
 
@@ -200,18 +199,14 @@ def test_a_signal_leaves_the_old_file(here, number, code):
     (here / "int8.onnx").write_bytes(b"old")
     command = [sys.executable, "-m", "tinyint.cli", *QUANTIZE, "--data", "slow:samples"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here), os.environ.get("PYTHONPATH", "")])}
-    # What starts the tests may have them ignore signals, as shells do with jobs in the background; children inherit it.
-    heed = partial(signal.signal, number, signal.SIG_DFL)
     process = subprocess.Popen(
         command,
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        preexec_fn=heed,
+        preexec_fn=heed(number),
     )
-    while not (here / "started").exists():
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        time.sleep(0.01)
+    wait_until((here / "started").exists, process)
     process.send_signal(number)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == code

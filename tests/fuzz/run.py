@@ -26,6 +26,7 @@ ABORTED = Verdict("fault", "the process ends", "a runtime ended the process")
 DAMAGED = Verdict(
     "fault", "the process ends", "not by this model alone: an earlier one has damaged its memory"
 )
+ENDLESS = Verdict("fault", "no end", "a runtime did not come to an end")
 FLOAT_ABORTS = Verdict("the float model ends its runtime")  # which is not for us to judge
 
 _FRESH = multiprocessing.get_context("forkserver")  # whose children have no threads of a runtime
@@ -40,11 +41,13 @@ def task(seed: int, ways: tuple[Way, ...] = WAYS) -> Task:
 
 
 class Judge:
-    """A process that judges drafts by `judge`; where one ends it, `run_float` tells whether its float model does, and
-    the next draft has another process."""
+    """A process that judges drafts by `judge`, each in at most `seconds`; where one ends it, `run_float` tells whether
+    its float model does, and the next draft has another process."""
 
-    def __init__(self, judge: _Judging = judge, run_float: _Running = run_float) -> None:
-        self._judge, self._run_float = judge, run_float
+    def __init__(
+        self, judge: _Judging = judge, run_float: _Running = run_float, seconds: float = 300.0
+    ) -> None:
+        self._judge, self._run_float, self._seconds = judge, run_float, seconds
         self._judged = 0
 
     def __enter__(self) -> Self:
@@ -61,6 +64,9 @@ class Judge:
         self._judged += 1
         try:
             self._asked.send((draft, way))
+            if not self._asked.poll(self._seconds):
+                self._end()
+                return ENDLESS
             verdict: Verdict = self._asked.recv()
         except (EOFError, ConnectionError):
             alone = self._judged == 1
@@ -82,12 +88,13 @@ class Judge:
         """Whose fault it is that the process ended."""
         process = _FRESH.Process(target=self._run_float, args=(draft, way))
         process.start()
-        process.join()
-        if process.exitcode:
+        process.join(self._seconds)
+        if process.exitcode != 0:
+            process.kill()
             return FLOAT_ABORTS
         if alone:
             return ABORTED
-        with Judge(self._judge, self._run_float) as judge_alone:
+        with Judge(self._judge, self._run_float, self._seconds) as judge_alone:
             return DAMAGED if judge_alone(draft, way) != ABORTED else ABORTED
 
 

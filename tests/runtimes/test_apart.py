@@ -7,15 +7,14 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.graph.build import build
+from tests.processes import ended, heed, wait_until
 from tinyint.errors import DataError, DependencyError
 from tinyint.runtimes.apart import Apart, Failure, run_all
 
@@ -190,27 +189,14 @@ def test_the_child_ends_with_its_parent(kind: str, tmp_path: Path) -> None:
     began = tmp_path / "began"
     hanging = f"import time\ndef Core():\n    open({str(began)!r}, 'w').close()\n    time.sleep(1000)\n"
     (tmp_path / "openvino.py").write_text(hanging)
-    heeded = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # jobs in the background ignore it
-    started = parent("openvino", tmp_path, start_new_session=True, preexec_fn=heeded)
+    started = parent("openvino", tmp_path, start_new_session=True, preexec_fn=heed(signal.SIGINT))
     assert started.stdout is not None
     pid = int(started.stdout.readline())
-    while not began.exists():
-        time.sleep(0.01)
+    wait_until(began.exists, started)
     if kind == "SIGINT":
         os.killpg(started.pid, signal.SIGINT)
     else:
         started.kill()
-    _, said = started.communicate()
+    _, said = started.communicate(timeout=60)
     assert said.count("Traceback") == (1 if kind == "SIGINT" else 0)
-    while runs(pid):
-        time.sleep(0.01)
-
-
-def runs(pid: int) -> bool:
-    """Whether the process is there, and not only its exit status."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    state = Path(f"/proc/{pid}/stat")
-    return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
+    wait_until(lambda: ended(pid))

@@ -4,14 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.processes import children, state_in_proc
+from tests.processes import children, ended, heed, wait_until
 from tests.train.build import config
 from tests.train.test_loop import state_of
 from tinyint.errors import DataError
@@ -102,17 +100,13 @@ def test_a_mistake_that_a_process_finds_is_told_as_it_is(here):
 def test_a_signal_to_the_parent_alone_ends_all_processes(here, number, code):
     run = config(here, devices=2, save_dir=here / "run", iters=1_000_000, save_interval=5, eval_interval=0)
     (here / "run.yaml").write_text(dump_config(run))
-    # What starts the tests may have them ignore signals, as shells do with jobs in the background.
-    heed = partial(signal.signal, number, signal.SIG_DFL)
     command = [sys.executable, "-m", "tinyint.cli", "train", "-c", here / "run.yaml"]
     # The network's module is `tests.train.build`, which is not beside the config.
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, preexec_fn=heed, cwd=here, env=environment
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=heed(number), cwd=here, env=environment
     )
-    while not (here / "run/checkpoint.pt").exists():
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
+    wait_until((here / "run/checkpoint.pt").exists, process)
     processes = children(process.pid)
     assert len(processes) >= 2
     process.send_signal(number)
@@ -120,8 +114,5 @@ def test_a_signal_to_the_parent_alone_ends_all_processes(here, number, code):
     assert process.returncode == code
     assert "Traceback" not in errors
     assert "go on with --resume" in errors
-    deadline = time.monotonic() + 20  # Python's own tracker of resources ends a moment later
-    while left := [pid for pid in processes if state_in_proc(pid) not in ("", "Z")]:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
+    wait_until(lambda: all(map(ended, processes)))  # Python's own tracker of resources ends a moment later
     assert not list((here / "run").glob(".*"))

@@ -2,12 +2,11 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.processes import children, state_in_proc
+from tests.processes import children, ended, wait_until
 from tinyint.errors import DataError, OutputError
 from tinyint.extras.synthetic import FAMILIES, make
 
@@ -136,14 +135,9 @@ if __name__ == "__main__":
 def test_workers_end_with_a_killed_parent(tmp_path):
     (tmp_path / "slow.py").write_text(SLOW)
     process = subprocess.Popen([sys.executable, tmp_path / "slow.py", tmp_path / "d", tmp_path / "started"])
-    while not (tmp_path / "started").exists():
-        assert process.poll() is None
-        time.sleep(0.05)
+    wait_until((tmp_path / "started").exists, process)
     workers = children(process.pid)
     assert len(workers) >= 2
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 60
-    while [pid for pid in workers if state_in_proc(pid) not in ("", "Z")]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: all(map(ended, workers)))
