@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -58,6 +59,75 @@ def test_one_child_answers_for_several_models(apart: Apart) -> None:
     assert not apart.fresh
     assert child(apart) is process
     assert values(run_all("openvino", DOUBLE, 1, FEEDS)) == DOUBLED
+
+
+def test_a_child_that_is_left_serves_the_next(apart: Apart) -> None:
+    process = child(apart)
+    assert values(apart.run_all(DOUBLE, 1, FEEDS, LONG)) == DOUBLED
+    apart.leave()
+    following = Apart("openvino")
+    assert child(following) is process
+    assert not following.fresh
+    assert values(following.run_all(DOUBLE, 1, FEEDS, LONG)) == DOUBLED
+    following.end()
+
+
+def test_a_child_that_is_left_ends_before_one_in_other_surroundings(
+    apart: Apart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = child(apart)
+    apart.leave()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    other = Apart("openvino")
+    assert process.returncode is not None
+    assert child(other) is not process
+    other.end()
+
+
+def test_a_child_that_is_left_ends_by_itself(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = child(apart)
+    monkeypatch.setattr("tinyint.runtimes.apart._LEFT_SECONDS", 0.1)
+    apart.leave()
+    assert process.wait(LONG) == 0
+    monkeypatch.setattr("tinyint.runtimes.apart._MARGIN_SECONDS", -LONG)  # as if it ended in that moment
+    other = Apart("openvino")
+    assert child(other) is not process
+    other.end()
+
+
+def test_a_child_without_its_answer_serves_nobody(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = child(apart)
+    assert values(apart.run_all(DOUBLE, 1, FEEDS, LONG)) == DOUBLED
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinyint.runtimes.apart._Child._answer", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        apart.run_all(DOUBLE, 1, FEEDS, LONG)
+    apart.leave()
+    assert process.returncode is not None
+
+
+@posix
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_leaves_its_parent_the_child(apart: Apart) -> None:
+    process = child(apart)
+    apart.leave()
+    forked = multiprocessing.get_context("fork").Process(target=_ends_what_is_left)
+    forked.start()
+    forked.join(LONG)
+    assert forked.exitcode == 0
+    following = Apart("onnxruntime")
+    assert child(following) is process
+    following.end()
+
+
+def _ends_what_is_left() -> None:
+    from tinyint.runtimes.apart import _end_left, _left
+
+    assert not _left
+    _end_left()
 
 
 def test_inputs_that_the_model_does_not_have_are_left_out(apart: Apart) -> None:

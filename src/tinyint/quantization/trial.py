@@ -86,7 +86,7 @@ class Trial:
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         if self._apart is not None:
-            self._apart.end()
+            self._apart.leave()
             self._apart = None
 
     @property

@@ -1,11 +1,13 @@
 """Runs in a child process, which a runtime may end or never leave.
 
 The child is a plain Python that imports a runtime and nothing of the user's. It takes requests from its standard input,
-answers on its standard output, and ends with its parent.
+answers on its standard output, and ends with its parent. To start one takes longer than most of what it is asked, so
+that it stays for a minute for whoever needs one next.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import signal
@@ -16,7 +18,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
 from queue import Empty, SimpleQueue
+from types import EllipsisType
 from typing import IO, TypeAlias
 
 from tinyint.errors import ModelError
@@ -29,10 +33,13 @@ __all__ = ["Apart", "Failure", "Outputs", "run", "run_all", "serve"]
 
 Outputs: TypeAlias = list[dict[str, Array]]
 _Request: TypeAlias = tuple[str, Loadable, int | None, Sequence[Feeds]]
+_Patience: TypeAlias = float | None
+"""Seconds that a child waits for what comes next; None: any time."""
 
 _READY = b"tinyint\n"
 _START_SECONDS = 120.0  # the libraries may come from a slow disk
 _GLANCE_SECONDS, _GRACE_SECONDS = 0.1, 1.0
+_LEFT_SECONDS, _MARGIN_SECONDS = 60.0, 30.0
 # The path comes first: all that is imported after it is what the parent imports.
 _CODE = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
@@ -75,13 +82,13 @@ def run(session: Session, feeds: Feeds) -> dict[str, Array]:
 class Apart:
     """Child process for runs on a runtime.
 
-    It is started at once, and anew where it has ended. Runs are in this process where no child can be started: where
-    the program that runs is no Python, but holds one.
+    It is started at once, unless an earlier one is free, and anew where it has ended. Runs are in this process where no
+    child can be started: where the program that runs is no Python, but holds one.
     """
 
     def __init__(self, runtime: str) -> None:
         self._runtime = runtime
-        self._child: _Child | None = _start()
+        self._child: _Child | None = _free() or _start()
         self._lacking = self._child is None
 
     @property
@@ -100,12 +107,19 @@ class Apart:
             self.end()
             return run_all(self._runtime, model, threads, feeds)
         with loadable(model) as source:
-            answer = self._child.ask((self._runtime, source, threads, feeds), seconds)
+            here = source.absolute() if isinstance(source, Path) else source
+            answer = self._child.ask((self._runtime, here, threads, feeds), seconds)
         if isinstance(answer, Exception):
             raise answer
         if isinstance(answer, Failure) and answer.fatal:
             self.end()
         return answer
+
+    def leave(self) -> None:
+        """Leaves the child to the next that needs one."""
+        if self._child is not None:
+            self._child.leave()
+            self._child = None
 
     def end(self) -> None:
         if self._child is not None:
@@ -118,11 +132,14 @@ class _Child:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
-        self._asked: SimpleQueue[_Request | None] = SimpleQueue()
+        self._started_in = _surroundings()
+        self._left = 0.0
+        self._asked: SimpleQueue[_Request | _Patience | EllipsisType] = SimpleQueue()
         self._told: SimpleQueue[_Answer] = SimpleQueue()
         self._talk = threading.Thread(target=self._talking, daemon=True)
         self._talk.start()
         self._ready: bool | None = None
+        self._answers = True
         self.answered = 0
 
     def ready(self) -> bool:
@@ -133,14 +150,32 @@ class _Child:
 
     def ask(self, request: _Request, seconds: float) -> _Answer:
         self._asked.put(request)
+        self._answers = False
         answer = self._answer(seconds)
+        self._answers = True
         self.answered += 1
         return answer
+
+    def leave(self) -> None:
+        if not self._answers:  # an exception has come between a request and its answer
+            self.end()
+            return
+        self._left = time.monotonic()
+        self._asked.put(_LEFT_SECONDS)
+        _left.append(self)
+
+    def take(self) -> bool:
+        """Whether it has been left a moment ago and a new one would be no different; then it waits again."""
+        recent = time.monotonic() - self._left < _LEFT_SECONDS - _MARGIN_SECONDS
+        if not (recent and self._process.poll() is None and self._started_in == _surroundings()):
+            return False
+        self._asked.put(None)
+        return True
 
     def end(self) -> None:
         self._process.kill()
         self._process.wait()
-        self._asked.put(None)
+        self._asked.put(...)
         self._talk.join(_GRACE_SECONDS)
 
     def _talking(self) -> None:
@@ -151,9 +186,10 @@ class _Child:
             _send(process.stdin, [entry for entry in sys.path if isinstance(entry, str)])
             if process.stdout.read(len(_READY)) == _READY:
                 self._told.put([])
-                while (request := self._asked.get()) is not None:
-                    _send(process.stdin, request)
-                    self._told.put(pickle.load(process.stdout))  # noqa: S301  of our own child
+                while (asked := self._asked.get()) is not ...:
+                    _send(process.stdin, asked)
+                    if isinstance(asked, tuple):
+                        self._told.put(pickle.load(process.stdout))  # noqa: S301  of our own child
         self._told.put(Failure.ENDED)
 
     def _answer(self, seconds: float) -> _Answer:
@@ -171,6 +207,36 @@ class _Child:
 def _send(stream: IO[bytes], what: object) -> None:
     pickle.dump(what, stream, pickle.HIGHEST_PROTOCOL)
     stream.flush()
+
+
+_UNSEEN = {"TINYINT_CACHE_DIR", "PYTEST_CURRENT_TEST"}
+_left: list[_Child] = []
+"""Children that wait for the next to need one."""
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_left.clear)  # they are the parent's
+
+
+def _free() -> _Child | None:
+    """A child that has been left."""
+    while _left:
+        child = _left.pop()
+        if child.take():
+            return child
+        child.end()
+    return None
+
+
+@atexit.register
+def _end_left() -> None:
+    while _left:
+        _left.pop().end()
+
+
+def _surroundings() -> tuple[object, ...]:
+    """What a runtime in a child sees of the process that starts it."""
+    environment = {name: value for name, value in os.environ.items() if name not in _UNSEEN}
+    return sys.executable, list(sys.path), environment
 
 
 def _start() -> _Child | None:
@@ -207,7 +273,7 @@ def serve() -> None:
 
 def _requests(stream: IO[bytes]) -> Iterator[_Request]:
     """Requests as they come. A thread waits for them, and ends the process with its parent, whatever runs."""
-    queue: SimpleQueue[_Request] = SimpleQueue()
+    queue: SimpleQueue[_Request | _Patience] = SimpleQueue()
 
     def read() -> None:
         try:
@@ -217,8 +283,15 @@ def _requests(stream: IO[bytes]) -> Iterator[_Request]:
             os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
-    while True:
-        yield queue.get()
+    patience: _Patience = None
+    with suppress(Empty):
+        while True:
+            asked = queue.get(timeout=patience)
+            if isinstance(asked, tuple):
+                yield asked
+            else:
+                patience = asked
+    os._exit(0)
 
 
 def _leave_nothing() -> None:
