@@ -268,7 +268,8 @@ def _proven(case: _Case) -> Outputs:
     simulated = _run(
         "simulation", lambda: ort.open(exact_products(whole(case.written)), threads=1, optimize=False), case
     )
-    runtime = get_runtime(get_target(case.target).runtime)
+    target = get_target(case.target)
+    runtime = get_runtime(target.runtime)
     if runtime is ort and case.target != "arm64":  # whose kernels are not those of this machine
         real = _run("optimized", lambda: ort.open(case.written, threads=1), case)
     elif runtime.name == "openvino" and _runs_float(runtime, case):
@@ -281,7 +282,8 @@ def _proven(case: _Case) -> Outputs:
         for ours, theirs in zip(case.expected, outputs, strict=True):
             for name, array in ours.items():
                 _same_form(name, array, theirs[name])
-    _require_alike("real", case, real, simulated)
+    if not target.cpu.saturates_on(host()):
+        _require_alike("real", case, real, simulated)
     return simulated
 
 
