@@ -13,7 +13,7 @@ import tinyint
 from tinyint import api
 from tinyint.data import Preprocessing
 from tinyint.data.declared import saved_preprocessing
-from tinyint.errors import DataError, ModelError, RecordError
+from tinyint.errors import DataError, ModelError, RecordError, TinyintError
 from tinyint.graph.io import load_model
 from tinyint.quantization.calibration import CalibrationRecord
 
@@ -142,6 +142,20 @@ def test_weight_only_needs_no_data_and_runs_at_the_models_own_speed(model, tmp_p
     assert not (tmp_path / "small.calibration.npz").exists()
     session = tinyint.open(output, threads=1)
     assert session.run({"x": np.zeros((1, *SHAPE), np.float32)})["y"].shape == (1, 10)
+
+
+@pytest.mark.parametrize("option", [{"batch_size": 4}, {"provider": "cuda"}])
+def test_an_option_of_calibration_where_nothing_is_calibrated_is_an_error(model, samples, tmp_path, option):
+    ((name, value),) = option.items()
+    run = tinyint.Run(**option)
+    told = rf"--{name.replace('_', '-')} {value} .* has no effect: "
+    for recipe in ("dynamic", "weight_only"):
+        with pytest.raises(TinyintError, match=f"{told}the method {recipe} calibrates nothing"):
+            tinyint.quantize(model, samples, output=tmp_path / "out.onnx", recipe=recipe, run=run)
+    record = api.calibrate(model, samples)
+    with pytest.raises(TinyintError, match=f"{told}the ranges are those of the record"):
+        tinyint.quantize(model, calibration=record, run=run)
+    assert not (tmp_path / "out.onnx").exists()
 
 
 def test_static_without_data_says_what_to_do(model):

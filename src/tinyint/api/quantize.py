@@ -11,7 +11,7 @@ from tinyint.api.beside import Beside
 from tinyint.api.given_model import GivenModel, Model
 from tinyint.api.proving import proof_data
 from tinyint.data import Data, Samples, input_specs
-from tinyint.errors import DataError
+from tinyint.errors import DataError, TinyintError
 from tinyint.files import followed
 from tinyint.graph.io import save_model
 from tinyint.proof import Report, Sizes, prove
@@ -59,6 +59,10 @@ def quantize(
     chosen, notes = resolve_recipe(recipe)
     goal, source, beside = get_target(target), GivenModel.of(model), Beside.of(place, calibration)
     static = chosen.method == "static"
+    if not static:
+        _require_no_calibration(run, f"the method {chosen.method} calibrates nothing")
+    elif calibration is not None:
+        _require_no_calibration(run, "the ranges are those of the record")
     read = (model, calibration, _written(recipe), *source.files, *samples.paths)
     with beside.staged(read, with_record=static) as scratch:
         run.progress("prepare", 0, None)
@@ -90,6 +94,15 @@ def quantize(
             report = replace(report, notes=(*report.notes, *proof[1].notes()))
         beside.write(scratch, quantized.record, report)
     return Result(model=quantized.model, report=report, record=quantized.record, path=place)
+
+
+def _require_no_calibration(run: Run, reason: str) -> None:
+    """Raises TinyintError where an option of calibration is set."""
+    for option in ("batch_size", "provider"):
+        value = getattr(run, option)
+        if value != getattr(Run, option):
+            flag = option.replace("_", "-")
+            raise TinyintError(f"--{flag} {value} (Run.{option}) has no effect: {reason}; leave it out")
 
 
 def _written(recipe: RecipeSource) -> object:
