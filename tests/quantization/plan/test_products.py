@@ -17,7 +17,7 @@ from tinyint.quantization.plan.products import (
 )
 from tinyint.targets import get_target
 
-OPENVINO, X86 = get_target("openvino"), get_target("x86-vnni")
+OPENVINO, X86 = get_target("openvino-vnni"), get_target("x86-vnni")
 
 
 def network(body: str):

@@ -17,7 +17,7 @@ from tinyint.quantization.plan.tensors import Placement, activation_scheme, plac
 from tinyint.quantization.recipe import Recipe
 from tinyint.targets import get_target
 
-X86, AVX2, OPENVINO, TENSORRT = (get_target(n) for n in ("x86-vnni", "x86-avx2", "openvino", "tensorrt"))
+X86, AVX2, OPENVINO, TENSORRT = (get_target(n) for n in ("x86-vnni", "x86-avx2", "openvino-vnni", "tensorrt"))
 DEFAULT = Recipe.load("default")
 U8 = Scheme(qtype=UINT8, symmetric=False)
 WEIGHTS = {

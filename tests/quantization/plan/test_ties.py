@@ -10,7 +10,7 @@ from tinyint.quantization.plan.ties import Ties, cut_of, read_as_one, tie
 from tinyint.targets import get_target
 
 X86 = get_target("x86-vnni")
-OPENVINO = get_target("openvino")
+OPENVINO = get_target("openvino-vnni")
 
 
 def network(body: str):
