@@ -12,8 +12,9 @@ from tinyint.graph.io import save_model
 
 PACKAGE = Path(__file__).parents[2] / "src" / "tinyint"
 CORE = ("graph", "numbers", "quantization", "targets")
-MOST_FILES, MOST_CORE = 140, 83
-"""In which a function is called, 2026-11-26; what makes them fewer lowers these numbers."""
+MOST_FILES, MOST_CORE = 142, 85
+"""In which a function is called, 2026-11-26; what makes them fewer lowers these numbers. Two of them are about
+processors whose sums saturate, on these alone."""
 
 NET = """
 net (float[1, 3, 8, 8] x) => (float[1, 10] y) {
