@@ -44,6 +44,9 @@ FAMILIES: dict[str, Callable[[], nn.Module]] = {
     "ernie": lambda: ernie_base(layers=2, hidden=64, heads=4, vocabulary=40, positions=32),
 }
 
+STEPS = {"vgg16": (80, 1e-3), "googlenet": (80, 2e-3)}
+"""Steps and their rate of those that may call everything one class after 30: without batch norms, or deep ones."""
+
 
 @cache
 def images() -> tuple[Tensor, Tensor]:
@@ -107,8 +110,7 @@ def float_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ir
     def make(name: str) -> ir.Model:
         torch.manual_seed(0)
         network = FAMILIES[name]()
-        steps, lr = (80, 1e-3) if name == "vgg16" else (30, 2e-3)  # it has no batch norms
-        train(name, network, steps, lr)
+        train(name, network, *STEPS.get(name, (30, 2e-3)))
         path = tmp_path_factory.mktemp(name) / "model.onnx"
         return load_model(write(network, path, size=16 if name == "ernie" else SIZE))
 
