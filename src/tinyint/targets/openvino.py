@@ -76,7 +76,8 @@ OPENVINO = Target(
             kernel=Kernel.RESCALED,
             needs_bias=True,
             windows={
-                Window.COLUMN: "is wrong for a result of one column, in groups of one channel in and several out",
+                Window.COLUMN: "is wrong with AVX-512 for a result of one column, in groups of one channel in and "
+                "several out",
                 Window.OUTSIDE: "ends the process where a thread has only windows of padding",
             },
             source=f"{_MEASURED}: runs in int8 with or without a quantizer after it, depthwise as well, but in float "
