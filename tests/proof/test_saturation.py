@@ -61,13 +61,14 @@ def test_weights_that_are_restored_to_float_multiply_no_bytes():
     assert saturation(made("x86-vnni", "weight_only"), "onnxruntime", AVX2) is None
 
 
+@pytest.mark.parametrize(("dtype", "zero_point"), [("uint8", 128), ("int8", 0)])
 @pytest.mark.parametrize(
     ("codes", "saturates"), [([127, 1], False), ([127, 2], True), ([127, -127], False), ([-65, -64], True)]
 )
-def test_the_weights_decide_whoever_wrote_the_file(codes, saturates):
+def test_the_weights_decide_whoever_wrote_the_file(codes, saturates, dtype, zero_point):
     g = Graph(1, 2)
     w = g._dequantized("w", np.array(codes, np.int8)[:, None], 1.0, 1, 0)
-    model = whole(g.model(g.add("MatMul", [g.quantized("x"), w], "product")))
+    model = whole(g.model(g.add("MatMul", [g.quantized("x", 0.05, zero_point, dtype), w], "product")))
     assert saturating_nodes(model, TARGETS["x86-avx2"]) == (["product"] if saturates else [])
 
 

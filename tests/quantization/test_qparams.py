@@ -6,7 +6,7 @@ from tests.models import inception, residual, transformer
 from tinyint.errors import ModelError, RecordError
 from tinyint.graph.flow import observed
 from tinyint.graph.prepare import prepare
-from tinyint.numbers.numerics import UINT8, QParams, fake_quantize
+from tinyint.numbers.numerics import INT8, UINT8, QParams, fake_quantize
 from tinyint.numbers.observers import Summary
 from tinyint.quantization.calibration import CalibrationRecord
 from tinyint.quantization.plan import plan
@@ -64,6 +64,16 @@ def test_the_largest_code_is_that_of_what_the_operator_gives_at_most(made, scale
     params = QParams(scale=np.float32(scale), zero_point=np.uint8(0), qtype=UINT8)
     assert largest_code(graph[0].outputs[0], params) == expected
     assert largest_code(graph.inputs[0], params) == 255
+
+
+def test_the_largest_of_signed_codes_is_that_to_which_kernels_have_added_128():
+    six = {"zero": np.float32(0), "six": np.float32(6)}
+    graph = build(
+        "net (float[4] x) => (float[4] y) { m = Clip (x, zero, six) y = Identity (m) }", **six
+    ).graph
+    params = QParams(scale=np.float32(0.1), zero_point=np.int8(0), qtype=INT8)
+    assert largest_code(graph[0].outputs[0], params) == 61 + 128
+    assert largest_code(graph.inputs[0], params) == 127 + 128
 
 
 def test_bias_scale_is_exactly_input_times_weight_scale():

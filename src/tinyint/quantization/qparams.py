@@ -44,6 +44,8 @@ __all__ = [
 
 Range: TypeAlias = tuple[float, float]
 
+_SHIFT = 128  # makes signed bytes unsigned
+
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
@@ -127,16 +129,19 @@ def _limited(
 
 
 def largest_code(value: ir.Value | None, params: QParams) -> int:
-    """Highest possible code of a quantized tensor, by the operator before it.
+    """Highest possible code of a quantized tensor, unsigned, by the operator before it.
 
-    One more than that of the bound, which a quantizer on the way may have rounded up.
+    One more than that of the bound, which a quantizer on the way may have rounded up. Kernels that add pairs in 16 bits
+    multiply unsigned codes: to signed ones they add 128.
     """
+    shift = _SHIFT if params.qtype.signed else 0
     producer = None if value is None else range_source(value).producer()
     if producer is None:
-        return params.qtype.qmax
+        return params.qtype.qmax + shift
     row = facts(producer)
     known = clamp_range(producer) or (None if row is None else row.output_range)
-    return params.qtype.qmax if known is None else min(int(quantize(known[1], params)) + 1, params.qtype.qmax)
+    code = params.qtype.qmax if known is None else min(int(quantize(known[1], params)) + 1, params.qtype.qmax)
+    return code + shift
 
 
 def _group_ranges(

@@ -147,5 +147,8 @@ OPENVINO_AVX2 = replace(
         **OPENVINO.left_float,
         "MatMul of two activations": "OpenVINO's int8 product of two activations saturates without VNNI, or is zero",
     },
-    sources=(f"{_MEASURED}: which weights are added in pairs that saturate", *OPENVINO.sources),
+    sources=(
+        f"{_MEASURED}: which weights are added in pairs that saturate, under signed activations as under unsigned",
+        *OPENVINO.sources,
+    ),
 )

@@ -36,7 +36,7 @@ X86_AVX2 = replace(
     summary="ONNX Runtime on x86 without VNNI: as x86-vnni, with weights whose pair sums fit into 16 bits",
     sources=(
         "Intel SDM, VPMADDUBSW: the sum of two u8·s8 products is cut to int16; 255 · 128 = 32,640 fits",
-        f"{MEASURED}: which weights are added in pairs",
+        f"{MEASURED}: which weights are added in pairs, under signed activations as under unsigned",
         *X86_VNNI.sources,
     ),
 )

@@ -29,13 +29,27 @@ from tinyint.targets.packing import ANY_TWO
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """An operator with weights: `shape` of one that has a single filter a group, in which `outputs` counts them."""
+    """An operator with weights: `shape` of one that has a single filter a group, in which `outputs` counts them.
+
+    `signed`: its activations are int8, from -128 to 127.
+    """
 
     op: str
     shape: tuple[int, ...]
     outputs: int  # the axis of `shape`
     x: tuple[int, ...]
     attributes: dict[str, Any] = field(default_factory=dict)
+    signed: bool = False
+
+    @property
+    def lowest(self) -> int:
+        """The lowest code of its activations."""
+        return -128 if self.signed else 0
+
+    @property
+    def largest(self) -> int:
+        """The largest code of its activations."""
+        return self.lowest + 255
 
     @property
     def groups(self) -> int:
@@ -84,6 +98,10 @@ KINDS = {
     "deconv, 3 inputs": _transposed(3, 2, 1),
     "deconv, 8 inputs": _transposed(8, 3, 1),
 }
+SIGNED = {
+    f"{name}, signed": replace(KINDS[name], signed=True)
+    for name in ("conv 3x3", "Gemm", "MatMul", "deconv, 3 inputs", "deconv, 8 inputs")
+}
 DEPTHWISE = _conv(1, 3, 14, group=36)
 
 
@@ -98,15 +116,16 @@ def filters(kind: Kind, rows: np.ndarray) -> np.ndarray:
 
 
 def model(kind: Kind, weight: np.ndarray, step: float | None, bias: np.ndarray | None = None) -> bytes:
-    """The operator on codes of scale 1; its output in uint8 codes of `step`, or in float."""
+    """The operator on codes of scale 1; its output in codes of `step`, or in float."""
     g = Graph(*kind.x)
-    x = g.quantized("x", scale=1.0, zero_point=0)
+    dtype = "int8" if kind.signed else "uint8"
+    x = g.quantized("x", scale=1.0, zero_point=0, dtype=dtype)
     inputs = [x, g._dequantized("w", weight, 1.0, kind.outputs, 0)]
     if kind.op == "Conv":
         bias = np.zeros(weight.shape[kind.outputs], np.int32) if bias is None else bias
         inputs.append(g._dequantized("b", bias, 1.0, 0, 0))
     y = g.add(kind.op, inputs, "op", **kind.attributes)
-    return g.model(y if step is None else g.quantized(y, scale=step, zero_point=0))
+    return g.model(y if step is None else g.quantized(y, scale=step, zero_point=0, dtype=dtype))
 
 
 def run(runtime: str, source: bytes, x: np.ndarray, **options: Any) -> np.ndarray:
@@ -116,17 +135,17 @@ def run(runtime: str, source: bytes, x: np.ndarray, **options: Any) -> np.ndarra
 
 
 def pairs_that_saturate(runtime: str, kind: Kind) -> list[tuple[int, int]]:
-    """Positions of a flattened filter where two weights of 127, under activations of 255, do not give their sum."""
+    """Positions of a flattened filter where two weights of 127, under the largest codes, do not give their sum."""
     length = kind.length
     pairs = list(itertools.combinations(range(length), 2))
     count = -(-len(pairs) // kind.groups) * kind.groups
     rows = np.zeros((count, length), np.int8)
     for row, pair in zip(rows, pairs, strict=False):
         row[list(pair)] = 127
-    y = run(runtime, model(kind, filters(kind, rows), step=256.0), np.full(kind.x, 255))
+    y = run(runtime, model(kind, filters(kind, rows), step=256.0), np.full(kind.x, kind.largest))
     channel = 1 if kind.op.startswith("Conv") else y.ndim - 1
     largest = np.moveaxis(y, channel, 0).reshape(count, -1).max(axis=1)
-    return [pair for pair, value in zip(pairs, largest, strict=False) if value < 2 * 127 * 255 - 256]
+    return [pair for pair, value in zip(pairs, largest, strict=False) if value < 2 * 127 * kind.largest - 256]
 
 
 def off_from_exact(runtime: str, kind: Kind, seed: int) -> float:
@@ -150,17 +169,15 @@ def off_from_exact(runtime: str, kind: Kind, seed: int) -> float:
     off = 0.0
     stored = runtime == "onnxruntime" and kind.op == "Conv"
     kind = replace(kind, attributes={key: v for key, v in kind.attributes.items() if key != "pads"})
-    for largest in (np.full(kind.x, 255), rng.choice([0, 100, 254, 255], kind.x)):
-        x = (
-            np.broadcast_to(largest[tuple([slice(None)] * 2 + [slice(1)] * (largest.ndim - 2))], kind.x)
-            if stored
-            else largest
-        )
+    middle = kind.lowest + 128
+    for x in (np.full(kind.x, kind.largest), kind.lowest + rng.choice([0, 100, 254, 255], kind.x)):
+        if stored:
+            x = np.broadcast_to(x[(..., *[slice(1)] * (x.ndim - 2))], kind.x)
         exact = run("onnxruntime", model(kind, codes, None), x, optimize=False)
         if stored:
             sums = exact.reshape(exact.shape[1], -1)[:, 0]
-            bias = 128 - sums.astype(np.int32)
-            off = max(off, float(np.abs(run(runtime, model(kind, codes, 1.0, bias), x) - 128).max()))
+            bias = middle - sums.astype(np.int32)
+            off = max(off, float(np.abs(run(runtime, model(kind, codes, 1.0, bias), x) - middle).max()))
         else:
             off = max(off, float(np.abs(run(runtime, model(kind, codes, None), x) - exact).max()))
     return off
@@ -175,7 +192,7 @@ def packings(runtime: str, op: str) -> tuple[Packing, ...]:
 
 def main() -> None:
     (runtime,) = sys.argv[1:]
-    kinds = {**KINDS, "depthwise conv": DEPTHWISE}
+    kinds = {**KINDS, **SIGNED, "depthwise conv": DEPTHWISE}
     found = {
         name: {
             "pairs": pairs_that_saturate(runtime, kind),

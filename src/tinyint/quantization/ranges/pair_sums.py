@@ -5,9 +5,10 @@ saturate (Intel SDM). With codes u from 0 to U the sum stays within if
 
     |w₁ + w₂| <= ⌊32,767 / U⌋        for weights of one sign;
 
-those of unlike signs never leave it. The usual answer, weights of 7 bits, halves the resolution of every channel for
-the sake of a few pairs. Here a channel keeps 8 bits, its pairs over the limit move to the nearest codes within, and its
-scale is the one of least squared error: a larger one moves fewer pairs, a smaller one rounds finer.
+those of unlike signs never leave it. To signed activations the kernels add 128, which makes them unsigned. The usual
+answer, weights of 7 bits, halves the resolution of every channel for the sake of a few pairs. Here a channel keeps 8
+bits, its pairs over the limit move to the nearest codes within, and its scale is the one of least squared error: a
+larger one moves fewer pairs, a smaller one rounds finer.
 
 The nearest codes of a pair over the limit lie on the line w₁ + w₂ = ±limit: from codes inside, one more step of the
 weight that is farther off never adds error. Where the pairs of several packings overlap, one set is settled after the
