@@ -11,6 +11,7 @@ NO_VNNI = pytest.mark.skipif(
 )
 AVX512 = pytest.mark.skipif(not host().has_avx512, reason="a fact about processors with AVX-512")
 X86 = pytest.mark.skipif(not host().is_x86, reason="a fact about x86 processors")
+ARM = pytest.mark.skipif(not host().is_arm64, reason="a fact about 64-bit ARM processors")
 
 ORT_TARGET, OPENVINO_TARGET = default_target().name, get_target("openvino").name
 OWN = {ORT_TARGET: "onnxruntime", OPENVINO_TARGET: "openvino"}

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import platform
+import struct
+import sys
+
 import numpy as np
 import pytest
 
+from tinyint.runtimes import host as module
 from tinyint.runtimes.host import (
     Host,
     expected_gain,
     host,
+    parse_auxv,
     parse_cpuinfo,
     peak_rss_bytes,
 )
@@ -39,6 +45,33 @@ def test_cpuinfo_of_an_arm_processor() -> None:
     arm = machine("arm64", *features)
     assert name == ""
     assert (arm.has_dotprod, arm.has_i8mm, arm.has_bfloat16, arm.has_vnni) == (True, True, True, False)
+
+
+def test_an_arm_processor_tells_its_part() -> None:
+    assert parse_cpuinfo(GRAVITON + "CPU part\t: 0xd0c\n")[0] == "part 0xd0c of implementer 0x41"
+
+
+def test_the_auxiliary_vector_of_an_arm_processor() -> None:
+    def vector(*entries: int) -> bytes:
+        return struct.pack(f"{len(entries)}Q", *entries)
+
+    assert parse_auxv(vector(6, 4096, 16, 1 << 20 | 1 << 1, 26, 1 << 13, 0, 0)) == {"asimd", "asimddp", "i8mm"}
+    assert parse_auxv(vector(16, 1 << 1, 26, 1 << 14, 0, 0)) == {"asimd", "bf16"}
+    assert parse_auxv(vector(16, 1 << 1)[:-1]) == parse_auxv(b"") == set()
+
+
+@pytest.mark.parametrize(("cpuinfo", "model"), [(GRAVITON, "an ARM"), (XEON, "emulated")])
+def test_an_emulated_arm_processor_is_not_taken_for_the_one_below(
+    monkeypatch: pytest.MonkeyPatch, cpuinfo: str, model: str
+) -> None:
+    files = {"/proc/cpuinfo": cpuinfo.encode(), "/proc/self/auxv": struct.pack("4Q", 16, 1 << 20, 0, 0)}
+    monkeypatch.setattr(module, "_read", files.__getitem__)
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(platform, "processor", lambda: "an ARM")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("TINYINT_CPU_FEATURES", raising=False)
+    found = host.__wrapped__()
+    assert (found.machine, found.model, found.features) == ("arm64", model, {"asimddp"})
 
 
 def test_cpuinfo_of_nothing() -> None:

@@ -10,13 +10,20 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 __all__ = [
     "Host",
     "expected_gain",
     "host",
+    "parse_auxv",
     "parse_cpuinfo",
     "peak_rss_bytes",
 ]
+
+_HWCAP, _HWCAP2 = 16, 26
+_AUXV = {"asimd": (_HWCAP, 1), "asimddp": (_HWCAP, 20), "i8mm": (_HWCAP2, 13), "bf16": (_HWCAP2, 14)}
+"""Entry and bit of what is asked of ARM (Linux, uapi/linux/auxvec.h and arch/arm64/include/uapi/asm/hwcap.h)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +92,17 @@ def host() -> Host:
     """Facts about this machine; unknown ones are empty.
 
     The environment variable TINYINT_CPU_FEATURES replaces the instruction sets, as /proc/cpuinfo spells them: an
-    emulator may show those of the processor that it runs on.
+    emulator may show those of the processor that it runs on. Those of 64-bit ARM come from the auxiliary vector, which
+    is the emulated one's.
     """
     machine = {"AMD64": "x86_64", "x86": "x86_64", "aarch64": "arm64"}.get(
         platform.machine(), platform.machine()
     )
     if sys.platform == "linux":
-        model, features = parse_cpuinfo(_read("/proc/cpuinfo"))
+        model, features = parse_cpuinfo(_read("/proc/cpuinfo").decode(errors="replace"))
+        if machine == "arm64":
+            seen, features = features, parse_auxv(_read("/proc/self/auxv")) or features
+            model = model if "asimd" in seen else "emulated"
     elif sys.platform == "darwin":
         model, features = _darwin()
     else:
@@ -116,7 +127,17 @@ def parse_cpuinfo(text: str) -> tuple[str, frozenset[str]]:
         if separator:
             fields.setdefault(key.strip().lower(), value.strip())
     flags = fields.get("flags") or fields.get("features") or ""
-    return fields.get("model name", fields.get("cpu model", "")), frozenset(flags.lower().split())
+    model = fields.get("model name") or fields.get("cpu model") or ""
+    if not model and "cpu part" in fields:  # all that ARM processors tell
+        model = f"part {fields['cpu part']} of implementer {fields.get('cpu implementer', '?')}"
+    return model, frozenset(flags.lower().split())
+
+
+def parse_auxv(vector: bytes) -> frozenset[str]:
+    """Features of a 64-bit ARM processor in Linux's /proc/self/auxv, as /proc/cpuinfo spells them."""
+    entries = np.frombuffer(vector[: len(vector) // 16 * 16], np.uint64).reshape(-1, 2)
+    words = {int(key): int(value) for key, value in entries}
+    return frozenset(name for name, (key, bit) in _AUXV.items() if words.get(key, 0) >> bit & 1)
 
 
 def expected_gain(machine: Host | None = None) -> str:
@@ -173,11 +194,11 @@ def _darwin() -> tuple[str, frozenset[str]]:
     return values.get("machdep.cpu.brand_string", ""), frozenset(features)
 
 
-def _read(path: str) -> str:
+def _read(path: str) -> bytes:
     try:
-        return Path(path).read_text()
+        return Path(path).read_bytes()
     except OSError:
-        return ""
+        return b""
 
 
 def _run(*command: str) -> str:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinyint.numbers.numerics import INT8
-from tinyint.numbers.scheme import Scheme
 from tinyint.targets.cpu import ARM
 from tinyint.targets.ort import ORT
+
+_MEASURED = "measured with onnxruntime 1.31.1 for AArch64 under QEMU: tests/runtimes/facts/test_arm.py"
 
 ARM64 = replace(
     ORT,
     name="arm64",
     cpu=ARM,
-    summary="ONNX Runtime on ARM64: int8 activations and weights, the operands of SDOT and of the packed kernels",
-    activation=Scheme(qtype=INT8, symmetric=False),
+    summary="ONNX Runtime on ARM64: uint8 activations, int8 weights per channel; every sum is exact",
     sources=(
-        "onnxruntime PR 9902: dispatch of S8S8 to SDOT",
-        "onnxruntime PRs 9655 and 9772: symmetric weights for the packed convolution and depthwise kernels",
+        f"{_MEASURED}: weights within [-127, 127] are added exactly, with dot products and without",
+        f"{_MEASURED}: without dot products, two products of -128 and -128 overflow 16 bits, which happens where both "
+        "operands are int8 activations; of uint8 they do not",
+        "benchmarks/results/arm.json: UDOT for uint8 activations, SDOT for int8",
     ),
 )

@@ -5,18 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.processor import X86
+from tests.processor import ARM, X86
 from tests.runtimes.facts.probes import OPENVINO, ORT, in_int8
 from tests.runtimes.graphs import Graph
 from tinyint.graph.ops import COMPARISONS
 from tinyint.runtimes.base import Runtime
 from tinyint.targets import Target
+from tinyint.targets.arm import ARM64
 from tinyint.targets.openvino import OPENVINO as OPENVINO_TARGET
 from tinyint.targets.ort import MOVERS
 from tinyint.targets.x86 import X86_VNNI
 
-pytestmark = X86
-
+TARGETS = [
+    pytest.param(X86_VNNI, ORT, marks=X86, id="x86-onnxruntime"),
+    pytest.param(OPENVINO_TARGET, OPENVINO, marks=X86, id="openvino"),
+    pytest.param(ARM64, ORT, marks=ARM, id="arm64-onnxruntime"),
+]
 
 # Attributes, constant inputs after the first, and how often the quantized convolution is read.
 OPERATORS: dict[str, tuple[dict[str, object], tuple[np.ndarray, ...], int]] = {
@@ -79,11 +83,12 @@ class TestEveryOperator:
     """A target has a rule for what runs on bytes, and a reason for what does not."""
 
     @pytest.mark.parametrize("op", OPERATORS)
-    @pytest.mark.parametrize(("target", "runtime"), [(X86_VNNI, ORT), (OPENVINO_TARGET, OPENVINO)])
+    @pytest.mark.parametrize(("target", "runtime"), TARGETS)
     def test_the_rules_say_what_the_runtime_does(self, target: Target, runtime: Runtime, op: str) -> None:
         runs = in_int8(runtime, among_int8(op, runtime), ["op"]) == ["op"]
         assert (op in target.operators, op in target.left_float) == (runs, not runs)
 
+    @X86
     def test_openvino_multiplies_what_convolutions_make_in_float(self) -> None:
         g = Graph(1, 16, 8, 8)
         sides = [g.quantized(g.conv(g.quantized("x", tag=name), name, 16, 16)) for name in "ab"]
@@ -92,7 +97,7 @@ class TestEveryOperator:
         assert in_int8(ORT, model, ["a", "b", "op", "last"]) == ["a", "b", "op", "last"]
 
     def test_none_is_left_out(self) -> None:
-        for target in (X86_VNNI, OPENVINO_TARGET):
+        for target in (X86_VNNI, OPENVINO_TARGET, ARM64):
             elsewhere = {"Conv", "ConvTranspose", "Gemm", "MatMul"}  # each in a file of its own
             assert {*target.operators, *target.left_float} - elsewhere == set(OPERATORS)
 
