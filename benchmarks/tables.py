@@ -144,6 +144,53 @@ def pair_sums() -> str:
     return "\n".join(lines)
 
 
+def arm() -> str:
+    """Instructions of float over those of each artifact, and the kinds that its products took."""
+    lines = [
+        "| | instructions, million | float over int8 | products by | at most, LSB | over 1 | SQNR, dB | simulated |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    rows = result("arm")["rows"]
+    floats = {
+        (r["network"], r["processor"]): r["instructions"]["all"] for r in rows if r["artifact"] == "float"
+    }
+    for row in rows:
+        counts, artifact = dict(row["instructions"]), row["artifact"]
+        total = counts.pop("all")
+        where = f"{row['network']}, {row['processor']}, {artifact}"
+        if artifact == "float":
+            lines.append(f"| {where} | {total / 1e6:.1f} | | | | | | |")
+            continue
+        ratio = floats[row["network"], row["processor"]] / total
+        kinds = ", ".join(
+            f"{kind} {n / 1e6:.2g}" for kind, n in counts.items() if n >= 1e5 and kind != "fmla"
+        )
+        figures = f"{row['lsb_max']:.2f} | {row['lsb_over_1']:.1%}"
+        figures += f" | {row['sqnr_db']:.1f} | {row['simulated_sqnr_db']:.1f}"
+        lines.append(f"| {where} | {total / 1e6:.1f} | {ratio:.2f}× | {kinds} | {figures} |")
+    return "\n".join(lines)
+
+
+def arm_facts() -> str:
+    lines = [
+        "| | tests passed | failed | skipped | layers | codes | other than foretold |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in result("arm_facts")["rows"]:
+        tests, codes = row["tests"], row["formulas"]
+        failed = tests["failures"] + tests["errors"]
+        cells = (
+            tests["passed"],
+            failed,
+            tests["skipped"],
+            codes["layers"],
+            f"{codes['codes']:,}",
+            codes["other_codes"],
+        )
+        lines.append(f"| {row['processor']} | " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
 def bad_input() -> str:
     lines = ["| | tried | refused | faults |", "|---|---|---|---|"]
     lines += [
@@ -324,6 +371,8 @@ def main() -> None:
     fill(chapter, "training", training())
     fill(chapter, "processors", processors())
     fill(chapter, "pair sums", pair_sums())
+    fill(chapter, "arm", arm())
+    fill(chapter, "arm facts", arm_facts())
     fill(chapter, "bad input", bad_input())
     fill(chapter, "planted faults", planted_faults())
     fill(chapter, "accuracy", accuracy())

@@ -1,6 +1,6 @@
 """On ARM: how many of the codes that formulas foretell ONNX Runtime gives, as a line of JSON.
 
-    python codes.py formulas.npz
+python codes.py formulas.npz
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ def main() -> None:
             assert len(np.unique(expected)) > 1, f"{case}: the comparison says nothing"
             cases, codes = cases + 1, codes + expected.size
             others += [case] * int((found != expected).sum())
-    print(json.dumps({"layers": cases, "codes": codes, "other_codes": len(others), "where": sorted(set(others))}))
+    print(
+        json.dumps(
+            {"layers": cases, "codes": codes, "other_codes": len(others), "where": sorted(set(others))}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python benchmarks/arm/facts.py --folder /tmp/arm [--processors NEON ...]
 
-`qat.kernels.formulas` says here which codes a layer gives, with ties everywhere; ONNX Runtime says there which it gives.
+`qat.kernels.formulas` foretells the codes of layers, with ties everywhere; ONNX Runtime says there which it gives.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[depth]) for depth in (1, 2)]  # beside it, and the tests
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the tests' layers
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from arm.userland import PROCESSORS, Processor, Userland
 from machine import store
 
@@ -40,7 +41,11 @@ def modules() -> Iterator[tuple[str, QatModule, np.random.Generator]]:
             yield name, module_of(model, "arm64", "per_channel", generator, zeros), generator
         for name, text in OTHERS.items():
             generator = np.random.default_rng(seed)
-            model = network(CONV, text, **{key: WEIGHTS[key] for key in WEIGHTS if f" {key})" in text or f" {key}," in text})
+            model = network(
+                CONV,
+                text,
+                **{key: WEIGHTS[key] for key in WEIGHTS if f" {key})" in text or f" {key}," in text},
+            )
             yield name, module_of(model, "arm64", "per_channel", generator, zeros), generator
 
 
@@ -49,7 +54,9 @@ def write_cases(folder: Path) -> None:
     arrays = {}
     for i, (name, module, generator) in enumerate(modules()):
         scale, zero_point = (float(value) for value in module.activations["x"].current())
-        shape = tuple(dim for dim in module.origin.prepared.graph.inputs[0].shape or () if isinstance(dim, int))
+        shape = tuple(
+            dim for dim in module.origin.prepared.graph.inputs[0].shape or () if isinstance(dim, int)
+        )
         x = ((generator.integers(0, 256, shape) - zero_point) * scale).astype(np.float32)
         step, zero = (float(value) for value in module.activations["y"].current())
         proto = ir.to_proto(cut(export(module), "y")).SerializeToString()
@@ -64,7 +71,7 @@ def tested(userland: Userland, processor: Processor) -> dict[str, int]:
     report = userland.folder / "tests.xml"
     arguments = ["-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}", *TESTS]
     sys.stderr.writelines(userland.lines(processor, arguments))
-    suite = ElementTree.parse(report).getroot().find("testsuite")  # noqa: S314
+    suite = ET.parse(report).getroot().find("testsuite")  # noqa: S314
     assert suite is not None
     ended = {key: int(suite.attrib[key]) for key in ("tests", "failures", "errors", "skipped")}
     return {"passed": ended["tests"] - sum(ended[key] for key in ("failures", "errors", "skipped")), **ended}
@@ -81,7 +88,11 @@ def main() -> None:
     guest, cases = Path(__file__).with_name("codes.py"), options.folder.resolve() / "formulas.npz"
     for name in options.processors:
         (line,) = userland.lines(PROCESSORS[name], [str(guest), str(cases)])
-        row = {"processor": name, "emulator": userland.emulator(PROCESSORS[name]), "formulas": json.loads(line)}
+        row = {
+            "processor": name,
+            "emulator": userland.emulator(PROCESSORS[name]),
+            "formulas": json.loads(line),
+        }
         row["tests"] = tested(userland, PROCESSORS[name])
         print(*row.values(), flush=True)
         store("arm_facts", [row], ("processor",))

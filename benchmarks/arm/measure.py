@@ -40,7 +40,9 @@ def source(network: str, folder: Path, samples: int) -> tuple[Path, list[Feeds],
     """The float model, its calibration samples, and others."""
     if network == Classifier.name:
         classifier = Classifier()
-        calibration, others = (list(classifier.samples(count, seed).feeds) for count, seed in ((CALIBRATION, 1), (samples, 2)))
+        calibration, others = (
+            list(classifier.samples(count, seed).feeds) for count, seed in ((CALIBRATION, 1), (samples, 2))
+        )
         return classifier.export(folder), calibration, others
     every = inputs(network, CALIBRATION + samples)
     return model_file(network, folder), every[:CALIBRATION], every[CALIBRATION:]

@@ -73,7 +73,9 @@ class Userland:
             self._unpack()
             self._build()
 
-    def command(self, processor: Processor, arguments: Sequence[str], counts: Path | None = None) -> list[str]:
+    def command(
+        self, processor: Processor, arguments: Sequence[str], counts: Path | None = None
+    ) -> list[str]:
         """Python with `arguments`; the lines that the plugin writes go to `counts`."""
         paths = (self._site, ROOT / "src", ROOT, ROOT / "benchmarks")
         environment = {
@@ -89,7 +91,9 @@ class Userland:
             *(str(self._root / "usr/bin/python3.11"), *arguments),
         ]
 
-    def lines(self, processor: Processor, arguments: Sequence[str], counts: Path | None = None) -> Iterator[str]:
+    def lines(
+        self, processor: Processor, arguments: Sequence[str], counts: Path | None = None
+    ) -> Iterator[str]:
         """What it prints, as it does; raises CalledProcessError where it fails."""
         proc = self._root / "proc"
         proc.mkdir(exist_ok=True)

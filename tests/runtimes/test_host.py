@@ -55,7 +55,11 @@ def test_the_auxiliary_vector_of_an_arm_processor() -> None:
     def vector(*entries: int) -> bytes:
         return struct.pack(f"{len(entries)}Q", *entries)
 
-    assert parse_auxv(vector(6, 4096, 16, 1 << 20 | 1 << 1, 26, 1 << 13, 0, 0)) == {"asimd", "asimddp", "i8mm"}
+    assert parse_auxv(vector(6, 4096, 16, 1 << 20 | 1 << 1, 26, 1 << 13, 0, 0)) == {
+        "asimd",
+        "asimddp",
+        "i8mm",
+    }
     assert parse_auxv(vector(16, 1 << 1, 26, 1 << 14, 0, 0)) == {"asimd", "bf16"}
     assert parse_auxv(vector(16, 1 << 1)[:-1]) == parse_auxv(b"") == set()
 
