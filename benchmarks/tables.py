@@ -171,26 +171,6 @@ def arm() -> str:
     return "\n".join(lines)
 
 
-def arm_facts() -> str:
-    lines = [
-        "| | tests passed | failed | skipped | layers | codes | other than foretold |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in result("arm_facts")["rows"]:
-        tests, codes = row["tests"], row["formulas"]
-        failed = tests["failures"] + tests["errors"]
-        cells = (
-            tests["passed"],
-            failed,
-            tests["skipped"],
-            codes["layers"],
-            f"{codes['codes']:,}",
-            codes["other_codes"],
-        )
-        lines.append(f"| {row['processor']} | " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines)
-
-
 def bad_input() -> str:
     lines = ["| | tried | refused | faults |", "|---|---|---|---|"]
     lines += [
@@ -372,7 +352,6 @@ def main() -> None:
     fill(chapter, "processors", processors())
     fill(chapter, "pair sums", pair_sums())
     fill(chapter, "arm", arm())
-    fill(chapter, "arm facts", arm_facts())
     fill(chapter, "bad input", bad_input())
     fill(chapter, "planted faults", planted_faults())
     fill(chapter, "accuracy", accuracy())
