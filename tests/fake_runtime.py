@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tinyint.errors import DependencyError
 from tinyint.graph.source import ModelSource
 from tinyint.runtimes.base import Array, Executed, Feeds, LayerTime, Precision, TensorSpec, check_feeds
 
@@ -42,6 +43,12 @@ class FakeRuntime:
     def available(self) -> str | None:
         return "1.0"
 
+    def most_threads(self) -> int | None:
+        return None
+
+    def absent(self) -> DependencyError:
+        return DependencyError(f"{self.name} is not installed")
+
     def open(
         self,
         model: ModelSource,
@@ -49,6 +56,7 @@ class FakeRuntime:
         threads: int | None = None,
         optimize: bool = True,
         precision: Precision | None = None,
+        batch: int | None = None,
     ) -> FakeSession:
         def called(feeds: Feeds) -> None:
             self.calls.append((str(model), feeds))

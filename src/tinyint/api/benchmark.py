@@ -7,17 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyint.api.given_model import Model
-from tinyint.api.opening import clearly, existing, runtime_for, warn_of_saturation
+from tinyint.api.opening import (
+    AUTO,
+    chosen_session,
+    clearly,
+    existing,
+    runtime_for,
+    saturation_notice,
+    threads_notice,
+)
 from tinyint.api.subject import task_for
 from tinyint.data import Data, Dataset, Samples
 from tinyint.data.images import ImageSource
 from tinyint.data.open import CheckedDataset
 from tinyint.errors import ModelError
-from tinyint.graph.source import metadata
+from tinyint.graph.source import ModelSource, metadata, model_label
 from tinyint.proof.bench import Entry, TimedSession, random_feeds, timing
 from tinyint.proof.bench import benchmark as run_in_turn
+from tinyint.proof.choice import Conditions
 from tinyint.proof.tester import Candidate, Measurement, Performance, run_over
-from tinyint.runtimes import Runtime
+from tinyint.runtimes import Runtime, get_runtime
 from tinyint.runtimes.base import Feeds, LayerTime
 from tinyint.runtimes.host import host
 from tinyint.runtimes.run import Run
@@ -39,7 +48,7 @@ def benchmark(
 ) -> list[Performance]:
     """Latency of each model on each runtime, in turn in this process.
 
-    Its own runtime, if none is named.
+    Its own runtime, if none is named; under "auto" the fastest one, as of `open`.
 
     They are fed random values, or the samples of `data`, and then judged as well if `measure` says so: by the metrics
     of `task`, or of the task that `evaluate` would take. `run.threads` are all cores by default; `run.notice` is told
@@ -51,22 +60,41 @@ def benchmark(
     if not models:
         raise ModelError("there is no model to measure")
     sources = [existing(model) for model in models]
-    entries = [
-        Entry(
-            model=source,
-            runtime=_installed(runtime_for(source, name)),
-            precision=measure.precision,
-            label=str(model) if isinstance(model, str | Path) else None,
-        )
-        for model, source in zip(models, sources, strict=True)
-        for name in (runtimes or (None,))
-    ]
-    bench = _Bench(entries, task, measure, run)
     with clearly(*sources):
+        entries = [
+            Entry(
+                model=source,
+                runtime=_fastest(source, measure, run)
+                if name == AUTO
+                else _installed(runtime_for(source, name)),
+                precision=measure.precision,
+                label=str(model) if isinstance(model, str | Path) else None,
+            )
+            for model, source in zip(models, sources, strict=True)
+            for name in (runtimes or (None,))
+        ]
+        bench = _Bench(entries, task, measure, run)
         found = bench.at_random() if data is None else bench.over(Samples.of(data))
     for entry in entries:
-        warn_of_saturation(entry.model, entry.runtime.name, entry.name)
+        for told in (
+            threads_notice(entry.runtime, run.threads),
+            saturation_notice(entry.model, entry.runtime.name, entry.name),
+        ):
+            if told is not None:
+                run.notice(told)
     return found
+
+
+def _fastest(source: ModelSource, measure: Measurement, run: Run) -> Runtime:
+    conditions = Conditions(
+        threads=run.threads or host().cores,
+        precision=measure.precision,
+        batch_size=run.batch_size,
+        shapes=measure.shapes,
+    )
+    _, choice, told = chosen_session(source, conditions)
+    run.notice(told or f"{model_label(source)} {choice}")
+    return get_runtime(choice.runtime)
 
 
 @dataclass(frozen=True)

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tinyint.api.given_model import GivenModel, Model
-from tinyint.errors import ModelError, TinyintWarning
-from tinyint.graph.io import load_model
-from tinyint.graph.source import ModelSource, metadata, model_label, require_model_file, whole
+from tinyint.api.open_model import OpenModel
+from tinyint.errors import DataError, ModelError, OutputError
+from tinyint.graph.source import ModelSource, metadata, model_label, require_model_file
 from tinyint.loading import onnx_source
 from tinyint.metadata import TARGET
+from tinyint.proof.choice import Choice, Conditions, choose
+from tinyint.proof.choices import Choices, choice_key
+from tinyint.proof.likeness import graph_with_weights
 from tinyint.proof.saturation import saturation
-from tinyint.runtimes import Runtime, Session, get_runtime
-from tinyint.runtimes.base import Precision
+from tinyint.runtimes import Feeds, Precision, Runtime, Session, get_runtime
 from tinyint.runtimes.host import host
+from tinyint.runtimes.run import warn
 from tinyint.targets import TARGETS
 
-__all__ = ["clearly", "existing", "open", "runtime_for", "warn_of_saturation"]
+__all__ = [
+    "AUTO",
+    "chosen_session",
+    "clearly",
+    "existing",
+    "open",
+    "runtime_for",
+    "saturation_notice",
+    "threads_notice",
+]
+
+AUTO = "auto"
+"""Stands for the fastest runtime."""
+
+_ON_THIS_MACHINE = tuple(dict.fromkeys(t.runtime for t in TARGETS.values() if t.build_commands is None))
 
 
 def open(  # noqa: A001  the verb, as in tinyint.open
@@ -27,34 +44,83 @@ def open(  # noqa: A001  the verb, as in tinyint.open
     runtime: str | None = None,
     threads: int | None = None,
     precision: Precision | None = None,
-) -> Session:
-    """Loads a model on a runtime: its own, else ONNX Runtime.
+    *,
+    batch: int | None = None,
+    example: Feeds | None = None,
+    notice: Callable[[str], object] = warn,
+) -> OpenModel:
+    """Loads a model, float or int8, on a runtime.
 
-    Float or int8; its own is the one that it was quantized for.
+    * `runtime`: name; None for the one that the model was quantized for, else ONNX Runtime; "auto" for the fastest of
+      those that are installed and compute what the model says. It is measured once for a model on a machine, which
+      takes some seconds, and remembered
+    * `threads`: of one call; None leaves the number to the runtime
+    * `precision`: type of what is not quantized, where the runtime has a choice; None means float32
+    * `batch`: size of the open batch, the only one that runs then; OpenVINO is faster where it knows it
+    * `example`: inputs to measure with under "auto"; random ones without it
+    * `notice`: called with what the user should know; a TinyintWarning by default
 
     Weights of weight-only models are dequantized once, at load, so that these run at the float model's speed; or by
     OpenVINO's kernels, which may quantize what they multiply (`Target.stored_weights`). Raises ModelError for a
-    file that cannot be loaded, DependencyError for a runtime that is not installed.
+    file that cannot be loaded, DependencyError for a runtime that is not installed, TargetError for a precision that it
+    lacks, and DataError for other values that cannot be.
     """
     source = existing(model)
-    chosen = runtime_for(source, runtime)
+    conditions = Conditions(threads=threads, precision=precision, batch=batch, example=example)
     with clearly(source):
-        session = chosen.open(source, threads=threads, precision=precision)
-    warn_of_saturation(source, chosen.name)
-    return session
+        if runtime == AUTO:
+            session, choice, told_choice = chosen_session(source, conditions)
+            used = get_runtime(choice.runtime)
+        else:
+            if example is not None:
+                raise DataError(f"an example is measured under runtime={AUTO!r} only; leave it out")
+            used, choice, told_choice = runtime_for(source, runtime), None, None
+            session = conditions.open(used, source)
+    for told in (told_choice, threads_notice(used, threads), saturation_notice(source, used.name)):
+        if told is not None:
+            notice(told)
+    single = replace(conditions, threads=1)
+    return OpenModel(
+        session,
+        used.name,
+        label=model_label(source),
+        choice=choice,
+        streams=min(threads or host().cores, host().cores),
+        stream=None if threads == 1 else lambda: single.open(used, source),
+    )
 
 
-def warn_of_saturation(model: ModelSource, runtime: str, label: str = "") -> None:
-    """Warns (TinyintWarning) of products that saturate on this processor."""
-    if not host().pair_sums_saturate or (isinstance(model, str | Path) and Path(model).suffix != ".onnx"):
-        return
-    try:
-        graph = load_model(model) if isinstance(model, str | Path) else whole(model)
-    except ModelError:
-        return  # it runs all the same, but cannot be looked into
+def chosen_session(model: ModelSource, conditions: Conditions) -> tuple[Session, Choice, str | None]:
+    """Session of the fastest runtime, its choice, and the notice of one that is not remembered yet."""
+    runtimes = [get_runtime(name) for name in _ON_THIS_MACHINE]
+    preferred = runtime_for(model).name
+    choices, key = Choices(), choice_key(model, runtimes, conditions, preferred)
+    if (known := choices.load(key)) is not None:
+        return conditions.open(get_runtime(known.runtime), model), known, None
+    choice, session = choose(model, runtimes, conditions, preferred=preferred)
+    told = f"{model_label(model)} {choice}"
+    if choice.unmeasured is None:
+        try:
+            choices.store(key, choice)
+        except OutputError as error:
+            told += f"; not remembered: {error}; set TINYINT_CACHE_DIR to a writable directory"
+    return session, choice, told
+
+
+def threads_notice(runtime: Runtime, threads: int | None) -> str | None:
+    """Notice of threads that a runtime does not use; None if it uses all."""
+    most = runtime.most_threads()
+    if threads is None or most is None or threads <= most:
+        return None
+    return f"{threads} threads were asked for; {runtime.name} uses {most}, as many as there are cores"
+
+
+def saturation_notice(model: ModelSource, runtime: str, label: str = "") -> str | None:
+    """Notice of products that saturate on this processor; None if there are none."""
+    if not host().pair_sums_saturate or (graph := graph_with_weights(model)) is None:
+        return None
     told = saturation(graph, runtime)
-    if told is not None:
-        warnings.warn(f"{label or model_label(model)}: {told}", TinyintWarning, stacklevel=3)
+    return None if told is None else f"{label or model_label(model)}: {told}"
 
 
 def runtime_for(model: ModelSource, name: str | None = None) -> Runtime:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -31,6 +31,7 @@ __all__ = [
     "check_threads",
     "installed",
     "shape_fits",
+    "with_batch",
 ]
 
 Array: TypeAlias = NDArray[Any]
@@ -135,6 +136,10 @@ class Runtime(Protocol):
         """Version that runs here, or None."""
         ...
 
+    def most_threads(self) -> int | None:
+        """Threads that a call uses at most, however many are asked for; None without a limit."""
+        ...
+
     def absent(self) -> DependencyError:
         """Error for a runtime that is not installed, with the way to install it."""
         ...
@@ -146,12 +151,14 @@ class Runtime(Protocol):
         threads: int | None = None,
         optimize: bool = True,
         precision: Precision | None = None,
+        batch: int | None = None,
     ) -> Session:
         """Loads `model`.
 
         * `threads`: None leaves the number to the runtime
         * `optimize`: False asks for one kernel per node, in the order and with the arithmetic of the file
         * `precision`: type of unquantized values; None means float32
+        * `batch`: size of the open first dimensions, see `with_batch`
         """
         ...
 
@@ -197,6 +204,24 @@ def check_threads(threads: int | None) -> None:
         raise DataError(
             f"{threads} threads: expected 1 to {most}; this machine has {os.cpu_count()} logical processors"
         )
+
+
+def with_batch(inputs: Sequence[TensorSpec], batch: int | None) -> tuple[TensorSpec, ...]:
+    """Inputs whose open first dimensions are `batch`; as they are for None.
+
+    Raises DataError for a batch below 1, and where the model has a fixed one.
+    """
+    if batch is None:
+        return tuple(inputs)
+    if batch < 1:
+        raise DataError(f"a batch of {batch}: expected 1 or more")
+    if not any(spec.shape and spec.shape[0] is None for spec in inputs):
+        fixed = ", ".join(f"{spec.name!r} {spec}" for spec in inputs) or "no inputs"
+        raise DataError(f"a batch of {batch} for a model whose batch is not open ({fixed}); leave it out")
+    return tuple(
+        replace(spec, shape=(batch, *spec.shape[1:])) if spec.shape and spec.shape[0] is None else spec
+        for spec in inputs
+    )
 
 
 def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:

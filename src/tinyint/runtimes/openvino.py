@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
@@ -24,20 +22,11 @@ from tinyint.graph.passes.deform_conv import unroll_deform_conv
 from tinyint.graph.passes.shapes import infer_shapes
 from tinyint.graph.passes.widen import holds, widen_floats
 from tinyint.graph.source import ModelSource, graph_of, loadable, model_label, whole
-from tinyint.runtimes.base import (
-    Array,
-    Executed,
-    Feeds,
-    LayerTime,
-    Precision,
-    TensorSpec,
-    check_feeds,
-    check_threads,
-    installed,
-)
+from tinyint.runtimes.base import Executed, Feeds, LayerTime, Precision, check_threads, installed, with_batch
 from tinyint.runtimes.host import host
+from tinyint.runtimes.openvino_session import OpenVINOSession, reason, spec_of
 
-__all__ = ["RUNTIME", "OpenVINORuntime", "OpenVINOSession"]
+__all__ = ["RUNTIME", "OpenVINORuntime"]
 
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _CAPABILITY: dict[Precision, str] = {"float32": "FP32", "bfloat16": "BF16", "float16": "FP16"}
@@ -46,68 +35,6 @@ _NUMPY = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "i32": "int32"
 _OWN_DOMAIN = "ai.onnx"  # the domain of ONNX's own operators, usually written as ""
 # What OpenVINO appends to a source node's name when it splits or fuses the node.
 _SUFFIX = re.compile(r"(/WithoutBiases|/Dequantization\w+|_original)+$")
-
-
-class OpenVINOSession:
-    """Compiled model; see `runtimes.base.Session`.
-
-    A request holds the inputs and outputs of one call, so two threads never share one. It reads the caller's arrays in
-    their place, unless an output is an input: then the next call would write into them.
-    """
-
-    def __init__(self, compiled: Any, names: _Names, precision: Precision, label: str) -> None:
-        self._compiled = compiled
-        self._idle: deque[Any] = deque([compiled.create_infer_request()])
-        self._own = threading.local()
-        self._share_inputs = not _hands_on_inputs(compiled)
-        self._label = label
-        self.inputs = tuple(_spec(*pair) for pair in zip(names.inputs, compiled.inputs, strict=True))
-        self.outputs = names.outputs
-        self.precision = precision
-
-    def run(self, feeds: Feeds) -> dict[str, Array]:
-        try:
-            request = self._idle.pop()
-        except IndexError:  # all are in use
-            request = self._compiled.create_infer_request()
-        try:
-            return self._infer(request, feeds, share_outputs=False)
-        finally:
-            self._idle.append(request)
-
-    def run_transient(self, feeds: Feeds) -> dict[str, Array]:
-        """Runs the model into the runtime's own output memory, which is not copied."""
-        if not hasattr(self._own, "request"):
-            self._own.request = self._compiled.create_infer_request()
-        return self._infer(self._own.request, feeds, share_outputs=True)
-
-    def profile(self, feeds: Feeds) -> list[tuple[str, float]]:
-        """Milliseconds of each node in one run, by its own name.
-
-        The model was compiled for profiling.
-        """
-        request = self._compiled.create_infer_request()
-        self._infer(request, feeds, share_outputs=True)
-        return [
-            (row.node_name, row.real_time.total_seconds() * 1e3)
-            for row in request.get_profiling_info()
-            if row.status.name == "EXECUTED"
-        ]
-
-    def _infer(self, request: Any, feeds: Feeds, *, share_outputs: bool) -> dict[str, Array]:
-        check_feeds(self.inputs, feeds)
-        arrays = {place: feeds[spec.name] for place, spec in enumerate(self.inputs)}
-        try:
-            results = request.infer(arrays, share_inputs=self._share_inputs, share_outputs=share_outputs)
-        except RuntimeError as error:
-            raise ModelError(f"{self._label}: openvino failed to run it: {_reason(error)}") from error
-        return dict(zip(self.outputs, results.to_tuple(), strict=True))
-
-
-def _hands_on_inputs(compiled: Any) -> bool:
-    """Whether an output of the model as it runs is one of its inputs."""
-    results = compiled.get_runtime_model().get_results()
-    return any(result.input_value(0).get_node().get_type_name() == "Parameter" for result in results)
 
 
 class OpenVINORuntime:
@@ -119,6 +46,9 @@ class OpenVINORuntime:
     def available(self) -> str | None:
         return installed("openvino")
 
+    def most_threads(self) -> int | None:
+        return host().cores  # TBB starts no more, and the compiled model says the number that was asked for
+
     def absent(self) -> DependencyError:
         return DependencyError("OpenVINO is not installed; run: pip install 'tinyint[openvino]'")
 
@@ -129,6 +59,7 @@ class OpenVINORuntime:
         threads: int | None = None,
         optimize: bool = True,
         precision: Precision | None = None,
+        batch: int | None = None,
     ) -> OpenVINOSession:
         """Opens a model.
 
@@ -137,8 +68,8 @@ class OpenVINORuntime:
         if not optimize:
             raise TargetError("openvino always optimizes; simulate op by op on onnxruntime instead")
         float_type: Precision = precision or "float32"
-        compiled, names = _compile(model, threads, float_type)
-        return OpenVINOSession(compiled, names, float_type, model_label(model))
+        compiled, names = _compile(model, threads, float_type, batch=batch)
+        return _session(compiled, names, float_type, model)
 
     def executed(self, model: ModelSource) -> list[Executed]:
         compiled, _ = _compile(model, host().cores, "float32")  # as it has been tried
@@ -165,7 +96,7 @@ class OpenVINORuntime:
     ) -> list[LayerTime]:
         chosen: Precision = precision or "float32"
         compiled, names = _compile(model, threads, chosen, profiled=True)
-        session = OpenVINOSession(compiled, names, chosen, model_label(model))
+        session = _session(compiled, names, chosen, model)
         source, spent = _source(model), defaultdict[str, list[float]](list)
         session.profile(feeds)
         for _ in range(calls):
@@ -215,8 +146,21 @@ def _own_names(ports: list[Any]) -> tuple[str, ...]:
     return tuple(port.get_any_name() for port in ports)
 
 
+def _session(compiled: Any, names: _Names, precision: Precision, model: ModelSource) -> OpenVINOSession:
+    from openvino import Tensor
+
+    return OpenVINOSession(
+        compiled, (names.inputs, names.outputs), precision, label=model_label(model), tensor=Tensor
+    )
+
+
 def _compile(
-    model: ModelSource, threads: int | None, precision: Precision, *, profiled: bool = False
+    model: ModelSource,
+    threads: int | None,
+    precision: Precision,
+    *,
+    batch: int | None = None,
+    profiled: bool = False,
 ) -> tuple[Any, _Names]:
     core = _core()
     if _CAPABILITY[precision] not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
@@ -237,9 +181,19 @@ def _compile(
     try:
         with _read(core, model) as read:
             names = _Names.of(read, model)
+            _close_batch(read, names, batch)
             return core.compile_model(read, "CPU", settings), names
     except (RuntimeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{label}: openvino cannot load it: {_reason(error)}") from error
+        raise ModelError(f"{label}: openvino cannot load it: {reason(error)}") from error
+
+
+def _close_batch(read: Any, names: _Names, batch: int | None) -> None:
+    """Fixes the open batch: known shapes run faster (MobileNetV2 at batch 1: 14.2 ms against 15.6)."""
+    if batch is not None:
+        open_ = [spec_of(*pair) for pair in zip(names.inputs, read.inputs, strict=True)]
+        closed = with_batch(open_, batch)
+        changed = [(p, c) for p, o, c in zip(read.inputs, open_, closed, strict=True) if c != o]
+        read.reshape({p: [-1 if dim is None else dim for dim in c.shape] for p, c in changed})
 
 
 @contextmanager
@@ -287,21 +241,6 @@ def _readable_copy(model: ModelSource) -> ir.Model | None:
     infer_shapes(copy)
     unroll_deform_conv(copy)
     return copy
-
-
-def _reason(error: Exception) -> str:
-    """Message of an error, without the places in OpenVINO's source code."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    reasons = [
-        line for line in lines if line and not line.startswith(("Exception from", "Check '", "FrontEnd API"))
-    ]
-    return " ".join(reasons) or "no reason given"
-
-
-def _spec(name: str, port: Any) -> TensorSpec:
-    dims = port.get_partial_shape()
-    shape = tuple(None if dim.is_dynamic else dim.get_length() for dim in dims)
-    return TensorSpec(name=name, dtype=np.dtype(port.get_element_type().to_dtype()), shape=shape)
 
 
 def _source(model: ModelSource) -> ir.Graph | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,13 +29,14 @@ from tinyint.runtimes.base import (
     TensorSpec,
     check_feeds,
     check_threads,
+    with_batch,
 )
 from tinyint.runtimes.ort_graph import describe
 from tinyint.runtimes.ort_profile import layers
 
 __all__ = ["CUDA", "RUNTIME", "OrtRuntime", "OrtSession"]
 
-# ONNX Runtime's exceptions have no common base; with bound buffers, it raises plain RuntimeError.
+# ONNX Runtime's exceptions have no common base.
 _ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
     UnicodeDecodeError,  # for a message that quotes a name which is not UTF-8
@@ -55,23 +55,12 @@ _FATAL = 4
 _CPU: list[Any] = ["CPUExecutionProvider"]
 
 
-class _Buffers(threading.local):
-    """Output buffers of `run_transient` for one thread.
-
-    * `shapes`: input shapes that the buffers are for
-    * `buffers`: arrays of its last call, by output
-    * `loose`: outputs without a buffer
-    """
-
-    def __init__(self) -> None:
-        self.shapes: tuple[tuple[int, ...], ...] | None = None
-        self.binding: Any = None
-        self.buffers: dict[str, Array] = {}
-        self.loose: tuple[str, ...] = ()
-
-
 class OrtSession:
-    """Loaded model; see `runtimes.base.Session`."""
+    """Loaded model; see `runtimes.base.Session`.
+
+    ONNX Runtime hands over the arrays that it computes, without a copy, and its arena has their memory ready for the
+    next run. Binding buffers of one's own gains nothing on top, and costs 20 µs a call (`benchmarks/calls.py`).
+    """
 
     precision: Precision = "float32"
 
@@ -81,13 +70,6 @@ class OrtSession:
         self._label = label
         self.inputs = tuple(_spec(i, label) for i in session.get_inputs())
         self.outputs = tuple(o.name for o in session.get_outputs())
-        bindable = _outputs_of_known_shape(session)
-        self._loose = tuple(name for name in self.outputs if name not in bindable)
-        # Sequences, maps and strings cannot be bound.
-        self._bindable = all(spec.dtype != object for spec in self.inputs) and all(
-            o.type.startswith("tensor(") and o.type != "tensor(string)" for o in session.get_outputs()
-        )
-        self._own = _Buffers()
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         check_feeds(self.inputs, feeds)
@@ -97,39 +79,7 @@ class OrtSession:
             raise ModelError(f"{self._label}: onnxruntime failed to run it: {_reason(error)}") from error
         return dict(zip(self.outputs, values, strict=True))
 
-    def run_transient(self, feeds: Feeds) -> dict[str, Array]:
-        """Runs the model.
-
-        Outputs go into the buffers of the last call with the same input shapes. An output whose shape does not follow
-        from those of the inputs has no buffer.
-        """
-        shapes = tuple(feeds[spec.name].shape for spec in self.inputs if spec.name in feeds)
-        own = self._own
-        if not self._bindable:
-            return self.run(feeds)
-        if shapes != own.shapes:
-            outputs = self.run(feeds)
-            self._bind(outputs)
-            own.shapes = shapes
-            return outputs
-        check_feeds(self.inputs, feeds)
-        arrays = {spec.name: np.ascontiguousarray(feeds[spec.name]) for spec in self.inputs}
-        for name, array in arrays.items():
-            own.binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-        for name in own.loose:  # each time, else the value of the last run would be taken for a buffer
-            own.binding.bind_output(name, "cpu")
-        try:
-            self._session.run_with_iobinding(own.binding)
-        except _ERRORS:
-            # The shapes that the file declares for the outputs are wrong, unless this run fails too.
-            outputs = self.run(feeds)
-            self._loose = self.outputs
-            self._bind(outputs)
-            return outputs
-        # Outputs come in the order of their binding: the buffers first.
-        loose = own.binding.get_outputs()[len(own.buffers) :] if own.loose else []
-        values = own.buffers | {name: value.numpy() for name, value in zip(own.loose, loose, strict=True)}
-        return {name: values[name] for name in self.outputs}
+    run_transient = run
 
     def profile(self, feeds: Feeds, calls: int) -> list[dict[str, Any]]:
         """Events of so many runs, of a session that was opened for profiling."""
@@ -137,14 +87,6 @@ class OrtSession:
             self.run(feeds)
         events: list[dict[str, Any]] = json.loads(Path(self._session.end_profiling()).read_bytes())
         return events
-
-    def _bind(self, outputs: dict[str, Array]) -> None:
-        own = self._own
-        own.binding = self._session.io_binding()
-        own.loose = self._loose
-        own.buffers = {name: array for name, array in outputs.items() if name not in own.loose}
-        for name, array in own.buffers.items():
-            own.binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
 
 class OrtRuntime:
@@ -163,6 +105,9 @@ class OrtRuntime:
     def available(self) -> str | None:
         return str(ort.__version__)
 
+    def most_threads(self) -> int | None:
+        return None
+
     def absent(self) -> DependencyError:
         return DependencyError("ONNX Runtime is not installed; run: pip install onnxruntime")
 
@@ -173,12 +118,16 @@ class OrtRuntime:
         threads: int | None = None,
         optimize: bool = True,
         precision: Precision | None = None,
+        batch: int | None = None,
     ) -> OrtSession:
+        """Opens a model; a fixed `batch` is only checked, since it makes no run faster here."""
         if precision not in (None, "float32"):
             raise TargetError(
                 f"onnxruntime computes in the types of the file; convert the file for {precision}"
             )
-        return self._open(model, lambda: _options(model, threads, optimize))
+        session = self._open(model, lambda: _options(model, threads, optimize))
+        session.inputs = with_batch(session.inputs, batch)
+        return session
 
     def _open(self, model: ModelSource, options: Callable[[], Any]) -> OrtSession:
         providers = self._providers()
@@ -321,15 +270,3 @@ def _spec(declared: Any, label: str) -> TensorSpec:
         raise ModelError(f"{label}: input {declared.name!r} has type {declared.type}, which is not supported")
     shape = tuple(dim if isinstance(dim, int) else None for dim in declared.shape)
     return TensorSpec(name=declared.name, dtype=np.dtype(_DTYPES[match[1]]), shape=shape)
-
-
-def _outputs_of_known_shape(session: Any) -> frozenset[str]:
-    """Outputs whose shape follows from the shapes of the inputs."""
-    symbols = {dim for i in session.get_inputs() for dim in i.shape if isinstance(dim, str)}
-    return frozenset(
-        o.name
-        for o in session.get_outputs()
-        if o.type != "tensor(string)"
-        and o.type.startswith("tensor(")
-        and all(isinstance(dim, int) or dim in symbols for dim in o.shape)
-    )

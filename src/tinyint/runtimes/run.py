@@ -10,7 +10,7 @@ from typing import Protocol
 from tinyint.errors import TinyintError, TinyintWarning
 from tinyint.runtimes.base import Provider
 
-__all__ = ["Progress", "Run", "silent"]
+__all__ = ["Progress", "Run", "silent", "warn"]
 
 
 class Progress(Protocol):
@@ -23,7 +23,8 @@ def silent(step: str, done: int, total: int | None) -> None:
     """Tells nobody."""
 
 
-def _warn(notice: str) -> None:
+def warn(notice: str) -> None:
+    """Warns the caller of the verb with a TinyintWarning."""
     warnings.warn(notice, TinyintWarning, stacklevel=3)
 
 
@@ -44,7 +45,7 @@ class Run:
     provider: Provider = "cpu"
     verify: bool = True
     progress: Progress = silent
-    notice: Callable[[str], object] = _warn
+    notice: Callable[[str], object] = warn
 
     def require_only(self, verb: str, *names: str) -> None:
         """Raises TinyintError where an option other than `names` is set.

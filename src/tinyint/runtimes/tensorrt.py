@@ -25,6 +25,9 @@ class TensorRTRuntime:
         """None, even with its package: tinyint runs no engines."""
         return None
 
+    def most_threads(self) -> int | None:
+        return None
+
     def absent(self) -> DependencyError:
         return _elsewhere(None, None)
 
@@ -35,9 +38,10 @@ class TensorRTRuntime:
         threads: int | None = None,
         optimize: bool = True,
         precision: Precision | None = None,
+        batch: int | None = None,
     ) -> Session:
         """Raises DependencyError with the commands that build and time an engine."""
-        del threads, optimize
+        del threads, optimize, batch
         raise _elsewhere(model, precision)
 
     def executed(self, model: ModelSource) -> list[Executed]:
