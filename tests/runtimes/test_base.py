@@ -6,7 +6,7 @@ import pytest
 from tests.runtimes.graphs import Graph
 from tinyint.errors import DataError, DependencyError
 from tinyint.runtimes import RUNTIMES, get_runtime
-from tinyint.runtimes.base import TensorSpec, check_feeds
+from tinyint.runtimes.base import TensorSpec, check_feeds, with_batch
 
 IMAGE = TensorSpec(name="image", dtype=np.dtype("float32"), shape=(None, 3, 8, 8))
 IDS = TensorSpec(name="ids", dtype=np.dtype("int64"), shape=(1, None))
@@ -35,6 +35,23 @@ def test_fitting_feeds_pass_in_any_order() -> None:
 def test_what_does_not_fit_is_named(name: str, array: np.ndarray, message: str) -> None:
     with pytest.raises(DataError, match=message):
         check_feeds([IMAGE, IDS], {**GOOD, name: array})
+
+
+def test_what_is_no_array_or_no_mapping_is_named() -> None:
+    with pytest.raises(DataError, match=r"'ids': expected a NumPy array of int64 \[1, \?\], got a list"):
+        check_feeds([IDS], {"ids": [[1, 2]]})  # type: ignore[dict-item]
+    with pytest.raises(DataError, match="expected a mapping of input names to arrays, got a ndarray"):
+        check_feeds([IDS], np.zeros((1, 5), np.int64))  # type: ignore[arg-type]
+
+
+def test_a_batch_closes_the_first_dimensions_that_are_open() -> None:
+    image, ids = with_batch([IMAGE, IDS], 4)
+    assert (image.shape, ids.shape) == ((4, 3, 8, 8), (1, None))
+    assert with_batch([IMAGE], None) == (IMAGE,)
+    with pytest.raises(DataError, match="a batch of 0: expected 1 or more"):
+        with_batch([IMAGE], 0)
+    with pytest.raises(DataError, match=r"whose batch is not open \('ids' int64 \[1, \?\]\); leave it out"):
+        with_batch([IDS], 1)
 
 
 def test_a_missing_input_is_named() -> None:

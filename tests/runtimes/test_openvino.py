@@ -38,6 +38,56 @@ def test_outputs_of_run_are_the_callers() -> None:
     assert np.array_equal(kept, X["x"] * 2)
 
 
+LARGE = (1, 256, 32, 32)  # a megabyte
+
+
+def large(*shape: int | str) -> bytes:
+    g = Graph(*shape)
+    doubled = g.add("Mul", ["x", g.constant("two", np.float32(2))], "double")
+    return g.model(doubled, g.add("Relu", ["x"], "relu"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch", "hands_over"),
+    [(LARGE, None, True), (("N", *LARGE[1:]), 1, True), (("N", *LARGE[1:]), None, False)],
+)
+def test_large_outputs_of_known_shape_are_handed_over_and_stay(
+    shape: tuple[int | str, ...], batch: int | None, hands_over: bool
+) -> None:
+    session = RUNTIME.open(large(*shape), batch=batch, threads=1)
+    kept = [session.run({"x": np.full(LARGE, value, np.float32)}) for value in range(6)]
+    session.run_transient({"x": np.full(LARGE, 9, np.float32)})
+    assert session._hands_over == hands_over
+    assert kept[-1]["double_out"].flags.owndata != hands_over
+    del session
+    for value, outputs in enumerate(kept):
+        assert (outputs["double_out"] == 2 * value).all()
+        assert (outputs["relu_out"] == value).all()
+        outputs["relu_out"][:] = 7  # the caller's to change
+    assert (kept[0]["double_out"] == 0).all()
+
+
+def test_large_outputs_that_are_inputs_leave_the_callers_arrays_as_they_are() -> None:
+    g = Graph(*LARGE)
+    cast = g.add("Cast", [g.add("Cast", ["x"], "first", to=1)], "second", to=1)
+    session = RUNTIME.open(g.model(cast, g.add("Relu", ["x"], "relu")))
+    arrays = [np.full(LARGE, value, np.float32) for value in (1, 2, 3, 4)]
+    kept = [session.run({"x": array}) for array in arrays]
+    for value, (array, outputs) in enumerate(zip(arrays, kept, strict=True), 1):
+        assert (array == value).all()
+        assert (outputs["second_out"] == value).all()
+        assert (outputs["relu_out"] == value).all()
+        assert not np.shares_memory(array, outputs["second_out"])
+
+
+def test_a_fixed_batch_is_the_only_one_that_runs() -> None:
+    session = RUNTIME.open(double_and_relu("N", 3), batch=2)
+    assert session.inputs[0].shape == (2, 3)
+    assert np.array_equal(session.run(X)["double_out"], X["x"] * 2)
+    with pytest.raises(DataError, match=r"expected float32 \[2, 3\], got float32 \[1, 3\]"):
+        session.run({"x": X["x"][:1]})
+
+
 def test_outputs_of_merged_values_keep_their_own_names() -> None:
     g = Graph(2, 3)
     relu = g.add("Relu", ["x"], "relu")
@@ -70,6 +120,12 @@ def test_threads_are_what_was_asked_for(threads: int) -> None:
     assert compiled.get_property("INFERENCE_NUM_THREADS") == threads
     assert compiled.get_property("NUM_STREAMS") == 1
     assert not compiled.get_property("ENABLE_CPU_PINNING")
+
+
+def test_no_more_threads_are_used_than_there_are_cores() -> None:
+    asked = (RUNTIME.most_threads() or 0) + 8
+    compiled, _ = openvino._compile(double_and_relu(2, 3), asked, "float32")
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == RUNTIME.most_threads()
 
 
 def test_there_is_no_simulation() -> None:

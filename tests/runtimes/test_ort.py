@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -55,23 +57,43 @@ def test_outputs_come_by_name_from_a_path_bytes_or_a_graph(tmp_path: Path) -> No
     assert session.precision == "float32"
 
 
-def test_transient_outputs_reuse_memory_and_follow_the_shape() -> None:
+@pytest.mark.parametrize("rows", [2, 2**18])
+def test_outputs_of_run_are_the_callers(rows: int) -> None:
     session = RUNTIME.open(double_and_relu("N", 3))
-    session.run_transient(X)
-    first = session.run_transient(X)["double_out"]
-    kept = first.copy()
-    second = session.run_transient({"x": X["x"] + 1})["double_out"]
-    assert second.ctypes.data == first.ctypes.data
-    assert np.array_equal(second, kept + 2)
-    assert np.array_equal(session.run_transient({"x": X["x"][:1]})["double_out"], kept[:1])
-    assert np.array_equal(session.run(X)["double_out"], kept)
+    x = np.full((rows, 3), 3, np.float32)
+    kept = session.run({"x": x})["double_out"]
+    for _ in range(3):
+        session.run({"x": x + 1})
+    assert (kept == 6).all()
+    assert kept.flags.writeable
 
 
-def test_outputs_of_run_are_the_callers() -> None:
-    session = RUNTIME.open(double_and_relu("N", 3))
-    kept = session.run(X)["double_out"]
-    session.run({"x": X["x"] + 1})
-    assert np.array_equal(kept, X["x"] * 2)
+def test_a_fixed_batch_is_the_only_one_that_runs() -> None:
+    session = RUNTIME.open(double_and_relu("N", 3), batch=2)
+    assert session.inputs[0].shape == (2, 3)
+    assert np.array_equal(session.run(X)["double_out"], X["x"] * 2)
+    with pytest.raises(DataError, match=r"expected float32 \[2, 3\], got float32 \[1, 3\]"):
+        session.run({"x": X["x"][:1]})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted by /proc")
+def test_threads_are_started_as_asked_for(tmp_path: Path) -> None:
+    """A session of n threads starts n - 1 beside the caller's."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(network())
+    code = f"""
+import os
+from tinyint.runtimes.ort import RUNTIME
+count = lambda: print(len(os.listdir("/proc/self/task")))
+kept = [count(), *((RUNTIME.open({str(path)!r}, threads=threads), count()) for threads in (1, 2, 4))]
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert np.diff([int(line) for line in found.stdout.split()]).tolist() == [0, 1, 3]
+
+
+def test_no_threads_are_refused() -> None:
+    with pytest.raises(DataError, match="0 threads: expected 1 to"):
+        RUNTIME.open(network(), threads=0)
 
 
 def test_transient_inputs_need_not_be_contiguous() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from threading import Lock
 from typing import Self
 
 import numpy as np
 
-from tinyint.errors import ModelError
+from tinyint.errors import DataError, ModelError
 from tinyint.proof.choice import Choice
 from tinyint.runtimes import Feeds, Precision, Session, TensorSpec
 from tinyint.runtimes.base import Array
@@ -36,6 +37,7 @@ class OpenModel:
     ) -> None:
         self._session: Session | None = session
         self._stream: Session | None = None
+        self._loading = Lock()
         self._open_stream, self._streams = stream, streams
         self._label = label
         self.runtime, self.choice = runtime, choice
@@ -66,11 +68,13 @@ class OpenModel:
         most twice as many are taken ahead, in the caller's thread, and copied. An error of `run` comes at the place of
         its feeds; the iterator can be asked on after it. Raises ModelError for a closed model.
         """
-        self._alive()
-        if self._stream is None:
-            self._stream = self._alive() if self._open_stream is None else self._open_stream()
-        copies = ({name: np.array(array) for name, array in each.items()} for each in feeds)
-        return Ordered(self._run_stream, copies, self._streams)
+        session = self._stream_session()
+
+        def run(each: Feeds) -> dict[str, Array]:
+            self._alive()
+            return session.run(each)
+
+        return Ordered(run, map(_copied, feeds), self._streams)
 
     def close(self) -> None:
         """Frees the model as soon as no call runs it. Later calls raise ModelError; closing again does nothing."""
@@ -82,12 +86,26 @@ class OpenModel:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run_stream(self, feeds: Feeds) -> dict[str, Array]:
-        session = self._stream
-        return (self._alive() if session is None else session).run(feeds)
+    def _stream_session(self) -> Session:
+        with self._loading:
+            if self._open_stream is None:
+                return self._alive()
+            self._alive()
+            if self._stream is None:
+                self._stream = self._open_stream()
+            return self._stream
 
     def _alive(self) -> Session:
         session = self._session
         if session is None:
             raise ModelError(f"{self._label} was closed; open it again with tinyint.open")
         return session
+
+
+def _copied(feeds: Feeds) -> Feeds:
+    """Feeds whose arrays the iterable may use again."""
+    if not isinstance(feeds, Mapping):
+        raise DataError(
+            f"map takes a mapping of input names to arrays for each call, got a {type(feeds).__name__}"
+        )
+    return {name: array.copy() if isinstance(array, np.ndarray) else array for name, array in feeds.items()}

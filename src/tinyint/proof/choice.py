@@ -156,8 +156,8 @@ class _Trial:
         left = [name for name in present if name not in self.excluded]
         for name, reason in saturating(self.model, left).items():
             self._exclude(name, f"on {name}, {reason}")
-        for name in (self.preferred, *left):
-            if name not in self.excluded and (name == self.preferred or not self.sessions):
+        for name in sorted(left, key=lambda name: name != self.preferred):
+            if name not in (*self.excluded, *self.sessions) and (name == self.preferred or not self.sessions):
                 self._open(name)
 
     def _open(self, name: str) -> None:

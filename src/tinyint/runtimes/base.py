@@ -226,6 +226,8 @@ def with_batch(inputs: Sequence[TensorSpec], batch: int | None) -> tuple[TensorS
 
 def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:
     """Raises DataError unless `feeds` holds exactly one fitting array for each input."""
+    if not isinstance(feeds, Mapping):
+        raise DataError(f"expected a mapping of input names to arrays, got a {type(feeds).__name__}")
     names = [spec.name for spec in inputs]
     for name in feeds:
         if name not in names:
@@ -235,6 +237,9 @@ def check_feeds(inputs: Sequence[TensorSpec], feeds: Feeds) -> None:
             fed = ", ".join(feeds) or "nothing"
             raise DataError(f"input {spec.name!r} is missing: expected {spec}, got {fed}")
         array = feeds[spec.name]
+        if not isinstance(array, np.ndarray | np.generic):
+            got = f"{type(array).__module__}.{type(array).__qualname__}".removeprefix("builtins.")
+            raise DataError(f"input {spec.name!r}: expected a NumPy array of {spec}, got a {got}")
         if not spec.admits(array):
             description = _describe(array.dtype, array.shape)
             raise DataError(f"input {spec.name!r}: expected {spec}, got {description}")

@@ -47,7 +47,7 @@ class OpenVINORuntime:
         return installed("openvino")
 
     def most_threads(self) -> int | None:
-        return host().cores  # TBB starts no more, and the compiled model says the number that was asked for
+        return host().cores  # TBB starts no more
 
     def absent(self) -> DependencyError:
         return DependencyError("OpenVINO is not installed; run: pip install 'tinyint[openvino]'")
