@@ -171,6 +171,20 @@ def arm() -> str:
     return "\n".join(lines)
 
 
+def calls() -> str:
+    found = result("calls")
+    lines = [
+        circumstances(found),
+        "",
+        "| | runtime | bare, ms | tinyint, ms | ratio |",
+        "|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        figures = f"{row['bare_ms']:.3f} | {row['tinyint_ms']:.3f} | {row['ratio']:.3f}"
+        lines.append(f"| {row['what']} | {row['runtime']} | {figures} |")
+    return "\n".join(lines)
+
+
 def bad_input() -> str:
     lines = ["| | tried | refused | faults |", "|---|---|---|---|"]
     lines += [
@@ -352,6 +366,7 @@ def main() -> None:
     fill(chapter, "processors", processors())
     fill(chapter, "pair sums", pair_sums())
     fill(chapter, "arm", arm())
+    fill(chapter, "calls", calls())
     fill(chapter, "bad input", bad_input())
     fill(chapter, "planted faults", planted_faults())
     fill(chapter, "accuracy", accuracy())

@@ -4,6 +4,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ import yaml
 import tinyint
 from tests.processor import ORT_TARGET
 from tinyint.graph.io import is_quantized, load_model
+from tinyint.proof.choice import Choice
+from tinyint.proof.choices import Choices
 from tinyint.quantization.calibration import CalibrationRecord
 from tinyint.targets import get_target
 
@@ -166,6 +169,8 @@ def test_doctor(document, run):
     found = document("doctor")
     assert found["runtimes"]["onnxruntime"]
     assert found["default_target"] in ("x86-vnni", "x86-avx2", "arm64", "generic")
+    assert found["choices_directory"] == str(Path(found["cache_directory"]) / "choices")
+    assert found["remembered_choices"] == 0
     assert "expected gain" in run("doctor").stdout
 
 
@@ -192,9 +197,25 @@ def test_the_commands_that_advise_gives_run(here, document, run):
 
 def test_cache_is_shown_and_cleared(here, document):
     document("calibrate", "float.onnx", "--data", "calib.npy", "-o", "record.npz")
-    assert document("cache")["bytes"] > 0
+    records = document("cache")["bytes"]
+    assert records > 0
+    Choices().store("0" * 64, Choice(runtime="openvino"))
+    assert document("cache")["bytes"] > records
+    assert document("doctor")["remembered_choices"] == 1
     cleared = document("cache", "--clear")
-    assert (cleared["removed_files"], cleared["bytes"]) == (1, 0)
+    assert (cleared["removed_files"], cleared["bytes"]) == (2, 0)
+
+
+def test_the_fastest_runtime_is_measured_remembered_and_said(here, document):
+    options = ("--runtime", "auto", "--runtime", "onnxruntime", "--threads", "1", "--iterations", "2")
+    found = document("bench", "float.onnx", *options)
+    first, second = found["results"]
+    (notice,) = found["notices"]
+    assert notice.startswith(f"float.onnx runs on {first['runtime']}: ")
+    assert second["runtime"] == "onnxruntime"
+    assert document("doctor")["remembered_choices"] == 1
+    assert document("bench", "float.onnx", *options)["notices"] == [notice]
+    assert "'auto'" in document("inspect", "float.onnx", "--runtime", "auto", code=2)["error"]
 
 
 def test_recipes_are_shown_and_read_back(here, document, run):

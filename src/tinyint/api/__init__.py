@@ -7,6 +7,7 @@ from tinyint.api.doctor import Examination, doctor
 from tinyint.api.evaluate import compare, evaluate
 from tinyint.api.export import Exported, export
 from tinyint.api.inspect import Inspection, inspect
+from tinyint.api.open_model import OpenModel
 from tinyint.api.opening import open  # noqa: A004  the verb
 from tinyint.api.predict import Predicted, predict
 from tinyint.api.preprocess import Preprocessed, preprocess
@@ -18,6 +19,7 @@ __all__ = [
     "Examination",
     "Exported",
     "Inspection",
+    "OpenModel",
     "Predicted",
     "Preprocessed",
     "Result",

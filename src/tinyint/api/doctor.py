@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import tinyint
+from tinyint.proof.choices import Choices
 from tinyint.quantization.calibration.cache import RecordCache
 from tinyint.runtimes import RUNTIMES, get_runtime
 from tinyint.runtimes.host import expected_gain, host
@@ -19,7 +20,8 @@ __all__ = ["Examination", "doctor"]
 class Examination:
     """The machine and its software; `runtimes`: version by name, None if missing.
 
-    `cache_directory`: None without a home directory and TINYINT_CACHE_DIR.
+    `cache_directory` and `choices_directory`: None without a home directory and TINYINT_CACHE_DIR; the latter has the
+    runtimes that `open` has found to be the fastest, `remembered_choices` of them.
     """
 
     tinyint: str
@@ -35,6 +37,8 @@ class Examination:
     expected_gain: str
     cache_directory: str | None
     cache_bytes: int
+    choices_directory: str | None
+    remembered_choices: int
 
 
 _TOLD = (
@@ -50,7 +54,7 @@ _TOLD = (
 
 def doctor() -> Examination:
     """Looks at this machine; runs and changes nothing."""
-    machine, cache = host(), RecordCache()
+    machine, cache, choices = host(), RecordCache(), Choices()
     return Examination(
         tinyint=tinyint.__version__,
         python=platform.python_version(),
@@ -64,5 +68,7 @@ def doctor() -> Examination:
         pair_sums_saturate=machine.pair_sums_saturate,
         expected_gain=expected_gain(),
         cache_directory=None if cache.directory is None else str(cache.directory),
-        cache_bytes=cache.size(),
+        cache_bytes=cache.size() + choices.size(),
+        choices_directory=None if choices.directory is None else str(choices.directory),
+        remembered_choices=choices.count,
     )

@@ -32,7 +32,8 @@ Runtimes = Annotated[
     typer.Option(
         "--runtime",
         metavar="NAME",
-        help="onnxruntime or openvino; can be repeated. By default the one that each model is for.",
+        help="onnxruntime, openvino, or auto for the faster one; can be repeated. By default the one that each model "
+        "is for.",
     ),
 ]
 Warmup = Annotated[int, typer.Option(min=0, metavar="N", help="Calls before the clock starts.")]

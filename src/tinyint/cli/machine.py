@@ -11,6 +11,7 @@ from rich.table import Table
 from tinyint import api
 from tinyint.cli.options import Json
 from tinyint.cli.screen import Screen
+from tinyint.proof.choices import Choices
 from tinyint.quantization.calibration.cache import RecordCache
 from tinyint.report.words import counted, megabytes
 from tinyint.targets import TARGETS
@@ -43,6 +44,7 @@ def doctor(json: Json = False) -> None:
         "default target": found.default_target,
         "runtimes": "\n".join(installed),
         "cache": f"{found.cache_directory or _NO_CACHE} ({megabytes(found.cache_bytes)})",
+        "runtimes under auto": f"{found.choices_directory or _NO_CACHE} ({counted(found.remembered_choices, 'model')})",
         "tinyint": f"{found.tinyint} on Python {found.python}",
     }
     for name, value in rows.items():
@@ -54,24 +56,27 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove everything that is cached.")] = False,
     json: Json = False,
 ) -> None:
-    """Show or clear the calibration records that tinyint keeps for later runs.
+    """Show or clear what tinyint keeps for later runs: calibration records, and the fastest runtimes.
 
-    The directory is TINYINT_CACHE_DIR, or the platform's place for caches; it holds at most 512 MB.
+    The directory is TINYINT_CACHE_DIR, or the platform's place for caches; it holds at most 512 MB of records, and the
+    runtimes of 256 models.
 
     Example:
 
         tinyint cache --clear
     """
-    kept = RecordCache()
-    files, removed = kept.clear() if clear else (0, 0)
+    kept, choices = RecordCache(), Choices()
+    cleared = [kept.clear(), choices.clear()] if clear else []
+    files, removed = sum(count for count, _ in cleared), sum(size for _, size in cleared)
+    size = kept.size() + choices.size()
     document = {
         "directory": None if kept.directory is None else str(kept.directory),
-        "bytes": kept.size(),
+        "bytes": size,
         "limit_bytes": kept.limit,
         "removed_files": files,
         "removed_bytes": removed,
     }
-    lines = [f"{kept.directory or _NO_CACHE}: {megabytes(kept.size())} of {megabytes(kept.limit)}"]
+    lines = [f"{kept.directory or _NO_CACHE}: {megabytes(size)} of {megabytes(kept.limit)}"]
     if clear:
         lines.insert(0, f"removed {counted(files, 'file')}, {megabytes(removed)}")
     Screen(json).show(document, *lines)
