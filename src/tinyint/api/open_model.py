@@ -52,7 +52,8 @@ class OpenModel:
         later call changes them. A sequence is a list, a map a dict. Raises DataError for feeds that do not fit,
         ModelError for what the runtime cannot run and for a closed model.
         """
-        return self._alive().run(feeds)
+        session = self._session
+        return (self._alive() if session is None else session).run(feeds)
 
     def run_transient(self, feeds: Feeds) -> dict[str, Array]:
         """Runs the model as `run`, into arrays that the same thread's next call overwrites.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -44,10 +45,13 @@ class OpenVINOSession:
         self.outputs = names[1]
         self.precision = precision
         # OpenVINO copies into a tensor whose shape it learns as it runs.
-        self._shapes = [_shape(port) for port in compiled.outputs]
-        self._may_hand_over = self._shares_inputs and None not in self._shapes
-        # Never set back: a request that has handed its tensors over must not write into them again.
-        self._hands_over = False
+        shapes = [port.get_partial_shape() for port in compiled.outputs]
+        self._forms = (
+            [(port.get_element_type(), list(port.get_shape())) for port in compiled.outputs]
+            if self._shares_inputs and all(shape.is_static for shape in shapes)
+            else []
+        )
+        self._hands_over = sum(form.get_size() * prod(shape) for form, shape in self._forms) >= _LARGE
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         try:
@@ -55,14 +59,10 @@ class OpenVINOSession:
         except IndexError:  # all are in use
             request = self._compiled.create_infer_request()
         try:
-            if not self._hands_over:
-                outputs = self._infer(request, feeds, share_outputs=False)
-                if self._may_hand_over and sum(array.nbytes for array in outputs.values()) >= _LARGE:
-                    self._hands_over = True
-                return outputs
-            for place, (port, shape) in enumerate(zip(self._compiled.outputs, self._shapes, strict=True)):
-                request.set_output_tensor(place, self._tensor(port.get_element_type(), shape))
-            return self._infer(request, feeds, share_outputs=True)
+            if self._hands_over:
+                for place, form in enumerate(self._forms):
+                    request.set_output_tensor(place, self._tensor(*form))
+            return self._infer(request, feeds, share_outputs=self._hands_over)
         finally:
             self._idle.append(request)
 
@@ -115,8 +115,3 @@ def _hands_on_inputs(compiled: Any) -> bool:
     """Whether an output of the model as it runs is one of its inputs."""
     results = compiled.get_runtime_model().get_results()
     return any(result.input_value(0).get_node().get_type_name() == "Parameter" for result in results)
-
-
-def _shape(port: Any) -> list[int] | None:
-    shape = port.get_partial_shape()
-    return [dim.get_length() for dim in shape] if shape.is_static else None

@@ -74,7 +74,7 @@ class OrtSession:
     def run(self, feeds: Feeds) -> dict[str, Array]:
         check_feeds(self.inputs, feeds)
         try:
-            values = self._session.run(None, dict(feeds))
+            values = self._session.run(None, feeds if type(feeds) is dict else dict(feeds))
         except _ERRORS as error:
             raise ModelError(f"{self._label}: onnxruntime failed to run it: {_reason(error)}") from error
         return dict(zip(self.outputs, values, strict=True))
