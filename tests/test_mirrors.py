@@ -43,7 +43,7 @@ THROUGH = {
     "tests/proof/test_verdict.py": "proof.measured report.words",
     "tests/proof/test_verify.py": "proof.compared proof.outputs",
     "tests/runtimes/test_ort.py": "runtimes runtimes.ort_graph",
-    "tests/runtimes/test_openvino.py": "runtimes.outputs",
+    "tests/runtimes/test_openvino.py": "runtimes.openvino_session runtimes.outputs",
     "tests/targets/test_target.py": "targets targets.violation",
     "tests/quantization/plan/test_windows.py": "targets.window",
     # operators in torch: each against ONNX Runtime

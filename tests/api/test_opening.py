@@ -28,13 +28,15 @@ EITHER = {"onnxruntime", "openvino"}
 class Here:
     """Runs what would run in a child process, which costs seconds; `tests/runtimes/test_apart.py` has real ones."""
 
+    fresh = True
+
     def __init__(self, runtime: str) -> None:
         self.runtime = runtime
 
     def run_all(self, model: ModelSource, threads: int | None, feeds: Sequence[Feeds], _: float) -> object:
         return run_all(self.runtime, model, threads, feeds)
 
-    def end(self) -> None:
+    def leave(self) -> None:
         pass
 
 

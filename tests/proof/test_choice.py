@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,18 @@ def test_one_that_ends_its_process_is_left_out(machine: Machine, monkeypatch: py
     assert str(found) == "runs on slow; risky ends the process with it"
 
 
+@pytest.mark.parametrize(
+    ("second", "runtime"), [([], "risky"), (Failure.REFUSED, "risky"), (Failure.STUCK, "slow")]
+)
+def test_a_child_that_ran_another_model_gets_a_second_try(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, second: Outputs | Failure, runtime: str
+) -> None:
+    monkeypatch.setattr(choice, "Apart", Child.giving(Failure.ENDED, second, fresh=False))
+    assert (
+        machine.choose(machine.runtime("slow", 4), machine.runtime("risky", 1, safe=False)).runtime == runtime
+    )
+
+
 def test_one_that_refuses_apart_is_asked_here_for_its_reason(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,17 +198,17 @@ def test_a_real_model_runs_on_both_runtimes() -> None:
 
 @dataclass
 class Child:
-    """A child process that gives one answer."""
+    """A child process that gives one answer after the other; `fresh` until it has given one."""
 
-    answer: Outputs | Failure
-    ended: bool = field(default=False)
+    answers: list[Outputs | Failure]
+    fresh: bool = True
 
     @classmethod
-    def giving(cls, answer: Outputs | Failure) -> Callable[[str], Child]:
-        return lambda runtime: cls(answer)
+    def giving(cls, *answers: Outputs | Failure, fresh: bool = True) -> Callable[[str], Child]:
+        return lambda runtime: cls(list(answers), fresh)
 
     def run_all(self, *_: Any) -> Outputs | Failure:
-        return self.answer
+        return self.answers.pop(0)
 
-    def end(self) -> None:
-        self.ended = True
+    def leave(self) -> None:
+        assert self.answers == []

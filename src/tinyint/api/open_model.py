@@ -18,7 +18,7 @@ __all__ = ["OpenModel"]
 
 
 class OpenModel:
-    """Loaded model, which any number of threads may run at once; a context manager that closes it.
+    """Loaded model, which threads may share; a context manager that closes it.
 
     * `inputs`, `outputs`, `precision`: as of `runtimes.base.Session`
     * `runtime`: name of the runtime that runs it
@@ -78,7 +78,10 @@ class OpenModel:
         return Ordered(run, map(_copied, feeds), self._streams)
 
     def close(self) -> None:
-        """Frees the model as soon as no call runs it. Later calls raise ModelError; closing again does nothing."""
+        """Frees the model as soon as no call runs it.
+
+        Later calls raise ModelError; closing again does nothing.
+        """
         self._session = self._stream = None
 
     def __enter__(self) -> Self:

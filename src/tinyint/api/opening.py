@@ -91,7 +91,7 @@ def open(  # noqa: A001  the verb, as in tinyint.open
 
 
 def chosen_session(model: ModelSource, conditions: Conditions) -> tuple[Session, Choice, str | None]:
-    """Session of the fastest runtime, its choice, and the notice of one that is not remembered yet."""
+    """Session of the fastest runtime, its choice, and the notice of a new one."""
     runtimes = [get_runtime(name) for name in _ON_THIS_MACHINE]
     preferred = runtime_for(model).name
     choices, key = Choices(), choice_key(model, runtimes, conditions, preferred)

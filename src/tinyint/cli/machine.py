@@ -56,7 +56,7 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove everything that is cached.")] = False,
     json: Json = False,
 ) -> None:
-    """Show or clear what tinyint keeps for later runs: calibration records, and the fastest runtimes.
+    """Show or clear what is kept for later runs: calibration records, fastest runtimes.
 
     The directory is TINYINT_CACHE_DIR, or the platform's place for caches; it holds at most 512 MB of records, and the
     runtimes of 256 models.

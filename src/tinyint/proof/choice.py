@@ -1,4 +1,4 @@
-"""Choice of the runtime that is fastest with a model, of those on which it is right."""
+"""Choice of the fastest runtime for a model, of those that compute it right."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ class Conditions:
         return runtime.open(model, threads=self.threads, precision=self.precision, batch=self.batch)
 
     def feeds(self, inputs: Sequence[TensorSpec]) -> Feeds:
-        """Inputs to measure with; raises _UnmeasuredError if there is no example, and none can be made up."""
+        """Inputs to measure with.
+
+        Raises _UnmeasuredError if there is no example, and none can be made up.
+        """
         if self.example is not None:
             return self.example
         for spec in inputs:
@@ -147,7 +150,7 @@ class _Trial:
             return str(unknown)
         finally:
             for child in risky.values():
-                child.end()
+                child.leave()
         self._compare()
         return None
 
@@ -175,7 +178,12 @@ class _Trial:
 
     def _try_apart(self, name: str, child: Apart) -> None:
         """Excludes a runtime that would take this process with it."""
+        fresh = child.fresh
         found = child.run_all(self.model, self.conditions.threads, [self.feeds], _TRIAL_SECONDS)
+        if (
+            isinstance(found, Failure) and found.fatal and not fresh
+        ):  # an earlier model may have damaged its memory
+            found = child.run_all(self.model, self.conditions.threads, [self.feeds], _TRIAL_SECONDS)
         if isinstance(found, Failure) and found.fatal:
             self._exclude(name, f"{name} {found} with it")
 

@@ -84,7 +84,7 @@ class Choices:
     most: int = 256
 
     def load(self, key: str) -> Choice | None:
-        """Choice of the key, marked as used now; None if there is none that can be read."""
+        """Choice of the key, marked as used now; None without a readable one."""
         if self.directory is None:
             return None
         path = self.directory / f"{key}.json"

@@ -27,7 +27,7 @@ _APART_DB = 6.0  # a quarter of the noise power
 
 
 def graph_with_weights(model: ModelSource) -> ir.Model | None:
-    """The model as a graph; None for one that a runtime may read, but tinyint does not."""
+    """The model as a graph; None for one that tinyint does not read."""
     if isinstance(model, str | Path) and Path(model).suffix != ".onnx":
         return None
     try:

@@ -143,7 +143,7 @@ class Runtime(Protocol):
         ...
 
     def most_threads(self) -> int | None:
-        """Threads that a call uses at most, however many are asked for; None without a limit."""
+        """Threads that a call uses at most; None without a limit."""
         ...
 
     def absent(self) -> DependencyError:

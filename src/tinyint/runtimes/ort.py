@@ -120,7 +120,7 @@ class OrtRuntime:
         precision: Precision | None = None,
         batch: int | None = None,
     ) -> OrtSession:
-        """Opens a model; a fixed `batch` is only checked, since it makes no run faster here."""
+        """Opens a model; `batch` is only checked, since it makes no run faster here."""
         if precision not in (None, "float32"):
             raise TargetError(
                 f"onnxruntime computes in the types of the file; convert the file for {precision}"
