@@ -73,7 +73,7 @@ def bare_call(model: tinyint.api.OpenModel, feeds: Feeds) -> Call:
         return lambda: session._session.run(None, feeds)
     request = session._compiled.create_infer_request()
     places = {place: feeds[spec.name] for place, spec in enumerate(model.inputs)}
-    return lambda: request.infer(places, share_inputs=True)
+    return lambda: request.infer(places, share_inputs=True).to_tuple()
 
 
 def bound_call(path: Path, feeds: Feeds) -> Call:
