@@ -59,7 +59,7 @@ class OrtSession:
     """Loaded model; see `runtimes.base.Session`.
 
     ONNX Runtime hands over the arrays that it computes, without a copy, and its arena has their memory ready for the
-    next run. Binding buffers of one's own gains nothing on top, and costs 20 µs a call (`benchmarks/calls.py`).
+    next run. Bound buffers, which the next run overwrites, gain 5 % at most (`benchmarks/calls.py`).
     """
 
     precision: Precision = "float32"
