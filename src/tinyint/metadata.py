@@ -8,6 +8,7 @@ __all__ = [
     "CALIBRATION",
     "DECISIONS",
     "FLOAT_NODES",
+    "FOLDED",
     "METHOD",
     "OUTPUTS",
     "POSTPROCESSING",
@@ -31,6 +32,7 @@ CALIBRATION: Final = "tinyint.calibration"  # identity of the calibration record
 
 TASK: Final = "tinyint.task"
 PREPROCESSING: Final = "tinyint.preprocessing"
+FOLDED: Final = "tinyint.folded_preprocessing"  # YAML: what of it is in the graph, which takes pixels
 POSTPROCESSING: Final = "tinyint.postprocess"
 SUPPRESSION: Final = "tinyint.suppression"
 OUTPUTS: Final = "tinyint.outputs"  # JSON: structure of the module's outputs

@@ -12,6 +12,7 @@ from tinyint.errors import DataError
 from tinyint.proof.prove import ProofSamples
 from tinyint.quantization.calibrated import Calibration
 from tinyint.quantization.calibration import CalibrationRecord
+from tinyint.quantization.pixels import PixelInput
 from tinyint.report.words import counted
 from tinyint.runtimes import TensorSpec
 from tinyint.runtimes.run import Progress, Run
@@ -95,10 +96,12 @@ def proof_data(
     record: CalibrationRecord | None,
     inputs: Sequence[TensorSpec],
     run: Run,
+    pixels: PixelInput | None = None,
 ) -> tuple[ProofSamples, ProofData] | None:
     """Samples unseen by calibration, else its own; None without data.
 
-    The second value tells at the end what was left out.
+    With `pixels`, as the model with folded preprocessing takes them. The second value tells at the end what was left
+    out.
     """
     if calibration.data is None:
         return None
@@ -118,6 +121,8 @@ def proof_data(
         iterator = iter(proving)
         first = next(iterator)
     all_samples = _told(itertools.chain([first], iterator), proving.total, run.progress)
+    if pixels is not None:
+        first, all_samples = pixels.sample(first), map(pixels.sample, all_samples)
     return ProofSamples(samples=all_samples, first=first, held_out=held_out), proving
 
 

@@ -17,6 +17,7 @@ from tinyint.graph.io import save_model
 from tinyint.proof import Report, Sizes, prove
 from tinyint.quantization.calibrated import Calibration, RecordSource
 from tinyint.quantization.calibration import CalibrationRecord
+from tinyint.quantization.pixels import PixelInput
 from tinyint.quantization.ptq import quantize as quantize_float
 from tinyint.quantization.recipe_source import ChangedRecipe, RecipeSource, resolve_recipe
 from tinyint.runtimes.run import Run
@@ -68,19 +69,20 @@ def quantize(
         run.progress("prepare", 0, None)
         record = _needed_record(static, samples, calibration)
         ranges = Calibration.of(samples, source.model, chosen, record=record, run=run)
+        declared = ranges.preprocessing or samples.declared(source.model.metadata_props)
+        pixels = PixelInput.of(source.model, declared) if chosen.fold_preprocessing else None
         quantized = quantize_float(
-            source.model, target=goal, recipe=chosen, calibration=ranges, name=source.name
+            source.model, target=goal, recipe=chosen, calibration=ranges, pixels=pixels, name=source.name
         )
         run.progress("write", 0, None)
-        declared = ranges.preprocessing or samples.declared(source.model.metadata_props)
-        beside.mark(quantized, declared)
+        beside.mark(quantized, declared if pixels is None else pixels.declaration)
         written = scratch / beside.model.name
         save_model(quantized.model, written)
         specs = input_specs(source.model)
-        proof = proof_data(samples, ranges, quantized.record, specs, run) if run.verify else None
+        proof = proof_data(samples, ranges, quantized.record, specs, run, pixels) if run.verify else None
         report = prove(
             quantized,
-            float_model=source.runnable,
+            float_model=source.runnable if pixels is None else quantized.prepared,
             int8_model=written,
             sizes=Sizes(baseline=source.size(), int8=_bytes_of(written)),
             source=source.name,
@@ -88,7 +90,7 @@ def quantize(
             samples=proof[0] if proof else None,
             verified=run.verify,
             threads=run.threads,
-            notes=[*notes, *quantized.notes, *ranges.notices],
+            notes=[*notes, *quantized.notes, *ranges.notices, *(pixels.notes() if pixels else ())],
         )
         if proof:
             report = replace(report, notes=(*report.notes, *proof[1].notes()))

@@ -52,6 +52,13 @@ def quantize(
     target: Target = None,
     calibration: Record = None,
     preprocessing: PreprocessingFile = None,
+    fold_preprocessing: Annotated[
+        bool,
+        typer.Option(
+            "--fold-preprocessing",
+            help="Put the declared preprocessing into the model, which then takes pixels (uint8, NHWC).",
+        ),
+    ] = False,
     on_error: OnError = "stop",
     no_verify: NoVerify = False,
     strict: Strict = False,
@@ -73,14 +80,17 @@ def quantize(
         tinyint quantize model.onnx -o ov.onnx --calibration RECORD --target openvino
 
         tinyint quantize model.onnx -o out.onnx --data images/ --set calibration=kl --strict
+
+        tinyint quantize model.onnx -o out.onnx --data images/ --preprocessing p.yaml --fold-preprocessing
     """
     screen = Screen(json)
+    folding = ["fold_preprocessing=true"] if fold_preprocessing else []
     with screen.progress() as progress:
         result = api.quantize(
             model,
             Samples(data, limit=calibrating.limit, preprocessing=preprocessing, on_error=on_error),
             output=output,
-            recipe=ChangedRecipe(recipe, tuple(settings or ())),
+            recipe=ChangedRecipe(recipe, (*(settings or ()), *folding)),
             target=target,
             calibration=calibration,
             run=calibrating.run(threads=threads, verify=not no_verify, progress=progress),

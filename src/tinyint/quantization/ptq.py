@@ -24,6 +24,7 @@ from tinyint.graph.walk import inner_nodes
 from tinyint.quantization.calibrated import Calibration, calibrated
 from tinyint.quantization.calibration import CalibrationRecord
 from tinyint.quantization.dynamic import quantize_dynamic
+from tinyint.quantization.pixels import PixelInput
 from tinyint.quantization.plan import ConstantPlan, Plan, Use, plan
 from tinyint.quantization.plan.points import misread_points
 from tinyint.quantization.recipe import Recipe, match_rules
@@ -80,15 +81,24 @@ class Quantized:
 
 
 def quantize(
-    model: ir.Model, *, target: Target, recipe: Recipe, calibration: Calibration, name: str = "the model"
+    model: ir.Model,
+    *,
+    target: Target,
+    recipe: Recipe,
+    calibration: Calibration,
+    pixels: PixelInput | None = None,
+    name: str = "the model",
 ) -> Quantized:
     """Quantizes a float model as the user has it; `name` is for messages.
 
-    Raises as `prepare_float`, `plan`, `calibrated` and the recipe's method.
+    It is calibrated as it is, and with `pixels`, quantized with its preprocessing. Raises as `prepare_float`, `plan`,
+    `calibrated`, the recipe's method and `PixelInput.fold`.
     """
     watch = _Stopwatch()
     with watch.time("prepare"):
         prepared, fingerprint = prepare_float(model, name)
+        if pixels is not None:
+            pixels.fold(prepared, target)  # before anything takes long: whether it can be
     if recipe.method == "static":
         with watch.time("quantize"):
             plan(
@@ -100,14 +110,15 @@ def quantize(
         with watch.time("prepare"):
             graph, record = repair_float(prepared, fingerprint, recipe), None
     with watch.time("quantize"):
-        result = quantize_graph(
-            graph.model,
-            target=target,
-            recipe=recipe,
-            record=record,
-            samples=calibration.trial_samples(),
-        )
-    return replace(result, notes=(*graph.notes, *result.notes), seconds=watch.seconds)
+        source, known, samples = graph.model, record, calibration.trial_samples()
+        if pixels is not None:
+            folded = pixels.fold(source, target)
+            source, known = folded.model, record and folded.known(record)
+            samples = [pixels.feeds(feeds) for feeds in samples]
+        result = quantize_graph(source, target=target, recipe=recipe, record=known, samples=samples)
+        if pixels is not None:
+            result.model.metadata_props.update(pixels.metadata())
+    return replace(result, record=record, notes=(*graph.notes, *result.notes), seconds=watch.seconds)
 
 
 def quantize_graph(

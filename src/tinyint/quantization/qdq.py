@@ -77,6 +77,8 @@ def quantize_constants(graph: ir.Graph, constants: Mapping[Use, Constant]) -> No
 
 
 def _quantize_tensor(editor: GraphEditor, value: ir.Value, plan: TensorPlan, params: QParams) -> None:
+    if _is_made_of(value, params):
+        return
     uses = [(node, i) for node, i in consumers(value) if plan.is_read_at((name_of(node), i))]
     is_output = plan.reads is ALL and value.is_graph_output()
     name, graph = name_of(value), editor.graph
@@ -96,6 +98,12 @@ def _quantize_tensor(editor: GraphEditor, value: ir.Value, plan: TensorPlan, par
         for i, output in enumerate(graph.outputs):
             if output is value:
                 graph.outputs[i] = dq.outputs[0]
+
+
+def _is_made_of(value: ir.Value, params: QParams) -> bool:
+    """Whether the tensor is dequantized from codes of these parameters already, as pixels are."""
+    producer = range_source(value).producer()
+    return producer is not None and producer.op_type == "DequantizeLinear" and read_params(producer) == params
 
 
 def _requantize_for_bodies(editor: GraphEditor) -> None:

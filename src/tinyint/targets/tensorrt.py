@@ -31,6 +31,7 @@ TENSORRT = Target(
     weight=Scheme(qtype=INT8.narrow(), symmetric=True, granularity=PerAxis(0)),
     clamps_absorbed=False,
     int32_bias=False,
+    reads_bytes=False,
     operators={
         "Conv": _weighted,
         "ConvTranspose": OperatorRule(
@@ -79,6 +80,7 @@ TENSORRT = Target(
     sources=(
         "NVIDIA TensorRT documentation: only symmetric int8, zero-point 0",
         f"{_OPERATORS} of SoftMax, TopK and ElementWise: what stays in float",
+        f"{_OPERATORS}: uint8 as the input of a network, which a Cast must read",
         "TensorRT-Model-Optimizer PR 510: biases stay float",
     ),
 )

@@ -11,6 +11,7 @@ from tinyint.errors import TargetError
 from tinyint.graph.flow import bias_position, is_epilogue, range_source, settled
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import ALL, All, Kind, data_inputs, facts, kind_of, weight_axis
+from tinyint.graph.pixels import pixel_range
 from tinyint.graph.walk import constant_of, sole_consumer, static_shape
 from tinyint.numbers.granularity import per_axis
 from tinyint.numbers.scheme import WEIGHT_FORMATS, Scheme
@@ -84,6 +85,7 @@ def place(
         placement.bias_weights.update(_biases(node, target))
     _hold_operands(placement, graph, target, decisions, apart)
     _hold_softmax(placement, graph, target)
+    _hold_pixels(placement, graph, target)
     placement.fenced = {name_of(node) for node in graph if _must_be_fenced(node, target, placement)}
     if target.misreads_gathers:
         gathers = (node for node in graph if is_misread_gather(node) and not decisions.runs_int8(node))
@@ -134,6 +136,17 @@ def _hold_softmax(placement: Placement, graph: ir.Graph, target: Target) -> None
             # the largest value seen is not below the mean
             placement.fixed_ranges.pop(name, None)
             placement.stretches[name] = Stretch(rule.overflow, 0.0, most)
+
+
+def _hold_pixels(placement: Placement, graph: ir.Graph, target: Target) -> None:
+    """Gives bytes themselves as codes, in steps of 1, whatever the recipe says of activations."""
+    for value in [output for node in graph for output in node.outputs if output.name in placement.reads]:
+        if (pixels := pixel_range(range_source(value))) is None:
+            continue
+        name, scheme = name_of(value), target.activation
+        if scheme.symmetric and pixels == (scheme.qtype.qmin, scheme.qtype.qmax):
+            pixels = -pixels[1], pixels[1]  # the range of symmetric codes leaves out the lowest
+        placement.schemes[name], placement.fixed_ranges[name] = scheme, pixels
 
 
 def _reads_codes(node: ir.Node, placement: Placement) -> bool:

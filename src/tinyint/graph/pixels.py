@@ -1,0 +1,44 @@
+"""Tensors whose values are the bytes of an image, less a zero-point.
+
+    bytes → [Pad, Transpose, Reshape] → DequantizeLinear, of scale 1
+    bytes → Cast → [Pad, Transpose, Reshape] → Sub, where the runtime takes bytes as inputs alone
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from tinyint.graph.walk import constant_of
+
+__all__ = ["pixel_range"]
+
+_BEFORE = ("Reshape", "Transpose", "Pad", "Cast")
+_BRIGHTEST = 255
+
+
+def pixel_range(value: ir.Value) -> tuple[float, float] | None:
+    """Range [-z, 255 - z] of bytes less a whole zero-point; None for any other tensor."""
+    node = value.producer()
+    if node is None or node.domain != "" or node.op_type not in ("DequantizeLinear", "Sub"):
+        return None
+    source, zero_point = node.inputs[0], _number(node.inputs[-1])
+    if node.op_type == "DequantizeLinear" and (len(node.inputs) != 3 or _number(node.inputs[1]) != 1):
+        return None
+    if source is None or zero_point is None or zero_point % 1 or not _is_of_bytes(source):
+        return None
+    return -zero_point, _BRIGHTEST - zero_point
+
+
+def _number(value: ir.Value | None) -> float | None:
+    array = constant_of(value)
+    return None if array is None or array.size != 1 else float(array.reshape(()))
+
+
+def _is_of_bytes(value: ir.Value) -> bool:
+    producer = value.producer()
+    while producer is not None and producer.op_type in _BEFORE and producer.inputs[0] is not None:
+        if producer.op_type == "Cast" and value.dtype != ir.DataType.FLOAT:
+            return False
+        value = producer.inputs[0]
+        producer = value.producer()
+    return value.dtype == ir.DataType.UINT8 and constant_of(value) is None

@@ -1,0 +1,93 @@
+"""Input of a model with folded preprocessing: how it is declared, and its samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import onnx_ir as ir
+
+from tinyint.data import Declaration, Preprocessing, Sample
+from tinyint.errors import DataError
+from tinyint.metadata import FOLDED
+from tinyint.numbers.numerics import Array
+from tinyint.quantization.pixels.fold import Folded, folded
+from tinyint.quantization.pixels.readers import unfoldable
+from tinyint.runtimes import Feeds
+from tinyint.targets import Target
+
+__all__ = ["PixelInput"]
+
+_STEP = 0.01  # of a pixel: how far a preprocessed value may be from that of a whole one
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelInput:
+    """Image input of a float model, `name`, and the preprocessing that is folded into it."""
+
+    name: str
+    preprocessing: Preprocessing
+
+    @classmethod
+    def of(cls, model: ir.Model, declared: Declaration | None) -> Self:
+        """Raises DataError without a declared preprocessing of images, which may not be assumed."""
+        if declared is None or (isinstance(declared, Preprocessing) and declared.assumed):
+            raise unfoldable("none is declared: give a --preprocessing file, or a model that carries one")
+        if not isinstance(declared, Preprocessing):
+            raise unfoldable("the model takes texts, and there is no convolution for them to go into")
+        return cls(name=str(model.graph.inputs[0].name), preprocessing=declared)
+
+    @property
+    def declaration(self) -> Preprocessing:
+        """What is left to do outside the model: resize and crop."""
+        return self.preprocessing.changed(
+            scale=1.0, mean=[0.0], std=[1.0], layout="NHWC", color=self._color
+        )
+
+    @property
+    def _color(self) -> str:
+        return "RGB" if self.preprocessing.channels == 3 else "GRAY"
+
+    def metadata(self) -> dict[str, str]:
+        """Entries of the model that takes pixels."""
+        return {**self.declaration.to_metadata(), FOLDED: self.preprocessing.dump()}
+
+    def fold(self, prepared: ir.Model, target: Target) -> Folded:
+        """Float graph of pixels; see `folded`."""
+        return folded(prepared, self.preprocessing, target)
+
+    def notes(self) -> tuple[str, ...]:
+        """Sentence for the user on what the model takes."""
+        return (
+            f"the preprocessing is in the model: it takes pixels, uint8 [N, H, W, C] in {self._color}, and was compared "
+            "and timed with the float model on pixels",
+        )
+
+    def feeds(self, feeds: Feeds) -> Feeds:
+        """The same sample as pixels, for the folded model. Raises DataError as `pixels`."""
+        return {name: self.pixels(array) for name, array in feeds.items()}
+
+    def sample(self, sample: Sample) -> Sample:
+        """The same sample as pixels, for the folded model. Raises DataError as `pixels`."""
+        try:
+            return Sample(self.feeds(sample.inputs), sample.label, sample.name)
+        except DataError as error:
+            raise DataError(f"{sample.name}: {error}") from None
+
+    def pixels(self, array: Array) -> Array:
+        """Pixels (N, H, W, C) of preprocessed images, uint8, in RGB.
+
+        Raises DataError for values that no pixel has.
+        """
+        images = array if self.preprocessing.layout == "NHWC" else np.moveaxis(array, 1, -1)
+        mean, std = (np.array(values, np.float32) for values in (self.preprocessing.mean, self.preprocessing.std))
+        exact = (images * std + mean) / np.float32(self.preprocessing.scale)
+        pixels = np.rint(exact)
+        if not (np.abs(exact - pixels) <= _STEP).all() or pixels.min() < 0 or pixels.max() > 255:
+            raise DataError(
+                f"input {self.name!r} holds values that the declared preprocessing makes of no pixel, so the model "
+                "with it folded in cannot be run on them: give images, or declare the preprocessing that was applied"
+            )
+        whole = pixels.astype(np.uint8)
+        return np.ascontiguousarray(whole[..., ::-1] if self.preprocessing.color == "BGR" else whole)
