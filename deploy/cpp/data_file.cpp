@@ -88,11 +88,35 @@ std::vector<std::size_t> DataFile::shape() const {
     return {channels_, height_, width_};
 }
 
-void DataFile::read(std::uint64_t sample, float* values) {
+std::vector<std::size_t> DataFile::pixel_shape() const {
+    if (!pixels_) return {};
+    return {height_, width_, channels_};
+}
+
+// Whether the values that the file was made for are the pixels themselves.
+bool DataFile::holds_bytes() const {
+    for (std::size_t i = 0; i < table_.size(); ++i)
+        if (table_[i] != static_cast<float>(i % 256)) return false;
+    return pixels_;
+}
+
+void DataFile::load(std::uint64_t sample) {
     const std::uint64_t start = kHeader + sample * record_bytes_;
     file_.seekg(static_cast<std::streamoff>(start)).read(reinterpret_cast<char*>(record_.data()), static_cast<std::streamsize>(record_bytes_));
     if (!file_ || crc32(record_.data(), record_bytes_ - 4) != at<std::uint32_t>(record_, record_bytes_ - 4))
         altered(path_, start, record_bytes_, "sample " + std::to_string(sample));
+}
+
+// In the order of a model that the file was made for; a model with folded preprocessing takes RGB.
+void DataFile::read(std::uint64_t sample, std::uint8_t* pixels) {
+    load(sample);
+    const bool reverse = reversed_ && holds_bytes();
+    for (std::size_t i = 0; i < std::size_t{height_} * width_; ++i)
+        for (std::size_t c = 0; c < channels_; ++c) pixels[i * channels_ + (reverse ? channels_ - 1 - c : c)] = record_[i * channels_ + c];
+}
+
+void DataFile::read(std::uint64_t sample, float* values) {
+    load(sample);
     const std::size_t area = std::size_t{height_} * width_;
     if (!pixels_) {
         std::memcpy(values, record_.data(), area * channels_ * sizeof(float));

@@ -14,13 +14,19 @@ public:
     std::uint64_t samples = 0;
     std::vector<std::int64_t> labels;  // empty without labels
 
-    // Axes of a sample, as a model takes it.
+    // Axes of a sample, as a model takes it that does not take pixels, uint8.
     std::vector<std::size_t> shape() const;
 
-    // Writes a sample's values. Throws std::runtime_error for an altered one.
+    // Axes of a sample of pixels; empty where the file holds other values.
+    std::vector<std::size_t> pixel_shape() const;
+
+    // Writes a sample's values, or its pixels. Throws std::runtime_error for an altered one.
     void read(std::uint64_t sample, float* values);
+    void read(std::uint64_t sample, std::uint8_t* pixels);
 
 private:
+    void load(std::uint64_t sample);
+    bool holds_bytes() const;
     std::vector<unsigned char> section(int number, const char* name, const std::vector<unsigned char>& header);
 
     std::string path_;

@@ -33,16 +33,22 @@ std::string described(const ov::PartialShape& shape) {
     return text.str();
 }
 
+// Whether the model takes the file's pixels themselves.
+bool takes_pixels(const Model& model, const DataFile& data) {
+    return model.compiled.input().get_element_type() == ov::element::u8 && !data.pixel_shape().empty();
+}
+
 // Samples in one call: the model's own number, or as many as were asked for where its batch is open.
 std::size_t batch_of(const Model& model, const DataFile& data, const Options& options, const std::string& name) {
     if (model.compiled.inputs().size() != 1) throw std::runtime_error(name + " has several inputs; a data file feeds one");
     const auto input = model.compiled.input();
     const auto declared = input.get_partial_shape();
-    const auto sample = data.shape();
+    const bool pixels = takes_pixels(model, data);
+    const auto sample = pixels ? data.pixel_shape() : data.shape();
     ov::PartialShape wanted{ov::Dimension::dynamic()};
     for (const auto dim : sample) wanted.push_back(static_cast<ov::Dimension::value_type>(dim));
-    if (input.get_element_type() != ov::element::f32 || !declared.compatible(wanted))
-        throw std::runtime_error(options.data + " holds images for float32 " + described(wanted) + ", but the input of " + name + " is " +
+    if ((input.get_element_type() != ov::element::f32 && !pixels) || !declared.compatible(wanted))
+        throw std::runtime_error(options.data + " holds images for " + (pixels ? "uint8 " : "float32 ") + described(wanted) + ", but the input of " + name + " is " +
                                  input.get_element_type().get_type_name() + " " + described(declared) +
                                  ": make a file for this model, with `tinyint preprocess --model MODEL`");
     return declared[0].is_dynamic() ? static_cast<std::size_t>(options.batch_size) : static_cast<std::size_t>(declared[0].get_length());
@@ -129,9 +135,19 @@ std::vector<Layer> profiled(ov::Core& core, const std::string& path, const ov::T
     return layers;
 }
 
-void read_batch(DataFile& data, std::size_t first, ov::Tensor& batch) {
+template <typename Value>
+void fill(DataFile& data, std::size_t first, ov::Tensor& batch) {
     const std::size_t rows = batch.get_shape()[0], values = batch.get_size() / rows;
-    for (std::size_t row = 0; row < rows; ++row) data.read(first + row, batch.data<float>() + row * values);
+    for (std::size_t row = 0; row < rows; ++row) data.read(first + row, batch.data<Value>() + row * values);
+}
+
+ov::Tensor batch_for(const Model& model, DataFile& data, std::size_t first, std::size_t rows) {
+    const bool pixels = takes_pixels(model, data);
+    ov::Shape shape{rows};
+    for (const auto dim : pixels ? data.pixel_shape() : data.shape()) shape.push_back(dim);
+    ov::Tensor batch(pixels ? ov::element::u8 : ov::element::f32, shape);
+    pixels ? fill<std::uint8_t>(data, first, batch) : fill<float>(data, first, batch);
+    return batch;
 }
 
 std::vector<Result> run(const Options& options) {
@@ -155,18 +171,17 @@ std::vector<Result> run(const Options& options) {
     std::size_t end = open ? data.samples : data.samples / size * size;
     if (options.iterations) end = std::min(end, size * static_cast<std::size_t>(options.iterations));
     for (std::size_t first = 0; first < end; first += size) {
-        ov::Shape shape{std::min(size, end - first)};
-        for (const auto dim : data.shape()) shape.push_back(dim);
-        ov::Tensor batch(ov::element::f32, shape);
-        read_batch(data, first, batch);
+        const std::size_t rows = std::min(size, end - first);
+        std::vector<ov::Tensor> batches;
+        for (const auto& model : models) batches.push_back(batch_for(model, data, first, rows));
         for (std::size_t m = 0; m < models.size(); ++m) {  // in turn, so that a restless machine hits all alike
-            models[m].request.set_input_tensor(batch);
+            models[m].request.set_input_tensor(batches[m]);
             for (int call = 0; first == 0 && call < options.warmup; ++call) models[m].request.infer();
             const double ms = milliseconds_of(models[m].request);
-            if (shape[0] == size) results[m].ms.push_back(ms);
-            results[m].samples += shape[0];
-            if (options.with_accuracy) judge(results[m], logits_of(models[m], shape[0], results[m].model), data.labels.data() + first);
-            if (first == 0 && options.profile) results[m].layers = profiled(core, options.models[m], batch, options.threads);
+            if (rows == size) results[m].ms.push_back(ms);
+            results[m].samples += rows;
+            if (options.with_accuracy) judge(results[m], logits_of(models[m], rows, results[m].model), data.labels.data() + first);
+            if (first == 0 && options.profile) results[m].layers = profiled(core, options.models[m], batches[m], options.threads);
         }
     }
     return results;

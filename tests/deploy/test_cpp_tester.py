@@ -65,7 +65,7 @@ def network(layout: str) -> ir.Model:
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data file and a model of each layout and type; the int8 model of the first."""
+    """A data file and a model of each layout and type; the int8 model of the first, and one that takes pixels."""
     root = tmp_path_factory.mktemp("data")
     paths = images(root / "in", COUNT, size=(11, 9))
     for layout in ("NCHW", "NHWC"):
@@ -73,13 +73,15 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_model(network(layout), root / f"{layout}.onnx")
         for values in ("uint8", "float32"):
             write(source(paths, lambda i: i % 7, declared), root / f"{layout}.{values}.bin", values)
-    tinyint.quantize(
-        root / "NCHW.onnx",
-        root / "NCHW.uint8.bin",
-        output=root / "int8.onnx",
-        target="openvino",
-        run=tinyint.Run(verify=False),
-    )
+    for name, recipe in {"int8": "default", "pixels": {"fold_preprocessing": True}}.items():
+        tinyint.quantize(
+            root / "NCHW.onnx",
+            tinyint.Samples(root / "NCHW.uint8.bin", preprocessing=DECLARED),
+            output=root / f"{name}.onnx",
+            recipe=recipe,
+            target="openvino",
+            run=tinyint.Run(verify=False),
+        )
     return root
 
 
@@ -99,8 +101,16 @@ def document(tester: Path, *arguments: object) -> Any:
     return json.loads(run(tester, *arguments, "--json").stdout)
 
 
-@pytest.mark.parametrize("values", ["uint8", "float32"])
-@pytest.mark.parametrize("models", [("NCHW", "int8"), ("NHWC",)], ids="+".join)
+@pytest.mark.parametrize(
+    ("models", "values"),
+    [
+        (("NCHW", "int8"), "uint8"),
+        (("NCHW", "int8"), "float32"),
+        (("NCHW", "pixels"), "uint8"),
+        (("NHWC",), "uint8"),
+        (("NHWC",), "float32"),
+    ],
+)
 def test_the_figures_are_pythons(tester: Path, models: tuple[str, ...], values: str):
     data, names = f"{models[0]}.{values}.bin", [f"{name}.onnx" for name in models]
     words = ("--batch-size", 16, "--warmup", 1, "--threads", 1, "--with-accuracy", "--profile")
@@ -176,6 +186,7 @@ def altered(offset: int) -> bytes:
         (("NCHW.onnx", "--data", "d.bin"), lambda: altered(HEADER_BYTES + 60 * 200 + 3), "in its values"),
         (("NCHW.onnx", "--data", "d.bin"), lambda: altered(300)[:-1], "truncated: it ends at"),
         (("NHWC.onnx", "--data", "NCHW.uint8.bin"), None, "but the input of NHWC.onnx is f32 [?,8,8,3]"),
+        (("pixels.onnx", "--data", "NCHW.float32.bin"), None, "float32 [?,3,8,8], but the input of pixels.onnx is u8"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_clear_error(tester: Path, arguments: Any, content: Any, told: str):

@@ -19,9 +19,9 @@ from tinyint.runtimes.host import host
 
 __all__ = ["Coverage", "FloatNode", "planned_coverage", "read_coverage"]
 
-# They work on shapes and types, or rename what is there.
+# They work on shapes and types, or rename what is there; in a float graph, only codes of pixels are dequantized.
 _PLUMBING = {
-    "Cast", "CastLike", "Constant", "ConstantOfShape", "Flatten", "Identity", "NonZero", "Range", "Reshape", "Shape",
+    "Cast", "CastLike", "Constant", "ConstantOfShape", "DequantizeLinear", "Flatten", "Identity", "NonZero", "Range", "Reshape", "Shape",
     "Size", "Squeeze", "Unsqueeze",
 }  # fmt: skip
 # What the dynamic method makes of a product `name`.

@@ -127,6 +127,11 @@ def _resolved(given: RecipeSource, settings: QatSettings, run: Run) -> tuple[Rec
             f"recipe {recipe.name}: training is for `method: static`, not {recipe.method}, whose models need no "
             "training: use `quantize`, or set method=static"
         )
+    if recipe.fold_preprocessing:
+        raise RecipeError(
+            f"recipe {recipe.name}: `fold_preprocessing` has no effect in training, whose module takes preprocessed "
+            "images, and neither has it on the trained filters of its int8 model: leave it out"
+        )
     return recipe, settings.over(said)
 
 

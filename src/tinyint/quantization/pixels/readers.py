@@ -11,7 +11,7 @@ from tinyint.graph.walk import constant_of, consumers, is_float32
 
 __all__ = ["first_convolutions", "is_padded"]
 
-_TO_CHANNELS_FIRST = [0, 3, 1, 2]
+_TO_CHANNELS_FIRST = (0, 3, 1, 2)
 
 
 def first_convolutions(graph: ir.Graph, preprocessing: Preprocessing) -> tuple[ir.Node, ...]:
@@ -32,7 +32,7 @@ def first_convolutions(graph: ir.Graph, preprocessing: Preprocessing) -> tuple[i
     readers = consumers(image)
     if preprocessing.layout == "NHWC":
         for node, _ in readers:
-            if node.op_type != "Transpose" or node.attributes.get_ints("perm") != _TO_CHANNELS_FIRST:
+            if node.op_type != "Transpose" or tuple(node.attributes.get_ints("perm", ())) != _TO_CHANNELS_FIRST:
                 raise _read_otherwise(node, "a Transpose to channels first")
         readers = tuple(use for node, _ in readers for use in consumers(node.outputs[0]))
     for node, position in readers:

@@ -9,6 +9,7 @@ import onnx_ir as ir
 from tinyint.graph.flow import bias_position, clamp_range, is_epilogue, settled
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, data_inputs, facts, kind_of, op_names
+from tinyint.graph.pixels import pixel_range
 from tinyint.graph.walk import constant_of, consumers, is_float32, sole_consumer, static_shape
 from tinyint.quantization.plan.decisions import Decisions
 from tinyint.quantization.plan.products import held_apart, is_particular
@@ -57,6 +58,8 @@ def _refusal(
         rule = rules[name]
         return f"kept in float, as the recipe asks for {rule.name or rule.op_type or rule.scope}"
     if facts(node) is None:
+        if pixel_range(node.outputs[0]) is not None:
+            return "it says what the codes of pixels stand for"
         holds_graph = any(a.type == ir.AttributeType.GRAPH for a in node.attributes.values())
         return f"{node.op_type} has no int8 form{' and holds a subgraph' if holds_graph else ''}"
     if name in held:
