@@ -185,6 +185,22 @@ def calls() -> str:
     return "\n".join(lines)
 
 
+def folded() -> str:
+    found = result("folded")
+    by = {(r["model"], r["runtime"], r["way"]): r for r in found["rows"]}
+    lines = [
+        "| | pixels in | tinyint's table before it | gain | NumPy before it | gain |",
+        "|---|---|---|---|---|---|",
+    ]
+    for model, runtime in dict.fromkeys(key[:2] for key in by):
+        cells = [f"{by[model, runtime, 'folded']['median_ms']:.2f}"]
+        for way in ("tinyint", "numpy"):
+            row = by[model, runtime, way]
+            cells += [f"{row['median_ms']:.2f}", f"{row['ratio_of_folded']:.2f}×"]
+        lines.append(f"| {model}, {runtime} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", circumstances(found)])
+
+
 def bad_input() -> str:
     lines = ["| | tried | refused | faults |", "|---|---|---|---|"]
     lines += [
@@ -367,6 +383,7 @@ def main() -> None:
     fill(chapter, "pair sums", pair_sums())
     fill(chapter, "arm", arm())
     fill(chapter, "calls", calls())
+    fill(chapter, "folded", folded())
     fill(chapter, "bad input", bad_input())
     fill(chapter, "planted faults", planted_faults())
     fill(chapter, "accuracy", accuracy())

@@ -10,7 +10,9 @@ from tinyint.graph.pixels import pixel_range
 ONE, Z = np.array(1, np.float32), np.array(116, np.uint8)
 
 
-def found(nodes: str, last: str, x: str = "uint8[1,4,4,3]", **weights: np.ndarray) -> tuple[float, float] | None:
+def found(
+    nodes: str, last: str, x: str = "uint8[1,4,4,3]", **weights: np.ndarray
+) -> tuple[float, float] | None:
     model = build(f"g ({x} x) => (float[N] y) {{ {nodes} y = Flatten ({last}) }}", **weights)
     infer_shapes(model)
     value = next(v for node in model.graph for v in node.outputs if v.name == last)

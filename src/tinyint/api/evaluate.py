@@ -11,6 +11,7 @@ from tinyint.data import Data, Samples, input_specs
 from tinyint.diagnosis.compare import Comparison
 from tinyint.diagnosis.compare import compare as compare_tensors
 from tinyint.errors import ModelError
+from tinyint.metadata import FOLDED
 from tinyint.runtimes.run import Run
 from tinyint.tasks import Task, postprocessing_of, require_labels
 from tinyint.tasks.paired import differences
@@ -98,6 +99,7 @@ def compare(float_model: Model, int8_model: Model, data: Data, *, run: Run | Non
     run.require_only("compare", "threads")
     reference, quantized = GivenModel.of(float_model), GivenModel.of(int8_model)
     facts = {**reference.model.metadata_props, **quantized.model.metadata_props}
-    dataset = Samples.of(data).open(input_specs(reference.model), facts, default=_COMPARED)
+    fed = quantized if FOLDED in facts else reference  # on pixels, the two are compared on these
+    dataset = Samples.of(data).open(input_specs(fed.model), facts, default=_COMPARED)
     found = compare_tensors(reference.model, quantized.model, dataset, threads=run.threads)
     return replace(found, notices=dataset.notices)

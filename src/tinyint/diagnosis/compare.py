@@ -23,15 +23,17 @@ from tinyint.graph.io import is_quantized
 from tinyint.graph.names import name_of
 from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import static_shape
-from tinyint.metadata import RECIPE
+from tinyint.metadata import RECIPE, TARGET
 from tinyint.numbers.numerics import Array
 from tinyint.proof.outputs import NOTHING
 from tinyint.proof.rows import shape_depends_on_values
+from tinyint.quantization.pixels import PixelInput
 from tinyint.quantization.recipe import Recipe, read_yaml
 from tinyint.quantization.repair import repair_float
 from tinyint.quantization.signature import signed_decisions
 from tinyint.runtimes import Session, get_runtime
 from tinyint.runtimes.outputs import tensors_of
+from tinyint.targets import get_target
 
 __all__ = ["Comparison", "TensorComparison", "compare"]
 
@@ -119,12 +121,16 @@ def compare(
 
 
 def _as_quantized(float_model: ir.Model, int8_model: ir.Model) -> ir.Model:
-    """Prepared float model after the recipe's steps that preserve its function."""
+    """Prepared float model after the recipe's steps that preserve its function, with the same input."""
     prepared, text = prepare(float_model), int8_model.metadata_props.get(RECIPE)
     if text is None:
         return prepared
     recipe, decisions = Recipe.parse(read_yaml(text, "metadata")), signed_decisions(int8_model)
-    return repair_float(prepared, "", recipe, decisions=decisions).model
+    repaired = repair_float(prepared, "", recipe, decisions=decisions).model
+    pixels = PixelInput.saved(repaired, int8_model.metadata_props)
+    if pixels is None:
+        return repaired
+    return pixels.fold(repaired, get_target(int8_model.metadata_props[TARGET])).model
 
 
 def _badness(row: TensorComparison) -> tuple[bool, float, str]:

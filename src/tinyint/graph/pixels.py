@@ -1,7 +1,7 @@
 """Tensors whose values are the bytes of an image, less a zero-point.
 
-    bytes → [Pad, Transpose, Reshape] → DequantizeLinear, of scale 1
-    bytes → Cast → [Pad, Transpose, Reshape] → Sub, where the runtime takes bytes as inputs alone
+bytes → [Pad, Transpose, Reshape] → DequantizeLinear, of scale 1
+bytes → Cast → [Pad, Transpose, Reshape] → Sub, where the runtime takes bytes as inputs alone
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ __all__ = ["Coverage", "FloatNode", "planned_coverage", "read_coverage"]
 
 # They work on shapes and types, or rename what is there; in a float graph, only codes of pixels are dequantized.
 _PLUMBING = {
-    "Cast", "CastLike", "Constant", "ConstantOfShape", "DequantizeLinear", "Flatten", "Identity", "NonZero", "Range", "Reshape", "Shape",
-    "Size", "Squeeze", "Unsqueeze",
+    "Cast", "CastLike", "Constant", "ConstantOfShape", "DequantizeLinear", "Flatten", "Identity", "NonZero", "Range",
+    "Reshape", "Shape", "Size", "Squeeze", "Unsqueeze",
 }  # fmt: skip
 # What the dynamic method makes of a product `name`.
 _DYNAMIC_PARTS = ("integer", "cast", "scale", "scaled", "biased")

@@ -77,22 +77,33 @@ def test_open_sizes(shape: str):
 
 
 def test_channels_that_come_last():
-    text = "g (float[N,9,8,3] x) => (float[N,6,9,8] y) { a = Transpose <perm = [0, 3, 1, 2]> (x)  y = Conv <pads = [1, 1, 1, 1]> (a, w) }"
-    expected, found, made = both(prepare(build(text, w=(6, 3, 3, 3))), Preprocessing.parse(IMAGENET | {"layout": "NHWC"}))
+    text = """g (float[N,9,8,3] x) => (float[N,6,9,8] y) {
+      a = Transpose <perm = [0, 3, 1, 2]> (x)  y = Conv <pads = [1, 1, 1, 1]> (a, w)
+    }"""
+    expected, found, made = both(
+        prepare(build(text, w=(6, 3, 3, 3))), Preprocessing.parse(IMAGENET | {"layout": "NHWC"})
+    )
     assert_same(expected, found)
     assert made.model.graph.inputs[0].shape == ir.Shape(["N", 9, 8, 3])
 
 
 def test_two_readers_of_which_one_is_padded():
-    text = "g (float[N,3,9,8] x) => (float[N,6,9,8] y) { a = Conv <pads = [1, 1, 1, 1]> (x, w, b)  c = Conv (x, v)  y = Add (a, c) }"
-    expected, found, _ = both(prepare(build(text, w=(6, 3, 3, 3), b=(6,), v=(6, 3, 1, 1))), Preprocessing.parse(IMAGENET))
+    text = """g (float[N,3,9,8] x) => (float[N,6,9,8] y) {
+      a = Conv <pads = [1, 1, 1, 1]> (x, w, b)  c = Conv (x, v)  y = Add (a, c)
+    }"""
+    expected, found, _ = both(
+        prepare(build(text, w=(6, 3, 3, 3), b=(6,), v=(6, 3, 1, 1))), Preprocessing.parse(IMAGENET)
+    )
     assert_same(expected, found)
 
 
 def test_groups():
     expected, found, _ = both(network(groups=3), Preprocessing.parse(LITE))
     assert_same(expected, found)
-    for keys, told in (({"color": "BGR"}, "the order of RGB"), (IMAGENET, "no code is the mean of them all (123.675, 116.28, 103.53)")):
+    for keys, told in (
+        ({"color": "BGR"}, "the order of RGB"),
+        (IMAGENET, "no code is the mean of them all (123.675, 116.28, 103.53)"),
+    ):
         with pytest.raises(DataError) as error:
             folded(network(groups=3), Preprocessing.parse(keys), X86)
         assert told in str(error.value)
@@ -120,4 +131,6 @@ def test_means_for_the_correction_of_biases(color: str):
     assert moved.tensor == made.after
     means = record.statistic(moved)
     assert isinstance(means, ChannelMeans)
-    assert means.means() == pytest.approx([*PIXELS.mean((0, 1, 2)) - made.codes.zero_point, made.level], abs=1e-3)
+    assert means.means() == pytest.approx(
+        [*PIXELS.mean((0, 1, 2)) - made.codes.zero_point, made.level], abs=1e-3
+    )

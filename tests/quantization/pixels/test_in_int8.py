@@ -94,8 +94,13 @@ def test_as_close_to_float_as_with_preprocessing_outside(declared: dict[str, obj
 @pytest.mark.usefixtures("here")
 def test_the_first_convolution_runs_as_simulated(declared: dict[str, object], target: str, runtime: str):
     """Within 1 LSB, and no further from float at the borders than inside."""
-    text = "g (float[N,3,16,16] image) => (float[N,8,16,16] logits) { a = Conv <pads = [1, 1, 1, 1]> (image, w, b)  logits = Relu (a) }"
-    save_model(build(text, w=(8, 3, 3, 3), b=(8,)), "float.onnx")
+    text = """g (float[N,3,16,16] image) => (float[N,8,16,16] logits) {
+      a = Conv <pads = [1, 1, 1, 1]> (image, w, b)  c = Relu (a)  logits = Conv (c, v)
+    }"""
+    same = np.eye(8, dtype=np.float32).reshape(
+        8, 8, 1, 1
+    )  # without a quantizer, OpenVINO runs nothing in int8
+    save_model(build(text, w=(8, 3, 3, 3), b=(8,), v=same), "float.onnx")
     exact = outputs(load_model("float.onnx"), declared, "onnxruntime")
     model = quantized(declared, target)
     simulated = outputs(model, None, "onnxruntime", optimize=False)
@@ -104,7 +109,9 @@ def test_the_first_convolution_runs_as_simulated(declared: dict[str, object], ta
     errors = np.where(exact < 250 * lsb, np.abs(simulated - exact), 0)  # calibration may cut the largest
     assert errors.max() < 3 * lsb
     assert errors[..., 0, :].max() <= 1.5 * errors[..., 1:-1, 1:-1].max()
-    assert all(row.int8 for row in get_runtime(runtime).executed(model) if row.op.endswith(("Conv", "Convolution")))
+    assert all(
+        row.int8 for row in get_runtime(runtime).executed(model) if row.op.endswith(("Conv", "Convolution"))
+    )
 
 
 @pytest.mark.usefixtures("here")
@@ -118,7 +125,9 @@ def test_the_pixels_are_the_codes():
 @pytest.mark.parametrize("recipe", ["weight_only", "dynamic"])
 @pytest.mark.usefixtures("here")
 def test_weights_alone(recipe: str):
-    model = quantized(DECLARED, "x86-vnni", tinyint.Recipe.load(recipe).with_settings(["fold_preprocessing=true"]))
+    model = quantized(
+        DECLARED, "x86-vnni", tinyint.Recipe.load(recipe).with_settings(["fold_preprocessing=true"])
+    )
     exact = outputs(load_model("float.onnx"), DECLARED, "onnxruntime")
     assert sqnr_db(exact, outputs(model, None, "onnxruntime")) > 30
 
@@ -140,14 +149,31 @@ def run(*arguments: str, code: int = 0) -> str:
 def test_every_verb_feeds_pixels():
     """From images and from a data file, without a word on their preprocessing."""
     declared = ("--preprocessing", "p.yaml", "--target", ORT_TARGET)
-    told = run("quantize", "float.onnx", "-o", "int8.onnx", "--data", "images", "--samples", "8", "--fold-preprocessing", *declared)
+    told = run(
+        "quantize",
+        "float.onnx",
+        "-o",
+        "int8.onnx",
+        "--data",
+        "images",
+        "--samples",
+        "8",
+        "--fold-preprocessing",
+        *declared,
+    )
     assert "it takes pixels, uint8 [N, H, W, C] in RGB" in " ".join(told.split())
     report = json.loads(Path("int8.report.json").read_text())
     assert report["verification"]["samples"] == 12
     metadata = load_model("int8.onnx").metadata_props
     left = saved_preprocessing(metadata)
     assert left is not None
-    assert (left.size(), left.layout, left.scale, left.mean, left.std) == ((16, 16), "NHWC", 1.0, (0.0,), (1.0,))
+    assert (left.size(), left.layout, left.scale, left.mean, left.std) == (
+        (16, 16),
+        "NHWC",
+        1.0,
+        (0.0,),
+        (1.0,),
+    )
     assert "0.485" in metadata[FOLDED]
 
     run("preprocess", "--data-dir", "images", "--model", "int8.onnx", "-o", "pixels.bin")
@@ -159,6 +185,8 @@ def test_every_verb_feeds_pixels():
     assert len({json.loads(score)["metrics"]["top1"] for score in scores}) == 1
     first = sorted(Path("images").rglob("*.png"))[0]
     run("predict", "int8.onnx", "--input", str(first), "-o", "predicted")
+    compared = json.loads(run("compare", "float.onnx", "int8.onnx", "--data", "images", "--json"))
+    assert not compared["unmatched"]
     run("bench", "int8.onnx", "--data", "pixels.bin", "--iterations", "3", "--with-accuracy")
 
 
@@ -173,7 +201,9 @@ def test_arrays_that_were_preprocessed_go_back_to_pixels():
     )
     assert result.report.verification is not None
     with pytest.raises(DataError, match="of no pixel"):
-        tinyint.quantize("float.onnx", tinyint.Samples(arrays * 1.01, preprocessing=declared), recipe=FOLDING, run=run_)
+        tinyint.quantize(
+            "float.onnx", tinyint.Samples(arrays * 1.01, preprocessing=declared), recipe=FOLDING, run=run_
+        )
 
 
 @pytest.mark.parametrize(
@@ -184,8 +214,20 @@ def test_arrays_that_were_preprocessed_go_back_to_pixels():
     ],
 )
 def test_refusals_write_nothing(here: Path, changes: dict[str, object], words: tuple[str, ...], told: str):
-    Path("p.yaml").write_text(json.dumps({key: value for key, value in DECLARED.items() if key not in ("mean", "std")} | changes))
-    output = run("quantize", "float.onnx", "-o", "int8.onnx", "--data", "images", "--fold-preprocessing", *words, code=2)
+    Path("p.yaml").write_text(
+        json.dumps({key: value for key, value in DECLARED.items() if key not in ("mean", "std")} | changes)
+    )
+    output = run(
+        "quantize",
+        "float.onnx",
+        "-o",
+        "int8.onnx",
+        "--data",
+        "images",
+        "--fold-preprocessing",
+        *words,
+        code=2,
+    )
     assert told in " ".join(output.split())
     assert {path.name for path in here.iterdir()} == {"float.onnx", "images", "p.yaml"}
 
@@ -193,7 +235,9 @@ def test_refusals_write_nothing(here: Path, changes: dict[str, object], words: t
 @pytest.mark.usefixtures("here")
 def test_a_folded_model_is_not_folded_again():
     save_model(quantized(DECLARED, "x86-vnni"), "int8.onnx")
-    output = run("quantize", "int8.onnx", "-o", "again.onnx", "--data", "images", "--fold-preprocessing", code=2)
+    output = run(
+        "quantize", "int8.onnx", "-o", "again.onnx", "--data", "images", "--fold-preprocessing", code=2
+    )
     assert "is quantized already" in " ".join(output.split())
 
 

@@ -11,7 +11,9 @@ from tinyint.metadata import FOLDED
 from tinyint.quantization.pixels import PixelInput
 
 MODEL = build("g (float[N,3,9,8] x) => (float[N,6,7,6] y) { y = Conv (x, w) }", w=(6, 3, 3, 3))
-IMAGENET = Preprocessing(resize=256, crop=(9, 8), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), color="BGR")
+IMAGENET = Preprocessing(
+    resize=256, crop=(9, 8), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), color="BGR"
+)
 PIXELS = np.arange(9 * 8 * 3, dtype=np.uint8).reshape(9, 8, 3)
 
 

@@ -9,6 +9,7 @@ from tinyint.errors import DataError
 from tinyint.graph.prepare import prepare
 from tinyint.quantization.pixels.readers import first_convolutions, is_padded
 
+X, Y = "g (float[N,3,8,8] x", "=> (float[N,4,6,6] y"
 W = np.ones((4, 3, 3, 3), np.float32)
 FIRST, LAST = Preprocessing(), Preprocessing(layout="NHWC")
 
@@ -24,20 +25,23 @@ def test_all_readers_are_found():
 
 
 def test_through_a_transpose_of_channels_that_come_last():
-    text = "g (float[N,8,8,3] x) => (float[N,4,6,6] y) { a = Transpose <perm = [0, 3, 1, 2]> (x)  y = Conv (a, w) }"
+    text = f"g (float[N,8,8,3] x) {Y}) {{ a = Transpose <perm = [0, 3, 1, 2]> (x)  y = Conv (a, w) }}"
     assert names(text, LAST) == ["y"]
 
 
 @pytest.mark.parametrize(
     ("text", "declared", "told"),
     [
-        ("g (float[N,3,8,8] x, float[N,4,6,6] z) => (float[N,4,6,6] y) { a = Conv (x, w)  y = Add (a, z) }", FIRST, "has 2 inputs ('x', 'z')"),
+        (f"{X}, float[N,4,6,6] z) {Y}) {{ a = Conv (x, w)  y = Add (a, z) }}", FIRST, "has 2 inputs ('x', 'z')"),
         ("g (float[3,8,8] x) => (float[3,8,8] y) { y = Relu (x) }", FIRST, "not float32 of four axes"),
-        ("g (uint8[N,3,8,8] x) => (float[N,4,6,6] y) { a = Cast <to = 1> (x)  y = Conv (a, w) }", FIRST, "is UINT8"),
-        ("g (float[N,3,8,8] x) => (float[N,4,6,6] y) { a = Relu (x)  y = Conv (a, w) }", FIRST, "is read by Relu"),
-        ("g (float[N,3,8,8] x, float[4,3,3,3] v) => (float[N,4,6,6] y) { y = Conv (x, v) }", FIRST, "has 2 inputs"),
-        ("g (float[N,3,8,8] x) => (float[N,4,6,6] y, float[N,3,8,8] z) { y = Conv (x, w)  z = Abs (x) }", FIRST, "is read by Abs"),
-        ("g (float[N,8,8,3] x) => (float[N,4,6,6] y) { a = Transpose <perm = [0, 3, 2, 1]> (x)  y = Conv (a, w) }", LAST, "a Transpose to channels first"),
+        (f"g (uint8[N,3,8,8] x) {Y}) {{ a = Cast <to = 1> (x)  y = Conv (a, w) }}", FIRST, "is UINT8"),
+        (f"{X}) {Y}) {{ a = Relu (x)  y = Conv (a, w) }}", FIRST, "is read by Relu"),
+        (f"{X}) {Y}, float[N,3,8,8] z) {{ y = Conv (x, w)  z = Abs (x) }}", FIRST, "is read by Abs"),
+        (
+            f"g (float[N,8,8,3] x) {Y}) {{ a = Transpose <perm = [0, 3, 2, 1]> (x)  y = Conv (a, w) }}",
+            LAST,
+            "a Transpose to channels first",
+        ),
     ],
 )  # fmt: skip
 def test_other_readers_are_refused(text: str, declared: Preprocessing, told: str):
@@ -49,7 +53,12 @@ def test_other_readers_are_refused(text: str, declared: Preprocessing, told: str
 
 @pytest.mark.parametrize(
     ("attributes", "padded"),
-    [("", False), ("<pads = [0, 0, 0, 1]>", True), ('<auto_pad = "SAME_UPPER", strides = [2, 2]>', True), ('<auto_pad = "VALID">', False)],
+    [
+        ("", False),
+        ("<pads = [0, 0, 0, 1]>", True),
+        ('<auto_pad = "SAME_UPPER", strides = [2, 2]>', True),
+        ('<auto_pad = "VALID">', False),
+    ],
 )  # fmt: skip
 def test_padding(attributes: str, padded: bool):
     model = build(f"g (float[N,3,8,8] x) => (float[N,4,H,W] y) {{ y = Conv {attributes} (x, w) }}", w=W)

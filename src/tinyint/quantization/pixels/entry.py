@@ -41,7 +41,9 @@ class Entry:
         axes = _TO_CHANNELS_LAST if channels_first else range(4)
         given.name = None
         pixels = ir.Value(
-            name=self.name, type=ir.TensorType(ir.DataType.UINT8), shape=ir.Shape([known[axis] for axis in axes])
+            name=self.name,
+            type=ir.TensorType(ir.DataType.UINT8),
+            shape=ir.Shape([known[axis] for axis in axes]),
         )
         self.editor.graph.inputs[0] = pixels
         return pixels

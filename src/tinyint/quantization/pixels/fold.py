@@ -83,20 +83,18 @@ def folded(prepared: ir.Model, preprocessing: Preprocessing, target: Target) -> 
             _add_to_bias(editor, conv, each.growth)
     RemoveUnusedNodesPass()(model)
     infer_shapes(model)
-    return Folded(
-        model=model, before=before, after=name_of(image), codes=codes, level=level, reverse=reverse
-    )
+    return Folded(model=model, before=before, after=name_of(image), codes=codes, level=level, reverse=reverse)
 
 
-def _require_ungrouped(
-    convs: Sequence[ir.Node], codes: PixelCodes, preprocessing: Preprocessing
-) -> None:
+def _require_ungrouped(convs: Sequence[ir.Node], codes: PixelCodes, preprocessing: Preprocessing) -> None:
     """Raises DataError for groups of channels that would have to share something."""
     grouped = next((conv for conv in convs if _groups(conv) > 1), None)
     if grouped is None:
         return
     if preprocessing.color == "BGR":
-        raise unfoldable(f"Conv {grouped.name!r} has groups of channels, which cannot be put in the order of RGB")
+        raise unfoldable(
+            f"Conv {grouped.name!r} has groups of channels, which cannot be put in the order of RGB"
+        )
     if codes.offsets.any() and any(map(is_padded, convs)):
         means = ", ".join(f"{mean:g}" for mean in codes.means)
         raise unfoldable(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -38,12 +39,21 @@ class PixelInput:
             raise unfoldable("the model takes texts, and there is no convolution for them to go into")
         return cls(name=str(model.graph.inputs[0].name), preprocessing=declared)
 
+    @classmethod
+    def saved(cls, model: ir.Model, metadata: Mapping[str, str]) -> Self | None:
+        """That of a float model which an int8 model was made from, by the metadata of the latter.
+
+        None unless its preprocessing was folded. Raises DataError for a damaged entry.
+        """
+        text = metadata.get(FOLDED)
+        if text is None:
+            return None
+        return cls.of(model, Preprocessing.from_yaml(text, f"the model's metadata entry {FOLDED}"))
+
     @property
     def declaration(self) -> Preprocessing:
         """What is left to do outside the model: resize and crop."""
-        return self.preprocessing.changed(
-            scale=1.0, mean=[0.0], std=[1.0], layout="NHWC", color=self._color
-        )
+        return self.preprocessing.changed(scale=1.0, mean=[0.0], std=[1.0], layout="NHWC", color=self._color)
 
     @property
     def _color(self) -> str:
@@ -60,8 +70,8 @@ class PixelInput:
     def notes(self) -> tuple[str, ...]:
         """Sentence for the user on what the model takes."""
         return (
-            f"the preprocessing is in the model: it takes pixels, uint8 [N, H, W, C] in {self._color}, and was compared "
-            "and timed with the float model on pixels",
+            f"the preprocessing is in the model: it takes pixels, uint8 [N, H, W, C] in {self._color}, and was "
+            "compared and timed with the float model on pixels",
         )
 
     def feeds(self, feeds: Feeds) -> Feeds:
@@ -81,7 +91,9 @@ class PixelInput:
         Raises DataError for values that no pixel has.
         """
         images = array if self.preprocessing.layout == "NHWC" else np.moveaxis(array, 1, -1)
-        mean, std = (np.array(values, np.float32) for values in (self.preprocessing.mean, self.preprocessing.std))
+        mean, std = (
+            np.array(values, np.float32) for values in (self.preprocessing.mean, self.preprocessing.std)
+        )
         exact = (images * std + mean) / np.float32(self.preprocessing.scale)
         pixels = np.rint(exact)
         if not (np.abs(exact - pixels) <= _STEP).all() or pixels.min() < 0 or pixels.max() > 255:

@@ -11,7 +11,7 @@ from tinyint.graph.walk import constant_of, consumers, is_float32
 
 __all__ = ["first_convolutions", "is_padded"]
 
-_TO_CHANNELS_FIRST = (0, 3, 1, 2)
+_CHANNELS_FIRST = (0, 3, 1, 2)
 
 
 def first_convolutions(graph: ir.Graph, preprocessing: Preprocessing) -> tuple[ir.Node, ...]:
@@ -19,20 +19,10 @@ def first_convolutions(graph: ir.Graph, preprocessing: Preprocessing) -> tuple[i
 
     Under `layout: NHWC`, those of the image with its channels first. Raises DataError with the reason.
     """
-    if len(graph.inputs) != 1:
-        names = ", ".join(repr(name_of(value)) for value in graph.inputs)
-        raise unfoldable(f"the model has {len(graph.inputs)} inputs ({names}), and an image feeds one")
-    image = graph.inputs[0]
-    if not is_float32(image) or image.shape is None or len(image.shape) != 4:
-        raise unfoldable(
-            f"its input {image.name!r} is {image.dtype} {image.shape}, not float32 of four axes"
-        )
-    if image.is_graph_output():
-        raise unfoldable(f"its input {image.name!r} is an output, too")
-    readers = consumers(image)
+    readers = consumers(_image(graph))
     if preprocessing.layout == "NHWC":
         for node, _ in readers:
-            if node.op_type != "Transpose" or tuple(node.attributes.get_ints("perm", ())) != _TO_CHANNELS_FIRST:
+            if node.op_type != "Transpose" or tuple(node.attributes.get_ints("perm", ())) != _CHANNELS_FIRST:
                 raise _read_otherwise(node, "a Transpose to channels first")
         readers = tuple(use for node, _ in readers for use in consumers(node.outputs[0]))
     for node, position in readers:
@@ -40,6 +30,19 @@ def first_convolutions(graph: ir.Graph, preprocessing: Preprocessing) -> tuple[i
         if not is_conv or constant_of(node.inputs[1]) is None:
             raise _read_otherwise(node, "a Conv with constant weights")
     return tuple(node for node, _ in readers)
+
+
+def _image(graph: ir.Graph) -> ir.Value:
+    """The only input, in float32 of four axes."""
+    if len(graph.inputs) != 1:
+        names = ", ".join(repr(name_of(value)) for value in graph.inputs)
+        raise unfoldable(f"the model has {len(graph.inputs)} inputs ({names}), and an image feeds one")
+    image = graph.inputs[0]
+    if not is_float32(image) or image.shape is None or len(image.shape) != 4:
+        raise unfoldable(f"its input {image.name!r} is {image.dtype} {image.shape}, not float32 of four axes")
+    if image.is_graph_output():
+        raise unfoldable(f"its input {image.name!r} is an output, too")
+    return image
 
 
 def is_padded(conv: ir.Node) -> bool:
