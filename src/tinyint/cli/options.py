@@ -16,6 +16,7 @@ __all__ = [
     "BatchSize",
     "CalibrationOptions",
     "Data",
+    "FoldPreprocessing",
     "Json",
     "Model",
     "NeededData",
@@ -142,6 +143,13 @@ Record = Annotated[
     Path | None,
     typer.Option(
         "--calibration", metavar="RECORD", help="A record of `tinyint calibrate`; needs no data then."
+    ),
+]
+FoldPreprocessing = Annotated[
+    bool,
+    typer.Option(
+        "--fold-preprocessing",
+        help="Put the declared preprocessing into the model, which then takes pixels (uint8, NHWC).",
     ),
 ]
 NoVerify = Annotated[bool, typer.Option("--no-verify", help="Leave out the proof.")]

@@ -12,6 +12,7 @@ from tinyint.cli.group import BAD
 from tinyint.cli.options import (
     CalibrationOptions,
     Data,
+    FoldPreprocessing,
     Json,
     Model,
     NeededData,
@@ -52,13 +53,7 @@ def quantize(
     target: Target = None,
     calibration: Record = None,
     preprocessing: PreprocessingFile = None,
-    fold_preprocessing: Annotated[
-        bool,
-        typer.Option(
-            "--fold-preprocessing",
-            help="Put the declared preprocessing into the model, which then takes pixels (uint8, NHWC).",
-        ),
-    ] = False,
+    fold_preprocessing: FoldPreprocessing = False,
     on_error: OnError = "stop",
     no_verify: NoVerify = False,
     strict: Strict = False,
