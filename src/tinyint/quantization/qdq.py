@@ -40,11 +40,13 @@ def insert(model: ir.Model, plan: Plan, assignment: Assignment) -> ir.Model:
     """
     model = model.clone()
     graph = model.graph
-    quantize_constants(graph, assignment.constants)
     values = {name_of(value): value for value in _values(graph)}
+    pixels = {name for name in plan.tensors if _holds_codes(values[name], assignment.tensors[name])}
+    quantize_constants(graph, assignment.constants)
     editor = GraphEditor(graph)
     for name, tensor in plan.tensors.items():
-        _quantize_tensor(editor, values[name], tensor, assignment.tensors[name])
+        if name not in pixels:
+            _quantize_tensor(editor, values[name], tensor, assignment.tensors[name])
     _drop(graph, plan.absorbed)
     nodes = {name_of(node): node for node in graph}
     for name in sorted(plan.fenced):
@@ -77,8 +79,6 @@ def quantize_constants(graph: ir.Graph, constants: Mapping[Use, Constant]) -> No
 
 
 def _quantize_tensor(editor: GraphEditor, value: ir.Value, plan: TensorPlan, params: QParams) -> None:
-    if _is_made_of(value, params):
-        return
     uses = [(node, i) for node, i in consumers(value) if plan.is_read_at((name_of(node), i))]
     is_output = plan.reads is ALL and value.is_graph_output()
     name, graph = name_of(value), editor.graph
@@ -100,8 +100,8 @@ def _quantize_tensor(editor: GraphEditor, value: ir.Value, plan: TensorPlan, par
                 graph.outputs[i] = dq.outputs[0]
 
 
-def _is_made_of(value: ir.Value, params: QParams) -> bool:
-    """Whether the tensor is dequantized from codes of these parameters already, as pixels are."""
+def _holds_codes(value: ir.Value, params: QParams) -> bool:
+    """Whether a tensor of the float graph is dequantized from codes of these parameters already, as pixels are."""
     producer = range_source(value).producer()
     return producer is not None and producer.op_type == "DequantizeLinear" and read_params(producer) == params
 

@@ -76,8 +76,9 @@ class Filters:
 
     @property
     def growth(self) -> Array:
-        """What the constants add to the bias of a window within the image, (O,)."""
-        return self.constant.reshape(len(self.constant), -1).sum(axis=1)
+        """Sum of the constants of a window within the image, for the bias (O,)."""
+        growth: Array = self.constant.reshape(len(self.constant), -1).sum(axis=1)
+        return growth
 
     @property
     def least_level(self) -> float:
@@ -93,7 +94,10 @@ class Filters:
 
 
 def level_of(least: float, zero_point: int) -> int:
-    """Level of the channel of constants, less the zero-point: a code on the side where there are more."""
+    """Level of the channel of constants, less the zero-point.
+
+    A code on the side of the zero-point where there are more.
+    """
     wanted = max(ceil(_FINER * least), 1)
     above, below = _BRIGHTEST - zero_point, zero_point
     return min(wanted, above) if above >= below else -min(wanted, below)

@@ -34,7 +34,10 @@ class Entry:
         return cls(editor=editor, name=name_of(graph.inputs[0]), before=graph[0], reads_bytes=reads_bytes)
 
     def take_pixels(self, *, channels_first: bool) -> ir.Value:
-        """Makes the graph's input one of uint8 (N, H, W, C); it had its channels first, or last."""
+        """Makes the graph's input one of uint8 (N, H, W, C).
+
+        It had its channels first, or last.
+        """
         given = self.editor.graph.inputs[0]
         known = given.shape
         assert known is not None
@@ -56,7 +59,8 @@ class Entry:
             # that they are codes comes before it
             return self._channels_first(self._less(value, zero_point))
         code = self._constant("level", np.array(zero_point + level, self._kind))
-        _, height, width, channels = pixels.shape or ()
+        assert pixels.shape is not None
+        _, height, width, channels = pixels.shape
         if not (isinstance(height, int) and isinstance(width, int) and isinstance(channels, int)):
             more = self._constant("channel_more", np.array([0, 0, 0, 0, 0, 0, 0, 1], np.int64))
             value = self._node("Pad", "with_level", value, more, code)

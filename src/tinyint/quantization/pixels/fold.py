@@ -1,4 +1,7 @@
-"""Folding of scale, mean and std of images into the first convolution, whose arithmetic is in `codes`."""
+"""Folding of scale, mean and std into the first convolution.
+
+The arithmetic is that of `codes`.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ __all__ = ["Folded", "folded"]
 
 @dataclass(frozen=True, kw_only=True)
 class Folded:
-    """Float graph of pixels, and how they are related to what its convolutions read before.
+    """Float graph of pixels, and their relation to the image before.
 
     * `before`, `after`: the tensor that they read, channels first
     * `reverse`: whether its channels are in the opposite order
@@ -42,7 +45,10 @@ class Folded:
     reverse: bool
 
     def known(self, record: CalibrationRecord) -> CalibrationRecord:
-        """Record with the means of the new tensor's channels, where it has the old one's."""
+        """Record with the means of the new tensor's channels.
+
+        Where it has the old one's.
+        """
         request = Request(statistic=ChannelMeans, tensor=self.before)
         observed = record.statistics.get(request)
         if not isinstance(observed, ChannelMeans):
@@ -62,7 +68,7 @@ def folded(prepared: ir.Model, preprocessing: Preprocessing, target: Target) -> 
     """
     model = prepared.clone()
     convs = first_convolutions(model.graph, preprocessing)
-    before = name_of(convs[0].inputs[0])
+    before, names = _read(convs[0], 0), [_read(conv, 1) for conv in convs]
     codes = PixelCodes.of(preprocessing, symmetric=target.activation.symmetric)
     _require_ungrouped(convs, codes, preprocessing)
     filters = [Filters.of(_weight(conv), _groups(conv), codes) for conv in convs]
@@ -73,12 +79,12 @@ def folded(prepared: ir.Model, preprocessing: Preprocessing, target: Target) -> 
     pixels = entry.take_pixels(channels_first=preprocessing.layout == "NCHW")
     image = entry.connect(pixels, codes.zero_point, level)
     reverse = preprocessing.color == "BGR"
-    for conv, each in zip(convs, filters, strict=True):
+    for conv, each, name in zip(convs, filters, names, strict=True):
         weights = each.with_level(level) if level else each.weights
         if reverse:
             weights = np.concatenate([weights[:, 2::-1], weights[:, 3:]], axis=1)
         conv.replace_input_with(0, image)
-        conv.replace_input_with(1, _constant(editor, name_of(conv.inputs[1]), weights))
+        conv.replace_input_with(1, _constant(editor, name, weights))
         if not level and each.constant.any():
             _add_to_bias(editor, conv, each.growth)
     RemoveUnusedNodesPass()(model)
@@ -100,6 +106,12 @@ def _require_ungrouped(convs: Sequence[ir.Node], codes: PixelCodes, preprocessin
         raise unfoldable(
             f"Conv {grouped.name!r} has groups of channels and padding, and no code is the mean of them all ({means})"
         )
+
+
+def _read(conv: ir.Node, position: int) -> str:
+    value = conv.inputs[position]
+    assert value is not None
+    return name_of(value)
 
 
 def _groups(conv: ir.Node) -> int:

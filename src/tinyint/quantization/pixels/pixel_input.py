@@ -25,7 +25,7 @@ _STEP = 0.01  # of a pixel: how far a preprocessed value may be from that of a w
 
 @dataclass(frozen=True, kw_only=True)
 class PixelInput:
-    """Image input of a float model, `name`, and the preprocessing that is folded into it."""
+    """Image input of a float model, and its preprocessing, which is folded in."""
 
     name: str
     preprocessing: Preprocessing
@@ -41,9 +41,9 @@ class PixelInput:
 
     @classmethod
     def saved(cls, model: ir.Model, metadata: Mapping[str, str]) -> Self | None:
-        """That of a float model which an int8 model was made from, by the metadata of the latter.
+        """Input of a float model, by the metadata of its int8 model.
 
-        None unless its preprocessing was folded. Raises DataError for a damaged entry.
+        None unless the preprocessing was folded. Raises DataError for a damaged entry.
         """
         text = metadata.get(FOLDED)
         if text is None:
@@ -52,7 +52,7 @@ class PixelInput:
 
     @property
     def declaration(self) -> Preprocessing:
-        """What is left to do outside the model: resize and crop."""
+        """Preprocessing outside the model: resize and crop."""
         return self.preprocessing.changed(scale=1.0, mean=[0.0], std=[1.0], layout="NHWC", color=self._color)
 
     @property
@@ -81,7 +81,7 @@ class PixelInput:
     def sample(self, sample: Sample) -> Sample:
         """The same sample as pixels, for the folded model. Raises DataError as `pixels`."""
         try:
-            return Sample(self.feeds(sample.inputs), sample.label, sample.name)
+            return Sample(dict(self.feeds(sample.inputs)), sample.label, sample.name)
         except DataError as error:
             raise DataError(f"{sample.name}: {error}") from None
 
