@@ -61,9 +61,9 @@ class Folded:
 
 
 def folded(prepared: ir.Model, preprocessing: Preprocessing, target: Target) -> Folded:
-    """Copy of the prepared float graph that takes pixels, uint8 (N, H, W, C), in RGB.
+    """Copy of the prepared float graph that takes pixels.
 
-    Its function of them is that of the graph after the preprocessing without resize and crop. Raises DataError where
+    They are uint8 (N, H, W, C), in RGB. Its function of them is that of the graph after the preprocessing without resize and crop. Raises DataError where
     anything but convolutions reads the image.
     """
     model = prepared.clone()
