@@ -63,8 +63,8 @@ class Folded:
 def folded(prepared: ir.Model, preprocessing: Preprocessing, target: Target) -> Folded:
     """Copy of the prepared float graph that takes pixels.
 
-    They are uint8 (N, H, W, C), in RGB. Its function of them is that of the graph after the preprocessing without resize and crop. Raises DataError where
-    anything but convolutions reads the image.
+    They are uint8 (N, H, W, C), in RGB. Its function of them is that of the graph after the preprocessing without
+    resize and crop. Raises DataError where anything but convolutions reads the image.
     """
     model = prepared.clone()
     convs = first_convolutions(model.graph, preprocessing)
