@@ -9,18 +9,17 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import onnx_ir as ir
 
-from tinyint.errors import ModelError, OutputError
-from tinyint.files import atomic_write, leftovers
+from tinyint.errors import ModelError
+from tinyint.files import atomic_write
+from tinyint.files.kept import Kept, cache_directory, used
 from tinyint.graph.io import model_fingerprint
 from tinyint.graph.source import ModelSource, graph_of
 from tinyint.proof.choice import Choice, Conditions
-from tinyint.quantization.calibration.cache import cache_directory
 from tinyint.runtimes import RUNTIMES, Runtime
 from tinyint.runtimes.host import host
 
@@ -95,8 +94,7 @@ class Choices:
             return None
         if found.runtime not in RUNTIMES:
             return None
-        with suppress(OSError):
-            os.utime(path)
+        used(path)
         return replace(found, milliseconds=milliseconds, remembered=True)
 
     def store(self, key: str, choice: Choice) -> None:
@@ -104,45 +102,23 @@ class Choices:
 
         Raises OutputError if it cannot.
         """
-        if self.directory is None:
-            raise OutputError("there is no home directory to keep it in")
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot write '{self.directory}': {error.strerror or error}") from error
-        with atomic_write(self.directory / f"{key}.json") as scratch:
+        with atomic_write(self._kept.made() / f"{key}.json") as scratch:
             scratch.write_text(json.dumps(asdict(choice)), encoding="utf-8")
-        for path, _, _ in self._files()[self.most :]:
-            _remove(path)
+        self._kept.trim(lambda count, _: count <= self.most)
 
     @property
     def count(self) -> int:
         """Number of choices."""
-        return len(self._files())
+        return len(self._kept.files())
 
     def size(self) -> int:
         """Bytes in use."""
-        return sum(size for _, size, _ in self._files())
+        return sum(size for _, size in self._kept.files())
 
     def clear(self) -> tuple[int, int]:
         """Removes all; returns numbers of files and bytes removed."""
-        removed = [size for path, size, _ in self._files() if _remove(path)]
-        return len(removed), sum(removed)
+        return self._kept.clear()
 
-    def _files(self) -> list[tuple[Path, int, float]]:
-        """Path, size and time of last use, latest first; what killed writers left included."""
-        found = []
-        if self.directory is not None and self.directory.is_dir():
-            for path in (*self.directory.glob("*.json"), *leftovers(self.directory, _NAMES)):
-                with suppress(OSError):  # another process may have removed it
-                    facts = path.stat()
-                    found.append((path, facts.st_size, facts.st_mtime))
-        return sorted(found, key=lambda file: -file[2])
-
-
-def _remove(path: Path) -> bool:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return False
-    return True
+    @property
+    def _kept(self) -> Kept:
+        return Kept(directory=self.directory, endings=(".json",), temporary=_NAMES)

@@ -9,7 +9,7 @@ import pytest
 from tinyint.errors import TinyintWarning
 from tinyint.files import atomic_write
 from tinyint.quantization.calibration import CalibrationRecord
-from tinyint.quantization.calibration.cache import RecordCache, cache_directory, cache_key
+from tinyint.quantization.calibration.cache import RecordCache, cache_key
 from tinyint.quantization.calibration.statistics import Gram, Request
 
 KEYS = [cache_key("model", f"data {i}") for i in range(4)]
@@ -25,15 +25,6 @@ def record(samples: int = 1) -> CalibrationRecord:
 @pytest.fixture
 def cache(tmp_path: Path) -> RecordCache:
     return RecordCache(directory=tmp_path / "cache")
-
-
-def test_the_directory_is_the_users_choice_or_the_platforms(monkeypatch, tmp_path):
-    monkeypatch.setenv("TINYINT_CACHE_DIR", str(tmp_path))
-    assert cache_directory() == tmp_path
-    monkeypatch.delenv("TINYINT_CACHE_DIR")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    monkeypatch.setattr("sys.platform", "linux")
-    assert cache_directory() == tmp_path / "xdg" / "tinyint"
 
 
 @pytest.mark.parametrize("chosen", ["", "~no-such-user/x"])
