@@ -19,7 +19,7 @@ from tinyint.graph.source import ModelSource
 from tinyint.proof import choice
 from tinyint.proof.choice import Choice
 from tinyint.runtimes import Feeds
-from tinyint.runtimes.apart import Apart, run_all
+from tinyint.runtimes.apart import Apart, Failure, run_all
 from tinyint.runtimes.host import host
 
 EITHER = {"onnxruntime", "openvino"}
@@ -77,6 +77,16 @@ def test_what_is_remembered_is_taken(model: Path, cache: Path) -> None:
         (path,) = cache.iterdir()
         path.write_text(json.dumps({"runtime": runtime}))
         assert tinyint.open(model, "auto", threads=1).runtime == runtime
+
+
+def test_a_runtime_that_had_no_more_time_is_tried_again_another_time(
+    model: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Here, "run_all", lambda *_: Failure.STUCK)
+    opened = tinyint.open(model, "auto", threads=1, notice=len)
+    assert opened.choice is not None
+    assert opened.choice.excluded == {"openvino": "openvino does not come to an end with it"}
+    assert not cache.exists()
 
 
 def test_an_unwritable_cache_is_said_and_no_matter(

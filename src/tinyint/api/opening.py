@@ -99,7 +99,7 @@ def chosen_session(model: ModelSource, conditions: Conditions) -> tuple[Session,
         return conditions.open(get_runtime(known.runtime), model), known, None
     choice, session = choose(model, runtimes, conditions, preferred=preferred)
     told = f"{model_label(model)} {choice}"
-    if choice.unmeasured is None:
+    if choice.unmeasured is None and not choice.cut_short:
         try:
             choices.store(key, choice)
         except OutputError as error:

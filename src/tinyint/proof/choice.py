@@ -69,6 +69,7 @@ class Choice:
     * `milliseconds`: median time of a call, of each runtime that was timed
     * `excluded`: clause that says why, of each runtime that was not
     * `unmeasured`: reason for which none was timed although several could be
+    * `cut_short`: whether a runtime had no more time, as on a busy machine
     * `remembered`: whether an earlier run has measured it
     """
 
@@ -76,6 +77,7 @@ class Choice:
     milliseconds: Mapping[str, float] = field(default_factory=dict)
     excluded: Mapping[str, str] = field(default_factory=dict)
     unmeasured: str | None = None
+    cut_short: bool = False
     remembered: bool = False
 
     def __str__(self) -> str:
@@ -104,16 +106,17 @@ def choose(
     """
     trial = _Trial(model, conditions, {runtime.name: runtime for runtime in runtimes}, preferred)
     unmeasured = trial.run()
-    sessions, excluded = trial.sessions, trial.excluded
+    sessions, excluded, cut_short = trial.sessions, trial.excluded, trial.cut_short
     if not sessions:
         raise ModelError(f"{model_label(model)}: no runtime opens it: {'; '.join(excluded.values())}")
     if unmeasured is not None or len(sessions) == 1:
         name = preferred if preferred in sessions else next(iter(sessions))
-        return Choice(runtime=name, excluded=excluded, unmeasured=unmeasured), sessions[name]
+        choice = Choice(runtime=name, excluded=excluded, unmeasured=unmeasured, cut_short=cut_short)
+        return choice, sessions[name]
     times = _race(sessions, trial.feeds, clock)
     best = min(times, key=lambda name: times[name])
     name = preferred if times.get(preferred, float("inf")) <= _TIE * times[best] else best
-    return Choice(runtime=name, milliseconds=times, excluded=excluded), sessions[name]
+    return Choice(runtime=name, milliseconds=times, excluded=excluded, cut_short=cut_short), sessions[name]
 
 
 @dataclass
@@ -127,6 +130,7 @@ class _Trial:
     sessions: dict[str, Session] = field(default_factory=dict)
     excluded: dict[str, str] = field(default_factory=dict)
     feeds: Feeds = field(default_factory=dict)
+    cut_short: bool = False
 
     def run(self) -> str | None:
         """Tries all runtimes; returns a reason for which they cannot be timed."""
@@ -185,6 +189,7 @@ class _Trial:
         ):  # an earlier model may have damaged its memory
             found = child.run_all(self.model, self.conditions.threads, [self.feeds], _TRIAL_SECONDS)
         if isinstance(found, Failure) and found.fatal:
+            self.cut_short |= found is Failure.STUCK
             self._exclude(name, f"{name} {found} with it")
 
     def _compare(self) -> None:
