@@ -17,7 +17,7 @@ import pytest
 from tests.graph.build import build
 from tests.processes import ended, heed, wait_until
 from tinyint.errors import DataError, DependencyError
-from tinyint.runtimes.apart import Apart, Failure, run_all
+from tinyint.runtimes.apart import Apart, Failure, _end_left, _left, run_all
 
 DOUBLE = build("g (float[N,3] x) => (float[N,3] y) { y = Add(x,x) }")
 FEEDS = [{"x": np.float32([[1, 2, 3]])}, {"x": np.float32([[4, 5, 6], [7, 8, 9]])}]
@@ -28,6 +28,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="processes of POSIX")
 
 @pytest.fixture
 def apart(request: pytest.FixtureRequest) -> Iterator[Apart]:
+    _end_left()  # by other tests
     opened = Apart(getattr(request, "param", "onnxruntime"))
     yield opened
     opened.end()
@@ -124,8 +125,6 @@ def test_a_forked_process_leaves_its_parent_the_child(apart: Apart) -> None:
 
 
 def _ends_what_is_left() -> None:
-    from tinyint.runtimes.apart import _end_left, _left
-
     assert not _left
     _end_left()
 

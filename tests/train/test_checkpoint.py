@@ -56,6 +56,17 @@ def test_changed_keys_are_told(here):
     assert any("changed since the checkpoint" in n and n.endswith(": iters") for n in notes.notices)
 
 
+def test_a_directory_that_a_training_makes_meanwhile_is_no_checkpoint(tmp_path, monkeypatch):
+    place = tmp_path / "run"
+
+    def before_it_is_made(path):
+        place.mkdir()
+        return False
+
+    monkeypatch.setattr(os.path, "isdir", before_it_is_made)
+    assert load_checkpoint(place) is None
+
+
 def test_a_damaged_checkpoint_is_named(here):
     (here / "out").mkdir()
     (here / "out" / CHECKPOINT).write_bytes(b"PK\x03\x04 not much")

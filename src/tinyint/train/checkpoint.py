@@ -149,6 +149,8 @@ def load_checkpoint(place: Path) -> Checkpoint | None:
 
     Raises ModelError for a damaged or foreign file.
     """
+    if not os.path.exists(place):  # first: a training that starts may make the directory meanwhile
+        return None
     path = place / CHECKPOINT if os.path.isdir(place) else place
     if not os.path.exists(path):
         return None
