@@ -92,17 +92,17 @@ class WeightQuantizer(nn.Module):
         step = along(torch.tensor(params.scale), self.scheme.axis, weight.dim())
         exact = weight / step if self.freezer is None else self.freezer.hold(weight, step) / step
         if self.limiter is not None:
-            exact = self.limiter(exact)
+            exact = self.limiter(exact, torch.ones(()))
         zero_point = along(torch.tensor(params.zero_point.astype(np.float32)), self.scheme.axis, weight.dim())
         codes = (exact.round() + zero_point).clamp(self.scheme.qtype.qmin, self.scheme.qtype.qmax)
         return codes.numpy().astype(self.scheme.qtype.dtype)
 
     def _limited(self, quantized: Tensor, weight: Tensor, step: Tensor) -> Tensor:
         assert self.limiter is not None
-        exact = weight.detach() / step
-        if self.freezer is not None:
-            exact = torch.where(self.freezer.held, self.freezer.fixed, exact)
-        return replaced(quantized, self.limiter(exact).mul_(step))
+        if self.freezer is None:
+            return replaced(quantized, self.limiter(weight.detach().float(), step))
+        exact = torch.where(self.freezer.held, self.freezer.fixed, weight.detach() / step)
+        return replaced(quantized, self.limiter(exact, torch.ones(())).mul_(step))
 
     def current(
         self, weight: Tensor, bias: Tensor | None = None, input_scale: Tensor | None = None
