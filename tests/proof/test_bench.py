@@ -5,7 +5,7 @@ import pytest
 
 from tests.fake_runtime import FakeRuntime
 from tinyint.errors import DataError
-from tinyint.proof.bench import Entry, benchmark, random_feeds, timing
+from tinyint.proof.bench import Entry, TimedSession, benchmark, random_feeds, timing
 from tinyint.runtimes.base import TensorSpec
 
 
@@ -60,7 +60,7 @@ def test_models_take_turns_and_figures_are_those_of_the_clock() -> None:
 def test_a_last_smaller_batch_does_not_count() -> None:
     clock = Clock({"a": [0.002, 0.004, 0.1]})
     entry = Entry(model="a", runtime=FakeRuntime(on_call=clock.run))
-    session = entry.open(1, clock)
+    session = TimedSession(entry.open(1), clock)
     for rows in (4, 4, 1):
         session.run_transient({"x": np.zeros((rows, 3), np.float32)})
     assert session.images == [4, 4, 1]

@@ -16,7 +16,8 @@ from tinyint.api.opening import (
     saturation_notice,
     threads_notice,
 )
-from tinyint.api.subject import task_for
+from tinyint.api.side_by_side import SideBySide
+from tinyint.api.subject import Subject, task_for
 from tinyint.data import Data, Dataset, Samples
 from tinyint.data.images import ImageSource
 from tinyint.data.open import CheckedDataset
@@ -127,9 +128,9 @@ class _Bench:
         return [Performance(**vars(each), layers=own) for each, own in zip(timings, layers, strict=True)]
 
     def over(self, samples: Samples) -> list[Performance]:
-        sessions = [entry.open(self.threads) for entry in self.entries]
-        _require_same_inputs(self.entries, sessions)
-        facts = {k: v for entry in reversed(self.entries) for k, v in metadata(entry.model).items()}
+        together = SideBySide.of([self._subject(entry) for entry in self.entries])
+        sessions = [TimedSession(subject.session) for subject in together.subjects]
+        facts = together.facts
         dataset = samples.open(sessions[0].inputs, facts)
         info = self._task(samples, dataset, facts, sessions[0]) if self.measure.accuracy else None
         models = [self._candidate(*pair, info) for pair in zip(self.entries, sessions, strict=True)]
@@ -142,10 +143,18 @@ class _Bench:
             calls=self.measure.iterations or None,
             progress=lambda done: self.run.progress("bench", done, total),
         )
-        for notice in (*dataset.notices, *_notices(dataset, sessions, self.run, self.measure)):
+        for notice in (
+            *together.notices,
+            *dataset.notices,
+            *_notices(dataset, sessions, self.run, self.measure),
+        ):
             self.run.notice(notice)
-        pairs = zip(self.entries, models, strict=True)
-        return [self._performance(entry, model, info, count, feeds) for entry, model in pairs]
+        given = [subject.feeds(feeds) for subject in together.subjects]
+        each = zip(self.entries, models, given, strict=True)
+        return [self._performance(entry, model, info, count, own) for entry, model, own in each]
+
+    def _subject(self, entry: Entry) -> Subject:
+        return Subject(session=entry.open(self.threads), facts=metadata(entry.model), label=entry.name)
 
     def _task(self, samples: Samples, dataset: Dataset, facts: dict[str, str], session: TimedSession) -> Task:
         info, notice = task_for(self.task, facts, session, dataset)
@@ -177,20 +186,6 @@ class _Bench:
             entry.model, feeds, calls=_PROFILED, threads=self.threads, precision=entry.precision
         )
         return tuple(layers)
-
-
-def _require_same_inputs(entries: Sequence[Entry], sessions: Sequence[TimedSession]) -> None:
-    first, *others = ({spec.name: str(spec) for spec in session.inputs} for session in sessions)
-    for entry, other in zip(entries[1:], others, strict=True):
-        if other != first:
-            raise ModelError(
-                f"{entry.name} has the inputs {_described(other)}, {entries[0].name} has {_described(first)}: models "
-                "that are measured on the same data must take the same inputs"
-            )
-
-
-def _described(inputs: dict[str, str]) -> str:
-    return ", ".join(f"{name} {form}" for name, form in inputs.items())
 
 
 def _notices(dataset: Dataset, sessions: Sequence[TimedSession], run: Run, measure: Measurement) -> list[str]:

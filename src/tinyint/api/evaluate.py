@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from tinyint.api.given_model import GivenModel, Model
+from tinyint.api.side_by_side import SideBySide
 from tinyint.api.subject import Subject, task_for
 from tinyint.data import Data, Samples, input_specs
 from tinyint.diagnosis.compare import Comparison
 from tinyint.diagnosis.compare import compare as compare_tensors
-from tinyint.errors import ModelError
 from tinyint.metadata import FOLDED
 from tinyint.runtimes.run import Run
 from tinyint.tasks import Task, postprocessing_of, require_labels
@@ -49,14 +49,14 @@ def evaluate(
     subjects = [Subject.of(model, runtime, run.threads, example_inputs)]
     if against is not None:
         subjects.append(Subject.of(against, runtime, run.threads, example_inputs))
-        _check_same_inputs(*subjects)
-    facts = {**subjects[-1].facts, **subjects[0].facts}
-    dataset = wanted.open(subjects[0].session.inputs, facts)
-    info, notice = task_for(task, facts, subjects[0].session, dataset)
+    both = SideBySide.of(subjects)
+    session = both.subjects[0].session
+    dataset = wanted.open(session.inputs, both.facts)
+    info, notice = task_for(task, both.facts, session, dataset)
     require_labels(dataset.label_kind, info, wanted.name)
     models = [
         (info.decided(subject.session, postprocessing_of(subject.facts), threads=run.threads), info.scorer())
-        for subject in subjects
+        for subject in both.subjects
     ]
     total = dataset.len_hint
     count = score(
@@ -78,15 +78,6 @@ def _evaluation(info: Task, scorers: list[Scorer], samples: int, notices: tuple[
         differences=differences(ours, others[0]) if others else {},
         notices=notices,
     )
-
-
-def _check_same_inputs(ours: Subject, theirs: Subject) -> None:
-    a, b = ({spec.name: str(spec) for spec in subject.session.inputs} for subject in (ours, theirs))
-    if a.keys() != b.keys():
-        raise ModelError(
-            f"{ours.label} has the inputs {', '.join(sorted(a))}, {theirs.label} has {', '.join(sorted(b))}; both must "
-            "take the same samples"
-        )
 
 
 def compare(float_model: Model, int8_model: Model, data: Data, *, run: Run | None = None) -> Comparison:

@@ -13,7 +13,8 @@ from tinyint.data import Dataset
 from tinyint.errors import DataError, nearest
 from tinyint.graph.source import metadata, model_label
 from tinyint.loading import is_module, onnx_source
-from tinyint.runtimes import Session
+from tinyint.quantization.pixels import PixelSession
+from tinyint.runtimes import Feeds, Session
 from tinyint.runtimes.outputs import tensors_of
 from tinyint.tasks import TASKS, Task, infer_task, task_of
 
@@ -39,6 +40,10 @@ class Subject:
         return cls(
             session=open_model(source, runtime, threads), facts=metadata(source), label=model_label(source)
         )
+
+    def feeds(self, given: Feeds) -> Feeds:
+        """Inputs of the model itself for the given ones."""
+        return self.session.preprocessed(given) if isinstance(self.session, PixelSession) else given
 
     @classmethod
     def _of_module(cls, module: Any, example_inputs: Any) -> Subject:

@@ -127,7 +127,7 @@ def _as_quantized(float_model: ir.Model, int8_model: ir.Model) -> ir.Model:
         return prepared
     recipe, decisions = Recipe.parse(read_yaml(text, "metadata")), signed_decisions(int8_model)
     repaired = repair_float(prepared, "", recipe, decisions=decisions).model
-    pixels = PixelInput.saved(repaired, int8_model.metadata_props)
+    pixels = PixelInput.saved(str(repaired.graph.inputs[0].name), int8_model.metadata_props)
     if pixels is None:
         return repaired
     return pixels.fold(repaired, get_target(int8_model.metadata_props[TARGET])).model

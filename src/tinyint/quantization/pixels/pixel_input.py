@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import onnx_ir as ir
@@ -40,15 +40,17 @@ class PixelInput:
         return cls(name=str(model.graph.inputs[0].name), preprocessing=declared)
 
     @classmethod
-    def saved(cls, model: ir.Model, metadata: Mapping[str, str]) -> Self | None:
-        """Input of a float model, by the metadata of its int8 model.
+    def saved(cls, name: str, metadata: Mapping[str, str]) -> Self | None:
+        """Input `name` of a float model, by the metadata of its int8 model.
 
         None unless the preprocessing was folded. Raises DataError for a damaged entry.
         """
         text = metadata.get(FOLDED)
         if text is None:
             return None
-        return cls.of(model, Preprocessing.from_yaml(text, f"the model's metadata entry {FOLDED}"))
+        return cls(
+            name=name, preprocessing=Preprocessing.from_yaml(text, f"the model's metadata entry {FOLDED}")
+        )
 
     @property
     def declaration(self) -> Preprocessing:
@@ -84,6 +86,10 @@ class PixelInput:
             return Sample(dict(self.feeds(sample.inputs)), sample.label, sample.name)
         except DataError as error:
             raise DataError(f"{sample.name}: {error}") from None
+
+    def floats(self, pixels: Array, dtype: np.dtype[Any] | None = None) -> Array:
+        """Preprocessed images of pixels (N, H, W, C), uint8, in RGB; by default float32."""
+        return np.stack([self.preprocessing.scaled(image, dtype) for image in pixels])
 
     def pixels(self, array: Array) -> Array:
         """Pixels (N, H, W, C) of preprocessed images, uint8, in RGB.
