@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import shlex
 import sys
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,10 @@ SCRIPT = Path(sys.argv[0]).resolve()  # now, as a script may change the director
 def processor() -> str:
     """The processor itself, also where this process takes it for a lesser one."""
     known = Path("/proc/cpuinfo")
-    return (parse_cpuinfo(known.read_text())[0] if known.exists() else "") or host().model
+    if not known.exists():
+        return host().label
+    model, features = parse_cpuinfo(known.read_text())
+    return replace(host(), model=model or host().model, features=features).label
 
 
 def circumstances() -> dict[str, Any]:
@@ -40,10 +44,15 @@ def circumstances() -> dict[str, Any]:
 
 
 def store(name: str, rows: list[dict[str, Any]], keys: tuple[str, ...]) -> None:
-    """Writes the rows to results/NAME.json, in place of older ones with the same `keys`."""
+    """Writes the rows to results/NAME.json, in place of older ones with the same `keys`.
+
+    Each says its processor and its day, as those that stay may be of others.
+    """
+    told = circumstances()
+    rows = [row | {"measured_on": told["machine"]["cpu"], "date": told["date"]} for row in rows]
     path = RESULTS / f"{name}.json"
     kept = json.loads(path.read_text())["rows"] if path.exists() else []
     new = {tuple(row[key] for key in keys) for row in rows}
-    kept = [row for row in kept if tuple(row[key] for key in keys) not in new]
+    kept = [row for row in kept if tuple(row.get(key) for key in keys) not in new]
     RESULTS.mkdir(exist_ok=True)
-    path.write_text(json.dumps({**circumstances(), "rows": [*kept, *rows]}, indent=1) + "\n")
+    path.write_text(json.dumps({**told, "rows": [*kept, *rows]}, indent=1) + "\n")

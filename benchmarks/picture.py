@@ -94,7 +94,7 @@ def result(name: str) -> dict[str, Any]:
 
 def circumstances(measured: dict[str, Any], runtimes: tuple[str, ...]) -> str:
     machine, versions = measured["machine"], measured["versions"]
-    amx = " with AMX" if machine["amx_int8"] else ""
+    amx = " with AMX" if machine["amx_int8"] and "AMX" not in machine["cpu"] else ""
     named = ", ".join(f"{name} {versions[name]}" for name in runtimes if name in versions)
     return f"{machine['cpu']}{amx}, {machine['cores']} cores, {measured['date']}; {named}"
 

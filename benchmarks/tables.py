@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def circumstances(found: dict[str, Any]) -> str:
     tools = ", ".join(
         f"{name} {version}" for name, version in versions.items() if name not in ("tinyint", "numpy", "onnx")
     )
-    amx = " with AMX" if machine["amx_int8"] else ""
+    amx = " with AMX" if machine["amx_int8"] and "AMX" not in machine["cpu"] else ""
     return f"{machine['cpu']}{amx}, {machine['cores']} cores, {found['date']}; {tools}."
 
 
@@ -104,12 +105,13 @@ def calibration(samples: int = 100) -> str:
 def training() -> str:
     rows = result("qat")["rows"]
     lines = [
-        "| | images | instructions, target | step, s | against float | memory | against float |",
-        "|---|---|---|---|---|---|---|",
+        "| | images | instructions, target | measured on | step, s | against float | memory | against float |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for row in sorted(rows, key=lambda row: (row["model"], row["batch"], row["instructions"], row["target"])):
+    order = ("model", "batch", "instructions", "target", "measured_on")
+    for row in sorted(rows, key=itemgetter(*order)):
         target = f", {row['target']}" if row["made_by"] == "tinyint" else ""
-        where = f"{row['batch']} | {row['instructions']}{target}"
+        where = f"{row['batch']} | {row['instructions']}{target} | {row['measured_on']}"
         times = f"{row['median_seconds']:.2f} | {row['ratio_to_float']:.2f}×"
         memory = f"{row['peak_mib']:,} MiB | {row['memory_ratio_to_float']:.2f}×"
         lines.append(f"| {row['model']}, {row['made_by']} | {where} | {times} | {memory} |")

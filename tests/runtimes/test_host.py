@@ -78,6 +78,20 @@ def test_an_emulated_arm_processor_is_not_taken_for_the_one_below(
     assert (found.machine, found.model, found.features) == ("arm64", model, {"asimddp"})
 
 
+@pytest.mark.parametrize(
+    ("seen", "label"),
+    [
+        (machine("x86_64", "avx2", "avx512_vnni", "amx_int8"), "x86_64 (AMX, VNNI)"),
+        (machine("x86_64", "avx2", "avx512f", "avx512bw", "avx512vl"), "x86_64 (AVX-512 without VNNI)"),
+        (machine("x86_64", "avx2"), "x86_64 (AVX2 without VNNI)"),
+        (machine("arm64", "asimddp"), "arm64 (8-bit dot products)"),
+        (machine("arm64", "asimd"), "arm64 (no int8 instructions)"),
+    ],
+)
+def test_a_label_says_what_adds_8_bit_products(seen: Host, label: str) -> None:
+    assert seen.label == label
+
+
 def test_cpuinfo_of_nothing() -> None:
     assert parse_cpuinfo("") == ("", frozenset())
 

@@ -58,6 +58,19 @@ class Host:
         return bool({"avx512_vnni", "avx_vnni"} & self.features)
 
     @property
+    def label(self) -> str:
+        """Model, and the instructions that decide how it adds 8-bit products."""
+        known = {
+            "AMX": self.has_amx_int8,
+            "VNNI": self.has_vnni,
+            "AVX-512 without VNNI": self.has_avx512 and not self.has_vnni,
+            "AVX2 without VNNI": self.has_avx2 and not (self.has_avx512 or self.has_vnni),
+            "8-bit dot products": self.is_arm64 and self.has_dotprod,
+        }
+        sets = ", ".join(name for name, has in known.items() if has)
+        return f"{self.model or self.machine} ({sets or 'no int8 instructions'})"
+
+    @property
     def pair_sums_saturate(self) -> bool:
         """Whether 8-bit kernels add pairs of products in 16 bits (VPMADDUBSW): on x86 without VNNI."""
         return self.is_x86 and bool(self.features) and not self.has_vnni
