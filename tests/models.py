@@ -40,7 +40,7 @@ def residual() -> ir.Model:
 
 
 def inception() -> ir.Model:
-    """Two convolutions side by side into a Concat, a MaxPool, and a convolution behind."""
+    """Two convolutions side by side into a Concat, a MaxPool, and a convolution after."""
     return prepare(
         build(
             """

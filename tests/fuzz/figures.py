@@ -27,7 +27,7 @@ def sqnr(expected: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> flo
 
 
 def smooth(graph: onnx.GraphProto) -> list[str]:
-    """The float outputs that no operator with jumps is behind, be it in the body of a loop."""
+    """The float outputs that no operator with jumps is after, be it in the body of a loop."""
     rough: set[str] = set()
     for node in graph.node:
         if rough.intersection(node.input) or _jumps(node):

@@ -71,7 +71,7 @@ SHAPES_AND_EDGES = {
         weights={"w": (27, 1, 1, 1), "b": (27,)},
         int8="conv",
     ),
-    "a convolution behind Identity": Case(
+    "a convolution after Identity": Case(
         text="net (float[1, 3, 10, 10] x) => (float[1, 8, 9, 9] y) { i = Identity (x) [conv] y = Conv (i, w, b) }",
         weights={"w": (8, 3, 2, 2), "b": (8,)},
         int8="conv",
@@ -220,25 +220,25 @@ SHAPES_AND_EDGES = {
         text="""net (float[1, 3, 16, 16] x, float[2, 4] rois, int64[2] at) => (float[2, 5, 4, 4] y) {
           [before] a = Conv <pads = [1, 1, 1, 1]> (x, v)
           [op] b = RoiAlign <output_height = 4, output_width = 4, sampling_ratio = 2> (a, rois, at)
-          [behind] y = Conv (b, w) }""",
+          [after] y = Conv (b, w) }""",
         weights={"v": (4, 3, 3, 3), "w": (5, 4, 1, 1)},
         feeds={"rois": np.float32([[1, 1, 9, 9], [2, 3, 14, 12]]), "at": ints(0, 0)},
-        int8="before behind",
+        int8="before after",
     ),
     "If between convolutions": Case(
         text="""net (float[1, 3, 8, 8] x, bool c) => (float[1, 5, 6, 6] y) { [before] a = Conv (x, v)
           [choose] b = If (c) < then_branch = left () => (float[1, 4, 6, 6] t) { t = Relu (a) },
-            else_branch = right () => (float[1, 4, 6, 6] e) { e = Neg (a) } > [behind] y = Conv (b, w) }""",
+            else_branch = right () => (float[1, 4, 6, 6] e) { e = Neg (a) } > [after] y = Conv (b, w) }""",
         weights={"v": (4, 3, 3, 3), "w": (5, 4, 1, 1)},
-        int8="before behind",
+        int8="before after",
     ),
     "Loop between convolutions": Case(
         text="""net (float[1, 3, 8, 8] x) => (float[1, 5, 6, 6] y) { [before] a = Conv (x, v)
           [repeat] b = Loop (three, yes, a) < body = step
             (int64 i, bool go, float[1, 4, 6, 6] p) => (bool on, float[1, 4, 6, 6] q) {
-            on = Identity (go) q = Add (p, a) } > [behind] y = Conv (b, w) }""",
+            on = Identity (go) q = Add (p, a) } > [after] y = Conv (b, w) }""",
         weights={"v": (4, 3, 3, 3), "w": (5, 4, 1, 1), "three": np.int64(3), "yes": np.array(True)},
-        int8="before behind",
+        int8="before after",
     ),
     "If whose branches hold the products": Case(
         text="""net (float[1, 3, 8, 8] x, bool c) => (float[A, B, C, D] y) {

@@ -16,12 +16,12 @@ def amid(
     line: str, *, both: bool = True, openvino: bool | None = None, batch: int | str = "N", **more: Array
 ) -> Case:
     """The operator between two convolutions, from `a` to `b`; whether both, or the one runtime, compute it in int8."""
-    text = f"{_before(batch, 'float[A, B, C, D]')} [op] {line} [behind] y = Conv (b, w) }}"
-    return _case(text, {**CONVOLVED, **more}, "before behind", both, openvino)
+    text = f"{_before(batch, 'float[A, B, C, D]')} [op] {line} [after] y = Conv (b, w) }}"
+    return _case(text, {**CONVOLVED, **more}, "before after", both, openvino)
 
 
-def behind(line: str, *, out: str, both: bool = True, openvino: bool | None = None, **more: Array) -> Case:
-    """The operator behind a convolution, from `a` to `y` of the type `out`."""
+def after(line: str, *, out: str, both: bool = True, openvino: bool | None = None, **more: Array) -> Case:
+    """The operator after a convolution, from `a` to `y` of the type `out`."""
     weights = {"v": CONVOLVED["v"], "bias": CONVOLVED["bias"], **more}
     return _case(f"{_before('N', out)} [op] {line} }}", weights, "before", both, openvino)
 
@@ -74,29 +74,29 @@ MOVERS = {
     ),
     "Squeeze and Unsqueeze": Case(
         text="net (float[1, 3, 10, 10] x) => (float[A, B, C, D] y) { [before] a = Conv (x, v) "
-        "[squeeze] b = Squeeze (a, zero) [unsqueeze] c = Unsqueeze (b, zero) [behind] y = Conv (c, w) }",
+        "[squeeze] b = Squeeze (a, zero) [unsqueeze] c = Unsqueeze (b, zero) [after] y = Conv (c, w) }",
         weights={**CONVOLVED, "zero": ints(0)},
-        int8="before squeeze unsqueeze behind",
+        int8="before squeeze unsqueeze after",
     ),
     "Flatten": Case(
         text="net (float[N, 3, 6, 6] x) => (float[N, 7] y) { [before] a = Conv (x, v) [op] b = Flatten (a) "
-        "[behind] y = Gemm (b, w) }",
+        "[after] y = Gemm (b, w) }",
         weights={"v": (4, 3, 3, 3), "w": (64, 7)},
-        int8="before op behind",
+        int8="before op after",
     ),
     "DepthToSpace": Case(
         text="net (float[N, 3, 6, 6] x) => (float[N, 5, 12, 12] y) { [before] a = Conv (x, v) "
-        "[op] b = DepthToSpace <blocksize = 2> (a) [behind] y = Conv (b, w) }",
+        "[op] b = DepthToSpace <blocksize = 2> (a) [after] y = Conv (b, w) }",
         weights={"v": (8, 3, 1, 1), "w": (5, 2, 1, 1)},
-        int8="before op behind",
+        int8="before op after",
     ),
     "SpaceToDepth": Case(
         text="net (float[N, 3, 6, 6] x) => (float[N, 5, 3, 3] y) { [before] a = Conv (x, v) "
-        "[op] b = SpaceToDepth <blocksize = 2> (a) [behind] y = Conv (b, w) }",
+        "[op] b = SpaceToDepth <blocksize = 2> (a) [after] y = Conv (b, w) }",
         weights={"v": (2, 3, 1, 1), "w": (5, 8, 1, 1)},
-        int8="before behind",
+        int8="before after",
     ),
-    "Expand": behind("y = Expand (a, to)", out=FOUR, both=False, to=ints(2, 4, 10, 10)),
+    "Expand": after("y = Expand (a, to)", out=FOUR, both=False, to=ints(2, 4, 10, 10)),
     "Tile": amid("b = Tile (a, times)", times=ints(1, 1, 2, 1), openvino=False),
     "GatherElements": amid(
         "b = GatherElements <axis = 2> (a, rows)",
@@ -131,7 +131,7 @@ MOVERS = {
         "b = Pad (a, pads, fill)", both=False, pads=ints(0, 0, 1, 2, 0, 0, 3, 4), fill=np.float32(3.75)
     ),
     "Pad that also crops": amid("b = Pad (a, pads)", both=False, pads=ints(0, 0, -1, 2, 0, 0, 3, -2)),
-    "Pad at the end": behind("y = Pad (a, pads)", out=FOUR, both=False, pads=ints(0, 0, 1, 2, 0, 0, 3, 4)),
+    "Pad at the end": after("y = Pad (a, pads)", out=FOUR, both=False, pads=ints(0, 0, 1, 2, 0, 0, 3, 4)),
 }
 
 ARITHMETIC = {
@@ -140,10 +140,10 @@ ARITHMETIC = {
             text="net (float[N, 3, 10, 10] x) => (float[A, B, C, D] y) { "
             "[left] a = Conv (x, v) [right] b = Conv (x, u) "
             f"{'[positive] p = Softplus (b) [op] c = Div (a, p)' if op == 'Div' else f'[op] c = {op} (a, b)'} "
-            "[behind] y = Conv (c, w) }",
+            "[after] y = Conv (c, w) }",
             weights={**CONVOLVED, "u": (4, 3, 3, 3)},
-            int8=f"left right behind{there}",
-            openvino=f"left right behind{elsewhere}",
+            int8=f"left right after{there}",
+            openvino=f"left right after{elsewhere}",
             fallen="op" if op == "Mul" else "",
         )
         for op, there, elsewhere in (
@@ -171,14 +171,14 @@ ARITHMETIC = {
     ),
     "Concat": Case(
         text="net (float[N, 3, 10, 10] x) => (float[A, B, C, D] y) { [left] a = Conv (x, v) [right] b = Conv (x, u) "
-        "[op] c = Concat <axis = 1> (a, b) [behind] y = Conv (c, w) }",
+        "[op] c = Concat <axis = 1> (a, b) [after] y = Conv (c, w) }",
         weights={"v": (4, 3, 3, 3), "u": (2, 3, 3, 3), "w": (5, 6, 3, 3)},
-        int8="left right op behind",
+        int8="left right op after",
     ),
     "Concat with a constant": Case(
-        text=f"{_before(1, FOUR)} [op] b = Concat <axis = 2> (a, map) [behind] y = Conv (b, w) }}",
+        text=f"{_before(1, FOUR)} [op] b = Concat <axis = 2> (a, map) [after] y = Conv (b, w) }}",
         weights={**CONVOLVED, "map": np.float32(np.linspace(-1, 1, 40).reshape(1, 4, 1, 10))},
-        int8="before op behind",
+        int8="before op after",
         openvino="before",
     ),
 }
@@ -201,9 +201,9 @@ FUNCTIONS = {
     },
     "HardSwish": amid("b = HardSwish (a)", both=False),
     "HardSigmoid": amid("b = HardSigmoid (a)", both=False),
-    "Softmax": behind("y = Softmax <axis = 1> (a)", out=FOUR, both=False),
-    "LogSoftmax": behind("y = LogSoftmax <axis = 1> (a)", out=FOUR, both=False),
-    "ArgMax": behind("y = ArgMax <axis = 1, keepdims = 0> (a)", out="int64[A, B, C]", openvino=False),
+    "Softmax": after("y = Softmax <axis = 1> (a)", out=FOUR, both=False),
+    "LogSoftmax": after("y = LogSoftmax <axis = 1> (a)", out=FOUR, both=False),
+    "ArgMax": after("y = ArgMax <axis = 1, keepdims = 0> (a)", out="int64[A, B, C]", openvino=False),
     "TopK": Case(
         text="net (float[N, 3, 6, 6] x) => (float[A, B, C, D] y, int64[E, F, G, H] i) { [before] a = Conv (x, v) "
         "[op] y, i = TopK <axis = 1> (a, k) }",
@@ -213,9 +213,9 @@ FUNCTIONS = {
     "AveragePool": amid("b = AveragePool <kernel_shape = [3, 3], strides = [2, 2]> (a)"),
     "GlobalAveragePool": Case(
         text="net (float[N, 3, 10, 10] x) => (float[A, B, C, D] y) { [before] a = Conv (x, v) "
-        "[op] b = GlobalAveragePool (a) [behind] y = Conv (b, w) }",
+        "[op] b = GlobalAveragePool (a) [after] y = Conv (b, w) }",
         weights={"v": (4, 3, 3, 3), "w": (5, 4, 1, 1)},
-        int8="before op behind",
+        int8="before op after",
     ),
     "ReduceMean": amid(
         "m = ReduceMean <axes = [1], keepdims = 1> (a) [widen] b = Expand (m, to)",
@@ -229,9 +229,9 @@ FUNCTIONS = {
 NORMS = {
     "BatchNormalization is folded": Case(
         text="net (float[N, 3, 10, 10] x) => (float[A, B, C, D] y) { [conv] a = Conv (x, v) "
-        "[norm] b = BatchNormalization (a, scale, bias, mean, var) [relu] c = Relu (b) [behind] y = Conv (c, w) }",
+        "[norm] b = BatchNormalization (a, scale, bias, mean, var) [relu] c = Relu (b) [after] y = Conv (c, w) }",
         weights={**CONVOLVED, "scale": (4,), "bias": (4,), "mean": (4,), "var": np.float32([1, 2, 3, 0.5])},
-        int8="conv behind",
+        int8="conv after",
     ),
     "InstanceNormalization": amid(
         "b = InstanceNormalization (a, scale, shift)",
@@ -247,10 +247,10 @@ NORMS = {
     ),
     "GroupNormalization": Case(
         text="net (float[N, 3, 10, 10] x) => (float[A, B, C, D] y) { [conv] a = Conv (x, v) "
-        "[norm] b = GroupNormalization <num_groups = 2> (a, scale, bias) [behind] y = Conv (b, w) }",
+        "[norm] b = GroupNormalization <num_groups = 2> (a, scale, bias) [after] y = Conv (b, w) }",
         weights={**CONVOLVED, "scale": np.float32([1, 2, 3, 0.5]), "bias": np.float32([0, 1, -1, 2])},
         opset=21,
-        int8="conv behind",
+        int8="conv after",
     ),
     "LpNormalization": amid("b = LpNormalization <axis = 1, p = 2> (a)", both=False),
 }

@@ -77,7 +77,7 @@ PRODUCTS = {
         weights={"w1": (10, 20), "w2": (20, 10)},
         int8="one two",
     ),
-    "a vector behind a matrix": Case(
+    "a vector after a matrix": Case(
         text="net (float[4, 10] x) => (float[4] y) { [product] y = MatMul (x, w) }",
         weights={"w": (10,)},
         refused="one of its operands is a vector",

@@ -115,7 +115,7 @@ def require_close(case: Case, model: ir.Model, quantized: ir.Model, target: str)
 def require_int8(case: Case, quantized: Quantized, target: str) -> None:
     """What is expected in int8 is, as the runtime says, and all else has a reason.
 
-    An operator that moves values may be gone, merged into what is before or behind it.
+    An operator that moves values may be gone, merged into what is before or after it.
     """
     runtime = get_runtime(OWN[target])
     nodes = {node.name or "": node for node in quantized.prepared.graph}

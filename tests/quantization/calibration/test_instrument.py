@@ -14,7 +14,7 @@ from tinyint.quantization.calibration.instrument import instrument
 
 
 def test_observed_are_the_tensors_that_decide_a_scale():
-    # behind the Relus, before the MaxPool
+    # after the Relus, before the MaxPool
     assert [v.name for v in observed(inception().graph)] == ["x", "ar", "br", "c", "y"]
 
 

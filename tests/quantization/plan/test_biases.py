@@ -103,7 +103,7 @@ def products(rows: object, first: str, clamp: str = "m", rank: str = "") -> ir.M
         (1, "[a] p = MatMul(x,v) [plus] m = Add(half,p)", ("plus", 0)),
         (1, "[a] p = MatMul(x,v) [plus] m = Add(p,mixed)", None),
         (1, "[a] p = MatMul(x,v) [relu] m = Relu(p)", ("a", 2)),
-        (1, "[a] p = MatMul(x,v) [other] m = Tanh(p)", None),  # the quantizer is behind it
+        (1, "[a] p = MatMul(x,v) [other] m = Tanh(p)", None),  # the quantizer is after it
     ],
 )
 def test_a_bias_of_different_numbers_for_products_of_few_rows(

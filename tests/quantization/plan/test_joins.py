@@ -56,7 +56,7 @@ def test_a_join_is_read_through_what_moves_or_adds():
 
 @pytest.mark.parametrize(("target", "runs"), [(X86, True), (OPENVINO, False)])
 def test_a_constant_is_joined_in_float_where_quantizers_stand_before_the_join(target, runs):
-    """Its scale would be another, and what stands behind two scales runs in float."""
+    """Its scale would be another, and what stands after two scales runs in float."""
     model = prepare(
         build(
             "net (float[1, 2, 4, 4] x) => (float[1, M, H, W] y) { [first] a = Conv (x, w1) "

@@ -59,7 +59,7 @@ def test_a_quantizer_for_one_reader_and_for_all():
 
 def test_inputs_and_outputs_of_a_convolution():
     found = placed("[one] a = Conv (x, w, b) [cut] y = Relu (a)")
-    assert found.reads == {"x": {("one", 0)}, "y": ALL}  # behind the Relu
+    assert found.reads == {"x": {("one", 0)}, "y": ALL}  # after the Relu
     assert set(found.constants) == {("one", 1)}
     assert found.constants["one", 1].role is Role.WEIGHT
     assert found.bias_weights == {("one", 2): ("one", 1)}
@@ -105,7 +105,7 @@ def test_operands_of_a_product_of_activations_have_the_format_of_the_target():
 
 
 def softmax(length: str) -> Placement:
-    """Of the quantizer behind a Softmax over so many elements."""
+    """Of the quantizer after a Softmax over so many elements."""
     text = f"net (float[1, 4, {length}] x) => (float[1, 4, {length}] y) {{ [soft] y = Softmax (x) }}"
     graph = build(text).graph
     return place(graph, X86, DEFAULT, {}, Decisions(graph), ())

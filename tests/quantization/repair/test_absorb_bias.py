@@ -165,7 +165,7 @@ def test_nothing_to_do_is_said_and_changes_nothing():
 
 
 def test_what_rounding_would_spoil_is_undone_and_said():
-    # beside 2^27, float32 tells apart multiples of 16: the biases behind cannot give back what was taken
+    # beside 2^27, float32 tells apart multiples of 16: the biases after cannot give back what was taken
     model = biased(bias=2.0**27)
     _, weight, bias = next(n for n in model.graph if n.name == "second").inputs
     signs = np.tile(np.float32([0, 1, 0, -1]).reshape(1, 4, 1, 1), (6, 1, 1, 1))

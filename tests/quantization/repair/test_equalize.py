@@ -57,7 +57,7 @@ def chain():
 
 
 def upward():
-    """MatMul with a bias behind it, ConvTranspose in groups, a join of branches, and channels last at the end."""
+    """MatMul with a bias after it, ConvTranspose in groups, a join of branches, and channels last at the end."""
     return prepare(
         build(
             """
@@ -117,8 +117,8 @@ def test_two_layers_meet_half_way():
     before = Layer(
         weight=np.float32([[[8, 2], [1, 1], [0.5, 0.25]]]), outputs=row(0, 1, 2), inputs=row(FREE, FREE)
     )
-    behind = Layer(weight=np.float32([[[0.5, 1, 8]]]), outputs=row(FREE), inputs=row(0, 1, 2))
-    np.testing.assert_array_equal(equalizing_factors([before, behind], np.zeros(3)), [0.25, 1, 4])
+    after = Layer(weight=np.float32([[[0.5, 1, 8]]]), outputs=row(FREE), inputs=row(0, 1, 2))
+    np.testing.assert_array_equal(equalizing_factors([before, after], np.zeros(3)), [0.25, 1, 4])
 
 
 def test_three_layers_meet_at_the_third():
@@ -136,29 +136,29 @@ def test_three_layers_meet_at_the_third():
 
 def test_the_scale_of_a_whole_layer_is_no_reason():
     before = Layer(weight=np.full((1, 2, 1), 1000, np.float32), outputs=row(0, 1), inputs=row(FREE))
-    behind = Layer(weight=np.full((1, 1, 2), 0.001, np.float32), outputs=row(FREE), inputs=row(0, 1))
-    np.testing.assert_array_equal(equalizing_factors([before, behind], np.zeros(2)), [1, 1])
+    after = Layer(weight=np.full((1, 1, 2), 0.001, np.float32), outputs=row(FREE), inputs=row(0, 1))
+    np.testing.assert_array_equal(equalizing_factors([before, after], np.zeros(2)), [1, 1])
 
 
 def test_a_healthy_network_is_left_alone():
     before = Layer(weight=np.float32([[[4], [1], [1]]]), outputs=row(0, 1, 2), inputs=row(FREE))
-    behind = Layer(weight=np.ones((1, 1, 3), np.float32), outputs=row(FREE), inputs=row(0, 1, 2))
-    np.testing.assert_array_equal(equalizing_factors([before, behind], np.zeros(3)), [1, 1, 1])
+    after = Layer(weight=np.ones((1, 1, 3), np.float32), outputs=row(FREE), inputs=row(0, 1, 2))
+    np.testing.assert_array_equal(equalizing_factors([before, after], np.zeros(3)), [1, 1, 1])
 
 
 def test_a_channel_with_zeros_on_one_side_keeps_its_scale():
     before = Layer(weight=np.float32([[[0], [4], [1]]]), outputs=row(0, 1, 2), inputs=row(FREE))
-    behind = Layer(weight=np.float32([[[9, 1, 4]]]), outputs=row(FREE), inputs=row(0, 1, 2))
-    assert equalizing_factors([before, behind], np.zeros(3))[0] == 1
+    after = Layer(weight=np.float32([[[9, 1, 4]]]), outputs=row(FREE), inputs=row(0, 1, 2))
+    assert equalizing_factors([before, after], np.zeros(3))[0] == 1
 
 
 def test_a_bias_beside_vanished_weights_is_not_blown_up():
     before = Layer(
         weight=np.float32([[[1], [1], [1], [1e-9], [2**12]]]), outputs=row(0, 1, 2, 3, 4), inputs=row(FREE)
     )
-    behind = Layer(weight=np.ones((1, 1, 5), np.float32), outputs=row(FREE), inputs=row(0, 1, 2, 3, 4))
-    blown = equalizing_factors([before, behind], np.zeros(5))
-    held = equalizing_factors([before, behind], np.array([0.1, 0.1, 0.1, 0.1, 0.1]))
+    after = Layer(weight=np.ones((1, 1, 5), np.float32), outputs=row(FREE), inputs=row(0, 1, 2, 3, 4))
+    blown = equalizing_factors([before, after], np.zeros(5))
+    held = equalizing_factors([before, after], np.array([0.1, 0.1, 0.1, 0.1, 0.1]))
     assert blown[3] / blown[0] > 2**13
     assert (
         2 <= held[3] / held[0] <= 8
