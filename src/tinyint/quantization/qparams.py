@@ -20,6 +20,7 @@ from tinyint.numbers.numerics import (
     QParams,
     bias_params,
     dead_channels,
+    dequantize,
     fit_bias,
     qparams_from_range,
     quantize,
@@ -30,6 +31,7 @@ from tinyint.quantization.calibration import CalibrationRecord
 from tinyint.quantization.plan import ConstantPlan, Plan, Use
 from tinyint.quantization.ranges import RangeMethod, find_range, weight_range
 from tinyint.quantization.weight_pairs import LimitedWeight
+from tinyint.targets import Packing
 
 __all__ = [
     "Assignment",
@@ -39,6 +41,7 @@ __all__ = [
     "input_tensor",
     "largest_code",
     "with_codes",
+    "within_pair_limit",
 ]
 
 
@@ -114,6 +117,20 @@ def with_codes(
     return constants
 
 
+def within_pair_limit(
+    node: ir.Node, plan: ConstantPlan, constant: Constant, tensors: Mapping[str, QParams]
+) -> Constant:
+    """Constant with the nearest codes that keep to the limit on pairs.
+
+    As it is where there is no limit, or it has no codes of its own.
+    """
+    if plan.packings is None or constant.codes is None:
+        return constant
+    weight = dequantize(constant.codes, constant.params)
+    limited = _limited_weight(node, weight, plan.packings, constant.params, tensors)
+    return replace(constant, codes=limited.codes(constant.params))
+
+
 def _limited(
     nodes: Mapping[str, ir.Node],
     use: Use,
@@ -123,9 +140,18 @@ def _limited(
 ) -> LimitedWeight | None:
     if plan.packings is None:
         return None
-    node = nodes[use[0]]
+    return _limited_weight(nodes[use[0]], _constant(nodes, use)[1], plan.packings, params, tensors)
+
+
+def _limited_weight(
+    node: ir.Node,
+    weight: FloatArray,
+    packings: tuple[Packing, ...],
+    params: QParams,
+    tensors: Mapping[str, QParams] | None,
+) -> LimitedWeight:
     largest = 255 if tensors is None else largest_code(node.inputs[0], _input_params(node, tensors))
-    return LimitedWeight(node, _constant(nodes, use)[1], params, plan.packings, largest)
+    return LimitedWeight(node, weight, params, packings, largest)
 
 
 def largest_code(value: ir.Value | None, params: QParams) -> int:

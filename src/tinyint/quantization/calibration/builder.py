@@ -69,6 +69,12 @@ class GraphBuilder:
     def minus_ones(self, channels: int) -> ir.Value:
         return self._constant(np.full((channels, 1, 1, 1), -1, np.float32))
 
+    def array(self, name: str, array: np.ndarray) -> ir.Value:
+        """Constant that those who ask for the same name share."""
+        if name not in self._constants:
+            self._constants[name] = self._editor.constant(f"tinyint/{name}", array)
+        return self._constants[name]
+
     def _constant(self, array: np.ndarray | np.generic) -> ir.Value:
         array = np.asarray(array)
         name = f"tinyint/{array.dtype}{array.shape}{array.ravel()[:8].tolist()}"

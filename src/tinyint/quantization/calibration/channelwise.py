@@ -12,6 +12,7 @@ from tinyint.graph.names import name_of
 from tinyint.graph.walk import static_shape
 from tinyint.numbers.numerics import Array
 from tinyint.quantization.calibration.builder import GraphBuilder
+from tinyint.quantization.calibration.patches import Patches
 from tinyint.quantization.calibration.statistics import Request
 
 __all__ = ["ChannelProbe", "observe_channels"]
@@ -50,19 +51,30 @@ def observe_channels(
         raise ValueError(f"the graph has no such tensor: {missing[0]}")
     probes = []
     for need in sorted(needs, key=str):
-        tensor = _by_channel(builder, values[need.tensor], need.axis, by_sample=by_sample)
-        parts = tuple(builder.output(part) for part in need.statistic.reduce(builder, tensor))
+        value, rank = values[need.tensor], len(static_shape(values[need.tensor]) or ())
+        if not 0 < need.axis < rank:
+            raise ValueError(
+                f"tensor {need.tensor!r} of {rank} dimensions has no channels along axis {need.axis}"
+            )
+        if need.patches is not None:
+            value = _unfolded(builder, value, need.patches)
+        tensor = _by_channel(builder, value, need.axis, rank, by_sample=by_sample)
+        parts = tuple(builder.output(part) for part in need.statistic.reduce(builder, tensor, need))
         probes.append(
             ChannelProbe(request=need, parts=parts, shape=builder.output(builder.node("Shape", [tensor])))
         )
     return tuple(probes)
 
 
-def _by_channel(builder: GraphBuilder, value: ir.Value, axis: int, *, by_sample: bool) -> ir.Value:
+def _unfolded(builder: GraphBuilder, value: ir.Value, patches: Patches) -> ir.Value:
+    channels = (static_shape(value) or (None, None))[1]
+    if channels is None:
+        raise ValueError(f"tensor {name_of(value)!r} has an unknown number of channels")
+    return patches.unfold(builder, value, channels)
+
+
+def _by_channel(builder: GraphBuilder, value: ir.Value, axis: int, rank: int, *, by_sample: bool) -> ir.Value:
     """The tensor as (samples, channels, elements), with one row for all samples, or one for each."""
-    rank = len(static_shape(value) or ())
-    if not 0 < axis < rank:
-        raise ValueError(f"tensor {name_of(value)!r} of {rank} dimensions has no channels along axis {axis}")
     first = [0, axis] if by_sample else [axis]
     order = [*first, *(i for i in range(rank) if i not in first)]
     if order != list(range(rank)):

@@ -22,6 +22,7 @@ from tinyint.errors import RecordError
 from tinyint.files import atomic_write
 from tinyint.numbers.numerics import Array
 from tinyint.numbers.observers import HALF, TAIL, Extremes, Histogram, Summary
+from tinyint.quantization.calibration.patches import Patches
 from tinyint.quantization.calibration.statistics import STATISTICS, Request, Statistic
 
 __all__ = ["CalibrationRecord", "Decision"]
@@ -180,7 +181,7 @@ def _to_arrays(record: CalibrationRecord) -> dict[str, Any]:
 
 
 def _described(need: Request, statistic: Statistic) -> dict[str, Any]:
-    return {"kind": need.statistic.name, "tensor": need.tensor, "axis": need.axis, **statistic.to_header()}
+    return {**need.to_header(), **statistic.to_header()}
 
 
 def _from_tables(tables: Mapping[str, Table]) -> CalibrationRecord:
@@ -231,7 +232,13 @@ def _statistic(told: Mapping[str, Any], tables: Mapping[str, Table], place: str)
     arrays = {
         name: _whole(tables[f"{place}/{name}"], dtype, shape) for name, (dtype, shape) in layout.items()
     }
-    need = Request(statistic=kind, tensor=str(told["tensor"]), axis=int(told["axis"]))
+    need = Request(
+        statistic=kind,
+        tensor=str(told["tensor"]),
+        axis=int(told["axis"]),
+        patches=Patches.from_header(told["patches"]) if "patches" in told else None,
+        block=int(told["block"]) if "block" in told else None,
+    )
     return need, kind.from_stored(told, arrays)
 
 

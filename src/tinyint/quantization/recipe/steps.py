@@ -6,7 +6,7 @@ from tinyint.errors import nearest
 
 __all__ = ["STEPS", "require_step"]
 
-STEPS = ("equalize", "absorb_bias", "correct_bias")
+STEPS = ("equalize", "absorb_bias", "gptq", "correct_bias")
 """Steps in order of application, each a file of `tinyint.quantization.repair` that defines `STEP`."""
 
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from tinyint.numbers.numerics import Array, FloatArray
 from tinyint.quantization.calibration.builder import GraphBuilder
-from tinyint.quantization.calibration.statistics.statistic import Layout, Statistic
+from tinyint.quantization.calibration.statistics.statistic import Layout, Request, Statistic
 
 __all__ = ["ChannelExtrema"]
 
@@ -29,7 +29,7 @@ class ChannelExtrema(Statistic):
         self.hi: FloatArray = np.array(-np.inf, np.float32)
 
     @staticmethod
-    def reduce(builder: GraphBuilder, tensor: ir.Value) -> list[ir.Value]:
+    def reduce(builder: GraphBuilder, tensor: ir.Value, need: Request) -> list[ir.Value]:  # noqa: ARG004
         return [builder.reduce(op_type, tensor, axis=2) for op_type in ("ReduceMin", "ReduceMax")]
 
     def update(self, parts: list[Array], elements: int) -> None:  # noqa: ARG002

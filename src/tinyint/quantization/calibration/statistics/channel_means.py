@@ -11,7 +11,7 @@ import onnx_ir as ir
 from tinyint.numbers.numerics import Array
 from tinyint.quantization.calibration.builder import GraphBuilder
 from tinyint.quantization.calibration.statistics.exact_sum import ExactSum
-from tinyint.quantization.calibration.statistics.statistic import Layout, Statistic
+from tinyint.quantization.calibration.statistics.statistic import Layout, Request, Statistic
 
 __all__ = ["ChannelMeans"]
 
@@ -33,7 +33,7 @@ class ChannelMeans(Statistic):
         self._sum = ExactSum()
 
     @staticmethod
-    def reduce(builder: GraphBuilder, tensor: ir.Value) -> list[ir.Value]:
+    def reduce(builder: GraphBuilder, tensor: ir.Value, need: Request) -> list[ir.Value]:  # noqa: ARG004
         return [builder.reduce("ReduceMean", tensor, axis=2)]
 
     def update(self, parts: list[Array], elements: int) -> None:

@@ -7,6 +7,7 @@ kept: two to four for numbers of like size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -53,11 +54,15 @@ class ExactSum:
         Float32 numbers times integers below 2^29 are such.
         """
         rest = np.ldexp(terms.astype(np.float64), -_UNIT)
-        for place in reversed(range(_PLACES)):
+        largest = float(np.abs(rest).max(initial=0.0))
+        place = 0 if largest < 1 else min(math.frexp(largest)[1] // _BASE, _PLACES - 1)
+        while largest:
             digit = np.trunc(np.ldexp(rest, -_BASE * place))
             if digit.any():
                 rest = rest - np.ldexp(digit, _BASE * place)
                 self._add(place, digit.astype(np.int64))
+                largest = float(np.abs(rest).max())
+            place -= 1
 
     def merge(self, other: ExactSum) -> None:
         for place, digit in other.digits().items():

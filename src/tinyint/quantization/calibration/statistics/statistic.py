@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from tinyint.numbers.numerics import Array
 from tinyint.quantization.calibration.builder import GraphBuilder
+from tinyint.quantization.calibration.patches import Patches
 
 __all__ = ["Layout", "Request", "Statistic"]
 
@@ -35,7 +36,7 @@ class Statistic(ABC):
 
     @staticmethod
     @abstractmethod
-    def reduce(builder: GraphBuilder, tensor: ir.Value) -> list[ir.Value]:
+    def reduce(builder: GraphBuilder, tensor: ir.Value, need: Request) -> list[ir.Value]:
         """Outputs for a tensor (samples, channels, elements), samples on axis 0."""
 
     @abstractmethod
@@ -78,12 +79,27 @@ class Statistic(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A statistic of one tensor, whose channels lie along `axis`, never the first."""
+    """Statistic of one tensor, whose channels lie along `axis`, never the first.
+
+    * `patches`: windows to take for channels, C · size of them
+    * `block`: channels that are told of together, for a statistic of pairs; by default all
+    """
 
     statistic: type[Statistic]
     tensor: str
     axis: int = 1
+    patches: Patches | None = None
+    block: int | None = None
 
     def __str__(self) -> str:
         """In error messages and cache keys."""
-        return f"{self.statistic.name} of {self.tensor!r} along axis {self.axis}"
+        told = f"{self.statistic.name} of {self.tensor!r} along axis {self.axis}"
+        windows = "" if self.patches is None else f", {self.patches}"
+        return told + windows + ("" if self.block is None else f", in blocks of {self.block}")
+
+    def to_header(self) -> dict[str, Any]:
+        """All of it, for JSON; what is not asked for is left out."""
+        header: dict[str, Any] = {"kind": self.statistic.name, "tensor": self.tensor, "axis": self.axis}
+        if self.patches is not None:
+            header["patches"] = self.patches.to_header()
+        return header if self.block is None else {**header, "block": self.block}
