@@ -56,6 +56,7 @@ THROUGH = {
     "tests/qat/quantizers/test_activations.py": "qat.quantizers.freezing qat.quantizers.weights",
     "tests/quantization/test_ptq.py": "quantization.signature quantization.static",
     "tests/quantization/test_ranges.py": "quantization.ranges.*",
+    "tests/api/test_side_by_side.py": "quantization.pixels.session",
     "tests/quantization/pixels/test_fold.py": "quantization.pixels quantization.pixels.entry",
     "tests/quantization/test_recipe.py": "quantization.recipe.*",
     "tests/quantization/test_paddleslim.py": "quantization.recipe_source quantization.paddleslim.*",
