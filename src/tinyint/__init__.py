@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tinyint.api.predict import predict
     from tinyint.api.preprocess import preprocess
     from tinyint.api.quantize import Result, quantize
+    from tinyint.api.sensitivity import sensitivity
     from tinyint.data import Preprocessing, Samples, TextPreprocessing
     from tinyint.errors import (
         DataError,
@@ -77,6 +78,7 @@ __all__ = [
     "predict",
     "preprocess",
     "quantize",
+    "sensitivity",
 ]
 
 _HOME = {
@@ -95,6 +97,7 @@ _HOME = {
             "predict",
             "preprocess",
             "quantize",
+            "sensitivity",
         ),
         "tinyint.api",
     ),

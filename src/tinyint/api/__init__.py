@@ -12,6 +12,7 @@ from tinyint.api.opening import open  # noqa: A004  the verb
 from tinyint.api.predict import Predicted, predict
 from tinyint.api.preprocess import Preprocessed, preprocess
 from tinyint.api.quantize import Result, quantize
+from tinyint.api.sensitivity import sensitivity
 from tinyint.tasks.score import Evaluation
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "predict",
     "preprocess",
     "quantize",
+    "sensitivity",
 ]
