@@ -27,6 +27,7 @@ LAYERS = [
     "tasks",
     "proof",
     "diagnosis advice",
+    "tune",
     "report",
     "extras",
     "train",

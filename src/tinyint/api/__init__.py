@@ -2,6 +2,7 @@
 
 from tinyint.api.advise import advise
 from tinyint.api.benchmark import benchmark
+from tinyint.api.budget import WithinBudget, quantize_within
 from tinyint.api.calibrate import calibrate
 from tinyint.api.doctor import Examination, doctor
 from tinyint.api.evaluate import compare, evaluate
@@ -24,6 +25,7 @@ __all__ = [
     "Predicted",
     "Preprocessed",
     "Result",
+    "WithinBudget",
     "advise",
     "benchmark",
     "calibrate",
@@ -36,5 +38,6 @@ __all__ = [
     "predict",
     "preprocess",
     "quantize",
+    "quantize_within",
     "sensitivity",
 ]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tinyint import api
+from tinyint.cli.budget_options import BudgetOptions, show_within
 from tinyint.cli.group import BAD
 from tinyint.cli.options import (
     CalibrationOptions,
@@ -54,6 +55,7 @@ def quantize(
     calibration: Record = None,
     preprocessing: PreprocessingFile = None,
     fold_preprocessing: FoldPreprocessing = False,
+    within: BudgetOptions = BudgetOptions(),
     on_error: OnError = "stop",
     no_verify: NoVerify = False,
     strict: Strict = False,
@@ -77,18 +79,30 @@ def quantize(
         tinyint quantize model.onnx -o out.onnx --data images/ --set calibration=kl --strict
 
         tinyint quantize model.onnx -o out.onnx --data images/ --preprocessing p.yaml --fold-preprocessing
+
+        tinyint quantize model.onnx -o out.onnx --data val/ --max-drop 0.3 --time 10m
     """
     screen = Screen(json)
+    budget = within.budget(calibration)
     folding = ["fold_preprocessing=true"] if fold_preprocessing else []
     with screen.progress() as progress:
+        samples = Samples(data, limit=calibrating.limit, preprocessing=preprocessing, on_error=on_error)
+        chosen = ChangedRecipe(recipe, (*(settings or ()), *folding))
+        run = calibrating.run(threads=threads, verify=not no_verify, progress=progress)
+        if budget is not None:
+            found = api.quantize_within(
+                model, samples, output=output, budget=budget, recipe=chosen, target=target, run=run
+            )
+            show_within(screen, found, strict=strict)
+            return
         result = api.quantize(
             model,
-            Samples(data, limit=calibrating.limit, preprocessing=preprocessing, on_error=on_error),
+            samples,
             output=output,
-            recipe=ChangedRecipe(recipe, (*(settings or ()), *folding)),
+            recipe=chosen,
             target=target,
             calibration=calibration,
-            run=calibrating.run(threads=threads, verify=not no_verify, progress=progress),
+            run=run,
         )
     screen.show(result.report.to_json(), render(result.report))
     if json:
