@@ -19,15 +19,14 @@ from tinyint.runtimes.base import LayerTime
 class Profiled:
     """Runtime whose profile of the float graph takes 4 ms in c1 and 1 in c2, that of the int8 model 1 and 3."""
 
-    def profile(self, model: ModelSource, feeds: Feeds, **_: object) -> Sequence[LayerTime]:
+    def profile(self, model: ModelSource, _feeds: Feeds, **_: object) -> Sequence[LayerTime]:
         assert isinstance(model, ir.Model)
         names = {node.name for node in model.graph}
         if "quantize" in names:
             return [self.row("quantize", 2.0), self.row("dequantize", 1.0)]
         int8 = any(node.op_type == "QuantizeLinear" for node in model.graph)
-        return [self.row("c1", 1.0 if int8 else 3.0, "relu"), self.row("relu", 0.0 if int8 else 1.0)] + [
-            self.row("c2", 3.0 if int8 else 1.0)
-        ]
+        c1, relu, c2 = (1.0, 0.0, 3.0) if int8 else (3.0, 1.0, 1.0)
+        return [self.row("c1", c1, "relu"), self.row("relu", relu), self.row("c2", c2)]
 
     def row(self, name: str, ms: float, *more: str) -> LayerTime:
         return LayerTime(name=name, op="", precision="", detail="", ms=ms, sources=(name, *more))

@@ -39,9 +39,12 @@ class Bench:
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, work: Work, metric: Metric, record: CalibrationRecord | None, started: float) -> Bench:
-        """Raises DataError without held-out samples, for NaN, and for a time that is too short for one trial."""
-        bench = cls(work=work, metric=metric, samples=_held_out(work, record), started=started)
+    def of(cls, work: Work, metric: Metric, first: Result, started: float) -> Bench:
+        """Bench that has made a `first` model, all in int8.
+
+        Raises DataError without held-out samples, for NaN, and for a time that is too short for one trial."""
+        samples = _held_out(work, first.record)
+        bench = cls(work=work, metric=metric, samples=samples, started=started, made={frozenset(): first})
         before = time.perf_counter()
         bench.reference = metric.value(work.reference, work.present, bench.samples)
         bench.longest = time.perf_counter() - before
@@ -77,7 +80,7 @@ class Bench:
         """Metric of the model with these units in float; NaN where nothing is left in int8."""
         before = time.perf_counter()
         try:
-            result = self.work.quantized(in_float)
+            result = self.made.get(in_float) or self.work.quantized(in_float)
         except ModelError:
             return math.nan
         value = self.metric.value(self._session(result.model), self.work.present, self.samples)

@@ -107,7 +107,7 @@ def _searched(work: Work) -> WithinBudget:
     journal = work.journal(metric, first.record)
     if not journal.trials:
         work.write(first)
-    bench = Bench.of(work, metric, first.record, started)
+    bench = Bench.of(work, metric, first, started)
     if not journal.candidates:
         journal.start(work.candidates(first))
 
@@ -140,7 +140,11 @@ def _searched(work: Work) -> WithinBudget:
         in_float=tuple(c.name for c in journal.candidates if c.name in names),
         trials=len(journal.trials),
     )
-    notes = [*bench.notes, *told(found, work.budget, metric, bench.count, len(journal.candidates))]
+    notes = [
+        *told(found, work.budget, metric, bench.count, len(journal.candidates)),
+        *bench.notes,
+        *work.notices,
+    ]
     return replace(found, result=work.noted(found.result, notes))
 
 

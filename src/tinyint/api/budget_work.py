@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -31,7 +31,7 @@ from tinyint.targets import Target
 from tinyint.tasks import Task, postprocessing_of, require_labels
 from tinyint.tune.budget import Budget
 from tinyint.tune.journal import Journal
-from tinyint.tune.metric import Metric, TaskMetric, resolve_metric
+from tinyint.tune.metric import Metric, needs_task, resolve_metric
 from tinyint.tune.search import Candidate
 
 __all__ = ["Work"]
@@ -42,6 +42,7 @@ class Work:
     """A float model with its samples, and what to make of it.
 
     * `record`: of the first quantization, which the others take their ranges from
+    * `notices`: what the user should know
     """
 
     model: Model
@@ -53,6 +54,7 @@ class Work:
     target: Target
     run: Run
     record: CalibrationRecord | None = None
+    notices: list[str] = field(default_factory=list)
 
     @property
     def runtime(self) -> Runtime | None:
@@ -78,14 +80,12 @@ class Work:
         if first is None:
             raise DataError("there are no samples to judge models on; give --data")
         task: Task | None = None
-        if first.label is not None:
+        if first.label is not None and needs_task(self.budget.metric):
             facts = self.source.model.metadata_props
             task, notice = task_for(self.budget.task, facts, self.reference, dataset)
-            if notice:
-                self.run.notice(notice)
-        metric = resolve_metric(self.budget.metric, task, self.reference)
-        if task is not None and isinstance(metric, TaskMetric):
             require_labels(dataset.label_kind, task, self.samples.name)
+            self.notices += [notice] if notice else []
+        metric = resolve_metric(self.budget.metric, task, self.reference)
         metric.value(self.reference, self.present, [first])
         return metric
 

@@ -64,10 +64,10 @@ def segments_of(model: ir.Model, units: tuple[Unit, ...]) -> list[Segment]:
     later = set(outputs)
     found: list[Segment] = []
     for (nodes, unit), reads in zip(reversed(chunks), reversed(needed), strict=True):
-        made = {name_of(out): out for node in nodes for out in node.outputs if out.name}
-        gives = tuple(name for name in made if name in later)
+        results = {name_of(out): out for node in nodes for out in node.outputs if out.name}
+        gives = tuple(name for name in results if name in later)
         for name in gives:
-            _require_tensor(made[name], is_output=name in outputs)
+            _require_tensor(results[name], is_output=name in outputs)
         found.append(
             Segment(
                 nodes=nodes,

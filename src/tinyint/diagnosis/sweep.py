@@ -84,7 +84,7 @@ class Sweep:
             for changes in changed.values():
                 if not changes.keys().isdisjoint(segment.reads):
                     changes |= self._run(i, {**tensors, **changes})
-            if segment.unit in units:
+            if segment.unit is not None and segment.unit in units:
                 changed[segment.unit] = self._run(i, tensors, rounded=True)
             tensors |= self._run(i, tensors)
             for held in (tensors, *changed.values()):

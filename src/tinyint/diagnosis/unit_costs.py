@@ -111,7 +111,7 @@ class _Conversions:
             output.type, output.shape = ir.TensorType(dtype), shape
             graph.outputs.append(output)
         random = np.random.default_rng(0)
-        feeds = {
+        feeds: Feeds = {
             "values": random.normal(size=(1, _CONVERTED)).astype(np.float32),
             "codes": random.integers(0, 256, (1, _CONVERTED)).astype(np.uint8),
         }

@@ -53,7 +53,7 @@ def units_of(matched: Matched) -> tuple[Unit, ...]:
     weighted = {constant.reader for constant in matched.pairs.constants}
     found = []
     for node in graph:
-        twin = twins.get(node.name)
+        twin = twins.get(name_of(node))
         in_int8 = node.name in weighted or (twin is not None and declares_int8(twin))
         if in_int8 and not is_epilogue(node) and kind_of(node) is not Kind.PRESERVING and facts(node):
             found.append(_unit(node, twin, rounded))

@@ -16,7 +16,7 @@ from tinyint.runtimes.outputs import tensors_of
 from tinyint.tasks import Task
 from tinyint.tasks.score import score
 
-__all__ = ["FunctionMetric", "Metric", "SqnrMetric", "TaskMetric", "resolve_metric"]
+__all__ = ["FunctionMetric", "Metric", "SqnrMetric", "TaskMetric", "needs_task", "resolve_metric"]
 
 SQNR = "sqnr"
 _ALIASES = {"map": "AP"}
@@ -101,6 +101,11 @@ class FunctionMetric:
             raise DataError(
                 f"metric {self.name}: expected a number, the function returned a {type(found).__name__}"
             ) from None
+
+
+def needs_task(name: str | None) -> bool:
+    """Whether the metric is a task's, which needs labels."""
+    return name is None or not (name == SQNR or is_function_spec(name))
 
 
 def resolve_metric(name: str | None, task: Task | None, reference: Session) -> Metric:

@@ -15,6 +15,7 @@ __all__ = ["Candidate", "Outcome", "Search", "ordered"]
 
 _GIVEN_BACK = 16
 """Units at most that are tried without, once a set is found."""
+_LEAST_SHARE, _NEXT_TO_NOTHING = 0.02, 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +43,13 @@ Names = frozenset[str]
 
 
 def ordered(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Candidates by noise per cost, those first that float makes no slower; without noise, last."""
+    """Candidates by noise per cost, highest first.
 
-    def key(candidate: Candidate) -> tuple[bool, bool, float, str]:
-        free = candidate.cost <= 0.0
-        gain = candidate.noise if free else candidate.noise / candidate.cost
-        return candidate.noise <= 0.0, not free, -gain, candidate.name
-
-    return sorted(candidates, key=key)
+    A cost below 2 % of the sum, and one below zero, counts as that: times are not known better.
+    """
+    known = list(candidates)
+    least = max(_LEAST_SHARE * sum(max(c.cost, 0.0) for c in known), _NEXT_TO_NOTHING)
+    return sorted(known, key=lambda c: (-c.noise / max(c.cost, least), c.name))
 
 
 @dataclass(kw_only=True)
