@@ -64,7 +64,7 @@ class Bench:
         return bench
 
     def out_of_time(self) -> bool:
-        """Whether the time does not allow for one more trial, as long as the longest."""
+        """Whether one more trial, as long as the longest, takes too long."""
         limit = self.work.budget.seconds
         return limit is not None and time.perf_counter() - self.started + self.longest > limit
 

@@ -141,15 +141,15 @@ def _searched(work: Work) -> WithinBudget:
         trials=len(journal.trials),
     )
     notes = [
-        *told(found, work.budget, metric, bench.count, len(journal.candidates)),
+        *findings(found, work.budget, metric, bench.count, len(journal.candidates)),
         *bench.notes,
         *work.notices,
     ]
     return replace(found, result=work.noted(found.result, notes))
 
 
-def told(found: WithinBudget, budget: Budget, metric: Metric, samples: int, units: int) -> Iterator[str]:
-    """What the search found, as notes for the report."""
+def findings(found: WithinBudget, budget: Budget, metric: Metric, samples: int, units: int) -> Iterator[str]:
+    """Findings of the search, as notes for the report."""
     if isinstance(metric, SqnrMetric):
         kept = f"{metric.name} {found.value:.2f} dB, of at least {budget.max_drop:g} dB"
     else:

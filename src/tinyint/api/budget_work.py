@@ -1,4 +1,4 @@
-"""Models of a search within a budget: made with units in float, and written as the best so far."""
+"""Models of a search, with units in float; the best so far on disk."""
 
 from __future__ import annotations
 

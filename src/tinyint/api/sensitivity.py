@@ -1,4 +1,4 @@
-"""The verb `sensitivity`: what each unit of an int8 model costs, in accuracy and in time."""
+"""The verb `sensitivity`: cost of each unit, in accuracy and in time."""
 
 from __future__ import annotations
 

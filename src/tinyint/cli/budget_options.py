@@ -70,7 +70,10 @@ class BudgetOptions:
 
 
 def show_within(screen: Screen, found: WithinBudget, *, strict: bool) -> None:
-    """Shows the report; ends with exit code 3 where the goal was not met, or with `strict` by the verdict."""
+    """Shows the report.
+
+    Ends with exit code 3 where the goal was not met, or with `strict` by the verdict.
+    """
     search = {name: value for name, value in vars(found).items() if name != "result"}
     screen.show({**found.report.to_json(), "budget": search}, render(found.report))
     if not found.met or (strict and found.report.verdict.bad):

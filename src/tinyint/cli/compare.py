@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from rich.table import Table
 from tinyint import api
 from tinyint.cli.options import Json, NeededData, OnError, PreprocessingFile, Task, Threads
 from tinyint.cli.screen import Screen
+from tinyint.cli.spread import spread
 from tinyint.data import Samples
 from tinyint.diagnosis.compare import Comparison
 from tinyint.diagnosis.sensitivity import Sensitivity
@@ -25,21 +27,17 @@ from tinyint.runtimes.run import Run
 __all__ = ["compare"]
 
 
-def compare(
-    float_model: Annotated[
-        Path, typer.Argument(metavar="FLOAT", help="The float model.", show_default=False)
-    ],
-    int8_model: Annotated[
-        Path, typer.Argument(metavar="INT8", help="What was made of it.", show_default=False)
-    ],
-    data: NeededData,
+@dataclass(frozen=True, kw_only=True)
+class UnitOptions:
+    """Options of the comparison unit by unit."""
+
     sensitivity: Annotated[
         bool,
         typer.Option(
             "--sensitivity",
             help="Unit by unit: the error that quantizing it alone makes, what float would cost, the cause.",
         ),
-    ] = False,
+    ] = False
     output: Annotated[
         Path | None,
         typer.Option(
@@ -48,8 +46,28 @@ def compare(
             metavar="OUT",
             help="With --sensitivity: write OUT.html, OUT.json, and overlays for Model Explorer.",
         ),
-    ] = None,
-    task: Task = None,
+    ] = None
+    task: Task = None
+
+    def require_effect(self) -> None:
+        """Raises TinyintError for an option without effect."""
+        for flag, given in (("--output", self.output), ("--task", self.task)):
+            if given is not None and not self.sensitivity:
+                raise TinyintError(
+                    f"{flag} {given} has no effect without --sensitivity; leave it out, or add that"
+                )
+
+
+@spread
+def compare(
+    float_model: Annotated[
+        Path, typer.Argument(metavar="FLOAT", help="The float model.", show_default=False)
+    ],
+    int8_model: Annotated[
+        Path, typer.Argument(metavar="INT8", help="What was made of it.", show_default=False)
+    ],
+    data: NeededData,
+    units: UnitOptions,
     samples: Annotated[
         int | None,
         typer.Option(
@@ -74,29 +92,41 @@ def compare(
 
         tinyint compare model.onnx model.int8.onnx --data val/ --sensitivity -o sensitivity
     """
+    units.require_effect()
     screen = Screen(json)
     wanted = Samples(data, limit=samples, preprocessing=preprocessing, on_error=on_error)
-    models = {"float": str(float_model), "int8": str(int8_model)}
-    if sensitivity:
-        read = (float_model, int8_model, *wanted.paths)
-        files = None if output is None else SensitivityFiles.at(output, keep=read)
-        with screen.progress() as progress:
-            units = api.sensitivity(
-                float_model, int8_model, wanted, task=task, run=Run(threads=threads, progress=progress)
-            )
-        screen.note(*units.notices)
-        written = [] if files is None else [f"written: {path}" for path in files.write(units, models)]
-        screen.show({**models, **vars(units)}, headline(units), _units(units, top), METHOD, *written)
+    if units.sensitivity:
+        _show_units(screen, (float_model, int8_model), wanted, units, threads, top)
         return
-    for flag, given in (("--output", output), ("--task", task)):
-        if given is not None:
-            raise TinyintError(
-                f"{flag} {given} has no effect without --sensitivity; leave it out, or add that"
-            )
     found = api.compare(float_model, int8_model, wanted, run=Run(threads=threads))
     screen.note(*found.notices)
-    tensors = {"samples": found.samples, "tensors": found.rows, "unmatched": found.unmatched}
-    screen.show({**models, **tensors, "unlike": found.unlike}, _tensors(found, top), *_notes(found))
+    document = {"float": str(float_model), "int8": str(int8_model), "samples": found.samples}
+    screen.show(
+        {**document, "tensors": found.rows, "unmatched": found.unmatched, "unlike": found.unlike},
+        _tensors(found, top),
+        *_notes(found),
+    )
+
+
+def _show_units(
+    screen: Screen,
+    given: tuple[Path, Path],
+    samples: Samples,
+    options: UnitOptions,
+    threads: int | None,
+    top: int,
+) -> None:
+    files = None
+    if options.output is not None:
+        files = SensitivityFiles.at(options.output, keep=(*given, *samples.paths))
+    with screen.progress() as progress:
+        found = api.sensitivity(
+            *given, samples, task=options.task, run=Run(threads=threads, progress=progress)
+        )
+    screen.note(*found.notices)
+    models = {"float": str(given[0]), "int8": str(given[1])}
+    written = [] if files is None else [f"written: {path}" for path in files.write(found, models)]
+    screen.show({**models, **vars(found)}, headline(found), _units(found, top), METHOD, *written)
 
 
 def _tensors(found: Comparison, top: int) -> RenderableType:

@@ -31,6 +31,7 @@ from tinyint.cli.screen import Screen
 from tinyint.cli.spread import spread
 from tinyint.data import Samples
 from tinyint.files import require_writable
+from tinyint.proof import Report
 from tinyint.quantization.recipe_source import ChangedRecipe
 from tinyint.report.terminal import render
 from tinyint.report.words import counted
@@ -85,30 +86,36 @@ def quantize(
     screen = Screen(json)
     budget = within.budget(calibration)
     folding = ["fold_preprocessing=true"] if fold_preprocessing else []
+    samples = Samples(data, limit=calibrating.limit, preprocessing=preprocessing, on_error=on_error)
+    chosen = ChangedRecipe(recipe, (*(settings or ()), *folding))
     with screen.progress() as progress:
-        samples = Samples(data, limit=calibrating.limit, preprocessing=preprocessing, on_error=on_error)
-        chosen = ChangedRecipe(recipe, (*(settings or ()), *folding))
         run = calibrating.run(threads=threads, verify=not no_verify, progress=progress)
-        if budget is not None:
+        if budget is None:
+            result = api.quantize(
+                model,
+                samples,
+                output=output,
+                recipe=chosen,
+                target=target,
+                calibration=calibration,
+                run=run,
+            )
+        else:
             found = api.quantize_within(
                 model, samples, output=output, budget=budget, recipe=chosen, target=target, run=run
             )
-            show_within(screen, found, strict=strict)
-            return
-        result = api.quantize(
-            model,
-            samples,
-            output=output,
-            recipe=chosen,
-            target=target,
-            calibration=calibration,
-            run=run,
-        )
-    screen.show(result.report.to_json(), render(result.report))
-    if json:
-        for warning in result.report.warnings:
+    if budget is None:
+        _show(screen, result.report, strict=strict)
+    else:
+        show_within(screen, found, strict=strict)
+
+
+def _show(screen: Screen, report: Report, *, strict: bool) -> None:
+    screen.show(report.to_json(), render(report))
+    if screen.json:
+        for warning in report.warnings:
             screen.warn(warning)
-    if strict and result.report.verdict.bad:
+    if strict and report.verdict.bad:
         raise typer.Exit(BAD)
 
 

@@ -1,4 +1,4 @@
-"""One unit in 8 bits, op by op, as the int8 model has it; all else is float."""
+"""One unit in 8 bits, as in the int8 model, op by op."""
 
 from __future__ import annotations
 

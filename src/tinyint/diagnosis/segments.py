@@ -1,4 +1,4 @@
-"""Segments of a graph: each unit in one of its own, what stands between them in others.
+"""Segments of a graph: units, and the nodes between them.
 
 Run one after the other they give the outputs of the graph, and a change that one of them makes is followed by running
 those after it alone.

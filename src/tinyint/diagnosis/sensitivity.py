@@ -1,4 +1,4 @@
-"""Sensitivity of a model to each unit: the error that quantizing it alone makes, and what float would cost.
+"""Sensitivity of a model to each unit: its error alone, its cost in float.
 
 The errors are exact on the samples that are used: each unit is rounded as in the int8 model, op by op, and the change
 is followed to the outputs (`sweep`). What units do to each other is not in them: `sum_db` beside `total_db` shows that.

@@ -1,4 +1,4 @@
-"""Outputs of a graph with each unit alone in 8 bits, in one sweep over its segments.
+"""Outputs with each unit alone in 8 bits, in one sweep.
 
 The float tensors are computed once. A unit's change is followed from the unit on, through the segments that read a
 changed tensor; what comes before is shared by all. The result is that of running the whole graph for each unit.

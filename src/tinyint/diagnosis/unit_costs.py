@@ -1,4 +1,4 @@
-"""Time of each unit on the runtime, in int8 and in float, from its profiles of both models."""
+"""Time of each unit in int8 and in float, from the runtime's profiles."""
 
 from __future__ import annotations
 

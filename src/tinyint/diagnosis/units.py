@@ -1,4 +1,4 @@
-"""Units of an int8 model: operators with their epilogues, quantized or left in float as one."""
+"""Units of an int8 model: operators with their epilogues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Overlays for Google's Model Explorer: a value and a colour for each node of the graph.
+"""Overlays for Google's Model Explorer: a value for each node.
 
 The format is that of its node data (https://github.com/google-ai-edge/model-explorer; GraphNodeData and NodeDataResult
 in node_data_builder.py of ai-edge-model-explorer 0.1.34): results by node id. With the adapter model-explorer-onnx

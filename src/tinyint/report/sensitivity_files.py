@@ -43,7 +43,10 @@ class SensitivityFiles:
         )
 
     def write(self, found: Sensitivity, models: Mapping[str, str]) -> list[Path]:
-        """Writes all of them or none, and returns their paths; without costs, there is no overlay of these."""
+        """Writes all of them or none, and returns their paths.
+
+        Without costs, there is no overlay of these.
+        """
         costs = cost_overlay(found)
         texts = [
             sensitivity_to_html(found, models),

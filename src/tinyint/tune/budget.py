@@ -14,7 +14,7 @@ __all__ = ["Budget"]
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What an int8 model may lose, and how long the search for it may take.
+    """Accuracy that an int8 model may lose, and time for the search.
 
     * `max_drop`: of the metric, beside the float model: in percentage points for a task's metric, in the function's own
       unit for one of the user's; with `sqnr`, the SQNR in dB that the outputs keep at least

@@ -1,4 +1,4 @@
-"""Trials of a search on disk, so that one that was killed goes on where it stopped."""
+"""Trials of a search on disk, with which it goes on after a kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics that a budget may be set in: a task's, the SQNR beside float, or a function of the user's."""
+"""Metrics of a budget: a task's, the SQNR, or the user's function."""
 
 from __future__ import annotations
 

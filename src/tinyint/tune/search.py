@@ -20,7 +20,10 @@ _LEAST_SHARE, _NEXT_TO_NOTHING = 0.02, 1e-12
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """Unit that may be left in float: the noise it makes in 8 bits, and what float costs (negative: it is faster)."""
+    """Unit that may be left in float.
+
+    * `noise`: that it makes in 8 bits; `cost`: of float, in milliseconds (negative: float is faster)
+    """
 
     name: str
     noise: float
