@@ -96,17 +96,20 @@ def test_the_planted_unit_is_the_worst(planted: dict[str, float], worst: str) ->
     found = measured(model, quantized(model))
     assert found.rows[0].name == worst
     assert found.rows[0].share > 0.9
+    (weight,) = planted
+    assert "of its noise is from its weights" in found.rows[0].detail
+    assert f"; {weight}" in found.rows[0].detail
     assert sum(row.share for row in found.rows) == pytest.approx(1.0)
 
 
-def test_a_unit_has_the_cause_of_its_worst_tensor() -> None:
+def test_a_unit_has_the_cause_of_its_worst_part() -> None:
     model = net(w4=40.0)
     outlier = model.graph.initializers["w5"].const_value.numpy().copy()
     outlier[3, 0] = 300.0
     model.graph.initializers["w5"].const_value = ir.tensor(outlier, name="w5")
     rows = {row.name: row for row in measured(model, quantized(model)).rows}
     assert rows["fc"].cause is Cause.WIDE  # for all channels but that of the outlier
-    assert rows["fc"].detail.startswith("w5: ")
+    assert "; w5: channel 9 has" in rows["fc"].detail
     assert (rows["pool"].cause, rows["pool"].detail[-13:]) == (Cause.FINE, "dB on its own")
 
 

@@ -77,7 +77,10 @@ class Bench:
         )
 
     def judged(self, in_float: frozenset[str]) -> float:
-        """Metric of the model with these units in float; NaN where nothing is left in int8."""
+        """Metric of the model with these units in float.
+
+        NaN where nothing is left in int8.
+        """
         before = time.perf_counter()
         try:
             result = self.made.get(in_float) or self.work.quantized(in_float)

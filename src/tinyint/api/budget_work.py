@@ -94,7 +94,10 @@ class Work:
         return postprocessing_of(self.source.model.metadata_props)
 
     def quantized(self, in_float: frozenset[str], *, prove: bool = False) -> Result:
-        """Int8 model with these units in float; with `prove`, written to its place with its proof."""
+        """Int8 model with these units in float.
+
+        With `prove`, it is proved, and written to its place.
+        """
         known = self.record is not None
         run = replace(self.run, batch_size=1, provider="cpu") if known else self.run
         result = quantize(
@@ -128,7 +131,7 @@ class Work:
         return Journal.open(self.place.with_name(f"{name}.budget.json"), key)
 
     def write(self, made: Result) -> None:
-        """Writes a model that is not proved, with its record and report: all of them or none."""
+        """Writes a model that is not proved, with its record and report."""
         report = replace(made.report, output=str(self.place))
         with self._beside.staged(self._read, with_record=True) as scratch:
             save_model(made.model, scratch / self._beside.model.name)
@@ -150,7 +153,10 @@ class Work:
         return (self.model, self.budget.calibration, *self.source.files, *self.samples.paths)
 
     def candidates(self, made: Result) -> list[Candidate]:
-        """Units with their noise, and their cost on the runtime, or else their share of the multiply-adds."""
+        """Units with their noise, and their cost on the runtime.
+
+        Where that does not run here, by multiply-adds.
+        """
         matched = Matched.of(self.source.model, made.model)
         units = units_of(matched)
         data = self.opened(self.samples)

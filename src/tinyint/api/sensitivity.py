@@ -33,7 +33,7 @@ _MOST = 64
 def sensitivity(
     float_model: Model, int8_model: Model, data: Data, *, task: str | None = None, run: Run | None = None
 ) -> Sensitivity:
-    """Measures each unit of a Q/DQ model alone: its error at the outputs, its cost in float, its cause.
+    """Measures each unit of a Q/DQ model alone: error, cost in float, cause.
 
     A unit is an operator with the clamps and biases that its kernel takes in. With labels, the metrics of `task`, or of
     the one that `evaluate` would take, are measured too. On as many samples as take about the time of 640 float passes,

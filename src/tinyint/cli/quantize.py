@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -90,24 +92,14 @@ def quantize(
     chosen = ChangedRecipe(recipe, (*(settings or ()), *folding))
     with screen.progress() as progress:
         run = calibrating.run(threads=threads, verify=not no_verify, progress=progress)
-        if budget is None:
-            result = api.quantize(
-                model,
-                samples,
-                output=output,
-                recipe=chosen,
-                target=target,
-                calibration=calibration,
-                run=run,
-            )
-        else:
-            found = api.quantize_within(
-                model, samples, output=output, budget=budget, recipe=chosen, target=target, run=run
-            )
-    if budget is None:
-        _show(screen, result.report, strict=strict)
-    else:
+        make: Callable[..., api.Result | api.WithinBudget] = partial(api.quantize, calibration=calibration)
+        if budget is not None:
+            make = partial(api.quantize_within, budget=budget)
+        found = make(model, samples, output=output, recipe=chosen, target=target, run=run)
+    if isinstance(found, api.WithinBudget):
         show_within(screen, found, strict=strict)
+    else:
+        _show(screen, found.report, strict=strict)
 
 
 def _show(screen: Screen, report: Report, *, strict: bool) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from enum import StrEnum
 
 import numpy as np
 import onnx_ir as ir
@@ -16,25 +17,35 @@ from tinyint.graph.names import name_of
 from tinyint.graph.walk import constant_of
 from tinyint.numbers.numerics import QParams
 
-__all__ = ["quantized_alone"]
+__all__ = ["Part", "quantized_alone"]
 
 
-def quantized_alone(matched: Matched, segment: Segment, unit: Unit) -> ir.Model:
-    """Model of the unit's segment whose inputs, constants and output are rounded as in the int8 model."""
+class Part(StrEnum):
+    """Part of a unit that is rounded."""
+
+    INPUTS = "inputs"
+    WEIGHTS = "weights"
+    RESULT = "result"
+
+
+def quantized_alone(
+    matched: Matched, segment: Segment, unit: Unit, parts: Collection[Part] = tuple(Part)
+) -> ir.Model:
+    """Model of the unit's segment, with inputs, constants and output rounded."""
     model = segment.model(matched.prepared)
     graph = model.graph
     params = {activation.name: activation.params for activation in matched.pairs.activations}
     own = [constant for constant in matched.pairs.constants if constant.reader in unit.nodes]
     editor = GraphEditor(graph)
-    for node in list(graph):
+    for node in list(graph) if Part.WEIGHTS in parts else ():
         _round_constants(editor, node, own)
-    for value in graph.inputs:
+    for value in graph.inputs if Part.INPUTS in parts else ():
         if value.name in unit.inputs:
             readers = [(use.node, use.idx) for use in value.uses()]
             rounded = _rounded(editor, value, params[value.name])
             for reader, i in readers:
                 reader.replace_input_with(i, rounded)
-    if unit.rounds_output:
+    if unit.rounds_output and Part.RESULT in parts:
         _round_output(editor, unit.output, params[unit.output])
     graph.sort()
     return model

@@ -7,12 +7,13 @@ is followed to the outputs (`sweep`). What units do to each other is not in them
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from tinyint.data import Sample
+from tinyint.diagnosis.alone import Part
 from tinyint.diagnosis.causes import Cause
 from tinyint.diagnosis.compare import Comparison
 from tinyint.diagnosis.judge import Judge
@@ -39,7 +40,7 @@ _OVERHEAD = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class UnitSensitivity:
-    """One unit: the error that it makes alone, what it costs in float, and why it errs.
+    """Error of one unit alone, its cost in float, and the cause.
 
     * `name`, `op`, `nodes`: as of `Unit`
     * `output_db`: SQNR of the worst output with this unit alone in 8 bits
@@ -47,7 +48,7 @@ class UnitSensitivity:
     * `metrics`: of the task, with this unit alone in 8 bits; empty without labels
     * `cost`: on the runtime, and `in_float_ms`, what a call takes longer with this unit alone in float; None where they
       are not measured
-    * `cause`, `detail`: of the error of its worst tensor
+    * `cause`, `detail`: of the error of the part (inputs, weights, result) that makes most of its noise
     """
 
     name: str
@@ -87,14 +88,15 @@ Noise = dict[str, NoiseSum]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Errors:
-    """Noise of the outputs with each unit alone, and with None with all in 8 bits.
+    """Noise of the outputs with each unit alone in 8 bits.
 
-    `sizes`: elements of each tensor between units, for the first sample.
+    Under None: with all of them. `sizes`: elements of each tensor between units, for the first sample.
     """
 
     noise: dict[Unit | None, Noise]
     samples: int
     sizes: dict[str, int]
+    parts: Mapping[Unit, Mapping[Part, float]]
     judge: Judge | None = None
 
     def ratio(self, unit: Unit | None) -> float:
@@ -169,7 +171,7 @@ def errors_alone(
                     noise[unit].setdefault(name, NoiseSum()).merge(part)
             done += 1
             progress("units", done, count)
-    return Errors(noise=noise, samples=done, sizes=sizes, judge=judge)
+    return Errors(noise=noise, samples=done, sizes=sizes, parts=measurement.sweep.parts, judge=judge)
 
 
 def samples_for(passes_each: float) -> int:
@@ -185,7 +187,7 @@ def rows_of(
     judge = errors.judge
     rows = []
     for unit in units:
-        cause, detail = _cause(unit, matched, compared)
+        cause, detail = _cause(unit, matched, compared, errors.parts.get(unit, {}))
         cost = costs.get(unit)
         rows.append(
             UnitSensitivity(
@@ -211,22 +213,27 @@ def rows_of(
     )
 
 
-def _cause(unit: Unit, matched: Matched, compared: Comparison) -> tuple[Cause, str]:
-    """Cause of the worst error that one of the unit's own tensors makes, with the tensor's name."""
-    constants = {c.name for c in matched.pairs.constants if c.reader in unit.nodes and c.kind == "weight"}
-    tensors = {*unit.inputs, *([unit.output] if unit.rounds_output else [])}
+def _cause(
+    unit: Unit, matched: Matched, compared: Comparison, parts: Mapping[Part, float]
+) -> tuple[Cause, str]:
+    """Cause of the error of the part that makes most of the unit's noise, and the figures that show it."""
+    if not parts:
+        return Cause.FINE, ""
+    part = max(parts, key=lambda each: parts[each])
+    weights = {c.name for c in matched.pairs.constants if c.reader in unit.nodes and c.kind == "weight"}
+    names = {Part.INPUTS: {*unit.inputs}, Part.WEIGHTS: weights, Part.RESULT: {unit.output}}[part]
     own = [
         (row.local_db, row)
         for row in compared.rows
-        if row.name in (constants if row.kind == "weight" else tensors) and row.local_db is not None
+        if row.name in names and (row.kind == "weight") == (part is Part.WEIGHTS) and row.local_db is not None
     ]
+    most = f"{parts[part]:.0%} of its noise is from its {part}"
     if not own:
-        return Cause.FINE, ""
-    bad = [(db, row) for db, row in own if row.cause not in (Cause.FINE, Cause.ACCUMULATED)]
-    db, worst = min(bad or own, key=lambda item: item[0])
-    if bad:
-        return worst.cause, f"{worst.name}: {worst.detail}"
-    return Cause.FINE, f"{worst.name} has {db:.1f} dB on its own"
+        return Cause.FINE, most
+    db, worst = min(own, key=lambda item: item[0])
+    if worst.cause in (Cause.FINE, Cause.ACCUMULATED):
+        return Cause.FINE, f"{most}; {worst.name} has {db:.1f} dB on its own"
+    return worst.cause, f"{most}; {worst.name}: {worst.detail}"
 
 
 def _noise(expected: dict[str, Array], found: dict[str, Array]) -> Noise:

@@ -12,12 +12,13 @@ from functools import cached_property
 
 import onnx_ir as ir
 
-from tinyint.diagnosis.alone import quantized_alone
+from tinyint.diagnosis.alone import Part, quantized_alone
 from tinyint.diagnosis.matched import Matched
 from tinyint.diagnosis.segments import Segment, segments_of
 from tinyint.diagnosis.units import Unit
 from tinyint.graph.names import name_of
 from tinyint.graph.walk import macs
+from tinyint.numbers.distance import NoiseSum
 from tinyint.numbers.numerics import Array
 from tinyint.runtimes import Session, get_runtime
 from tinyint.runtimes.base import Feeds
@@ -33,10 +34,14 @@ Changes = dict[str, Array]
 
 @dataclass(kw_only=True)
 class Sweep:
-    """Segments of a float graph, each with its sessions, which several threads may run at once."""
+    """Segments of a float graph, with sessions that several threads may run.
+
+    `parts`: share of each part of a unit in the noise of its own result, for the first inputs
+    """
 
     matched: Matched
     units: tuple[Unit, ...]
+    parts: dict[Unit, dict[Part, float]] = field(default_factory=dict, init=False)
     _sessions: dict[tuple[int, bool], Session] = field(default_factory=dict, init=False)
     _at_once: int = field(default=1, init=False)
 
@@ -61,12 +66,26 @@ class Sweep:
             if segment.unit is not None:
                 alone = quantized_alone(self.matched, segment, segment.unit)
                 self._sessions[i, True] = _open(alone, tensors, optimize=False)
-            tensors |= self._run(i, tensors)
+            made = self._run(i, tensors)
+            if segment.unit is not None:
+                self.parts[segment.unit] = self._shares(segment, segment.unit, tensors, made)
+            tensors |= made
             sizes |= {name: tensors[name].size for name in segment.gives}
             most = max(most, sum(array.nbytes for array in tensors.values()))
             _forget(segment, tensors)
         self._at_once = max(1, _BYTES // most)
         return sizes
+
+    def _shares(self, segment: Segment, unit: Unit, tensors: Changes, made: Changes) -> dict[Part, float]:
+        noise: dict[Part, float] = {}
+        for part in Part:
+            session = _open(quantized_alone(self.matched, segment, unit, [part]), tensors, optimize=False)
+            found = session.run({name: tensors[name] for name in segment.reads})
+            sums = NoiseSum()
+            sums.add(made[unit.output], found[unit.output])
+            noise[part] = sums.noise
+        total = sum(noise.values())
+        return {part: share / total for part, share in noise.items() if share} if total else {}
 
     def run(self, feeds: Feeds) -> Iterator[tuple[Unit | None, dict[str, Array]]]:
         """Outputs of the float graph, with None, then those with each unit in 8 bits."""
@@ -96,7 +115,7 @@ class Sweep:
 
 
 def passes(sweep: Sweep) -> float:
-    """Cost of a sweep in float passes: the float graph, the units in 8 bits, and what follows each."""
+    """Cost of a sweep, in float passes, by multiply-adds."""
     cost = macs(sweep.matched.prepared)
     own = [sum(cost.get(name_of(node), 0) for node in segment.nodes) for segment in sweep.segments]
     total, later = sum(own), 0

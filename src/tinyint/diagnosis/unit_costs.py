@@ -40,7 +40,7 @@ class UnitCost:
 
     @property
     def in_float_ms(self) -> float:
-        """What a call takes longer if the unit alone is left in float; negative: it is faster."""
+        """Milliseconds by which the unit alone in float makes a call longer."""
         return self.float_ms - self.int8_ms + self.conversions_ms
 
 
@@ -53,9 +53,9 @@ def unit_costs(
     *,
     threads: int | None = None,
 ) -> dict[Unit, UnitCost]:
-    """Costs by unit, from profiles of both models in turn; `sizes`: elements of each tensor.
+    """Costs by unit, from profiles of both models in turn.
 
-    Raises what the runtime raises.
+    `sizes`: elements of each tensor. Raises what the runtime raises.
     """
     spent = {"float": dict[str, float](), "int8": dict[str, float]()}
     for _ in range(_ROUNDS):

@@ -20,7 +20,7 @@ __all__ = ["Unit", "units_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """Operator that runs in int8, with the clamps and biases that its kernel takes in.
+    """Operator in int8, with the clamps and biases that its kernel takes in.
 
     * `name`, `op`: of the operator, in the float graph
     * `nodes`: names of its nodes, the operator first

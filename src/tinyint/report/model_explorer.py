@@ -31,7 +31,10 @@ def error_overlay(found: Sensitivity) -> dict[str, Any]:
 
 
 def cost_overlay(found: Sensitivity) -> dict[str, Any]:
-    """Overlay of the milliseconds that each unit would cost in float; empty where they are not measured."""
+    """Overlay of the milliseconds that each unit would cost in float.
+
+    Empty where they are not measured.
+    """
     values = {
         node: row.in_float_ms
         for row in found.rows

@@ -28,7 +28,7 @@ class Trial:
 
 @dataclass(kw_only=True)
 class Journal:
-    """Trials of one search; `key`: what they are of. Trials of another one are dropped."""
+    """Trials of one search, known by `key`; those of another are dropped."""
 
     path: Path | None
     key: dict[str, str]

@@ -34,7 +34,10 @@ class Metric(Protocol):
         ...
 
     def value(self, session: Session, present: str | None, samples: Iterable[Sample]) -> float:
-        """Value of the model that `session` runs; `present`: kind of the postprocessing that it does itself."""
+        """Value of the model that `session` runs.
+
+        `present`: kind of the postprocessing that it does itself.
+        """
         ...
 
 
@@ -81,7 +84,7 @@ class SqnrMetric:
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionMetric:
-    """Function of the user's: (outputs, samples) → number; a drop is in the function's own unit.
+    """Function of the user's, (outputs, samples) → number, with drops in its own unit.
 
     `outputs[i]` are the arrays by name for `samples[i]`, which has `inputs`, `label` and `name`.
     """

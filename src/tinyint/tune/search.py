@@ -32,7 +32,10 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Judgement of a model: the metric, and by how much it misses the goal; not above 0, it meets it."""
+    """Judgement of a model: its metric, and how far from the goal it is.
+
+    Not above 0, it meets it.
+    """
 
     value: float
     shortfall: float
