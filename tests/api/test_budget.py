@@ -183,3 +183,14 @@ def test_only_static_recipes_have_units(model: Path, val: Path, recipe: str) -> 
             budget=tinyint.Budget(max_drop=1.0),
             recipe=recipe,
         )
+
+
+def test_places_are_checked_before_the_work(model: Path, val: Path) -> None:
+    journal = model.with_name("out.budget.json")
+    journal.mkdir()
+    with pytest.raises(tinyint.OutputError, match=r"out\.budget\.json"):
+        within(model, val, max_drop=1.0)
+    journal.rmdir()
+    with pytest.raises(tinyint.OutputError, match=r"float\.onnx"):
+        tinyint.quantize_within(model, str(val), output=model, budget=tinyint.Budget(max_drop=1.0))
+    assert {path.name for path in model.parent.iterdir()} == {"float.onnx", "val.npz"}

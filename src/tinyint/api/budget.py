@@ -70,16 +70,19 @@ def quantize_within(
     Raises as `quantize`, and DataError for a metric that is not there, needs labels, or is NaN for the float model, for
     data without held-out samples, and for a time that is too short for one trial.
     """
+    chosen, notices = _static(recipe)
     work = Work(
         model=model,
         source=GivenModel.of(model),
         samples=Samples.of(data),
         place=followed(output),
         budget=budget,
-        recipe=_static(recipe),
+        recipe=chosen,
         target=get_target(target),
         run=run or Run(),
+        notices=notices,
     )
+    work.require_places()
     try:
         return _searched(work)
     except KeyboardInterrupt as error:
@@ -87,8 +90,8 @@ def quantize_within(
         raise
 
 
-def _static(recipe: RecipeSource) -> Recipe:
-    chosen, _ = resolve_recipe(recipe)
+def _static(recipe: RecipeSource) -> tuple[Recipe, list[str]]:
+    chosen, notices = resolve_recipe(recipe)
     if chosen.method != "static":
         raise DataError(f"the method {chosen.method} has no budget: only static recipes have units to choose")
     if chosen.fold_preprocessing:
@@ -96,7 +99,7 @@ def _static(recipe: RecipeSource) -> Recipe:
             "a budget does not go with fold_preprocessing yet: find the rules without it, and use the recipe that the "
             "model then carries with --fold-preprocessing"
         )
-    return chosen
+    return chosen, notices
 
 
 def _searched(work: Work) -> WithinBudget:

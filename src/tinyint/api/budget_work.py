@@ -20,6 +20,7 @@ from tinyint.diagnosis.sensitivity import errors_alone
 from tinyint.diagnosis.unit_costs import unit_costs
 from tinyint.diagnosis.units import Unit, units_of
 from tinyint.errors import DataError
+from tinyint.files import require_writable
 from tinyint.graph.io import save_model
 from tinyint.graph.walk import macs
 from tinyint.quantization.calibration import CalibrationRecord
@@ -89,6 +90,15 @@ class Work:
         metric.value(self.reference, self.present, [first])
         return metric
 
+    def require_places(self) -> None:
+        """Raises OutputError where the model or its journal cannot be written, before the work."""
+        for place in (self.place, self._journal):
+            require_writable(place, keep=self._read)
+
+    @property
+    def _journal(self) -> Path:
+        return self.place.with_name(f"{self.place.name.removesuffix('.onnx')}.budget.json")
+
     @property
     def present(self) -> str | None:
         return postprocessing_of(self.source.model.metadata_props)
@@ -124,11 +134,11 @@ class Work:
             "recipe": self.recipe.dump(),
             "target": self.target.name,
             "metric": metric.name,
+            "data": self.opened(self.samples).fingerprint or self.samples.name,
             "samples": str(self.budget.samples),
             "tinyint": tinyint.__version__,
         }
-        name = self.place.name.removesuffix(".onnx")
-        return Journal.open(self.place.with_name(f"{name}.budget.json"), key)
+        return Journal.open(self._journal, key)
 
     def write(self, made: Result) -> None:
         """Writes a model that is not proved, with its record and report."""

@@ -11,6 +11,7 @@ import typer
 
 from tinyint.api.budget import WithinBudget
 from tinyint.cli.group import BAD
+from tinyint.cli.options import Task
 from tinyint.cli.screen import Screen
 from tinyint.errors import TinyintError
 from tinyint.report.terminal import render
@@ -51,6 +52,7 @@ class BudgetOptions:
             help="Of --max-drop: top1, f1, map, miou, sqnr (the least dB), or PACKAGE:FUNCTION; by default the task's.",
         ),
     ] = None
+    task: Task = None
     time: Annotated[
         str | None,
         typer.Option("--time", metavar="TIME", help="Of --max-drop: end the search in time, such as 10m."),
@@ -59,14 +61,16 @@ class BudgetOptions:
     def budget(self, calibration: Path | None) -> Budget | None:
         """The budget, or None. Raises TinyintError for options that have no effect, and DataError."""
         if self.max_drop is None:
-            for flag, given in (("--metric", self.metric), ("--time", self.time)):
+            for flag, given in (("--metric", self.metric), ("--task", self.task), ("--time", self.time)):
                 if given is not None:
                     raise TinyintError(
                         f"{flag} {given} has no effect without --max-drop; leave it out, or add that"
                     )
             return None
         limit = None if self.time is None else seconds(self.time)
-        return Budget(max_drop=self.max_drop, metric=self.metric, seconds=limit, calibration=calibration)
+        return Budget(
+            max_drop=self.max_drop, metric=self.metric, task=self.task, seconds=limit, calibration=calibration
+        )
 
 
 def show_within(screen: Screen, found: WithinBudget, *, strict: bool) -> None:
