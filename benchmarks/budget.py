@@ -174,7 +174,10 @@ def within(
     models = (path, output, output.with_name(f"{output.stem}.within.onnx"))
     ort = get_runtime("onnxruntime")
     timings = benchmark(
-        [Entry(model=m, runtime=ort, precision="float32") for m in models], threads=1, iterations=30
+        [Entry(model=m, runtime=ort, precision="float32") for m in models],
+        threads=1,
+        iterations=30,
+        feeds=_inputs(data[0]),
     )
     return {
         "metric": found.metric,
