@@ -108,7 +108,7 @@ def _searched(work: Work) -> WithinBudget:
     metric = work.metric()
     first = work.quantized(frozenset())
     journal = work.journal(metric, first.record)
-    if not journal.trials:
+    if not journal.trials or not work.place.exists():
         work.write(first)
     bench = Bench.of(work, metric, first, started)
     if not journal.candidates:
