@@ -21,7 +21,7 @@ THROUGH = {
     "tests/api/test_quantize.py": "api.calibrate api.given_model",
     "tests/advice/test_advise.py": "advice.effort",
     # sensitivity and budgets: on networks of which one unit does not bear 8 bits
-    "tests/cli/test_budget.py": "api.sensitivity diagnosis.judge report.model_explorer report.sensitivity_files "
+    "tests/cli/test_budget.py": "diagnosis.judge report.model_explorer report.sensitivity_files "
     "report.unit_words",
     "tests/api/test_budget.py": "api.bench_of_trials api.budget_work tune.budget tune.metric",
     "tests/diagnosis/test_sensitivity.py": "diagnosis.alone diagnosis.segments diagnosis.sweep diagnosis.units",

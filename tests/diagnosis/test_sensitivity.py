@@ -148,7 +148,7 @@ def test_units_in_parts_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_number_of_samples_follows_the_cost() -> None:
     assert samples_for(2.0) == 64
-    assert samples_for(40.0) == 8  # 640 / (2 · 40)
+    assert samples_for(32.0) == 8  # 640 / (2.5 · 32)
     assert samples_for(1000.0) == 4
     matched = Matched.of(net(), quantized(net()))
     assert passes(Sweep(matched=matched, units=units_of(matched))) > 3.0

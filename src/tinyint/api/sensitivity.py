@@ -18,6 +18,7 @@ from tinyint.diagnosis.unit_costs import UnitCost, unit_costs
 from tinyint.diagnosis.units import Unit, units_of
 from tinyint.errors import TinyintError
 from tinyint.metadata import FOLDED, TARGET
+from tinyint.report.words import counted
 from tinyint.runtimes import Runtime, get_runtime
 from tinyint.runtimes.base import Feeds
 from tinyint.runtimes.host import host
@@ -27,7 +28,7 @@ from tinyint.tasks import postprocessing_of, require_labels
 
 __all__ = ["sensitivity"]
 
-_MOST = 64
+_MOST, _FAR_DB = 64, 10.0
 
 
 def sensitivity(
@@ -66,7 +67,20 @@ def sensitivity(
     costs = _costs(matched, units, runtime, next(iter(used)).inputs, errors.sizes, run.threads, notices)
     compared = compare_matched(matched, used, threads=run.threads)
     found = rows_of(errors, units, matched, compared, costs)
+    notices += _doubts(found)
     return replace(found, runtime=runtime.name if costs else "", notices=(*notices, *dataset.notices))
+
+
+def _doubts(found: Sensitivity) -> list[str]:
+    """Notice of units that alone err far more than all together, which rounding does not explain."""
+    doubtful = [row.name for row in found.rows if row.output_db < found.total_db - _FAR_DB]
+    if not doubtful:
+        return []
+    return [
+        f"{counted(len(doubtful), 'unit')} ({doubtful[0]!r} the first) err far more alone than all units together: the weights in the "
+        "int8 model are not those of the float graph, as where another tool has left batch norms apart; fold these "
+        "before, and quantize again"
+    ]
 
 
 class _First:

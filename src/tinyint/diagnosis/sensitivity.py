@@ -34,7 +34,7 @@ __all__ = ["Errors", "Sensitivity", "UnitSensitivity", "errors_alone", "rows_of"
 
 _PASSES, _MOST, _FEWEST = 640.0, 64, 4
 """Float passes that a measurement may take; bounds of the number of samples."""
-_OVERHEAD = 2.0
+_OVERHEAD = 2.5
 """Time of a sweep beside that of as many multiply-adds in whole passes."""
 
 
