@@ -15,9 +15,10 @@ DATA = [sample.inputs for sample in samples()]
 
 FLOAT = """g (float[1,4,8,8] x) => (float[1,8,8,8] y) {
     [c] a = Conv(x, w)  [bn] y = BatchNormalization(a, gain, zeros, zeros, ones) }"""
-INT8 = """g (float[1,4,8,8] x) => (float[1,8,8,8] y) <float s = {0.03}, uint8 z = {128}, float sw = {0.03}, int8 zw = {0}> {
-    [x/Q] x_q = QuantizeLinear(x, s, z)  [x/DQ] x_dq = DequantizeLinear(x_q, s, z)
-    [w/DQ] w_dq = DequantizeLinear(w_q, sw, zw)
+INT8 = """g (float[1,4,8,8] x) => (float[1,8,8,8] y)
+    <float s = {0.03}, uint8 z = {128}, float sw = {0.03}, int8 zw = {0}> {
+    x_q = QuantizeLinear(x, s, z)  x_dq = DequantizeLinear(x_q, s, z)
+    w_dq = DequantizeLinear(w_q, sw, zw)
     [c] a = Conv(x_dq, w_dq)  [bn] y = BatchNormalization(a, gain, zeros, zeros, ones) }"""
 
 

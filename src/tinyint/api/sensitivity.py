@@ -77,9 +77,9 @@ def _doubts(found: Sensitivity) -> list[str]:
     if not doubtful:
         return []
     return [
-        f"{counted(len(doubtful), 'unit')} ({doubtful[0]!r} the first) err far more alone than all units together: the weights in the "
-        "int8 model are not those of the float graph, as where another tool has left batch norms apart; fold these "
-        "before, and quantize again"
+        f"{counted(len(doubtful), 'unit')} ({doubtful[0]!r} the first) err far more alone than all units together: the "
+        "weights in the int8 model are not those of the float graph, as where another tool has left batch norms apart; "
+        "fold these before, and quantize again"
     ]
 
 
