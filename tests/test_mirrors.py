@@ -20,6 +20,12 @@ THROUGH = {
     "tests/cli/test_commands.py": "api.advise api.doctor",
     "tests/api/test_quantize.py": "api.calibrate api.given_model",
     "tests/advice/test_advise.py": "advice.effort",
+    # sensitivity and budgets: on networks of which one unit does not bear 8 bits
+    "tests/cli/test_budget.py": "diagnosis.judge report.model_explorer report.sensitivity_files "
+    "report.unit_words",
+    "tests/api/test_budget.py": "api.bench_of_trials api.budget_work tune.budget tune.metric",
+    "tests/diagnosis/test_sensitivity.py": "diagnosis.alone diagnosis.segments diagnosis.sweep diagnosis.units",
+    "tests/diagnosis/test_compare.py": "diagnosis.matched",
     # readers of data: what they open is one function's
     "tests/data/test_open.py": "data.declaration data.declared data.named",
     "tests/data/test_images.py": "data.picture",

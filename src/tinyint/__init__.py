@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tinyint.api.advise import advise
     from tinyint.api.benchmark import benchmark
+    from tinyint.api.budget import quantize_within
     from tinyint.api.calibrate import calibrate
     from tinyint.api.doctor import doctor
     from tinyint.api.evaluate import compare, evaluate
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tinyint.api.predict import predict
     from tinyint.api.preprocess import preprocess
     from tinyint.api.quantize import Result, quantize
+    from tinyint.api.sensitivity import sensitivity
     from tinyint.data import Preprocessing, Samples, TextPreprocessing
     from tinyint.errors import (
         DataError,
@@ -42,10 +44,12 @@ if TYPE_CHECKING:
     from tinyint.quantization.calibration import CalibrationRecord
     from tinyint.quantization.recipe import Recipe
     from tinyint.runtimes.run import Run
+    from tinyint.tune.budget import Budget
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Budget",
     "CalibrationRecord",
     "DataError",
     "DependencyError",
@@ -77,6 +81,8 @@ __all__ = [
     "predict",
     "preprocess",
     "quantize",
+    "quantize_within",
+    "sensitivity",
 ]
 
 _HOME = {
@@ -95,9 +101,13 @@ _HOME = {
             "predict",
             "preprocess",
             "quantize",
+            "quantize_within",
+            "quantize_within",
+            "sensitivity",
         ),
         "tinyint.api",
     ),
+    "Budget": "tinyint.tune.budget",
     "CalibrationRecord": "tinyint.quantization.calibration",
     "Measurement": "tinyint.proof.tester",
     "Preprocessing": "tinyint.data",

@@ -29,7 +29,7 @@ def test_the_median_of_the_runs_after_the_warm_up() -> None:
         events += [node("c", start, duration), node("d", start + duration, 7), run(start - 1, duration + 9)]
     events.append({"cat": "Node", "name": "c_fence_before", "ts": 2001, "dur": 1, "args": {}})
     assert layers(events, [("c", executed("conv", True))], warmup=1) == [
-        LayerTime(name="conv", op="QLinearConv", precision="int8", detail="d", ms=3.0),
+        LayerTime(name="conv", op="QLinearConv", precision="int8", detail="d", ms=3.0, sources=("conv",)),
         LayerTime(name="d", op="D", precision="", detail="D", ms=0.007),
     ]
 

@@ -2,6 +2,7 @@
 
 from tinyint.api.advise import advise
 from tinyint.api.benchmark import benchmark
+from tinyint.api.budget import WithinBudget, quantize_within
 from tinyint.api.calibrate import calibrate
 from tinyint.api.doctor import Examination, doctor
 from tinyint.api.evaluate import compare, evaluate
@@ -12,6 +13,7 @@ from tinyint.api.opening import open  # noqa: A004  the verb
 from tinyint.api.predict import Predicted, predict
 from tinyint.api.preprocess import Preprocessed, preprocess
 from tinyint.api.quantize import Result, quantize
+from tinyint.api.sensitivity import sensitivity
 from tinyint.tasks.score import Evaluation
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "Predicted",
     "Preprocessed",
     "Result",
+    "WithinBudget",
     "advise",
     "benchmark",
     "calibrate",
@@ -35,4 +38,6 @@ __all__ = [
     "predict",
     "preprocess",
     "quantize",
+    "quantize_within",
+    "sensitivity",
 ]

@@ -24,7 +24,7 @@ PROOF_SAMPLES = 64
 
 @dataclass(kw_only=True)
 class ProofData:
-    """Up to `PROOF_SAMPLES` of a dataset, without those in `record`.
+    """Up to `most` samples of a dataset, without those in `record`.
 
     None: with all.
 
@@ -33,6 +33,7 @@ class ProofData:
 
     dataset: Dataset
     record: CalibrationRecord | None
+    most: int = PROOF_SAMPLES
     left_out: int = 0
 
     def __iter__(self) -> Iterator[Sample]:
@@ -43,13 +44,13 @@ class ProofData:
                 continue
             yield sample
             given += 1
-            if given == PROOF_SAMPLES:
+            if given == self.most:
                 return
 
     @property
     def total(self) -> int | None:
         known = self.dataset.len_hint
-        return None if known is None else min(known, PROOF_SAMPLES)
+        return None if known is None else min(known, self.most)
 
     def notes(self) -> Iterator[str]:
         """Notes on the samples for the user, after they have been read."""

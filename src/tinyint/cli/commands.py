@@ -32,7 +32,7 @@ SUMMARIES = {
 }
 """The first sentence of each command's own help, so that the list of them imports none."""
 
-_FILES = {"calibrate": "quantize", "compare": "evaluate", "doctor": "machine", "cache": "machine"}
+_FILES = {"calibrate": "quantize", "doctor": "machine", "cache": "machine"}
 _RUNS = {"train", "qat"}
 
 

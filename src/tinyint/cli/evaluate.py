@@ -1,4 +1,4 @@
-"""`tinyint evaluate` and `tinyint compare`."""
+"""`tinyint evaluate`."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from tinyint.cli.options import (
 )
 from tinyint.cli.screen import Screen
 from tinyint.data import Samples
-from tinyint.report.words import counted, decibels, percent, points, told_from_chance
+from tinyint.report.words import counted, percent, points, told_from_chance
 from tinyint.runtimes.run import Run
 from tinyint.tasks import TASKS
 
-__all__ = ["compare", "evaluate"]
+__all__ = ["evaluate"]
 
 _SHOWN = 40  # classes; JSON has all
 
@@ -142,61 +142,3 @@ def _document(result: api.Evaluation, model: str, against: str | None) -> dict[s
         }
         document["against"] = {"model": against, "metrics": result.against, "differences": judged}
     return document
-
-
-def compare(
-    float_model: Annotated[
-        Path, typer.Argument(metavar="FLOAT", help="The float model.", show_default=False)
-    ],
-    int8_model: Annotated[
-        Path, typer.Argument(metavar="INT8", help="What was made of it.", show_default=False)
-    ],
-    data: NeededData,
-    samples: Annotated[int, typer.Option(min=1, metavar="N", help="Use the first N samples.")] = 16,
-    top: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Show the N worst tensors; JSON has all.")
-    ] = 20,
-    preprocessing: PreprocessingFile = None,
-    on_error: OnError = "stop",
-    threads: Threads = None,
-    json: Json = False,
-) -> None:
-    """Show where the error of an int8 model arises, tensor by tensor.
-
-    Local is the error of a tensor's own rounding and clipping; cumulative is all that has built up to there.
-
-    Example:
-
-        tinyint compare model.onnx model.int8.onnx --data images/
-    """
-    screen = Screen(json)
-    found = api.compare(
-        float_model,
-        int8_model,
-        Samples(data, limit=samples, preprocessing=preprocessing, on_error=on_error),
-        run=Run(threads=threads),
-    )
-    screen.note(*found.notices)
-    table = Table(
-        title=f"SQNR on {counted(found.samples, 'sample')}: the {min(top, len(found.rows))} worst of {len(found.rows)}"
-    )
-    for column in ("tensor", "operator", "kind"):
-        table.add_column(column, overflow="fold")
-    for column in ("local", "cumulative"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("cause", overflow="fold")
-    for row in found.rows[:top]:
-        cause = f"{row.cause}: {row.detail}" if row.detail else str(row.cause)
-        levels = decibels(row.local_db), decibels(row.cumulative_db)
-        table.add_row(escape(row.name), row.op, row.kind, *levels, escape(cause))
-    notes = [f"not in the float model: {', '.join(found.unmatched)}"] if found.unmatched else []
-    notes += [
-        f"{name}: another shape than in the float model, for {count} of {counted(found.samples, 'sample')}"
-        for name, count in found.unlike.items()
-    ]
-    document = {"float": str(float_model), "int8": str(int8_model), "samples": found.samples}
-    screen.show(
-        {**document, "tensors": found.rows, "unmatched": found.unmatched, "unlike": found.unlike},
-        table,
-        *notes,
-    )

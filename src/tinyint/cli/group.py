@@ -116,7 +116,8 @@ def _told(screen: Screen, ctx: Any) -> Iterator[None]:
         raise typer.Exit(0) from None
     except KeyboardInterrupt as error:
         terminated = isinstance(error, Terminated)
-        left = _AFTER_INTERRUPT.get(ctx.invoked_subcommand, "nothing was changed")
+        kept = _AFTER_INTERRUPT.get(ctx.invoked_subcommand, "nothing was changed")
+        left = next(iter(getattr(error, "__notes__", ())), kept)
         screen.tell(f"{'terminated' if terminated else 'interrupted'}; {left}")
         raise typer.Exit(TERMINATED if terminated else INTERRUPTED) from None
     except TinyintError as error:

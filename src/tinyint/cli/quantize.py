@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tinyint import api
+from tinyint.cli.budget_options import BudgetOptions, show_within
 from tinyint.cli.group import BAD
 from tinyint.cli.options import (
     CalibrationOptions,
@@ -30,6 +33,7 @@ from tinyint.cli.screen import Screen
 from tinyint.cli.spread import spread
 from tinyint.data import Samples
 from tinyint.files import require_writable
+from tinyint.proof import Report
 from tinyint.quantization.recipe_source import ChangedRecipe
 from tinyint.report.terminal import render
 from tinyint.report.words import counted
@@ -54,6 +58,7 @@ def quantize(
     calibration: Record = None,
     preprocessing: PreprocessingFile = None,
     fold_preprocessing: FoldPreprocessing = False,
+    within: BudgetOptions = BudgetOptions(),
     on_error: OnError = "stop",
     no_verify: NoVerify = False,
     strict: Strict = False,
@@ -77,24 +82,32 @@ def quantize(
         tinyint quantize model.onnx -o out.onnx --data images/ --set calibration=kl --strict
 
         tinyint quantize model.onnx -o out.onnx --data images/ --preprocessing p.yaml --fold-preprocessing
+
+        tinyint quantize model.onnx -o out.onnx --data val/ --max-drop 0.3 --time 10m
     """
     screen = Screen(json)
+    budget = within.budget(calibration)
     folding = ["fold_preprocessing=true"] if fold_preprocessing else []
+    samples = Samples(data, limit=calibrating.limit, preprocessing=preprocessing, on_error=on_error)
+    chosen = ChangedRecipe(recipe, (*(settings or ()), *folding))
     with screen.progress() as progress:
-        result = api.quantize(
-            model,
-            Samples(data, limit=calibrating.limit, preprocessing=preprocessing, on_error=on_error),
-            output=output,
-            recipe=ChangedRecipe(recipe, (*(settings or ()), *folding)),
-            target=target,
-            calibration=calibration,
-            run=calibrating.run(threads=threads, verify=not no_verify, progress=progress),
-        )
-    screen.show(result.report.to_json(), render(result.report))
-    if json:
-        for warning in result.report.warnings:
+        run = calibrating.run(threads=threads, verify=not no_verify, progress=progress)
+        make: Callable[..., api.Result | api.WithinBudget] = partial(api.quantize, calibration=calibration)
+        if budget is not None:
+            make = partial(api.quantize_within, budget=budget)
+        found = make(model, samples, output=output, recipe=chosen, target=target, run=run)
+    if isinstance(found, api.WithinBudget):
+        show_within(screen, found, strict=strict)
+    else:
+        _show(screen, found.report, strict=strict)
+
+
+def _show(screen: Screen, report: Report, *, strict: bool) -> None:
+    screen.show(report.to_json(), render(report))
+    if screen.json:
+        for warning in report.warnings:
             screen.warn(warning)
-    if strict and result.report.verdict.bad:
+    if strict and report.verdict.bad:
         raise typer.Exit(BAD)
 
 

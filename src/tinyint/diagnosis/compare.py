@@ -16,30 +16,22 @@ import onnx_ir as ir
 
 from tinyint.data import Sample
 from tinyint.diagnosis.causes import Cause, TensorSums, explain_activation, explain_constant
-from tinyint.diagnosis.pairs import Activation, Constant, Pairs, pair
+from tinyint.diagnosis.matched import ANOTHER, Matched
+from tinyint.diagnosis.pairs import Activation, Constant, Pairs
 from tinyint.errors import DataError, ModelError
 from tinyint.graph.dead_zones import live_range
-from tinyint.graph.io import is_quantized
 from tinyint.graph.names import name_of
-from tinyint.graph.prepare import prepare
 from tinyint.graph.walk import static_shape
-from tinyint.metadata import RECIPE, TARGET
 from tinyint.numbers.numerics import Array
 from tinyint.proof.outputs import NOTHING
 from tinyint.proof.rows import shape_depends_on_values
-from tinyint.quantization.pixels import PixelInput
-from tinyint.quantization.recipe import Recipe, read_yaml
-from tinyint.quantization.repair import repair_float
-from tinyint.quantization.signature import signed_decisions
 from tinyint.runtimes import Session, get_runtime
 from tinyint.runtimes.outputs import tensors_of
-from tinyint.targets import get_target
 
-__all__ = ["Comparison", "TensorComparison", "compare"]
+__all__ = ["Comparison", "TensorComparison", "compare", "compare_matched"]
 
 _BYTES_A_PASS = 256 << 20
 """Most bytes of tensors that are fetched at once; a model with more runs several times over the samples."""
-_ANOTHER = "it was not made from this float model; give the one that it was made from"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,20 +89,13 @@ def compare(
 
     Raises ModelError if the two models do not belong together, DataError if there are no samples.
     """
-    if is_quantized(float_model):
-        raise ModelError(
-            "the first model is quantized already; give the float model first, then the int8 model"
-        )
-    if not is_quantized(int8_model):
-        raise ModelError("the second model is not quantized; give the float model first, then the int8 model")
-    prepared = _as_quantized(float_model, int8_model)
-    _check_inputs(prepared.graph, int8_model.graph)
-    pairs = pair(prepared.graph, int8_model.graph)
-    if not pairs.activations and not pairs.constants and pairs.unmatched:
-        raise ModelError(
-            f"none of the int8 model's {len(pairs.unmatched)} quantized tensors, {pairs.unmatched[0]!r} the first, "
-            f"has a counterpart in the float model: {_ANOTHER}"
-        )
+    matched = Matched.of(float_model, int8_model)
+    return compare_matched(matched, data, threads=threads)
+
+
+def compare_matched(matched: Matched, data: Iterable[Sample], *, threads: int | None = None) -> Comparison:
+    """As `compare`, of models that are matched."""
+    prepared, int8_model, pairs = matched.prepared, matched.int8, matched.pairs
     measured, count = _measure(prepared, int8_model, pairs, data, threads)
     rows = [_activation_row(item) for item in measured if item.sums.elements]
     constants = [_constant_row(constant, pairs.constants) for constant in pairs.constants]
@@ -118,19 +103,6 @@ def compare(
     ordered = sorted(rows + constants, key=_badness)
     unlike = {item.name: item.sums.unlike for item in measured if item.sums.unlike}
     return Comparison(rows=tuple(ordered), unmatched=pairs.unmatched, samples=count, unlike=unlike)
-
-
-def _as_quantized(float_model: ir.Model, int8_model: ir.Model) -> ir.Model:
-    """Prepared float model after the recipe's steps that preserve its function, with the same input."""
-    prepared, text = prepare(float_model), int8_model.metadata_props.get(RECIPE)
-    if text is None:
-        return prepared
-    recipe, decisions = Recipe.parse(read_yaml(text, "metadata")), signed_decisions(int8_model)
-    repaired = repair_float(prepared, "", recipe, decisions=decisions).model
-    pixels = PixelInput.saved(str(repaired.graph.inputs[0].name), int8_model.metadata_props)
-    if pixels is None:
-        return repaired
-    return pixels.fold(repaired, get_target(int8_model.metadata_props[TARGET])).model
 
 
 def _badness(row: TensorComparison) -> tuple[bool, float, str]:
@@ -238,7 +210,7 @@ def _expose(model: ir.Model, names: Iterable[str], optimize: bool, threads: int 
     for name in names:
         value = values.get(name)
         if value is None:
-            raise ModelError(f"the int8 model has no tensor {name!r}: {_ANOTHER}")
+            raise ModelError(f"the int8 model has no tensor {name!r}: {ANOTHER}")
         if value.is_graph_input() or value.is_graph_output():
             continue
         if value.dtype is None:
@@ -266,7 +238,7 @@ def _add(tensor: _Tensor, expected: Array, found: Array, value: ir.Value | None,
     if expected.shape != found.shape and not shape_depends_on_values(value):
         raise ModelError(
             f"tensor {tensor.name!r} has shape {expected.shape} in the float model and {found.shape} in the int8 "
-            f"model: {_ANOTHER}"
+            f"model: {ANOTHER}"
         )
     if np.isnan(expected).any():
         raise ModelError(f"tensor {tensor.name!r} of the float model is NaN for sample {sample.name}")
@@ -304,14 +276,6 @@ def _constant_row(constant: Constant, constants: Sequence[Constant]) -> TensorCo
     )
 
 
-def _check_inputs(float_graph: ir.Graph, int8_graph: ir.Graph) -> None:
-    initialized = int8_graph.initializers
-    ours = sorted(name_of(value) for value in float_graph.inputs)
-    theirs = sorted(name_of(value) for value in int8_graph.inputs if value.name not in initialized)
-    if ours != theirs:
-        raise ModelError(f"the int8 model has the inputs {theirs}, the float model has {ours}: {_ANOTHER}")
-
-
 def _check_weights(activations: Sequence[TensorComparison], constants: Sequence[TensorComparison]) -> None:
     """Raises ModelError for a graph with other weights than the float model's.
 
@@ -323,5 +287,5 @@ def _check_weights(activations: Sequence[TensorComparison], constants: Sequence[
     if levels and len(foreign) > len(weights) / 2 and levels[len(levels) // 2] < 3.0:
         raise ModelError(
             f"{len(foreign)} of the int8 model's {len(weights)} weights, {foreign[0].name!r} among them, are not those "
-            f"of the float model: {_ANOTHER}"
+            f"of the float model: {ANOTHER}"
         )

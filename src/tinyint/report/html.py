@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
 
 import jinja2
 
+from tinyint.diagnosis.sensitivity import Sensitivity
 from tinyint.proof.report import Report
 from tinyint.proof.verdict import Verdict
-from tinyint.report.words import counted, figures, grouped, headline, number, percent
+from tinyint.report.unit_words import METHOD, signed_ms
+from tinyint.report.unit_words import headline as sensitivity_headline
+from tinyint.report.words import counted, decibels, figures, grouped, headline, number, percent
 
-__all__ = ["to_html"]
+__all__ = ["sensitivity_to_html", "to_html"]
+
+
+def sensitivity_to_html(found: Sensitivity, models: Mapping[str, str]) -> str:
+    """HTML of a sensitivity, in the same form."""
+    return _template("sensitivity.html").render(
+        found=found, models=models, headline=sensitivity_headline(found), method=METHOD
+    )
 
 
 def to_html(report: Report) -> str:
     """HTML of the report: styles inside, no scripts, no links to other files."""
-    return _template().render(
+    return _template("report.html").render(
         report=report,
         headline=headline(report),
         marks=list(_marks(report.verdict)),
@@ -38,8 +48,10 @@ def _marks(verdict: Verdict) -> Iterator[tuple[str, str, str]]:
 
 
 @cache
-def _template() -> jinja2.Template:
-    source = (resources.files("tinyint.report") / "report.html").read_text(encoding="utf-8")
+def _template(name: str) -> jinja2.Template:
+    source = (resources.files("tinyint.report") / name).read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(percent=percent, number=number, counted=counted)
+    environment.filters.update(
+        percent=percent, number=number, counted=counted, decibels=decibels, signed_ms=signed_ms
+    )
     return environment.from_string(source)

@@ -87,7 +87,7 @@ class Executed:
 class LayerTime:
     """Median time that a node of a runtime's own graph takes in one call.
 
-    * `name`, `op`, `detail`: as of `Executed`
+    * `name`, `op`, `detail`, `sources`: as of `Executed`
     * `precision`: "int8", else the type of its values
     """
 
@@ -96,6 +96,7 @@ class LayerTime:
     precision: str
     detail: str
     ms: float
+    sources: tuple[str, ...] = ()
 
 
 class Session(Protocol):

@@ -251,7 +251,9 @@ def _source(model: ModelSource) -> ir.Graph | None:
 def _layer(row: Executed, ms: float) -> LayerTime:
     held = row.detail.partition(" ")[0]
     precision = "int8" if row.int8 else _NUMPY.get(held, held)
-    return LayerTime(name=row.name, op=row.op, precision=precision, detail=row.detail, ms=ms)
+    return LayerTime(
+        name=row.name, op=row.op, precision=precision, detail=row.detail, ms=ms, sources=row.sources
+    )
 
 
 def _executed(node: Any, source: ir.Graph | None) -> Executed:

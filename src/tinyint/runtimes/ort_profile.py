@@ -59,6 +59,7 @@ def _layer(event: Mapping[str, Any], rows: dict[str, list[Executed]], ms: float)
         precision="int8" if row.int8 else _precision(args),
         detail=row.detail,
         ms=ms,
+        sources=row.sources,
     )
 
 

@@ -1,0 +1,1 @@
+"""Search for the fastest int8 model within a budget of accuracy."""
