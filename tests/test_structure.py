@@ -57,7 +57,7 @@ INNER_LAYERS = {
         "qparams",
         "repair coarse_biases",
         "qdq",
-        "dynamic weight_only trial",
+        "dynamic weight_only trial placements",
         "calibrated static",
         "ptq",
     ],

@@ -44,6 +44,7 @@ def summary(name: str) -> TyperCommand:
 def load(name: str) -> Any:
     """The command, or group of commands, with its options."""
     from tinyint.cli.paddle_options import names_paddle_files
+    from tinyint.cli.race_command import RaceCommand
     from tinyint.cli.run_command import RunCommand
 
     body = getattr(import_module(f"tinyint.cli.{_FILES.get(name, name)}"), name)
@@ -53,5 +54,5 @@ def load(name: str) -> Any:
     if name in _RUNS:
         alone.command(name, cls=RunCommand)(body)
     else:
-        alone.command(name)(names_paddle_files(body))
+        alone.command(name, cls=RaceCommand if name == "quantize" else None)(names_paddle_files(body))
     return typer.main.get_command(alone)

@@ -19,6 +19,7 @@ from tinyint.cli.options import (
     NoVerify,
     OnError,
     PreprocessingFile,
+    Race,
     RecipeName,
     Record,
     Settings,
@@ -55,6 +56,7 @@ def quantize(
     preprocessing: PreprocessingFile = None,
     fold_preprocessing: FoldPreprocessing = False,
     on_error: OnError = "stop",
+    race: Race = None,
     no_verify: NoVerify = False,
     strict: Strict = False,
     threads: Threads = None,
@@ -74,7 +76,7 @@ def quantize(
 
         tinyint quantize model.onnx -o ov.onnx --calibration RECORD --target openvino
 
-        tinyint quantize model.onnx -o out.onnx --data images/ --set calibration=kl --strict
+        tinyint quantize model.onnx -o out.onnx --data images/ --set calibration=kl --race --strict
 
         tinyint quantize model.onnx -o out.onnx --data images/ --preprocessing p.yaml --fold-preprocessing
     """
@@ -88,7 +90,7 @@ def quantize(
             recipe=ChangedRecipe(recipe, (*(settings or ()), *folding)),
             target=target,
             calibration=calibration,
-            run=calibrating.run(threads=threads, verify=not no_verify, progress=progress),
+            run=calibrating.run(threads=threads, verify=not no_verify, race=race, progress=progress),
         )
     screen.show(result.report.to_json(), render(result.report))
     if json:

@@ -10,6 +10,7 @@ import jinja2
 
 from tinyint.proof.report import Report
 from tinyint.proof.verdict import Verdict
+from tinyint.report.race import race_rows, race_title
 from tinyint.report.words import counted, figures, grouped, headline, number, percent
 
 __all__ = ["to_html"]
@@ -22,6 +23,8 @@ def to_html(report: Report) -> str:
         headline=headline(report),
         marks=list(_marks(report.verdict)),
         figures=list(figures(report)),
+        race=None if report.race is None else list(race_rows(report.race)),
+        race_title=None if report.race is None else race_title(report.race),
         groups=grouped(report.coverage.float_nodes),
     )
 

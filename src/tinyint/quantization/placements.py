@@ -1,0 +1,91 @@
+"""Placements: which of the planned int8 nodes stay in float after all.
+
+A plan quantizes what its target runs in int8. Whether that pays depends on the conversions around it, and on the
+processor; so a few placements are candidates, for a race on the runtime to decide between.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from tinyint.graph.flow import is_epilogue
+from tinyint.graph.names import name_of
+from tinyint.graph.ops import Kind, facts, is_depthwise, kind_of, op_names
+from tinyint.graph.walk import constant_of
+from tinyint.quantization.plan import Plan
+from tinyint.quantization.recipe import Rule
+
+__all__ = ["PLANNED", "Placement", "float_rules", "placements"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Planned int8 nodes less those that `rules` of a recipe hold in float."""
+
+    name: str
+    rules: tuple[Rule, ...] = ()
+
+
+PLANNED = Placement(name="as planned")
+
+
+def placements(graph: ir.Graph, plan: Plan) -> list[Placement]:
+    """Placements that need no measurement, the plan's own first.
+
+    Those without int8 nodes, or the same as an earlier one, are left out.
+    """
+    int8 = [node for node in graph if name_of(node) in set(plan.int8_nodes)]
+    weightless = [node for node in int8 if not _has_weights(node) and not _goes_along(node)]
+    depthwise = [node for node in int8 if is_depthwise(node)]
+    found, seen = [PLANNED], {frozenset[str]()}
+    for name, held in (
+        ("weights' operators only", weightless),
+        ("without depthwise convolutions", depthwise),
+        ("dense weights' operators only", [*weightless, *depthwise]),
+    ):
+        names = frozenset(map(name_of, held))
+        if names not in seen and any(_has_weights(node) and name_of(node) not in names for node in int8):
+            seen.add(names)
+            found.append(Placement(name=name, rules=float_rules(graph, plan, names)))
+    return found
+
+
+def float_rules(graph: ir.Graph, plan: Plan, held: Collection[str]) -> tuple[Rule, ...]:
+    """Fewest rules that hold these int8 nodes in float, and no other.
+
+    One for an operator type whose int8 nodes are all held, one for each other node.
+    """
+    members: dict[str, set[str]] = {}
+    for node in graph:
+        if name_of(node) in set(plan.int8_nodes):
+            for op_type in op_names(node):
+                members.setdefault(op_type, set()).add(name_of(node))
+    whole = [op_type for op_type, names in members.items() if names <= set(held)]
+    left = set(held).difference(*(members[op_type] for op_type in whole))
+    types = tuple(Rule(op_type=op_type, float=True) for op_type in _broadest(whole, members))
+    return (*types, *(Rule(name=_literal(name), float=True) for name in plan.int8_nodes if name in left))
+
+
+def _broadest(types: list[str], members: dict[str, set[str]]) -> list[str]:
+    """Types less those whose nodes all answer to another one."""
+    return [t for t in types if not any(members[t] < members[other] for other in types)]
+
+
+def _literal(name: str) -> str:
+    """Pattern that matches this name alone: no glob, no /regular expression/."""
+    escaped = glob.escape(name)
+    return f"[/]{escaped[1:]}" if escaped.startswith("/") and escaped.endswith("/") else escaped
+
+
+def _has_weights(node: ir.Node) -> bool:
+    row = facts(node)
+    return row is not None and row.weight is not None and constant_of(node.inputs[row.weight]) is not None
+
+
+def _goes_along(node: ir.Node) -> bool:
+    """Whether the node costs nothing by itself: it is part of another, or only moves bytes."""
+    return is_epilogue(node) or kind_of(node) is Kind.PRESERVING
