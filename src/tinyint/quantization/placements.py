@@ -7,7 +7,7 @@ processor; so a few placements are candidates, for a race on the runtime to deci
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -16,8 +16,11 @@ from tinyint.graph.flow import is_epilogue
 from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, facts, is_depthwise, kind_of, op_names
 from tinyint.graph.walk import constant_of
+from tinyint.quantization.least_cost import least_cost
 from tinyint.quantization.plan import Plan
 from tinyint.quantization.recipe import Rule
+from tinyint.targets import Target
+from tinyint.targets.costs import costs_of
 
 __all__ = ["PLANNED", "Placement", "float_rules", "placements"]
 
@@ -33,21 +36,29 @@ class Placement:
 PLANNED = Placement(name="as planned")
 
 
-def placements(graph: ir.Graph, plan: Plan) -> list[Placement]:
-    """Placements that need no measurement, the plan's own first.
+def placements(
+    model: ir.Model, plan: Plan, target: Target, measured: Mapping[str, tuple[float, float]]
+) -> list[Placement]:
+    """Placements that may be the fastest, the plan's own first.
+
+    `measured`: microseconds of the model's own nodes in float and in int8.
 
     Those without int8 nodes, or the same as an earlier one, are left out.
     """
+    graph = model.graph
+    costs = costs_of(target)
     int8 = [node for node in graph if name_of(node) in set(plan.int8_nodes)]
     weightless = [node for node in int8 if not _has_weights(node) and not _goes_along(node)]
     depthwise = [node for node in int8 if is_depthwise(node)]
     found, seen = [PLANNED], {frozenset[str]()}
     for name, held in (
-        ("weights' operators only", weightless),
-        ("without depthwise convolutions", depthwise),
-        ("dense weights' operators only", [*weightless, *depthwise]),
+        ("by cost", least_cost(model, plan, target, costs)),
+        ("by its own profile", least_cost(model, plan, target, costs, measured)),
+        ("weights' operators only", map(name_of, weightless)),
+        ("without depthwise convolutions", map(name_of, depthwise)),
+        ("dense weights' operators only", map(name_of, [*weightless, *depthwise])),
     ):
-        names = frozenset(map(name_of, held))
+        names = frozenset(held)
         if names not in seen and any(_has_weights(node) and name_of(node) not in names for node in int8):
             seen.add(names)
             found.append(Placement(name=name, rules=float_rules(graph, plan, names)))
