@@ -124,12 +124,12 @@ def timed(models: dict[Any, ir.Model], runtime: str, rounds: int) -> dict[Any, f
 
 
 def line(works: list[int], microseconds: list[float]) -> dict[str, float]:
-    """Least squares of relative errors, with neither part below 0."""
-    x, y = np.array(works) / 1000, np.maximum(np.array(microseconds), 0.1)
-    fixed, each = np.linalg.lstsq(np.stack([1 / y, x / y], axis=1), np.ones(len(y)), rcond=None)[0]
-    if fixed < 0 or each < 0:
-        fixed, each = 0.0, float((y / x).mean())
-    return {"fixed": round(float(fixed), 3), "each": round(float(each), 6)}
+    """Line from the smallest size to the larger one that lies lowest, since other work only adds time."""
+    (x0, *xs), (y0, *ys) = (np.array(works) / 1000).tolist(), np.maximum(microseconds, 0.1).tolist()
+    slopes = [(y - y0) / (x - x0) for x, y in zip(xs, ys, strict=True) if y > y0]
+    each = min(slopes, default=y0 / x0)
+    fixed = max(0.0, y0 - each * x0)
+    return {"fixed": round(fixed, 3), "each": round(each if fixed else y0 / x0, 6)}
 
 
 def measured(target: Target, rounds: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ SUMMARIES = {
     "bench": "Measure latency and throughput of several models side by side.",
     "doctor": "Show this machine's instruction sets and runtimes, and the gain from int8.",
     "advise": "Say which method fits a float model, and why, with the commands to run.",
-    "cache": "Show or clear what is kept for later runs: calibration records, fastest runtimes.",
+    "cache": "Show or clear what is kept for later runs: calibration records, fastest runtimes, races.",
     "train": "Train a float model of the zoo, your own, or an ONNX file.",
     "qat": "Train a float model in simulated int8; keep the best in DIR/best_model.",
     "recipe": "Show recipes, or convert one from PaddleSlim.",

@@ -51,10 +51,10 @@ class _Flow:
                     self.left[edge ^ 1] += least
                 path, tail = [], source
                 continue
-            edge = self._next(tail, tried, level)
-            if edge is not None:
-                path.append(edge)
-                tail = self.head[edge]
+            following = self._next(tail, tried, level)
+            if following is not None:
+                path.append(following)
+                tail = self.head[following]
             elif path:
                 tail = self.head[path.pop() ^ 1]
                 tried[tail] += 1

@@ -212,7 +212,7 @@ def _fence_result(editor: GraphEditor, node: ir.Node) -> None:
     fence = editor.node(
         "LeakyRelu", [value], f"{node.name}/fence", {"alpha": 0.0 if relu else 1.0}, before=readers[0]
     )
-    fence.dtype, fence.shape = value.dtype, value.shape
+    fence.dtype, fence.shape = ir.DataType.FLOAT, value.shape
     if relu is not None:
         ir.convenience.replace_all_uses_with(relu.outputs[0], fence)
         editor.graph.remove(relu, safe=True)
