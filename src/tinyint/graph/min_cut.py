@@ -71,7 +71,9 @@ class _Flow:
 
 
 def min_cut(edges: Iterable[tuple[N, N, float]], source: N, sink: N) -> set[N]:
-    """Vertices on the source's side of a cut of least capacity: the fewest, if there are several such cuts.
+    """Vertices on the source's side of a cut of least capacity.
+
+    The fewest, if there are several such cuts.
 
     `edges`: (tail, head, capacity), of 0 or more; not all may be infinite on any way to the sink. Raises ValueError for
     a negative capacity.

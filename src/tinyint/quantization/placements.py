@@ -47,7 +47,8 @@ def placements(
     """
     graph = model.graph
     costs = costs_of(target)
-    int8 = [node for node in graph if name_of(node) in set(plan.int8_nodes)]
+    planned = set(plan.int8_nodes)
+    int8 = [node for node in graph if name_of(node) in planned]
     weightless = [node for node in int8 if not _has_weights(node) and not _goes_along(node)]
     depthwise = [node for node in int8 if is_depthwise(node)]
     found, seen = [PLANNED], {frozenset[str]()}
@@ -71,8 +72,9 @@ def float_rules(graph: ir.Graph, plan: Plan, held: Collection[str]) -> tuple[Rul
     One for an operator type whose int8 nodes are all held, one for each other node.
     """
     members: dict[str, set[str]] = {}
+    planned = set(plan.int8_nodes)
     for node in graph:
-        if name_of(node) in set(plan.int8_nodes):
+        if name_of(node) in planned:
             for op_type in op_names(node):
                 members.setdefault(op_type, set()).add(name_of(node))
     whole = [op_type for op_type, names in members.items() if names <= set(held)]

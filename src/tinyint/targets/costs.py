@@ -49,7 +49,7 @@ class Costs:
 
 
 def costs_of(target: Target) -> Costs:
-    """Costs that are measured for the target, else for another one on its runtime, else on any."""
+    """Costs measured for the target, else for another one on its runtime."""
     rows = _rows()
     of_runtime = [row for runtime, row in rows if runtime == target.runtime]
     return next((row for row in of_runtime if row.target == target.name), (of_runtime or [rows[0][1]])[0])
