@@ -35,6 +35,7 @@ THROUGH = {
     # networks: the same questions to each
     "tests/extras/zoo/test_networks.py": "extras.zoo.*",
     "tests/files/test_whole.py": "files.place",
+    "tests/proof/test_choices.py": "files.kept_documents",
     "tests/files/test_together.py": "files.leftover",
     # facts and searches that have no rule of their own
     "tests/graph/test_walk.py": "graph.names graph.ops",

@@ -52,7 +52,7 @@ class Maker:
     suffix: str = ".onnx"
 
 
-def own(runtime: str, recipe: str, settings: Sequence[str] = ()) -> Maker:
+def own(runtime: str, recipe: str, settings: Sequence[str] = (), race: float | None = None) -> Maker:
     vnni = "vnni" if host().has_vnni else "avx2"
     target = get_target(f"x86-{vnni}" if runtime == "onnxruntime" else "openvino").name
 
@@ -63,10 +63,11 @@ def own(runtime: str, recipe: str, settings: Sequence[str] = ()) -> Maker:
             output=output,
             target=target,
             recipe=tinyint.Recipe.load(recipe).with_settings(settings),
-            run=tinyint.Run(verify=False),
+            run=tinyint.Run(verify=False, race=race, threads=1 if race else None),
         )
 
-    return Maker(" ".join((f"tinyint {recipe}", *settings)), runtime, make)
+    told = [f"--race {race:g}"] if race else []
+    return Maker(" ".join((f"tinyint {recipe}", *settings, *told)), runtime, make)
 
 
 def nncf(*, transformer: bool) -> Maker:
@@ -80,12 +81,14 @@ def _nothing(_model: Path, _output: Path, _samples: Samples) -> None:
     """The float model stays where it is."""
 
 
-def makers(settings: Sequence[str]) -> Iterator[Maker]:
+def makers(settings: Sequence[str], race: float | None = None) -> Iterator[Maker]:
     for runtime in ("onnxruntime", "openvino"):
         yield Maker("float", runtime, _nothing)
         yield own(runtime, "default")
         for each in settings:
             yield own(runtime, "default", each.split())
+        if race:
+            yield own(runtime, "default", race=race)
     yield Maker("ort.quantization", "onnxruntime", lambda m, o, s: onnxruntime_static(m, o, list(s.feeds)))
     yield nncf(transformer=False)
     yield nncf(transformer=True)
@@ -188,10 +191,13 @@ def main() -> None:
     parser.add_argument(
         "--settings", nargs="*", default=[], help="recipes beside the default, such as steps=correct_bias"
     )
+    parser.add_argument("--race", type=float, help="tinyint once more, with a race of so many seconds")
     parser.add_argument("--store", action="store_true")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    chosen = [maker for maker in makers(given.settings) if maker.name.startswith(tuple(given.makers))]
+    chosen = [
+        maker for maker in makers(given.settings, given.race) if maker.name.startswith(tuple(given.makers))
+    ]
     for name in given.networks:
         rows = Bench.of(NETWORKS[name], given.folder, given.samples).rows(chosen)
         if given.store:

@@ -57,6 +57,8 @@ def test_options_without_a_budget_are_refused(here: Path, run: Run) -> None:
         result = run(*QUANTIZE, option, value)
         assert result.exit_code == 2
         assert f"{option} {value} has no effect without --max-drop" in result.output
+    result = run(*QUANTIZE, "--max-drop", "1", "--metric", "sqnr", "--race")
+    assert (result.exit_code, "leave out --max-drop or --race" in result.output) == (2, True)
     result = run("compare", "float.onnx", "out.onnx", "--data", "calib.npy", "-o", "page")
     assert result.exit_code == 2
     assert "--output page has no effect without --sensitivity" in result.output

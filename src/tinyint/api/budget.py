@@ -71,6 +71,10 @@ def quantize_within(
     data without held-out samples, and for a time that is too short for one trial.
     """
     chosen, notices = _static(recipe)
+    if run is not None and run.race is not None:
+        raise DataError(
+            "a budget decides by itself what stays in float, and so does a race: leave out --max-drop or --race"
+        )
     work = Work(
         model=model,
         source=GivenModel.of(model),

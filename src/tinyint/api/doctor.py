@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import tinyint
 from tinyint.proof.choices import Choices
+from tinyint.proof.kept_races import Races
 from tinyint.quantization.calibration.cache import RecordCache
 from tinyint.runtimes import RUNTIMES, get_runtime
 from tinyint.runtimes.host import expected_gain, host
@@ -68,7 +69,7 @@ def doctor() -> Examination:
         pair_sums_saturate=machine.pair_sums_saturate,
         expected_gain=expected_gain(),
         cache_directory=None if cache.directory is None else str(cache.directory),
-        cache_bytes=cache.size() + choices.size(),
+        cache_bytes=cache.size() + choices.size() + Races().size(),
         choices_directory=None if choices.directory is None else str(choices.directory),
         remembered_choices=choices.count,
     )

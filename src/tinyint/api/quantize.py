@@ -10,6 +10,7 @@ import onnx_ir as ir
 from tinyint.api.beside import Beside
 from tinyint.api.given_model import GivenModel, Model
 from tinyint.api.proving import proof_data
+from tinyint.api.racing import raced, require_race
 from tinyint.data import Data, Samples, input_specs
 from tinyint.errors import DataError, TinyintError
 from tinyint.files import followed
@@ -18,7 +19,8 @@ from tinyint.proof import Report, Sizes, prove
 from tinyint.quantization.calibrated import Calibration, RecordSource
 from tinyint.quantization.calibration import CalibrationRecord
 from tinyint.quantization.pixels import PixelInput
-from tinyint.quantization.ptq import quantize as quantize_float
+from tinyint.quantization.ptq import source_of
+from tinyint.quantization.recipe import Recipe
 from tinyint.quantization.recipe_source import ChangedRecipe, RecipeSource, resolve_recipe
 from tinyint.runtimes.run import Run
 from tinyint.targets import get_target
@@ -53,6 +55,7 @@ def quantize(
     The first samples of `data` calibrate: its limit (`Samples`), or as many as the recipe says; those after them are
     held out for the proof. `calibration` is a record to use instead. With `output`, the model, its record and its
     report are written there: all of them or none. Samples that are skipped are counted in the report's notes.
+    With `Run.race`, placements of int8 are raced on the runtime, and the fastest accurate one is kept and remembered.
 
     Raises TinyintError: what is wrong with the model, the data, the recipe, the target, the record or the place.
     """
@@ -60,10 +63,8 @@ def quantize(
     chosen, notes = resolve_recipe(recipe)
     goal, source, beside = get_target(target), GivenModel.of(model), Beside.of(place, calibration)
     static = chosen.method == "static"
-    if not static:
-        _require_no_calibration(run, f"the method {chosen.method} calibrates nothing")
-    elif calibration is not None:
-        _require_no_calibration(run, "the ranges are those of the record")
+    _require_effect(run, chosen, calibration)
+    require_race(run.race, goal, samples)
     read = (model, calibration, _written(recipe), *source.files, *samples.paths)
     with beside.staged(read, with_record=static) as scratch:
         run.progress("prepare", 0, None)
@@ -71,14 +72,15 @@ def quantize(
         ranges = Calibration.of(samples, source.model, chosen, record=record, run=run)
         declared = ranges.preprocessing or samples.declared(source.model.metadata_props)
         pixels = PixelInput.of(source.model, declared) if chosen.fold_preprocessing else None
-        quantized = quantize_float(
+        ready = source_of(
             source.model, target=goal, recipe=chosen, calibration=ranges, pixels=pixels, name=source.name
         )
+        specs = input_specs(source.model)
+        quantized, race = raced(ready, source.runnable, samples, ranges, specs, run)
         run.progress("write", 0, None)
         beside.mark(quantized, declared if pixels is None else pixels.declaration)
         written = scratch / beside.model.name
         save_model(quantized.model, written)
-        specs = input_specs(source.model)
         proof = proof_data(samples, ranges, quantized.record, specs, run, pixels) if run.verify else None
         report = prove(
             quantized,
@@ -91,11 +93,23 @@ def quantize(
             verified=run.verify,
             threads=run.threads,
             notes=[*notes, *quantized.notes, *ranges.notices, *(pixels.notes() if pixels else ())],
-        )
+        ).with_race(race)
         if proof:
             report = replace(report, notes=(*report.notes, *proof[1].notes()))
         beside.write(scratch, quantized.record, report)
     return Result(model=quantized.model, report=report, record=quantized.record, path=place)
+
+
+def _require_effect(run: Run, recipe: Recipe, calibration: RecordSource | None) -> None:
+    """Raises TinyintError where an option of `run` is of no use."""
+    if recipe.method != "static":
+        _require_no_calibration(run, f"the method {recipe.method} calibrates nothing")
+        if run.race is not None:
+            raise TinyintError(
+                f"--race (Run.race) has no effect: the method {recipe.method} places no operators; leave it out"
+            )
+    elif calibration is not None:
+        _require_no_calibration(run, "the ranges are those of the record")
 
 
 def _require_no_calibration(run: Run, reason: str) -> None:

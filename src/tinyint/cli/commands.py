@@ -23,7 +23,7 @@ SUMMARIES = {
     "bench": "Measure latency and throughput of several models side by side.",
     "doctor": "Show this machine's instruction sets and runtimes, and the gain from int8.",
     "advise": "Say which method fits a float model, and why, with the commands to run.",
-    "cache": "Show or clear what is kept for later runs: calibration records, fastest runtimes.",
+    "cache": "Show or clear what is kept for later runs: calibration records, fastest runtimes, races.",
     "train": "Train a float model of the zoo, your own, or an ONNX file.",
     "qat": "Train a float model in simulated int8; keep the best in DIR/best_model.",
     "recipe": "Show recipes, or convert one from PaddleSlim.",
@@ -44,6 +44,7 @@ def summary(name: str) -> TyperCommand:
 def load(name: str) -> Any:
     """The command, or group of commands, with its options."""
     from tinyint.cli.paddle_options import names_paddle_files
+    from tinyint.cli.race_command import RaceCommand
     from tinyint.cli.run_command import RunCommand
 
     body = getattr(import_module(f"tinyint.cli.{_FILES.get(name, name)}"), name)
@@ -53,5 +54,5 @@ def load(name: str) -> Any:
     if name in _RUNS:
         alone.command(name, cls=RunCommand)(body)
     else:
-        alone.command(name)(names_paddle_files(body))
+        alone.command(name, cls=RaceCommand if name == "quantize" else None)(names_paddle_files(body))
     return typer.main.get_command(alone)

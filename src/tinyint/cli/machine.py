@@ -12,6 +12,7 @@ from tinyint import api
 from tinyint.cli.options import Json
 from tinyint.cli.screen import Screen
 from tinyint.proof.choices import Choices
+from tinyint.proof.kept_races import Races
 from tinyint.quantization.calibration.cache import RecordCache
 from tinyint.report.words import counted, megabytes
 from tinyint.targets import TARGETS
@@ -56,19 +57,19 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove everything that is cached.")] = False,
     json: Json = False,
 ) -> None:
-    """Show or clear what is kept for later runs: calibration records, fastest runtimes.
+    """Show or clear what is kept for later runs: calibration records, fastest runtimes, races.
 
     The directory is TINYINT_CACHE_DIR, or the platform's place for caches; it holds at most 512 MB of records, and the
-    runtimes of 256 models.
+    runtimes and races of 256 models each.
 
     Example:
 
         tinyint cache --clear
     """
-    kept, choices = RecordCache(), Choices()
-    cleared = [kept.clear(), choices.clear()] if clear else []
+    kept, choices, races = RecordCache(), Choices(), Races()
+    cleared = [kept.clear(), choices.clear(), races.clear()] if clear else []
     files, removed = sum(count for count, _ in cleared), sum(size for _, size in cleared)
-    size = kept.size() + choices.size()
+    size = kept.size() + choices.size() + races.size()
     document = {
         "directory": None if kept.directory is None else str(kept.directory),
         "bytes": size,

@@ -23,6 +23,7 @@ __all__ = [
     "NoVerify",
     "OnError",
     "PreprocessingFile",
+    "Race",
     "RecipeName",
     "Record",
     "Runtime",
@@ -150,6 +151,15 @@ FoldPreprocessing = Annotated[
     typer.Option(
         "--fold-preprocessing",
         help="Put the declared preprocessing into the model, which then takes pixels (uint8, NHWC).",
+    ),
+]
+Race = Annotated[
+    float | None,
+    typer.Option(
+        "--race",
+        metavar="[SECONDS]",
+        help="Time placements of int8 in turn on the runtime, for so many seconds (10), and keep the fastest that is "
+        "as accurate.",
     ),
 ]
 NoVerify = Annotated[bool, typer.Option("--no-verify", help="Leave out the proof.")]

@@ -22,6 +22,7 @@ from tinyint.cli.options import (
     NoVerify,
     OnError,
     PreprocessingFile,
+    Race,
     RecipeName,
     Record,
     Settings,
@@ -60,6 +61,7 @@ def quantize(
     fold_preprocessing: FoldPreprocessing = False,
     within: BudgetOptions = BudgetOptions(),
     on_error: OnError = "stop",
+    race: Race = None,
     no_verify: NoVerify = False,
     strict: Strict = False,
     threads: Threads = None,
@@ -79,7 +81,7 @@ def quantize(
 
         tinyint quantize model.onnx -o ov.onnx --calibration RECORD --target openvino
 
-        tinyint quantize model.onnx -o out.onnx --data images/ --set calibration=kl --strict
+        tinyint quantize model.onnx -o out.onnx --data images/ --set calibration=kl --race --strict
 
         tinyint quantize model.onnx -o out.onnx --data images/ --preprocessing p.yaml --fold-preprocessing
 
@@ -91,7 +93,7 @@ def quantize(
     samples = Samples(data, limit=calibrating.limit, preprocessing=preprocessing, on_error=on_error)
     chosen = ChangedRecipe(recipe, (*(settings or ()), *folding))
     with screen.progress() as progress:
-        run = calibrating.run(threads=threads, verify=not no_verify, progress=progress)
+        run = calibrating.run(threads=threads, verify=not no_verify, race=race, progress=progress)
         make: Callable[..., api.Result | api.WithinBudget] = partial(api.quantize, calibration=calibration)
         if budget is not None:
             make = partial(api.quantize_within, budget=budget)

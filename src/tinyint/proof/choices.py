@@ -1,12 +1,8 @@
-"""Choices of runtimes on disk, by all that they depend on.
-
-The directory is bounded: what was used least recently goes first. It never fails an opening; at worst it is of no use.
-"""
+"""Choices of runtimes on disk, by all that they depend on."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -15,8 +11,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from tinyint.errors import ModelError
-from tinyint.files import atomic_write
-from tinyint.files.kept import Kept, cache_directory, used
+from tinyint.files.kept_documents import KeptDocuments, kept_place
 from tinyint.graph.io import model_fingerprint
 from tinyint.graph.source import ModelSource, graph_of
 from tinyint.proof.choice import Choice, Conditions
@@ -26,7 +21,6 @@ from tinyint.runtimes.host import host
 __all__ = ["Choices", "choice_key"]
 
 _FORMAT = 1
-_NAMES = r"[0-9a-f]{64}\.json"
 
 
 def choice_key(
@@ -70,55 +64,24 @@ def _digest(model: ModelSource) -> object:
     return digest, [(name, status.st_size, status.st_mtime_ns) for name, status in facts]
 
 
-def _place() -> Path | None:
-    cache = cache_directory()
-    return None if cache is None else cache / "choices"
-
-
 @dataclass(frozen=True, kw_only=True)
-class Choices:
-    """The choices in `directory`, at most `most`; without a directory, none."""
+class Choices(KeptDocuments):
+    """Choices of runtimes that are kept."""
 
-    directory: Path | None = field(default_factory=_place)
-    most: int = 256
+    directory: Path | None = field(default_factory=lambda: kept_place("choices"))
 
     def load(self, key: str) -> Choice | None:
         """Choice of the key, marked as used now; None without a readable one."""
-        if self.directory is None:
-            return None
-        path = self.directory / f"{key}.json"
         try:
-            found = Choice(**json.loads(path.read_text(encoding="utf-8")))
+            found = Choice(**self.read(key))
             milliseconds = {str(name): float(ms) for name, ms in found.milliseconds.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError):
             return None
         if found.runtime not in RUNTIMES:
             return None
-        used(path)
+        self.mark_used(key)
         return replace(found, milliseconds=milliseconds, remembered=True)
 
     def store(self, key: str, choice: Choice) -> None:
-        """Stores the choice, and removes the least recently used ones beyond the limit.
-
-        Raises OutputError if it cannot.
-        """
-        with atomic_write(self._kept.made() / f"{key}.json") as scratch:
-            scratch.write_text(json.dumps(asdict(choice)), encoding="utf-8")
-        self._kept.trim(lambda count, _: count <= self.most)
-
-    @property
-    def count(self) -> int:
-        """Number of choices."""
-        return len(self._kept.files())
-
-    def size(self) -> int:
-        """Bytes in use."""
-        return sum(size for _, size in self._kept.files())
-
-    def clear(self) -> tuple[int, int]:
-        """Removes all; returns numbers of files and bytes removed."""
-        return self._kept.clear()
-
-    @property
-    def _kept(self) -> Kept:
-        return Kept(directory=self.directory, endings=(".json",), temporary=_NAMES)
+        """Stores the choice; see `write`."""
+        self.write(key, asdict(choice))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from tinyint.files.jsonable import jsonable
 from tinyint.proof.coverage import Coverage
 from tinyint.proof.measured import Latency, Sizes
+from tinyint.proof.placement_race import PlacementRace
 from tinyint.proof.verdict import Verdict, judge
 from tinyint.proof.verify import Verification
 
@@ -38,6 +39,7 @@ class Report:
     * `recipe`: its name; `recipe_yaml`: all of it
     * `runtime`: that the proof was run on, with `runtime_version`; not the target's own where that is not installed
     * `verification`, `latency`: None where they were left out or could not be had; `notes` or `warnings` say why
+    * `race`: of placements, if there was one
     * `warnings`: what the user should look at; `notes`: what else there is to know
     """
 
@@ -62,6 +64,22 @@ class Report:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     version: str = ""
+    race: PlacementRace | None = None
+
+    def with_race(self, race: PlacementRace | None) -> Self:
+        """Report of the model that won the race, if there was one.
+
+        With a warning where float is faster than all that could win.
+        """
+        warnings = self.warnings
+        if race is not None and race.beaten_by_float:
+            times = f"{race.winner.milliseconds:.2f} ms at best, float {race.float_milliseconds:.2f} ms"
+            told = (
+                f"no placement that is accurate enough was as fast as float in the race: {times}; the recipe "
+                "weight_only keeps float's speed, and stores the weights in integers (--recipe weight_only)"
+            )
+            warnings = (*warnings, told)
+        return replace(self, race=race, warnings=warnings)
 
     @property
     def verdict(self) -> Verdict:
@@ -70,7 +88,7 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Report as JSON values; infinite and NaN become null."""
-        coverage, proof, latency = self.coverage, self.verification, self.latency
+        coverage, proof, latency, race = self.coverage, self.verification, self.latency, self.race
         document = {
             "verdict": self.verdict,
             "output": self.output,
@@ -104,6 +122,17 @@ class Report:
                 "threads": self.threads,
             },
             "host": self.host,
+            "race": race
+            and {
+                "chosen": race.chosen,
+                "candidates": race.candidates,
+                "float_ms": race.float_milliseconds,
+                "samples": race.samples,
+                "held_out": race.held_out,
+                "threads": race.threads,
+                "seconds": race.seconds,
+                "remembered": race.remembered,
+            },
             "warnings": self.warnings,
             "notes": self.notes,
             "tinyint": self.version,

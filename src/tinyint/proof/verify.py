@@ -22,7 +22,7 @@ from tinyint.runtimes import Runtime, Session, get_runtime
 from tinyint.runtimes.base import shape_fits
 from tinyint.runtimes.outputs import tensors_of
 
-__all__ = ["Cosine", "OutputProof", "Verification", "verify"]
+__all__ = ["Cosine", "OutputProof", "Verification", "conclude", "verify"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +136,7 @@ def verify(
     if compared.samples == 0:
         raise DataError("there are no samples to verify the int8 model on; give --data with more samples")
     where = "simulation" if session is None else runtime.name
-    return _conclude(compared, held_out=held_out, runtime=where)
+    return conclude(compared, held_out=held_out, runtime=where)
 
 
 def _open(runtime: Runtime, model: ModelSource, threads: int | None) -> Session | None:
@@ -173,7 +173,8 @@ def _check(
             )
 
 
-def _conclude(compared: Compared, *, held_out: bool, runtime: str) -> Verification:
+def conclude(compared: Compared, *, held_out: bool, runtime: str) -> Verification:
+    """Figures of what was compared; of the runtime "simulation", none beside a simulation."""
     outputs = compared.outputs
     floats = {name: output for name, output in outputs.items() if output.is_float and not output.selects}
     integers = [output for output in outputs.values() if not output.is_float and output.elements]

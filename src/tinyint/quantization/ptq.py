@@ -27,7 +27,7 @@ from tinyint.quantization.dynamic import quantize_dynamic
 from tinyint.quantization.pixels import PixelInput
 from tinyint.quantization.plan import ConstantPlan, Plan, Use, plan
 from tinyint.quantization.plan.points import misread_points
-from tinyint.quantization.recipe import Recipe, match_rules
+from tinyint.quantization.recipe import Recipe, Rule, match_rules
 from tinyint.quantization.repair import repair_float
 from tinyint.quantization.signature import sign
 from tinyint.quantization.static import quantize_static
@@ -35,14 +35,14 @@ from tinyint.quantization.weight_only import quantize_weights, require_integers
 from tinyint.runtimes import Feeds
 from tinyint.targets import Target
 
-__all__ = ["Quantized", "quantize", "quantize_graph"]
+__all__ = ["Quantized", "Source", "quantize", "quantize_graph", "source_of"]
 
 
 class _Stopwatch:
     """Seconds per step, in the order of their first."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+    def __init__(self, seconds: dict[str, float] | None = None) -> None:
+        self.seconds: dict[str, float] = {} if seconds is None else seconds
 
     @contextmanager
     def time(self, step: str) -> Iterator[None]:
@@ -80,6 +80,45 @@ class Quantized:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Calibrated float graph, from which quantizations start.
+
+    * `graph`: what is quantized; `fingerprint`: of the model, prepared; `recipe`: that it was prepared for
+    * `known`: record of this graph; `record`: of the graph before `pixels` were folded in, which is the one to keep
+    * `samples`: what a quantization is tried on, on its runtime
+    """
+
+    graph: ir.Model
+    fingerprint: str
+    target: Target
+    recipe: Recipe
+    known: CalibrationRecord | None
+    record: CalibrationRecord | None
+    samples: Sequence[Feeds]
+    pixels: PixelInput | None
+    notes: tuple[str, ...]
+    seconds: Mapping[str, float]
+
+    def quantized(self, rules: Sequence[Rule] = ()) -> Quantized:
+        """Quantization by the recipe, with `rules` before its own.
+
+        Raises as `plan` and the recipe's method.
+        """
+        recipe = (
+            self.recipe.model_copy(update={"rules": (*rules, *self.recipe.rules)}) if rules else self.recipe
+        )
+        watch = _Stopwatch(seconds=dict(self.seconds))
+        with watch.time("quantize"):
+            result = quantize_graph(
+                self.graph, target=self.target, recipe=recipe, record=self.known, samples=self.samples
+            )
+            if self.pixels is not None:
+                result.model.metadata_props.update(self.pixels.metadata())
+        notes = (*self.notes, *result.notes)
+        return replace(result, record=self.record, notes=notes, seconds=watch.seconds)
+
+
 def quantize(
     model: ir.Model,
     *,
@@ -89,10 +128,28 @@ def quantize(
     pixels: PixelInput | None = None,
     name: str = "the model",
 ) -> Quantized:
-    """Quantizes a float model as the user has it; `name` is for messages.
+    """Quantizes a float model as the user has it.
+
+    Arguments and errors are those of `source_of` and `Source.quantized`.
+    """
+    return source_of(
+        model, target=target, recipe=recipe, calibration=calibration, pixels=pixels, name=name
+    ).quantized()
+
+
+def source_of(
+    model: ir.Model,
+    *,
+    target: Target,
+    recipe: Recipe,
+    calibration: Calibration,
+    pixels: PixelInput | None = None,
+    name: str = "the model",
+) -> Source:
+    """Prepares and calibrates a float model; `name` is for messages.
 
     It is calibrated as it is, and with `pixels`, quantized with its preprocessing. Raises as `prepare_float`, `plan`,
-    `calibrated`, the recipe's method and `PixelInput.fold`.
+    `calibrated` and `PixelInput.fold`.
     """
     watch = _Stopwatch()
     with watch.time("prepare"):
@@ -115,10 +172,18 @@ def quantize(
             folded = pixels.fold(source, target)
             source, known = folded.model, record and folded.known(record)
             samples = [pixels.feeds(feeds) for feeds in samples]
-        result = quantize_graph(source, target=target, recipe=recipe, record=known, samples=samples)
-        if pixels is not None:
-            result.model.metadata_props.update(pixels.metadata())
-    return replace(result, record=record, notes=(*graph.notes, *result.notes), seconds=watch.seconds)
+    return Source(
+        graph=source,
+        fingerprint=fingerprint,
+        target=target,
+        recipe=recipe,
+        known=known,
+        record=record,
+        samples=samples,
+        pixels=pixels,
+        notes=graph.notes,
+        seconds=watch.seconds,
+    )
 
 
 def quantize_graph(

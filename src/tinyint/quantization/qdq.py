@@ -191,14 +191,35 @@ def _fence(editor: GraphEditor, node: ir.Node) -> None:
     """Keeps quantizers from fusing into the node.
 
     Both runtimes fuse them with a pool, OpenVINO with arithmetic, and through Identity, Sum and Clip, but compute the
-    larger of a tensor and itself.
+    larger of a tensor and itself. After an operator with weights, a LeakyRelu that changes nothing costs less, as it
+    becomes a part of the operator; with a slope of 0, it stands for the Relu that was there.
     """
+    if is_weighted(node):
+        _fence_result(editor, node)
+        return
     position, value = next(
         (i, v) for i, v in enumerate(node.inputs) if v is not None and constant_of(v) is None
     )
     copy = editor.node("Max", [value, value], f"{node.name}/fence", before=node)
     copy.dtype, copy.shape = ir.DataType.FLOAT, value.shape
     node.replace_input_with(position, copy)
+
+
+def _fence_result(editor: GraphEditor, node: ir.Node) -> None:
+    value = node.outputs[0]
+    readers = [reader for reader, _ in consumers(value)]
+    relu = readers[0] if len(readers) == 1 and readers[0].op_type == "Relu" else None
+    fence = editor.node(
+        "LeakyRelu", [value], f"{node.name}/fence", {"alpha": 0.0 if relu else 1.0}, before=readers[0]
+    )
+    fence.dtype, fence.shape = ir.DataType.FLOAT, value.shape
+    if relu is not None:
+        ir.convenience.replace_all_uses_with(relu.outputs[0], fence)
+        editor.graph.remove(relu, safe=True)
+        return
+    for reader, i in consumers(value):
+        if reader is not fence.producer():
+            reader.replace_input_with(i, fence)
 
 
 def _bias(editor: GraphEditor, node: ir.Node, position: int) -> None:

@@ -11,6 +11,7 @@ import jinja2
 from tinyint.diagnosis.sensitivity import Sensitivity
 from tinyint.proof.report import Report
 from tinyint.proof.verdict import Verdict
+from tinyint.report.race import race_rows, race_title
 from tinyint.report.unit_words import METHOD, signed_ms
 from tinyint.report.unit_words import headline as sensitivity_headline
 from tinyint.report.words import counted, decibels, figures, grouped, headline, number, percent
@@ -32,6 +33,8 @@ def to_html(report: Report) -> str:
         headline=headline(report),
         marks=list(_marks(report.verdict)),
         figures=list(figures(report)),
+        race=None if report.race is None else list(race_rows(report.race)),
+        race_title=None if report.race is None else race_title(report.race),
         groups=grouped(report.coverage.float_nodes),
     )
 

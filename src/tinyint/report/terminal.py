@@ -8,10 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from tinyint.proof.coverage import FloatNode
+from tinyint.proof.placement_race import PlacementRace
 from tinyint.proof.report import Report
+from tinyint.report.race import race_rows, race_title
 from tinyint.report.words import counted, figures, grouped, headline, next_steps
 
-__all__ = ["float_nodes", "render", "steps"]
+__all__ = ["float_nodes", "placements", "render", "steps"]
 
 _NAMED = 3  # nodes per reason that are listed by name
 
@@ -33,6 +35,8 @@ def render(report: Report, *, hints: bool = True) -> RenderableType:
         table.add_row(*map(escape, (figure.name, figure.baseline, figure.int8, figure.change)))
     verdict = Text(headline(report), style="bold red" if report.verdict.bad else "bold")
     parts: list[RenderableType] = [verdict, table]
+    if report.race is not None:
+        parts.append(placements(report.race))
     if report.coverage.float_nodes and report.method != "weight_only":
         parts.append(float_nodes(report.coverage.float_nodes))
     parts += [Text(f"note: {note}", style="dim") for note in report.notes]
@@ -42,6 +46,19 @@ def render(report: Report, *, hints: bool = True) -> RenderableType:
     if hints:
         parts.append(steps(tuple(next_steps(report))))
     return Group(*parts)
+
+
+def placements(race: PlacementRace) -> RenderableType:
+    """Table of a race, float first."""
+    table = Table(title=escape(race_title(race)))
+    table.add_column("")
+    for column in ("int8 nodes", "latency", "speed", "SQNR", "same top-1"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("")
+    for row in race_rows(race):
+        cells = (row.name, row.nodes, row.milliseconds, row.speed, row.sqnr, row.top1, row.remark)
+        table.add_row(*map(escape, cells), style="bold" if row.remark == "chosen" else None)
+    return table
 
 
 def float_nodes(nodes: tuple[FloatNode, ...]) -> RenderableType:

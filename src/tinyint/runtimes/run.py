@@ -36,6 +36,7 @@ class Run:
     * `batch_size`: samples in one call, where the model's batch is open
     * `provider`: what ONNX Runtime calibrates on, "cpu" or "cuda"
     * `verify`: whether the int8 model is proved on its runtime
+    * `race`: seconds in which placements of int8 are timed in turn, for the fastest to be kept; None for no race
     * `progress`: called as the work goes on
     * `notice`: called with what the user should know and no result holds; a TinyintWarning by default
     """
@@ -44,6 +45,7 @@ class Run:
     batch_size: int = 1
     provider: Provider = "cpu"
     verify: bool = True
+    race: float | None = None
     progress: Progress = silent
     notice: Callable[[str], object] = warn
 

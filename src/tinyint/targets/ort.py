@@ -100,6 +100,7 @@ ORT = Target(
     operators=_OPERATORS,
     left_float=_LEFT_FLOAT,
     dynamic=frozenset({"Gemm", "MatMul"}),
+    requantizes=frozenset({"Conv", "ConvTranspose", "Gemm"}),
     sources=(),
 )
 """Base of the targets on ONNX Runtime; not a target itself."""

@@ -147,6 +147,8 @@ class Target:
       matrix product, whatever its strides, padding and order of axes
     * `misreads_gathers`: whether a quantized model fails where a Gather by indices that are no vector reads what is
       scaled by constants of several numbers
+    * `requantizes`: operators whose float weights it quantizes by itself, with one scale for all, where their input
+      and result are quantized
     * `check`: finds violations of the backend's rules in a Q/DQ graph of any origin
     * `build_commands`: commands, by version, with which the backend's own tool builds an engine from a file; None:
       tinyint runs the file
@@ -168,6 +170,7 @@ class Target:
     stored_weights: str = "the arithmetic is float"
     misreads_points: bool = False
     misreads_gathers: bool = False
+    requantizes: frozenset[str] = field(default_factory=frozenset)
     check: Callable[[ir.Model], Sequence[Violation]] = _breaks_no_rule
     build_commands: Callable[[str], Mapping[str, str]] | None = None
     sources: tuple[str, ...]

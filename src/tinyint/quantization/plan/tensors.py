@@ -22,6 +22,7 @@ from tinyint.quantization.plan.joined import joined_in
 from tinyint.quantization.plan.nodes import residual_input
 from tinyint.quantization.plan.plan import ConstantPlan, Role, Stretch, Use
 from tinyint.quantization.plan.products import holders, is_particular, moves, sources
+from tinyint.quantization.plan.requantized import requantized
 from tinyint.quantization.plan.windows import window_refusal
 from tinyint.quantization.ranges.pair_sums import pair_limit
 from tinyint.quantization.recipe import Recipe, Rule
@@ -87,6 +88,7 @@ def place(
     _hold_softmax(placement, graph, target)
     _hold_pixels(placement, graph, target)
     placement.fenced = {name_of(node) for node in graph if _must_be_fenced(node, target, placement)}
+    placement.fenced.update(map(name_of, requantized(graph, target, decisions, placement.reads)))
     if target.misreads_gathers:
         gathers = (node for node in graph if is_misread_gather(node) and not decisions.runs_int8(node))
         placement.fenced.update(map(name_of, gathers))
