@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from tests.graph.build import build
@@ -54,6 +55,7 @@ def test_questions_to_values() -> None:
     assert constant_of(None) is None
     assert static_shape(first.inputs[0]) == (None, 2)
     assert static_shape(add.outputs[0]) is None
+    assert static_shape(ir.Value(name="v", shape=ir.Shape([-1, 2, 0]))) == (None, 2, 0)
     assert is_float32(first.inputs[0])
     assert not is_float32(None)
     assert consumers(second.outputs[0]) == ((add, 0), (add, 1))

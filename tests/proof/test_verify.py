@@ -235,3 +235,12 @@ def test_maps_are_compared_as_rows_of_classes(tmp_path: Path) -> None:
 def test_no_samples() -> None:
     with pytest.raises(DataError, match="no samples"):
         verify(build(IDENTITY), build(QUANTIZED), [], runtime=ORT, held_out=True)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_float_model_that_declares_an_untrue_shape_is_held_to_the_true_one() -> None:
+    declared = IDENTITY.replace("float[N,2] y", "float[M,2,1,1] y")
+    assert verify(build(declared), build(QUANTIZED), samples([1, 0]), runtime=ORT, held_out=True).samples == 1
+    wider = "g (float[N,2] x) => (float[N,4] y) { y = Concat <axis = 1> (x, x) }"
+    with pytest.raises(ModelError, match=r"has shape \(1, 2\) in the float model and \(1, 4\)"):
+        verify(build(declared), build(wider), samples([1, 0]), runtime=ORT, held_out=True)
