@@ -33,12 +33,18 @@ def test_a_poor_result_leads_to_compare_and_a_better_recipe():
     text = shown(report())  # top-1 agreement of 90 %
     assert "next: tinyint compare in.onnx out.onnx" in text
     assert "--recipe accurate" in text
+    assert "--max-drop" not in text
+    assert "next: tinyint quantize in.onnx -o OUT --data DATA --max-drop POINTS" in shown(
+        report(recipe="accurate")
+    )
 
 
 def test_slower_is_said_in_so_many_words():
     text = shown(report(int8_ms=9.0))
     assert "2.25× slower than float" in text.splitlines()[0]
     assert "tinyint doctor" in text
+    assert "next: tinyint quantize in.onnx -o OUT --data DATA --race" in text
+    assert "--race" not in shown(report(int8_ms=9.0, method="weight_only"))
 
 
 def test_what_was_not_measured_is_not_shown_as_a_figure():

@@ -238,8 +238,12 @@ def next_steps(report: Report) -> Iterator[str]:
         yield f"tinyint compare {report.source} {model} --data DATA    where the error arises"
         if report.method == "static" and report.recipe != "accurate":
             yield f"tinyint quantize {report.source} -o OUT --data DATA --recipe accurate    smaller errors"
+        elif report.method == "static":
+            yield f"tinyint quantize {report.source} -o OUT --data DATA --max-drop POINTS    the worst units in float"
     if verdict.speed == "slower":
         yield f"tinyint bench {report.source} {model}    measure again on a quiet machine, before you ship it"
+        if report.method == "static" and report.race is None and report.latency is not None:
+            yield f"tinyint quantize {report.source} -o OUT --data DATA --race    the fastest placement of int8"
         yield "tinyint doctor    what this machine gains from int8"
     elif report.method == "static" and (report.coverage.macs_int8 or 0.0) < _MUCH:
         yield f"tinyint inspect {model}    which nodes stay in float, and why"
