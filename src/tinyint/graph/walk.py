@@ -44,7 +44,10 @@ def is_float32(value: ir.Value | None) -> bool:
 
 
 def static_shape(value: ir.Value | None) -> tuple[int | None, ...] | None:
-    """Shape with None for open dimensions, which some files give as -1; None if the rank is unknown."""
+    """Shape with None for open dimensions; None if the rank is unknown.
+
+    Some files declare an open dimension as -1.
+    """
     if value is None or value.shape is None:
         return None
     return tuple(dim if isinstance(dim, int) and dim >= 0 else None for dim in value.shape)
