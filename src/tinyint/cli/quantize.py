@@ -16,6 +16,7 @@ from tinyint.cli.options import (
     CalibrationOptions,
     Data,
     FoldPreprocessing,
+    FoldResize,
     Json,
     Model,
     NeededData,
@@ -60,6 +61,7 @@ def quantize(
     preprocessing: PreprocessingFile = None,
     fold_preprocessing: FoldPreprocessing = False,
     within: BudgetOptions = BudgetOptions(),
+    fold_resize: FoldResize = False,
     on_error: OnError = "stop",
     race: Race = None,
     no_verify: NoVerify = False,
@@ -92,6 +94,8 @@ def quantize(
     folding = ["fold_preprocessing=true"] if fold_preprocessing else []
     samples = Samples(data, limit=calibrating.limit, preprocessing=preprocessing, on_error=on_error)
     chosen = ChangedRecipe(recipe, (*(settings or ()), *folding))
+    whole = ["fold_preprocessing=true"] if fold_preprocessing else []
+    folding = ["fold_preprocessing=resize"] if fold_resize else whole
     with screen.progress() as progress:
         run = calibrating.run(threads=threads, verify=not no_verify, race=race, progress=progress)
         make: Callable[..., api.Result | api.WithinBudget] = partial(api.quantize, calibration=calibration)
