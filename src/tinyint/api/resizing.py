@@ -24,7 +24,10 @@ def resizes_images(facts: Mapping[str, str]) -> bool:
 
 
 def require_resizable(model: ir.Model, data: Dataset | None) -> None:
-    """Raises DataError for a task whose results have places, and for data to prove it on that are no image files."""
+    """Raises DataError for a model or data that do not go with a resize inside.
+
+    A task whose results have places in the image, or data that it cannot be proven on, as they are no image files.
+    """
     task = task_of(model.metadata_props)
     if task is not None and task.label_kind is not LabelKind.CLASS:
         raise DataError(
@@ -40,7 +43,7 @@ def require_resizable(model: ir.Model, data: Dataset | None) -> None:
 
 
 def require_image_labels(task: Task, facts: Mapping[str, str]) -> None:
-    """Raises ModelError for a model that resizes images, at a task whose results have places in them."""
+    """Raises ModelError for a resizing model at a task whose results have places."""
     if task.label_kind is not LabelKind.CLASS and resizes_images(facts):
         raise ModelError(
             f"the model resizes images itself, so that results of {task.task} are of the resized image, whose place in "
