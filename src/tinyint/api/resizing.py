@@ -24,7 +24,7 @@ def resizes_images(facts: Mapping[str, str]) -> bool:
 
 
 def require_resizable(model: ir.Model, data: Dataset | None) -> None:
-    """Raises DataError for a model or data that do not go with a resize inside.
+    """Raises DataError for a model or data that forbid a resize inside.
 
     A task whose results have places in the image, or data that it cannot be proven on, as they are no image files.
     """
