@@ -9,7 +9,8 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from tinyint.data import Data, Samples
+from tinyint.data import Data, Samples, resolve_preprocessing
+from tinyint.data.declared import DeclarationSource
 from tinyint.errors import RecipeError
 from tinyint.graph.flow import clamp_range
 from tinyint.graph.names import name_of
@@ -34,6 +35,7 @@ from tinyint.qat.quantizers.weights import WeightQuantizer
 from tinyint.qat.settings import QatSettings
 from tinyint.quantization.calibrated import Calibration, calibrated
 from tinyint.quantization.calibration import CalibrationRecord
+from tinyint.quantization.pixels import PixelInput
 from tinyint.quantization.plan import ConstantPlan, Plan, Role, TensorPlan, Use, plan
 from tinyint.quantization.qparams import Assignment
 from tinyint.quantization.ranges import weight_range
@@ -55,6 +57,7 @@ def prepare(
     recipe: RecipeSource = "default",
     target: str | Target | None = None,
     settings: QatSettings | None = None,
+    preprocessing: DeclarationSource | None = None,
     run: Run | None = None,
 ) -> QatModule:
     """Model with fake quantization as int8 on `target`.
@@ -65,7 +68,8 @@ def prepare(
     `data_or_record`: what the ranges start from, as for `quantize`: data, a calibration record, or the
     `.calibration.npz` file of one. `recipe`: what `quantize` takes; a PaddleSlim config also says how ranges are
     trained, where `settings` do not. Batch norms are folded into the operators before them, or trained, as `settings`
-    say. `run.notice` is told what the user should know.
+    say. Under `fold_preprocessing`, what is trained and exported takes pixels: `preprocessing` is then what is folded
+    in, by default that of the data or the model. `run.notice` is told what the user should know.
 
     Raises:
         ModelError: the model is quantized already, has operators that cannot be trained, nothing for int8, or no batch
@@ -79,19 +83,30 @@ def prepare(
     name = str(model) if isinstance(model, str | Path) else "the model"
     source = load(model)
     prepared, fingerprint = prepare_float(source, name)
+    calibration = _calibration(source, data_or_record, recipe, run)
+    pixels = _pixels(source, recipe, preprocessing, data_or_record, calibration)
+    if pixels is not None:
+        _require_bytes(target)
+        pixels.fold(prepared, target)  # before anything takes long: whether it can be
     trained, norms = None, tuple[Norm, ...]()
     if settings.batch_norm == "trained":
         trained, norms = _with_norms(source, prepared, recipe, name)
     compile_graph(prepared.graph)  # before anything takes long: whether all of it can be trained
     plan(prepared, target, recipe)  # likewise, whether there is something to quantize
-    calibration = _calibration(source, data_or_record, recipe, run)
     graph, record = calibrated(prepared, fingerprint, recipe, calibration)
     for notice in (*graph.undone, *calibration.notices):
         run.notice(notice)
-    state = quantize_static(graph.model, target, recipe, record, calibration.trial_samples()).state
+    planned_on, samples = graph.model, calibration.trial_samples()
+    if pixels is not None:
+        folded = pixels.fold(graph.model, target)
+        planned_on, record = folded.model, folded.known(record)
+        planned_on.metadata_props.update(pixels.metadata())
+        samples = [pixels.feeds(feeds) for feeds in samples]
+    state = quantize_static(planned_on, target, recipe, record, samples).state
     origin = Origin(
         prepared=state.graph,
         trained=trained or state.graph,
+        teacher=state.graph if pixels is None else graph.model,
         norms=norms,
         fingerprint=graph.fingerprint,
         plan=state.plan,
@@ -99,6 +114,7 @@ def prepare(
         target=target,
         recipe=recipe,
         settings=settings,
+        pixels=pixels,
     )
     activations, tracker = _activations(state.graph.graph, state.plan, state.assignment, settings)
     weights = _weights(state.graph.graph, state.plan, state.assignment, settings)
@@ -127,12 +143,49 @@ def _resolved(given: RecipeSource, settings: QatSettings, run: Run) -> tuple[Rec
             f"recipe {recipe.name}: training is for `method: static`, not {recipe.method}, whose models need no "
             "training: use `quantize`, or set method=static"
         )
-    if recipe.fold_preprocessing:
+    settings = settings.over(said)
+    if recipe.fold_preprocessing == "resize":
         raise RecipeError(
-            f"recipe {recipe.name}: `fold_preprocessing` has no effect in training, whose module takes preprocessed "
-            "images, and neither has it on the trained filters of its int8 model: leave it out"
+            f"recipe {recipe.name}: `fold_preprocessing: resize` is for `quantize`; a module in training takes images "
+            "that are resized already: set it to true"
         )
-    return recipe, settings.over(said)
+    if recipe.fold_preprocessing and settings.batch_norm == "trained":
+        raise RecipeError(
+            f"recipe {recipe.name}: `fold_preprocessing` changes the weights that batch norms are folded into, so it "
+            'does not go with batch_norm="trained"; leave one of them out'
+        )
+    return recipe, settings
+
+
+def _pixels(
+    model: ir.Model,
+    recipe: Recipe,
+    given: DeclarationSource | None,
+    data: CalibrationRecord | Data,
+    calibration: Calibration,
+) -> PixelInput | None:
+    """Input whose preprocessing is folded in, if the recipe says so. Raises RecipeError and DataError."""
+    if not recipe.fold_preprocessing:
+        if given is not None:
+            raise RecipeError(
+                f"recipe {recipe.name}: `preprocessing` has no effect without `fold_preprocessing: true`"
+            )
+        return None
+    metadata = model.metadata_props
+    if given is None and not isinstance(data, CalibrationRecord):
+        known = calibration.preprocessing or Samples.of(data).declared(metadata)
+    else:
+        known = resolve_preprocessing(given, metadata)
+    return PixelInput.of(model, known)
+
+
+def _require_bytes(target: Target) -> None:
+    """Raises RecipeError for a target whose pixels are no codes of the network's scale."""
+    if not target.reads_bytes:
+        raise RecipeError(
+            f"`fold_preprocessing` in training: {target.name} has no operators on bytes, so that its pixels would come "
+            "with a scale of 1, at which the first weights do not train like others; leave it out, or use `quantize`"
+        )
 
 
 def _calibration(model: ir.Model, given: CalibrationRecord | Data, recipe: Recipe, run: Run) -> Calibration:

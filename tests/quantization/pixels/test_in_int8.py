@@ -17,7 +17,7 @@ from tests.graph.build import build
 from tests.processor import OPENVINO_TARGET, ORT_TARGET
 from tinyint.cli.app import app
 from tinyint.data.declared import saved_preprocessing
-from tinyint.errors import DataError, RecipeError
+from tinyint.errors import DataError
 from tinyint.graph.io import load_model, save_model
 from tinyint.metadata import FOLDED
 from tinyint.numbers.numerics import sqnr_db
@@ -239,11 +239,3 @@ def test_a_folded_model_is_not_folded_again():
         "quantize", "int8.onnx", "-o", "again.onnx", "--data", "images", "--fold-preprocessing", code=2
     )
     assert "is quantized already" in " ".join(output.split())
-
-
-@pytest.mark.usefixtures("here")
-def test_training_has_no_use_for_it():
-    pytest.importorskip("torch")
-    samples = tinyint.Samples("images", preprocessing=DECLARED)
-    with pytest.raises(RecipeError, match="fold_preprocessing"):
-        tinyint.qat.prepare("float.onnx", samples, recipe=FOLDING)

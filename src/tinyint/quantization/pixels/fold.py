@@ -56,8 +56,10 @@ class Folded:
         observed = record.statistics.get(request)
         if not isinstance(observed, ChannelMeans):
             return record
-        pixels = observed.means() / self.codes.factors - self.codes.offsets
-        means = [*(pixels[::-1] if self.reverse else pixels), *([self.level] if self.level else [])]
+        codes = self.codes
+        pixels = observed.means() / codes.factors - codes.offsets * codes.scale
+        level = [self.level * codes.scale] if self.level else []
+        means = [*(pixels[::-1] if self.reverse else pixels), *level]
         moved = ChannelMeans()
         moved.update([np.array(means, np.float32)], observed.elements)
         return replace(record, statistics={**record.statistics, replace(request, tensor=self.after): moved})
@@ -75,7 +77,7 @@ def folded(
     model = _resizing(prepared, preprocessing, target) if resize else prepared.clone()
     convs = first_convolutions(model.graph, preprocessing)
     before, names = _read(convs[0], 0), [_read(conv, 1) for conv in convs]
-    codes = PixelCodes.of(preprocessing, symmetric=target.activation.symmetric)
+    codes = PixelCodes.of(preprocessing, symmetric=target.activation.symmetric, scaled=target.reads_bytes)
     _require_ungrouped(convs, codes, preprocessing)
     filters = [Filters.of(_weight(conv), _groups(conv), codes) for conv in convs]
     bordered = bool(codes.offsets.any()) and any(map(is_padded, convs))
@@ -86,7 +88,7 @@ def folded(
     pixels = entry.take_pixels(channels_first=preprocessing.layout == "NCHW", any_size=resize)
     if resize:
         pixels = placed(entry, pixels, preprocessing, size)
-    image = entry.connect(pixels, codes.zero_point, level)
+    image = entry.connect(pixels, codes, level)
     reverse = preprocessing.color == "BGR"
     for conv, each, name in zip(convs, filters, names, strict=True):
         weights = each.with_level(level) if level else each.weights
@@ -95,7 +97,7 @@ def folded(
         conv.replace_input_with(0, image)
         conv.replace_input_with(1, _constant(editor, name, weights))
         if not level and each.constant.any():
-            _add_to_bias(editor, conv, each.growth)
+            _add_to_bias(editor, conv, each.growth * codes.scale)
     RemoveUnusedNodesPass()(model)
     infer_shapes(model)
     return Folded(model=model, before=before, after=name_of(image), codes=codes, level=level, reverse=reverse)

@@ -21,6 +21,7 @@ from tinyint.targets import Target
 
 __all__ = ["PixelInput"]
 
+_BRIGHTEST = 255
 _STEP = 0.01  # of a pixel: how far a preprocessed value may be from that of a whole one
 
 
@@ -111,21 +112,34 @@ class PixelInput:
         images = map(self.preprocessing.place_pixels, pixels) if self.resizes else pixels
         return np.stack([self.preprocessing.scaled(image, dtype) for image in images])
 
+    def nearest(self, sample: Sample) -> Sample:
+        """Sample of the pixels nearest to an image, which may have been augmented."""
+        inputs = {name: self._in_rgb(np.rint(self._exact(array))) for name, array in sample.inputs.items()}
+        return Sample(inputs, sample.label, sample.name)
+
     def pixels(self, array: Array) -> Array:
         """Pixels (N, H, W, C) of preprocessed images, uint8, in RGB.
 
         Raises DataError for values that no pixel has.
         """
-        images = array if self.preprocessing.layout == "NHWC" else np.moveaxis(array, 1, -1)
-        mean, std = (
-            np.array(values, np.float32) for values in (self.preprocessing.mean, self.preprocessing.std)
-        )
-        exact = (images * std + mean) / np.float32(self.preprocessing.scale)
+        exact = self._exact(array)
         pixels = np.rint(exact)
-        if not (np.abs(exact - pixels) <= _STEP).all() or pixels.min() < 0 or pixels.max() > 255:
+        if not (np.abs(exact - pixels) <= _STEP).all() or pixels.min() < 0 or pixels.max() > _BRIGHTEST:
             raise DataError(
                 f"input {self.name!r} holds values that the declared preprocessing makes of no pixel, so the model "
                 "with it folded in cannot be run on them: give images, or declare the preprocessing that was applied"
             )
-        whole = pixels.astype(np.uint8)
+        return self._in_rgb(pixels)
+
+    def _exact(self, array: Array) -> Array:
+        """Values (N, H, W, C) before scale, mean and std, in the order of the network's channels."""
+        images = array if self.preprocessing.layout == "NHWC" else np.moveaxis(array, 1, -1)
+        mean, std = (
+            np.array(values, np.float32) for values in (self.preprocessing.mean, self.preprocessing.std)
+        )
+        exact: Array = (images * std + mean) / np.float32(self.preprocessing.scale)
+        return exact
+
+    def _in_rgb(self, pixels: Array) -> Array:
+        whole = np.clip(pixels, 0, _BRIGHTEST).astype(np.uint8)
         return np.ascontiguousarray(whole[..., ::-1] if self.preprocessing.color == "BGR" else whole)
