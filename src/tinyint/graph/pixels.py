@@ -21,7 +21,10 @@ _HALF = 0.5  # mantissa of a power of two
 
 
 def pixel_range(value: ir.Value) -> tuple[float, float] | None:
-    """Range [-z, 255 - z] of bytes less a whole zero-point, times their scale; None for any other tensor."""
+    """Range of bytes with a scale and zero-point; None for any other tensor.
+
+    It is [-z, 255 - z] times the scale.
+    """
     node = value.producer()
     if node is None or node.domain != "" or node.op_type not in _INPUTS:
         return None

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from tinyint.data import Data, Samples, resolve_preprocessing
+from tinyint.data import Data, Samples
 from tinyint.data.declared import DeclarationSource
 from tinyint.errors import RecipeError
 from tinyint.graph.flow import clamp_range
@@ -21,6 +21,7 @@ from tinyint.loading import load
 from tinyint.numbers.numerics import FloatArray, QParams, qparams_from_range
 from tinyint.numbers.scheme import Scheme
 from tinyint.qat.batch_norm.unfolding import Norm, find_norms
+from tinyint.qat.pixels import pixel_input, require_foldable, with_pixels
 from tinyint.qat.qat_module import Origin, QatModule
 from tinyint.qat.quantizers.activations import (
     ActivationQuantizer,
@@ -35,7 +36,6 @@ from tinyint.qat.quantizers.weights import WeightQuantizer
 from tinyint.qat.settings import QatSettings
 from tinyint.quantization.calibrated import Calibration, calibrated
 from tinyint.quantization.calibration import CalibrationRecord
-from tinyint.quantization.pixels import PixelInput
 from tinyint.quantization.plan import ConstantPlan, Plan, Role, TensorPlan, Use, plan
 from tinyint.quantization.qparams import Assignment
 from tinyint.quantization.ranges import weight_range
@@ -83,26 +83,18 @@ def prepare(
     name = str(model) if isinstance(model, str | Path) else "the model"
     source = load(model)
     prepared, fingerprint = prepare_float(source, name)
-    calibration = _calibration(source, data_or_record, recipe, run)
-    pixels = _pixels(source, recipe, preprocessing, data_or_record, calibration)
-    if pixels is not None:
-        _require_bytes(target)
-        pixels.fold(prepared, target)  # before anything takes long: whether it can be
-    trained, norms = None, tuple[Norm, ...]()
-    if settings.batch_norm == "trained":
-        trained, norms = _with_norms(source, prepared, recipe, name)
+    wanted = settings.batch_norm == "trained"
+    trained, norms = _with_norms(source, prepared, recipe, name) if wanted else (None, ())
     compile_graph(prepared.graph)  # before anything takes long: whether all of it can be trained
     plan(prepared, target, recipe)  # likewise, whether there is something to quantize
+    calibration = _calibration(source, data_or_record, recipe, run)
+    pixels = pixel_input(source, recipe, preprocessing, data_or_record, calibration)
+    require_foldable(pixels, prepared, target)
     graph, record = calibrated(prepared, fingerprint, recipe, calibration)
     for notice in (*graph.undone, *calibration.notices):
         run.notice(notice)
-    planned_on, samples = graph.model, calibration.trial_samples()
-    if pixels is not None:
-        folded = pixels.fold(graph.model, target)
-        planned_on, record = folded.model, folded.known(record)
-        planned_on.metadata_props.update(pixels.metadata())
-        samples = [pixels.feeds(feeds) for feeds in samples]
-    state = quantize_static(planned_on, target, recipe, record, samples).state
+    floats, record, samples = with_pixels(pixels, graph.model, target, record, calibration.trial_samples())
+    state = quantize_static(floats, target, recipe, record, samples).state
     origin = Origin(
         prepared=state.graph,
         trained=trained or state.graph,
@@ -116,9 +108,13 @@ def prepare(
         settings=settings,
         pixels=pixels,
     )
-    activations, tracker = _activations(state.graph.graph, state.plan, state.assignment, settings)
-    weights = _weights(state.graph.graph, state.plan, state.assignment, settings)
-    return QatModule(origin, activations, weights, tracker)
+    return _module(origin, state.assignment)
+
+
+def _module(origin: Origin, assignment: Assignment) -> QatModule:
+    graph, settings = origin.prepared.graph, origin.settings
+    activations, tracker = _activations(graph, origin.plan, assignment, settings)
+    return QatModule(origin, activations, _weights(graph, origin.plan, assignment, settings), tracker)
 
 
 def _with_norms(
@@ -155,37 +151,6 @@ def _resolved(given: RecipeSource, settings: QatSettings, run: Run) -> tuple[Rec
             'does not go with batch_norm="trained"; leave one of them out'
         )
     return recipe, settings
-
-
-def _pixels(
-    model: ir.Model,
-    recipe: Recipe,
-    given: DeclarationSource | None,
-    data: CalibrationRecord | Data,
-    calibration: Calibration,
-) -> PixelInput | None:
-    """Input whose preprocessing is folded in, if the recipe says so. Raises RecipeError and DataError."""
-    if not recipe.fold_preprocessing:
-        if given is not None:
-            raise RecipeError(
-                f"recipe {recipe.name}: `preprocessing` has no effect without `fold_preprocessing: true`"
-            )
-        return None
-    metadata = model.metadata_props
-    if given is None and not isinstance(data, CalibrationRecord):
-        known = calibration.preprocessing or Samples.of(data).declared(metadata)
-    else:
-        known = resolve_preprocessing(given, metadata)
-    return PixelInput.of(model, known)
-
-
-def _require_bytes(target: Target) -> None:
-    """Raises RecipeError for a target whose pixels are no codes of the network's scale."""
-    if not target.reads_bytes:
-        raise RecipeError(
-            f"`fold_preprocessing` in training: {target.name} has no operators on bytes, so that its pixels would come "
-            "with a scale of 1, at which the first weights do not train like others; leave it out, or use `quantize`"
-        )
 
 
 def _calibration(model: ir.Model, given: CalibrationRecord | Data, recipe: Recipe, run: Run) -> Calibration:

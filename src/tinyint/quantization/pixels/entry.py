@@ -57,7 +57,7 @@ class Entry:
         return pixels
 
     def connect(self, pixels: ir.Value, codes: PixelCodes, level: int) -> ir.Value:
-        """What the codes stand for, channels first; with a channel of `level`, unless it is 0."""
+        """Values of the codes, channels first; with a channel of `level`, unless it is 0."""
         value = pixels if self.reads_bytes else self.node("Cast", "cast", pixels, to=ir.DataType.FLOAT)
         if not level:
             # OpenVINO 2026.4 runs a convolution of bytes that only a Transpose has moved in float: what tells

@@ -74,8 +74,10 @@ class PixelInput:
         return {**self.declaration.to_metadata(), FOLDED: self.preprocessing.dump()}
 
     def fold(self, prepared: ir.Model, target: Target) -> Folded:
-        """Float graph of pixels; see `folded`."""
-        return folded(prepared, self.preprocessing, target, resize=self.resizes)
+        """Float graph of pixels, with its metadata; see `folded`."""
+        made = folded(prepared, self.preprocessing, target, resize=self.resizes)
+        made.model.metadata_props.update(self.metadata())
+        return made
 
     def notes(self) -> tuple[str, ...]:
         """Sentence for the user on what the model takes."""
