@@ -158,3 +158,11 @@ def test_what_training_cannot_fold(options: dict[str, Any], told: str):
     with pytest.raises(RecipeError) as error:
         tinyint.qat.prepare(network(), images(LITE), **({"recipe": FOLDING, "preprocessing": LITE} | options))
     assert told in " ".join(str(error.value).split())
+
+
+def test_it_is_evaluated_on_pixels():
+    module = prepared(IMAGENET).eval()
+    with torch.no_grad():
+        labels = module(torch.from_numpy(images(IMAGENET))).argmax(1).numpy()
+    pairs = [(image[None], int(label)) for image, label in zip(PIXELS, labels, strict=True)]
+    assert tinyint.evaluate(module, pairs, task="classification").metrics["top1"] == 1.0

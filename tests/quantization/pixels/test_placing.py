@@ -138,5 +138,5 @@ def test_what_a_target_cannot_do_is_refused(keys: dict[str, object], target: str
 
 
 def test_a_size_that_the_network_does_not_take_is_refused():
-    with pytest.raises(DataError, match="it makes images of 9×8, but the model takes 16×16"):
+    with pytest.raises(DataError, match="they make images of 9×8, but the model takes 16×16"):
         placing(declared(resize=[9, 8]), sides="16,16")

@@ -84,9 +84,9 @@ def folded(
     level = level_of(max(each.least_level for each in filters), codes.zero_point) if bordered else 0
     editor = GraphEditor(model.graph)
     entry = Entry.of(editor, reads_bytes=target.reads_bytes)
-    size = _network_size(model.graph, preprocessing)
+    size = _network_size(model.graph, preprocessing) if resize else None
     pixels = entry.take_pixels(channels_first=preprocessing.layout == "NCHW", any_size=resize)
-    if resize:
+    if size is not None:
         pixels = placed(entry, pixels, preprocessing, size)
     image = entry.connect(pixels, codes, level)
     reverse = preprocessing.color == "BGR"
@@ -125,7 +125,9 @@ def _network_size(graph: ir.Graph, preprocessing: Preprocessing) -> tuple[int | 
     taken = known[2:] if preprocessing.layout == "NCHW" else known[1:3]
     made = preprocessing.size() or (None, None)
     if any(None not in pair and pair[0] != pair[1] for pair in zip(taken, made, strict=True)):
-        raise unfoldable(f"it makes images of {made[0]}×{made[1]}, but the model takes {taken[0]}×{taken[1]}")
+        raise unplaceable(
+            f"they make images of {made[0]}×{made[1]}, but the model takes {taken[0]}×{taken[1]}"
+        )
     height, width = (a if a is not None else b for a, b in zip(taken, made, strict=True))
     return height, width
 
