@@ -18,7 +18,6 @@ THROUGH = {
     "tests/cli/test_bench.py": "api.benchmark",
     "tests/cli/test_tasks.py": "api.export api.subject",
     "tests/cli/test_commands.py": "api.advise api.doctor",
-    "tests/api/test_side_by_side.py": "quantization.pixels.session",
     "tests/api/test_quantize.py": "api.calibrate api.given_model",
     "tests/advice/test_advise.py": "advice.effort",
     # sensitivity and budgets: on networks of which one unit does not bear 8 bits

@@ -17,7 +17,7 @@ from tests.graph.build import build
 from tests.processor import OPENVINO_TARGET, ORT_TARGET
 from tinyint.cli.app import app
 from tinyint.data.declared import saved_preprocessing
-from tinyint.errors import DataError
+from tinyint.errors import DataError, RecipeError
 from tinyint.graph.io import load_model, save_model
 from tinyint.metadata import FOLDED
 from tinyint.numbers.numerics import sqnr_db
@@ -204,6 +204,11 @@ def test_arrays_that_were_preprocessed_go_back_to_pixels():
         tinyint.quantize(
             "float.onnx", tinyint.Samples(arrays * 1.01, preprocessing=declared), recipe=FOLDING, run=run_
         )
+
+
+def test_gram_matrices_of_preprocessed_images_are_of_no_use():
+    with pytest.raises(RecipeError, match="gives the first of them pixels after it"):
+        tinyint.Recipe.parse(FOLDING | {"steps": ["gptq"]})
 
 
 @pytest.mark.parametrize(

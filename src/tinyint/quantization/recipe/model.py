@@ -176,6 +176,11 @@ class Recipe(_Part):
             check_pattern(pattern)
         if len(set(self.steps)) < len(self.steps):
             raise ValueError("`steps` names a step twice")
+        if "gptq" in self.steps and self.fold_preprocessing:
+            raise ValueError(
+                "`steps: [gptq]` rounds by what the filters multiply in calibration, and `fold_preprocessing` gives the "
+                "first of them pixels after it; leave one of them out"
+            )
         return self
 
     # after `_is_consistent`, so as to enclose it
