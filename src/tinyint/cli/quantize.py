@@ -91,11 +91,11 @@ def quantize(
     """
     screen = Screen(json)
     budget = within.budget(calibration)
-    folding = ["fold_preprocessing=true"] if fold_preprocessing else []
+    folding = "resize" if fold_resize else "true" if fold_preprocessing else None
     samples = Samples(data, limit=calibrating.limit, preprocessing=preprocessing, on_error=on_error)
-    chosen = ChangedRecipe(recipe, (*(settings or ()), *folding))
-    whole = ["fold_preprocessing=true"] if fold_preprocessing else []
-    folding = ["fold_preprocessing=resize"] if fold_resize else whole
+    chosen = ChangedRecipe(
+        recipe, (*(settings or ()), *([f"fold_preprocessing={folding}"] if folding else []))
+    )
     with screen.progress() as progress:
         run = calibrating.run(threads=threads, verify=not no_verify, race=race, progress=progress)
         make: Callable[..., api.Result | api.WithinBudget] = partial(api.quantize, calibration=calibration)

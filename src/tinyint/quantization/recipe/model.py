@@ -178,7 +178,7 @@ class Recipe(_Part):
             raise ValueError("`steps` names a step twice")
         if "gptq" in self.steps and self.fold_preprocessing:
             raise ValueError(
-                "`steps: [gptq]` rounds by what the filters multiply in calibration, and `fold_preprocessing` gives the "
+                "`steps: [gptq]` rounds by what filters multiply in calibration, and `fold_preprocessing` gives the "
                 "first of them pixels after it; leave one of them out"
             )
         return self
