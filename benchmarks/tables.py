@@ -203,6 +203,22 @@ def folded() -> str:
     return "\n".join([*lines, "", circumstances(found)])
 
 
+def folded_resize() -> str:
+    found = result("folded_resize")
+    by = {(r["model"], r["way"]): r for r in found["rows"]}
+    lines = [
+        "| | resize inside | Pillow, pixels in | gain | Pillow, tinyint's table | gain | Pillow, NumPy | gain |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for model in dict.fromkeys(key[0] for key in by):
+        cells = [f"{by[model, 'inside']['median_ms']:.2f}"]
+        for way in ("folded", "tinyint", "numpy"):
+            row = by[model, way]
+            cells += [f"{row['median_ms']:.2f}", f"{row['ratio_of_inside']:.2f}×"]
+        lines.append(f"| {model} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", circumstances(found)])
+
+
 def bad_input() -> str:
     lines = ["| | tried | refused | faults |", "|---|---|---|---|"]
     lines += [
@@ -386,6 +402,7 @@ def main() -> None:
     fill(chapter, "arm", arm())
     fill(chapter, "calls", calls())
     fill(chapter, "folded", folded())
+    fill(chapter, "folded, with resize", folded_resize())
     fill(chapter, "bad input", bad_input())
     fill(chapter, "planted faults", planted_faults())
     fill(chapter, "accuracy", accuracy())

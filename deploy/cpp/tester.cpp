@@ -20,9 +20,24 @@ struct Model {
     ov::InferRequest request;
 };
 
+// Whether a declaration leaves images as large as they are.
+bool keeps_size(const std::string& declaration) {
+    return declaration.find("resize: null") != std::string::npos && declaration.find("crop: null") != std::string::npos;
+}
+
+// A data file holds images that are resized already.
+void require_resized(const ov::Model& model, const std::string& path) {
+    const std::string left = "tinyint.preprocessing", folded = "tinyint.folded_preprocessing";
+    if (!model.has_rt_info("framework", folded) || !model.has_rt_info("framework", left)) return;
+    if (keeps_size(model.get_rt_info<std::string>("framework", left)) && !keeps_size(model.get_rt_info<std::string>("framework", folded)))
+        throw std::runtime_error(path + " resizes images itself, and a data file holds resized ones: quantize it with --fold-preprocessing");
+}
+
 // The options of tinyint's own sessions.
 ov::CompiledModel compile(ov::Core& core, const std::string& path, int threads, bool profiled) {
-    return core.compile_model(path, "CPU", ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
+    const auto read = core.read_model(path);
+    require_resized(*read, path);
+    return core.compile_model(read, "CPU", ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
                               ov::hint::inference_precision(ov::element::f32), ov::hint::enable_cpu_pinning(false),
                               ov::inference_num_threads(threads), ov::enable_profiling(profiled));
 }

@@ -82,6 +82,15 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
             target="openvino",
             run=tinyint.Run(verify=False),
         )
+    crop = DECLARED.changed(crop=(8, 8), resize=None)
+    tinyint.quantize(
+        root / "NCHW.onnx",
+        tinyint.Samples(root / "in", preprocessing=crop),
+        output=root / "resizing.onnx",
+        recipe={"fold_preprocessing": "resize"},
+        target="openvino",
+        run=tinyint.Run(verify=False),
+    )
     return root
 
 
@@ -187,6 +196,7 @@ def altered(offset: int) -> bytes:
         (("NCHW.onnx", "--data", "d.bin"), lambda: altered(HEADER_BYTES + 60 * 200 + 3), "in its values"),
         (("NCHW.onnx", "--data", "d.bin"), lambda: altered(300)[:-1], "truncated: it ends at"),
         (("NHWC.onnx", "--data", "NCHW.uint8.bin"), None, "but the input of NHWC.onnx is f32 [?,8,8,3]"),
+        (("resizing.onnx", "--data", "NCHW.uint8.bin"), None, "resizing.onnx resizes images itself"),
         (("pixels.onnx", "--data", "NCHW.float32.bin"), None, "float32 [?,3,8,8], but the input of pixels.onnx is u8"),
     ],
 )  # fmt: skip

@@ -32,6 +32,13 @@ def test_dequantized_bytes(moved: str):
     assert found(moved, "d", s=ONE, z=Z, p=pads) == (-116.0, 139.0)
 
 
+def test_of_a_scale_that_rounds_nothing():
+    assert found("d = DequantizeLinear (x, s, z)", "d", s=np.array(1 / 64, np.float32), z=Z) == (
+        -116 / 64,
+        139 / 64,
+    )
+
+
 def test_bytes_that_are_cast():
     nodes = "a = Cast <to = 1> (x) b = Transpose <perm = [0, 3, 1, 2]> (a) d = Sub (b, m)"
     assert found(nodes, "d", m=np.array(128, np.float32)) == (-128.0, 127.0)
@@ -40,7 +47,7 @@ def test_bytes_that_are_cast():
 @pytest.mark.parametrize(
     ("nodes", "x", "weights"),
     [
-        ("d = DequantizeLinear (x, s, z)", "uint8[1,4,4,3]", {"s": np.array(0.5, np.float32), "z": Z}),
+        ("d = DequantizeLinear (x, s, z)", "uint8[1,4,4,3]", {"s": np.array(0.3, np.float32), "z": Z}),
         ("d = DequantizeLinear (x, s, z)", "int8[1,4,4,3]", {"s": ONE, "z": np.array(0, np.int8)}),
         ("d = DequantizeLinear (w, s, z) a = Identity (x)", "uint8[2]", {"w": np.ones(3, np.uint8), "s": ONE, "z": Z}),
         ("a = Cast <to = 1> (x) d = Sub (a, m)", "uint8[1,4,4,3]", {"m": np.array(127.5, np.float32)}),

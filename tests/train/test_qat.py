@@ -11,6 +11,8 @@ import torch
 from tests.processor import ORT_TARGET
 from tests.train.build import config
 from tests.train.test_loop import Notes, Stop, assert_equal_state, state_of
+from tinyint.data import Preprocessing
+from tinyint.data.declared import saved_preprocessing
 from tinyint.errors import DataError, ModelError, RecipeError
 from tinyint.graph.io import is_quantized, load_model
 from tinyint.qat import QatSettings
@@ -185,3 +187,28 @@ def test_steps_that_read_the_data_decide_before_the_training(here, best):
     assert "absorb_bias" in CalibrationRecord.load(here / "out" / RECORD).decisions
     assert outcome.proof.same_top1 == 1.0
     assert outcome.proof.within_1_lsb > 0.999
+
+
+@pytest.mark.parametrize("augment", ["{}", "{noise: 0.1}"], ids=["as they are", "augmented"])
+def test_a_model_of_pixels_is_trained_on_preprocessed_images(here, best, augment):
+    """Of augmented images, the nearest pixels."""
+    declared = {
+        "data__preprocessing": "{scale: 1/85, mean: 1.5, color: GRAY}",
+        "quantization__set": "[fold_preprocessing=true]",
+    }
+    outcome = qat(config(here, data__augment=augment, data__val="null", **QAT, **declared), best)
+    assert outcome.proof.same_top1 == 1.0
+    assert outcome.proof.within_1_lsb > 0.999
+    model = load_model(Path(outcome.best_model) / "model.onnx")
+    assert model.graph.inputs[0].dtype.name == "UINT8"
+    assert saved_preprocessing(model.metadata_props) == Preprocessing(scale=1.0, layout="NHWC", color="GRAY")
+    session = get_runtime("onnxruntime").open(model)
+    with np.load(here / "val.npz") as val:
+        pixels = np.rint((val["input"] + 1.5) * 85).astype(np.uint8).transpose(0, 2, 3, 1)
+        logits = session.run({session.inputs[0].name: pixels})["output"]
+        assert (logits.argmax(1) == val["labels"]).mean() > 0.8
+
+
+def test_what_is_folded_must_be_declared(here, best):
+    with pytest.raises(DataError, match="none is declared"):
+        qat(config(here, quantization__set="[fold_preprocessing=true]", **QAT), best)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyint.api.given_model import GivenModel, Model
+from tinyint.api.resizing import resizes_images
 from tinyint.data import Data, Preprocessing, Samples, input_specs
 from tinyint.data.datafile.layout import Shape, Values
 from tinyint.data.datafile.write import write_data_file
@@ -117,6 +118,10 @@ def _source(samples: Samples, model: GivenModel | None, size: tuple[int, int] | 
         )
     if size is not None:
         declared = declared.at_size(*size)
+    if model is not None and resizes_images(model.model.metadata_props):
+        raise DataError(
+            f"{model.name} resizes images itself, and a data file holds resized ones: give it the images"
+        )
     if declared.size() is None:
         raise DataError(
             "the preprocessing makes no images of one size, which a data file needs: give --size, or declare a crop"

@@ -28,24 +28,29 @@ class ProofData:
 
     None: with all.
 
-    Places in the data say nothing where these shuffle, so samples are known by what they hold.
+    Places in the data say nothing where these shuffle, so samples are known by what they hold: with `pixels`, by what
+    the preprocessing makes of them.
     """
 
     dataset: Dataset
     record: CalibrationRecord | None
     most: int = PROOF_SAMPLES
+    pixels: PixelInput | None = None
     left_out: int = 0
 
     def __iter__(self) -> Iterator[Sample]:
         given = 0
         for sample in self.dataset:
-            if self.record is not None and self.record.saw(content_key(sample)):
+            if self.record is not None and self.record.saw(self._key(sample)):
                 self.left_out += 1
                 continue
             yield sample
             given += 1
             if given == self.most:
                 return
+
+    def _key(self, sample: Sample) -> bytes:
+        return content_key(sample if self.pixels is None else self.pixels.preprocessed(sample))
 
     @property
     def total(self) -> int | None:
@@ -70,6 +75,7 @@ class _Rest:
     samples: Samples
     inputs: Sequence[TensorSpec]
     used: int  # samples from their start that calibration has read
+    pixels: PixelInput | None  # where they are pixels that the model resizes
 
     def opened(self, limit: HowMany = "all", used: int = 0) -> Dataset:
         skip = self.samples.skip + used
@@ -80,7 +86,7 @@ class _Rest:
         known = self.opened().len_hint
         if known is not None and known <= self.used:
             return None
-        return ProofData(dataset=self.opened(used=self.used), record=record)
+        return ProofData(dataset=self.opened(used=self.used), record=record, pixels=self.pixels)
 
     def first_of(self, samples: Iterator[Sample]) -> Sample | None:
         try:
@@ -101,8 +107,8 @@ def proof_data(
 ) -> tuple[ProofSamples, ProofData] | None:
     """Samples unseen by calibration, else its own; None without data.
 
-    With `pixels`, as the model with folded preprocessing takes them. The second value tells at the end what was left
-    out.
+    With `pixels`, as the model with folded preprocessing takes them, which has the `inputs` where it resizes. The
+    second value tells at the end what was left out.
     """
     if calibration.data is None:
         return None
@@ -111,8 +117,9 @@ def proof_data(
     if calibration.record is None and record is not None:
         used += len(calibration.data.skipped)
     # What declared the images of the calibration; arrays are taken as they are.
-    declared = replace(samples, preprocessing=calibration.data.preprocessing)
-    rest = _Rest(samples=declared, inputs=inputs, used=used)
+    whole = pixels if pixels is not None and pixels.resizes else None
+    declared = replace(samples, preprocessing=whole.declaration if whole else calibration.data.preprocessing)
+    rest = _Rest(samples=declared, inputs=inputs, used=used, pixels=whole)
     proving = rest.unseen(record)
     iterator = iter(proving or ())
     first = rest.first_of(iterator)
@@ -122,7 +129,7 @@ def proof_data(
         iterator = iter(proving)
         first = next(iterator)
     all_samples = _told(itertools.chain([first], iterator), proving.total, run.progress)
-    if pixels is not None:
+    if pixels is not None and not pixels.resizes:
         first, all_samples = pixels.sample(first), map(pixels.sample, all_samples)
     return ProofSamples(samples=all_samples, first=first, held_out=held_out), proving
 

@@ -11,7 +11,8 @@ from tinyint.api.beside import Beside
 from tinyint.api.given_model import GivenModel, Model
 from tinyint.api.proving import proof_data
 from tinyint.api.racing import raced, require_race
-from tinyint.data import Data, Samples, input_specs
+from tinyint.api.resizing import require_resizable
+from tinyint.data import Data, Dataset, Declaration, Samples, input_specs
 from tinyint.errors import DataError, TinyintError
 from tinyint.files import followed
 from tinyint.graph.io import save_model
@@ -71,11 +72,11 @@ def quantize(
         record = _needed_record(static, samples, calibration)
         ranges = Calibration.of(samples, source.model, chosen, record=record, run=run)
         declared = ranges.preprocessing or samples.declared(source.model.metadata_props)
-        pixels = PixelInput.of(source.model, declared) if chosen.fold_preprocessing else None
+        pixels = _pixels(source.model, declared, chosen, ranges.data if run.verify or run.race else None)
         ready = source_of(
             source.model, target=goal, recipe=chosen, calibration=ranges, pixels=pixels, name=source.name
         )
-        specs = input_specs(source.model)
+        specs = input_specs(ready.graph if pixels and pixels.resizes else source.model)
         quantized, race = raced(ready, source.runnable, samples, ranges, specs, run)
         run.progress("write", 0, None)
         beside.mark(quantized, declared if pixels is None else pixels.declaration)
@@ -110,6 +111,18 @@ def _require_effect(run: Run, recipe: Recipe, calibration: RecordSource | None) 
             )
     elif calibration is not None:
         _require_no_calibration(run, "the ranges are those of the record")
+
+
+def _pixels(
+    model: ir.Model, declared: Declaration | None, recipe: Recipe, proving: Dataset | None
+) -> PixelInput | None:
+    """Input for pixels, where the recipe asks for it. Raises DataError where there can be none."""
+    if not recipe.fold_preprocessing:
+        return None
+    resizes = recipe.fold_preprocessing == "resize"
+    if resizes:
+        require_resizable(model, proving)
+    return PixelInput.of(model, declared, resizes=resizes)
 
 
 def _require_no_calibration(run: Run, reason: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tinyint.api.resizing import resizes_images
 from tinyint.api.subject import Subject
 from tinyint.errors import ModelError
 from tinyint.metadata import FOLDED, PREPROCESSING
@@ -36,6 +37,7 @@ class SideBySide:
         folded = next((subject for subject in given if FOLDED in subject.facts), None)
         if folded is None:
             return cls(_alike(given), facts, ())
+        _require_one_kind(given)
         subjects = _alike([_on_pixels(subject, folded) for subject in given])
         facts[PREPROCESSING] = folded.facts[PREPROCESSING]
         notices = tuple(
@@ -55,6 +57,16 @@ def _on_pixels(subject: Subject, folded: Subject) -> Subject:
         return subject
     session = PixelSession(session=subject.session, pixels=pixels, spec=folded.session.inputs[0])
     return replace(subject, session=session)
+
+
+def _require_one_kind(given: Sequence[Subject]) -> None:
+    """Raises ModelError for models of pixels of which only some resize them."""
+    resizing = {resizes_images(each.facts): each.label for each in given if FOLDED in each.facts}
+    if len(resizing) == 2:
+        raise ModelError(
+            f"{resizing[True]} resizes images itself, {resizing[False]} takes resized ones: models that run on the "
+            "same samples must take the same inputs"
+        )
 
 
 def _alike(subjects: Sequence[Subject]) -> tuple[Subject, ...]:

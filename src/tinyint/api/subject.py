@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from tinyint.api.given_model import Model
 from tinyint.api.opening import open as open_model
+from tinyint.api.resizing import require_image_labels
 from tinyint.data import Dataset
 from tinyint.errors import DataError, nearest
 from tinyint.graph.source import metadata, model_label
@@ -89,6 +90,7 @@ def task_for(
             f"the model does not say what it is for; taken for {info.task}, by its data and outputs (--task says "
             "otherwise)"
         )
+    require_image_labels(info, facts)
     if dataset.classes is None or dataset.label_kind is not info.label_kind:
         return info, notice
     if info.classes is None:

@@ -162,6 +162,13 @@ Race = Annotated[
         "as accurate.",
     ),
 ]
+FoldResize = Annotated[
+    bool,
+    typer.Option(
+        "--fold-resize",
+        help="As --fold-preprocessing, with resize and crop, so that the model takes images of any size.",
+    ),
+]
 NoVerify = Annotated[bool, typer.Option("--no-verify", help="Leave out the proof.")]
 Strict = Annotated[
     bool,

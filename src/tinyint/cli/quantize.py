@@ -16,6 +16,7 @@ from tinyint.cli.options import (
     CalibrationOptions,
     Data,
     FoldPreprocessing,
+    FoldResize,
     Json,
     Model,
     NeededData,
@@ -59,6 +60,7 @@ def quantize(
     calibration: Record = None,
     preprocessing: PreprocessingFile = None,
     fold_preprocessing: FoldPreprocessing = False,
+    fold_resize: FoldResize = False,
     within: BudgetOptions = BudgetOptions(),
     on_error: OnError = "stop",
     race: Race = None,
@@ -89,9 +91,8 @@ def quantize(
     """
     screen = Screen(json)
     budget = within.budget(calibration)
-    folding = ["fold_preprocessing=true"] if fold_preprocessing else []
     samples = Samples(data, limit=calibrating.limit, preprocessing=preprocessing, on_error=on_error)
-    chosen = ChangedRecipe(recipe, (*(settings or ()), *folding))
+    chosen = ChangedRecipe(recipe, (*(settings or ()), *_folding(fold_preprocessing, fold_resize)))
     with screen.progress() as progress:
         run = calibrating.run(threads=threads, verify=not no_verify, race=race, progress=progress)
         make: Callable[..., api.Result | api.WithinBudget] = partial(api.quantize, calibration=calibration)
@@ -102,6 +103,12 @@ def quantize(
         show_within(screen, found, strict=strict)
     else:
         _show(screen, found.report, strict=strict)
+
+
+def _folding(preprocessing: bool, resize: bool) -> list[str]:
+    """Setting of the recipe for the options of folding."""
+    folded = "resize" if resize else "true" if preprocessing else None
+    return [f"fold_preprocessing={folded}"] if folded else []
 
 
 def _show(screen: Screen, report: Report, *, strict: bool) -> None:

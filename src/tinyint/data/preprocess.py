@@ -131,6 +131,11 @@ class Preprocessing(Declaration):
         """Image resized and cropped. Raises DataError if it is smaller than the crop."""
         return self._crop(self._resize(image, RESAMPLING[self.interpolation]))
 
+    def place_pixels(self, pixels: Array) -> Array:
+        """Pixels (H, W, C), RGB or gray, resized and cropped; see `place`."""
+        placed = np.asarray(self.place(Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)))
+        return placed[..., None] if placed.ndim == 2 else placed
+
     def place_mask(self, mask: Array) -> Array:
         """Mask (H, W) of class numbers, resized by nearest pixels and cropped."""
         image = Image.fromarray(mask)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tinyint.errors import DivergedError, TinyintWarning
+from tinyint.errors import DivergedError, TargetError, TinyintWarning
 from tinyint.graph.names import name_of
 from tinyint.graph.passes.unused import drop_unused_constants
 from tinyint.graph.walk import constant_of
@@ -45,7 +45,8 @@ def export(module: QatModule, *, target: str | Target | None = None) -> ir.Model
 
     Without `target`, for the one that the module was trained for. For another one, what was trained is taken over
     where both quantize alike, and the rest follows from the trained ranges, or else the calibrated ones; a
-    TinyintWarning says what differs. Raises DivergedError for a module that holds NaN or infinity.
+    TinyintWarning says what differs. Raises DivergedError for a module that holds NaN or infinity, and TargetError for
+    one of pixels, whose codes would be others.
     """
     _require_finite(module)
     origin = module.origin
@@ -53,6 +54,8 @@ def export(module: QatModule, *, target: str | Target | None = None) -> ir.Model
     wanted = target if isinstance(target, Target) else get_target(target or origin.target.name)
     own = _own(module, trained)
     state = Quantization(graph=trained, plan=origin.plan, record=origin.record, assignment=own)
+    if origin.pixels is not None:
+        _require_same_codes(origin.target, wanted)
     if wanted.name != origin.target.name:  # for its own, the steps on parameters came before the training
         state, _ = repair_parameters(_adapted(module, state, wanted), origin.recipe)
     model = insert(state.graph, state.plan, state.assignment)
@@ -67,6 +70,15 @@ def export(module: QatModule, *, target: str | Target | None = None) -> ir.Model
     )
     model.metadata_props[TRAINED_FOR] = origin.target.name
     return model
+
+
+def _require_same_codes(own: Target, wanted: Target) -> None:
+    """Raises TargetError for a target with other codes of pixels."""
+    if (own.activation.symmetric, own.reads_bytes) != (wanted.activation.symmetric, wanted.reads_bytes):
+        raise TargetError(
+            f"the module was trained on pixels as the codes of {own.name}, and those of {wanted.name} are others: "
+            "prepare it for that target, or without fold_preprocessing"
+        )
 
 
 def _require_finite(module: QatModule) -> None:

@@ -10,6 +10,7 @@ import onnx_ir as ir
 import torch
 
 from tinyint.data import Data, Samples
+from tinyint.data.declared import DeclarationSource
 from tinyint.errors import RecipeError
 from tinyint.graph.flow import clamp_range
 from tinyint.graph.names import name_of
@@ -20,6 +21,7 @@ from tinyint.loading import load
 from tinyint.numbers.numerics import FloatArray, QParams, qparams_from_range
 from tinyint.numbers.scheme import Scheme
 from tinyint.qat.batch_norm.unfolding import Norm, find_norms
+from tinyint.qat.pixels import pixel_input, require_foldable, with_pixels
 from tinyint.qat.qat_module import Origin, QatModule
 from tinyint.qat.quantizers.activations import (
     ActivationQuantizer,
@@ -55,6 +57,7 @@ def prepare(
     recipe: RecipeSource = "default",
     target: str | Target | None = None,
     settings: QatSettings | None = None,
+    preprocessing: DeclarationSource | None = None,
     run: Run | None = None,
 ) -> QatModule:
     """Model with fake quantization as int8 on `target`.
@@ -65,7 +68,8 @@ def prepare(
     `data_or_record`: what the ranges start from, as for `quantize`: data, a calibration record, or the
     `.calibration.npz` file of one. `recipe`: what `quantize` takes; a PaddleSlim config also says how ranges are
     trained, where `settings` do not. Batch norms are folded into the operators before them, or trained, as `settings`
-    say. `run.notice` is told what the user should know.
+    say. Under `fold_preprocessing`, what is trained and exported takes pixels: `preprocessing` is then what is folded
+    in, by default that of the data or the model. `run.notice` is told what the user should know.
 
     Raises:
         ModelError: the model is quantized already, has operators that cannot be trained, nothing for int8, or no batch
@@ -79,19 +83,22 @@ def prepare(
     name = str(model) if isinstance(model, str | Path) else "the model"
     source = load(model)
     prepared, fingerprint = prepare_float(source, name)
-    trained, norms = None, tuple[Norm, ...]()
-    if settings.batch_norm == "trained":
-        trained, norms = _with_norms(source, prepared, recipe, name)
+    wanted = settings.batch_norm == "trained"
+    trained, norms = _with_norms(source, prepared, recipe, name) if wanted else (None, ())
     compile_graph(prepared.graph)  # before anything takes long: whether all of it can be trained
     plan(prepared, target, recipe)  # likewise, whether there is something to quantize
     calibration = _calibration(source, data_or_record, recipe, run)
+    pixels = pixel_input(source, recipe, preprocessing, data_or_record, calibration)
+    require_foldable(pixels, prepared, target)
     graph, record = calibrated(prepared, fingerprint, recipe, calibration)
     for notice in (*graph.undone, *calibration.notices):
         run.notice(notice)
-    state = quantize_static(graph.model, target, recipe, record, calibration.trial_samples()).state
+    floats, record, samples = with_pixels(pixels, graph.model, target, record, calibration.trial_samples())
+    state = quantize_static(floats, target, recipe, record, samples).state
     origin = Origin(
         prepared=state.graph,
         trained=trained or state.graph,
+        teacher=state.graph if pixels is None else graph.model,
         norms=norms,
         fingerprint=graph.fingerprint,
         plan=state.plan,
@@ -99,10 +106,15 @@ def prepare(
         target=target,
         recipe=recipe,
         settings=settings,
+        pixels=pixels,
     )
-    activations, tracker = _activations(state.graph.graph, state.plan, state.assignment, settings)
-    weights = _weights(state.graph.graph, state.plan, state.assignment, settings)
-    return QatModule(origin, activations, weights, tracker)
+    return _module(origin, state.assignment)
+
+
+def _module(origin: Origin, assignment: Assignment) -> QatModule:
+    graph, settings = origin.prepared.graph, origin.settings
+    activations, tracker = _activations(graph, origin.plan, assignment, settings)
+    return QatModule(origin, activations, _weights(graph, origin.plan, assignment, settings), tracker)
 
 
 def _with_norms(
@@ -127,12 +139,18 @@ def _resolved(given: RecipeSource, settings: QatSettings, run: Run) -> tuple[Rec
             f"recipe {recipe.name}: training is for `method: static`, not {recipe.method}, whose models need no "
             "training: use `quantize`, or set method=static"
         )
-    if recipe.fold_preprocessing:
+    settings = settings.over(said)
+    if recipe.fold_preprocessing == "resize":
         raise RecipeError(
-            f"recipe {recipe.name}: `fold_preprocessing` has no effect in training, whose module takes preprocessed "
-            "images, and neither has it on the trained filters of its int8 model: leave it out"
+            f"recipe {recipe.name}: `fold_preprocessing: resize` is for `quantize`; a module in training takes images "
+            "that are resized already: set it to true"
         )
-    return recipe, settings.over(said)
+    if recipe.fold_preprocessing and settings.batch_norm == "trained":
+        raise RecipeError(
+            f"recipe {recipe.name}: `fold_preprocessing` changes the weights that batch norms are folded into, so it "
+            'does not go with batch_norm="trained"; leave one of them out'
+        )
+    return recipe, settings
 
 
 def _calibration(model: ir.Model, given: CalibrationRecord | Data, recipe: Recipe, run: Run) -> Calibration:

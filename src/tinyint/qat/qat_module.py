@@ -15,12 +15,14 @@ from tinyint.errors import RecipeError
 from tinyint.qat.batch_norm.unfolding import Norm, norm_modules, with_norms
 from tinyint.qat.distill import distillation_loss
 from tinyint.qat.kernels.fuse import fuse
+from tinyint.qat.pixels import nearest_pixels
 from tinyint.qat.placement import rewrite
 from tinyint.qat.quantizers.activations import ActivationQuantizer
 from tinyint.qat.quantizers.tracking import RangeTracker
 from tinyint.qat.quantizers.weights import WeightQuantizer
 from tinyint.qat.settings import QatSettings
 from tinyint.quantization.calibration import CalibrationRecord
+from tinyint.quantization.pixels import PixelInput
 from tinyint.quantization.plan import Plan, Use
 from tinyint.quantization.recipe import Recipe
 from tinyint.targets import Target
@@ -37,11 +39,14 @@ class Origin:
     * `prepared`: the float graph that is quantized, with the weights from before training
     * `trained`: the same with the batch norms that are trained in it; without any, the same one
     * `norms`: those batch norms
+    * `teacher`: the float graph as it is without folded preprocessing
     * `fingerprint`: of the float model before preparation, as in the record
+    * `pixels`: the input whose preprocessing is folded in, if it is
     """
 
     prepared: ir.Model
     trained: ir.Model
+    teacher: ir.Model
     norms: tuple[Norm, ...]
     fingerprint: str
     plan: Plan
@@ -49,6 +54,7 @@ class Origin:
     target: Target
     recipe: Recipe
     settings: QatSettings
+    pixels: PixelInput | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
@@ -93,15 +99,26 @@ class QatModule(GraphModule):
         fused = with_norms(fuse(steps, graph, origin.target), origin.norms, self.norms)
         self._programs["evaluation"] = Program.of(fused, self.output_names)
         self.steps_done = 0
-        self._teacher = [GraphModule(origin.prepared).eval()] if origin.settings.teacher else []
+        self._teacher = [GraphModule(origin.teacher).eval()] if origin.settings.teacher else []
         self._freeze_when_due()
 
     def forward(self, *args: Tensor, **kwargs: Tensor) -> Any:
-        """The graph's outputs, as `GraphModule`; in training mode the ranges move afterwards."""
+        """The graph's outputs, as `GraphModule`; in training mode the ranges move afterwards.
+
+        With folded preprocessing, the input is pixels, uint8 (N, H, W, C), or preprocessed images, which become the
+        nearest pixels.
+        """
         outputs = super().forward(*args, **kwargs)
         if self.training:
             self._advance()
         return outputs
+
+    def _bind(self, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> dict[str, Tensor]:
+        bound, pixels = super()._bind(args, kwargs), self.origin.pixels
+        if pixels is None:
+            return bound
+        declared = pixels.preprocessing
+        return {n: nearest_pixels(x, declared) if x.is_floating_point() else x for n, x in bound.items()}
 
     def _mode(self) -> str:
         as_trained = self.training or any(norm.estimating for norm in self.norms.values())

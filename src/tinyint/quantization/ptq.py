@@ -113,8 +113,6 @@ class Source:
             result = quantize_graph(
                 self.graph, target=self.target, recipe=recipe, record=self.known, samples=self.samples
             )
-            if self.pixels is not None:
-                result.model.metadata_props.update(self.pixels.metadata())
         notes = (*self.notes, *result.notes)
         return replace(result, record=self.record, notes=notes, seconds=watch.seconds)
 

@@ -181,10 +181,32 @@ def _compile(
     try:
         with _read(core, model) as read:
             names = _Names.of(read, model)
+            _require_no_antialias(read, label)
             _close_batch(read, names, batch)
             return core.compile_model(read, "CPU", settings), names
     except (RuntimeError, UnicodeDecodeError) as error:
         raise ModelError(f"{label}: openvino cannot load it: {reason(error)}") from error
+
+
+def _require_no_antialias(read: Any, label: str) -> None:
+    """Raises ModelError for a Resize that may shrink with antialias, which OpenVINO's CPU kernels ignore."""
+    for node in read.get_ops():
+        if (
+            node.get_type_name() == "Interpolate"
+            and node.get_attributes().get("antialias")
+            and _may_shrink(node)
+        ):
+            raise ModelError(
+                f"{label}: openvino ignores the antialias of {node.get_friendly_name()!r}, and would compute something "
+                "else: run the model on onnxruntime"
+            )
+
+
+def _may_shrink(resize: Any) -> bool:
+    axes = resize.input_value(resize.get_input_size() - 1).get_node().get_data()
+    before, after = resize.get_input_partial_shape(0), resize.get_output_partial_shape(0)
+    sides = [(before[int(axis)], after[int(axis)]) for axis in axes]
+    return any(b.is_dynamic or a.is_dynamic or a.get_length() < b.get_length() for b, a in sides)
 
 
 def _close_batch(read: Any, names: _Names, batch: int | None) -> None:

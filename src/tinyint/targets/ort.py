@@ -101,6 +101,7 @@ ORT = Target(
     left_float=_LEFT_FLOAT,
     dynamic=frozenset({"Gemm", "MatMul"}),
     requantizes=frozenset({"Conv", "ConvTranspose", "Gemm"}),
+    resizes=frozenset({"nearest", "bilinear", "bicubic"}),  # tests/runtimes/facts/test_resize.py
     sources=(),
 )
 """Base of the targets on ONNX Runtime; not a target itself."""

@@ -142,6 +142,7 @@ class Target:
     * `quantizer`: what a QuantizeLinear by itself computes, if not round(x / s) + z
     * `dynamic`: operators that have kernels with activations quantized at run time
     * `reads_bytes`: whether it has operators on uint8; otherwise such an input is cast to float first
+    * `resizes`: interpolations of images in bytes that its Resize has as Pillow does, by the name of the preprocessing
     * `stored_weights`: how it computes with integer weights and float activations
     * `misreads_points`: whether it takes a 1×1 convolution with such weights, beside a Transpose or a Reshape, for a
       matrix product, whatever its strides, padding and order of axes
@@ -167,6 +168,7 @@ class Target:
     left_float: Mapping[str, str] = field(default_factory=dict)
     dynamic: frozenset[str] = field(default_factory=frozenset)
     reads_bytes: bool = True
+    resizes: frozenset[str] = field(default_factory=frozenset)
     stored_weights: str = "the arithmetic is float"
     misreads_points: bool = False
     misreads_gathers: bool = False

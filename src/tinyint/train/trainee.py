@@ -186,13 +186,23 @@ def qat_trainee(config: TrainingConfig, path: str, record: CalibrationRecord) ->
     model = float_graph(path)
     recipe, training, notes = config.quantization.resolved()
     settings = training.model_copy(update={"teacher": config.loss.teacher})
-    module = prepare(model, record, recipe=recipe, target=config.quantization.target, settings=settings)
+    module = prepare(
+        model,
+        record,
+        recipe=recipe,
+        target=config.quantization.target,
+        settings=settings,
+        preprocessing=config.data.preprocessing if recipe.fold_preprocessing else None,
+    )
+    pixels = module.origin.pixels
     asked = json.dumps([recipe.dump(), module.origin.target.name, training.model_dump(mode="json")])
 
     def write(directory: Path, samples: Iterable[Sample], metadata: Mapping[str, str]) -> Agreement:
         for made, name in ((to_float(module), FLOAT_FILE), (export_int8(module), MODEL_FILE)):
-            made.metadata_props.update(metadata)
+            made.metadata_props.update({**metadata, **(pixels.metadata() if pixels else {})})
             save_model(made, directory / name)
+        if pixels is not None:
+            samples = map(pixels.nearest, samples)
         runtime = here(get_runtime(module.origin.target.runtime))
         return agreement(qat_session(module), directory / MODEL_FILE, samples, runtime=runtime)
 

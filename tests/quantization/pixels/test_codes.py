@@ -11,31 +11,39 @@ LITE = Preprocessing(scale=1.0, mean=(127.0,), std=(128.0,))
 
 
 def test_a_mean_that_is_a_code_is_the_zero_point():
-    codes = PixelCodes.of(LITE, symmetric=False)
+    codes = PixelCodes.of(LITE, symmetric=False, scaled=False)
     assert codes.zero_point == 127
     assert codes.factors.tolist() == [1 / 128] * 3
     assert codes.offsets.tolist() == [0.0, 0.0, 0.0]
 
 
 def test_of_several_means_the_zero_point_is_the_nearest_to_all():
-    codes = PixelCodes.of(IMAGENET, symmetric=False)  # 123.675, 116.28, 103.53: 114.495
+    codes = PixelCodes.of(IMAGENET, symmetric=False, scaled=False)  # 123.675, 116.28, 103.53: 114.495
     assert codes.zero_point == 114
     assert codes.offsets == pytest.approx([-9.675, -2.28, 10.47])
     assert codes.factors == pytest.approx([1 / 58.395, 1 / 57.12, 1 / 57.375])
 
 
 def test_symmetric_codes_have_the_middle_one():
-    assert PixelCodes.of(LITE, symmetric=True).offsets.tolist() == [1.0, 1.0, 1.0]
+    assert PixelCodes.of(LITE, symmetric=True, scaled=False).offsets.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_with_a_scale_the_weights_are_of_the_networks_size():
+    codes = PixelCodes.of(IMAGENET, symmetric=False, scaled=True)  # 1 / 57.6
+    assert codes.scale == 1 / 64
+    assert codes.factors == pytest.approx([64 / 58.395, 64 / 57.12, 64 / 57.375])
+    assert codes.offsets == pytest.approx([-9.675, -2.28, 10.47])
+    assert PixelCodes.of(LITE, symmetric=False, scaled=True).factors.tolist() == [1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(("mean", "zero_point"), [(-0.2, 0), (0.9999, 255), (0.5, 128)])
 def test_the_zero_point_is_a_code(mean: float, zero_point: int):
-    assert PixelCodes.of(Preprocessing(mean=(mean,)), symmetric=False).zero_point == zero_point
+    assert PixelCodes.of(Preprocessing(mean=(mean,)), symmetric=False, scaled=False).zero_point == zero_point
 
 
 def test_what_float32_rounds_is_no_offset():
     """A mean of 127 / 255, as it is written in a file."""
-    codes = PixelCodes.of(Preprocessing(mean=(0.4980392156862745,)), symmetric=False)
+    codes = PixelCodes.of(Preprocessing(mean=(0.4980392156862745,)), symmetric=False, scaled=False)
     assert codes.offsets.tolist() == [0.0, 0.0, 0.0]
 
 

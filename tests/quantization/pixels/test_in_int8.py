@@ -206,6 +206,11 @@ def test_arrays_that_were_preprocessed_go_back_to_pixels():
         )
 
 
+def test_gram_matrices_of_preprocessed_images_are_of_no_use():
+    with pytest.raises(RecipeError, match="gives the first of them pixels after it"):
+        tinyint.Recipe.parse(FOLDING | {"steps": ["gptq"]})
+
+
 @pytest.mark.parametrize(
     ("changes", "words", "told"),
     [
@@ -239,11 +244,3 @@ def test_a_folded_model_is_not_folded_again():
         "quantize", "int8.onnx", "-o", "again.onnx", "--data", "images", "--fold-preprocessing", code=2
     )
     assert "is quantized already" in " ".join(output.split())
-
-
-@pytest.mark.usefixtures("here")
-def test_training_has_no_use_for_it():
-    pytest.importorskip("torch")
-    samples = tinyint.Samples("images", preprocessing=DECLARED)
-    with pytest.raises(RecipeError, match="fold_preprocessing"):
-        tinyint.qat.prepare("float.onnx", samples, recipe=FOLDING)

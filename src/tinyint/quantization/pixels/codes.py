@@ -5,9 +5,12 @@ padding. With a whole zero-point z for all channels,
 
     f · (p - m) = f · (p - z) + f · (z - m)
 
-The first term is the code p of a tensor of scale 1, with weights times f; its padding of 0 is the code z. The second
-is constant within the image, and 0 outside. It is 0 where z = m for every channel. Else, without padding, it goes into
-the bias, and with padding it is a channel more, of d within the image, with the weights Σ_c w · f · (z - m) / d.
+The first term is the code p of a tensor of scale s, with weights times f / s; its padding of 0 is the code z. The
+second is constant within the image, and 0 outside. It is 0 where z = m for every channel. Else, without padding, it
+goes into the bias, and with padding it is a channel more, of code d + z within the image, with the weights
+Σ_c w · f / s · (z - m) / d.
+
+With s near f, the weights are of about the network's size, and train as those do; a power of two rounds nothing.
 """
 
 from __future__ import annotations
@@ -30,23 +33,30 @@ _FINER = 2  # than the weights of a filter need at least, so that they keep thei
 
 @dataclass(frozen=True, kw_only=True)
 class PixelCodes:
-    """Pixels as codes with one zero-point: y = factors · (p - means).
+    """Pixels as codes with one scale and zero-point: y = factors · scale · (p - means).
 
     * `factors`, `means`: float64 (C,), in the order of the network's channels; `means` in pixels
+    * `scale`: a power of two
     """
 
     factors: Array
     means: Array
     zero_point: int
+    scale: float = 1.0
 
     @classmethod
-    def of(cls, preprocessing: Preprocessing, *, symmetric: bool) -> Self:
-        """The zero-point is the mean, or the middle code where codes are `symmetric`."""
+    def of(cls, preprocessing: Preprocessing, *, symmetric: bool, scaled: bool) -> Self:
+        """The zero-point is the mean, or the middle code where codes are `symmetric`.
+
+        The scale is the one nearest to the network's if `scaled`, else 1.
+        """
         shape, scale = (preprocessing.channels,), preprocessing.scale
         means = np.broadcast_to(np.array(preprocessing.mean) / scale, shape)
         factors = np.broadcast_to(scale / np.array(preprocessing.std), shape)
         mean = int(np.clip(np.rint(means.mean()), 0, _BRIGHTEST))
-        return cls(factors=factors, means=means, zero_point=_MIDDLE if symmetric else mean)
+        scale = float(2.0 ** np.rint(np.log2(np.abs(factors).mean()))) if scaled else 1.0
+        zero_point = _MIDDLE if symmetric else mean
+        return cls(factors=factors / scale, means=means, zero_point=zero_point, scale=scale)
 
     @property
     def offsets(self) -> Array:

@@ -141,7 +141,7 @@ def _hold_softmax(placement: Placement, graph: ir.Graph, target: Target) -> None
 
 
 def _hold_pixels(placement: Placement, graph: ir.Graph, target: Target) -> None:
-    """Gives bytes themselves as codes, in steps of 1, whatever the recipe says of activations."""
+    """Gives bytes themselves as codes, whatever the recipe says of activations."""
     for value in [output for node in graph for output in node.outputs if output.name in placement.reads]:
         if (pixels := pixel_range(range_source(value))) is None:
             continue

@@ -124,6 +124,12 @@ def _as_samples(value: Any) -> Any:
     return value
 
 
+def _as_folding(value: Any) -> Any:
+    if value != "resize" and not isinstance(value, bool):
+        raise ValueError("expected true, false or 'resize'")
+    return value
+
+
 class Recipe(_Part):
     """Recipe for the quantization of a model.
 
@@ -131,7 +137,8 @@ class Recipe(_Part):
     * `skip`: what stays in float: node names (a glob, or a /regular expression/), operator types, or scopes
     * `rules`: in order, the first that matches a node holds for it; `skip` comes before them
     * `steps`: repairs by name, each in the place where it belongs, whatever their order here
-    * `fold_preprocessing`: the declared preprocessing becomes a part of the model, which then takes pixels
+    * `fold_preprocessing`: the declared preprocessing becomes a part of the model, which then takes pixels; with
+      "resize", resize and crop as well, so that it takes images of any size
     * `unmatched`: whether a rule, skip or operator type that matches nothing in the model is an error; with "warn",
       for a recipe that serves many models, names draw a warning and operator types are passed over
     * `percentile`: with `calibration: percentile`; `norm`: the p of L_p with `calibration: mse`
@@ -152,7 +159,7 @@ class Recipe(_Part):
     skip: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_list)] = ()
     rules: tuple[Rule, ...] = ()
     steps: Annotated[tuple[Annotated[str, AfterValidator(require_step)], ...], BeforeValidator(_as_list)] = ()
-    fold_preprocessing: Annotated[bool, Field(strict=True)] = False
+    fold_preprocessing: Annotated[bool | Literal["resize"], BeforeValidator(_as_folding)] = False
     unmatched: Literal["error", "warn"] = "error"
 
     @model_validator(mode="after")
@@ -169,6 +176,11 @@ class Recipe(_Part):
             check_pattern(pattern)
         if len(set(self.steps)) < len(self.steps):
             raise ValueError("`steps` names a step twice")
+        if "gptq" in self.steps and self.fold_preprocessing:
+            raise ValueError(
+                "`steps: [gptq]` rounds by what filters multiply in calibration, and `fold_preprocessing` gives the "
+                "first of them pixels after it; leave one of them out"
+            )
         return self
 
     # after `_is_consistent`, so as to enclose it
