@@ -29,6 +29,7 @@ from tinyint.qat.qat_module import QatModule
 TESTS = ("tests/runtimes/facts/test_arm.py", "tests/runtimes/facts/test_every_operator.py")
 SEEDS = 3
 ZEROS = ((0, 3), (128, 128), (200, 97))
+FAR = {"y": 2.0**-9, "a": 2.0**-16}  # factors of a scale, which take a sum beyond the kernel's multipliers
 WEIGHTS = {"w": (8, 8, 1, 1), "b": (8,), "v": (8, 8, 1, 1), "u": (8,)}
 
 
@@ -41,12 +42,17 @@ def modules() -> Iterator[tuple[str, QatModule, np.random.Generator]]:
             yield name, module_of(model, "arm64", "per_channel", generator, zeros), generator
         for name, text in OTHERS.items():
             generator = np.random.default_rng(seed)
-            model = network(
-                CONV,
-                text,
-                **{key: WEIGHTS[key] for key in WEIGHTS if f" {key})" in text or f" {key}," in text},
-            )
-            yield name, module_of(model, "arm64", "per_channel", generator, zeros), generator
+            yield name, other(text, generator, zeros), generator
+        for name, factor in FAR.items():
+            generator = np.random.default_rng(seed)
+            module = other(OTHERS["add"], generator, zeros)
+            module.activations[name].scale.mul_(factor)
+            yield f"add, scale of {name} far off", module, generator
+
+
+def other(text: str, generator: np.random.Generator, zeros: tuple[int, int]) -> QatModule:
+    weights = {key: WEIGHTS[key] for key in WEIGHTS if f" {key})" in text or f" {key}," in text}
+    return module_of(network(CONV, text, **weights), "arm64", "per_channel", generator, zeros)
 
 
 def write_cases(folder: Path) -> None:
