@@ -1,6 +1,6 @@
 """What targets/arm.py claims, on emulated processors: the tests of its facts, and the formulas of its kernels.
 
-    python benchmarks/arm/facts.py --folder /tmp/arm [--processors NEON ...]
+    python benchmarks/arm/facts.py [--processors NEON ...]
 
 `qat.kernels.formulas` foretells the codes of layers, with ties everywhere; ONNX Runtime says there which it gives.
 """
@@ -19,7 +19,7 @@ import onnx_ir as ir
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the tests' layers
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from arm.userland import PROCESSORS, Processor, Userland
+from arm.userland import FOLDER, PROCESSORS, Processor, Userland
 from machine import store
 
 from tests.qat.kernels.test_formulas import CONV, LAYERS, OTHERS, cut, module_of, network, value_of
@@ -85,11 +85,11 @@ def tested(userland: Userland, processor: Processor) -> dict[str, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--processors", nargs="*", choices=PROCESSORS, default=list(PROCESSORS))
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    userland = Userland(options.folder / "userland")
+    userland = Userland(options.folder).set_up()
     write_cases(options.folder)
     guest, cases = Path(__file__).with_name("codes.py"), options.folder.resolve() / "formulas.npz"
     for name in options.processors:

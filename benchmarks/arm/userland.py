@@ -1,6 +1,9 @@
 """An AArch64 user space under qemu-user: Debian's Python, PyPI's wheels, and a plugin that counts instructions.
 
-Everything lies in one folder; nothing is installed. It needs apt-get, dpkg-deb and a C compiler.
+    python benchmarks/arm/userland.py
+
+Everything lies in one folder, build/arm unless told otherwise; nothing is installed. It needs apt-get, dpkg-deb and a
+C compiler.
 """
 
 from __future__ import annotations
@@ -12,10 +15,12 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-__all__ = ["PROCESSORS", "Processor", "Userland"]
+__all__ = ["FOLDER", "PROCESSORS", "Processor", "Userland"]
 
 ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "build" / "arm"
 RELEASE = "bookworm"  # its QEMU has the plugin interface that instructions.c declares
 EMULATOR = ("qemu-user", "libcapstone4", "liburing2")
 PYTHON = (
@@ -24,7 +29,7 @@ PYTHON = (
 )  # fmt: skip
 WHEELS = (
     "numpy", "onnx", "onnx-ir", "onnxscript", "ml-dtypes", "onnxruntime", "pydantic", "pyyaml", "typer", "rich",
-    "pillow", "jinja2", "pytest", "hypothesis",
+    "pillow", "jinja2", "pytest", "pytest-timeout", "pytest-xdist", "hypothesis",
 )  # fmt: skip
 PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_26", "manylinux_2_17", "manylinux2014")
 _ARMV8 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
@@ -63,15 +68,23 @@ PROCESSORS = {
 
 
 class Userland:
-    """The user space in `folder`, which is set up there unless it is."""
+    """The user space of `folder`, in which it may have to be set up first."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve()
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self.folder = folder.resolve() / "userland"
         self._root, self._host = self.folder / "root", self.folder / "host"
         self._site, self._plugin = self._root / "site", self.folder / "instructions.so"
-        if not self._plugin.exists():
+
+    @property
+    def is_set_up(self) -> bool:
+        return self._plugin.exists()
+
+    def set_up(self) -> Self:
+        """Itself; packages are downloaded unless it is set up already."""
+        if not self.is_set_up:
             self._unpack()
             self._build()
+        return self
 
     def command(
         self, processor: Processor, arguments: Sequence[str], counts: Path | None = None
@@ -81,7 +94,7 @@ class Userland:
         environment = {
             "PYTHONHOME": str(self._root / "usr"),
             "PYTHONPATH": ":".join(map(str, paths)),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"),
         }
         plugin = [] if counts is None else ["-plugin", f"{self._plugin},to={counts}"]
         settings = [word for key, value in environment.items() for word in ("-E", f"{key}={value}")]
@@ -162,3 +175,7 @@ class Userland:
     def _build(self) -> None:
         source = Path(__file__).with_name("instructions.c")
         subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", self._plugin, source], check=True)
+
+
+if __name__ == "__main__":
+    Userland().set_up()
