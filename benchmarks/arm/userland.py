@@ -100,7 +100,15 @@ class Userland:
         settings = [word for key, value in environment.items() for word in ("-E", f"{key}={value}")]
         return [
             *(str(self._host / "usr/bin/qemu-aarch64"), *plugin),
-            *("-L", str(self._root), "-cpu", processor.emulated, "-U", "LD_LIBRARY_PATH", *settings),
+            *(
+                "-L",
+                str(self._root_of(processor)),
+                "-cpu",
+                processor.emulated,
+                "-U",
+                "LD_LIBRARY_PATH",
+                *settings,
+            ),
             *(str(self._root / "usr/bin/python3.11"), *arguments),
         ]
 
@@ -108,9 +116,6 @@ class Userland:
         self, processor: Processor, arguments: Sequence[str], counts: Path | None = None
     ) -> Iterator[str]:
         """What it prints, as it does; raises CalledProcessError where it fails."""
-        proc = self._root / "proc"
-        proc.mkdir(exist_ok=True)
-        (proc / "cpuinfo").write_text(processor.cpuinfo(os.cpu_count() or 1))
         command = self.command(processor, arguments, counts)
         with subprocess.Popen(
             command, env=self._environment, cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -119,6 +124,17 @@ class Userland:
             yield from process.stdout
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, command)
+
+    def _root_of(self, processor: Processor) -> Path:
+        """The root as this processor's programs see it."""
+        root = self.folder / "processors" / processor.part
+        if not root.exists():
+            root.mkdir(parents=True)
+            for name in ("etc", "lib", "usr"):
+                (root / name).symlink_to(self._root / name)
+            (root / "proc").mkdir()
+            (root / "proc" / "cpuinfo").write_text(processor.cpuinfo(os.cpu_count() or 1))
+        return root
 
     def emulator(self, processor: Processor) -> str:
         """Its version, and what it emulates."""
