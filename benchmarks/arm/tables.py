@@ -45,23 +45,23 @@ def _accuracy(rows: Rows) -> list[str]:
 
 
 def in_layers(rows: Rows) -> str:
-    """Codes of single layers on ARM beside the simulation's and x86's, and what multiplies 8 bits there."""
+    """Codes of single layers on ARM beside the simulation's and x86's, the worst of all processors."""
     lines = [
-        "| | products, million | codes | others | at most, steps | float output, LSB | others than on x86 |",
-        "|---" * 7 + "|",
+        "| | codes | other codes | at most, steps | float output, LSB | other codes than on x86 |",
+        "|---" * 6 + "|",
     ]
-    for row in rows:
-        if "in_layers" not in row:
-            continue
-        counts, layers = row["instructions"], row["in_layers"]
-        kinds = ", ".join(
-            f"{kind} {n / 1e6:.2g}" for kind, n in counts.items() if n >= 1e5 and kind not in ("all", "fmla")
-        )
-        x86 = row.get("in_layers_from_x86", {}).get("other_codes", "")
-        lines.append(
-            f"| {row['network']}, {row['processor']}, {row['artifact']} | {kinds} | {layers['codes']:,} | "
-            f"{layers['other_codes']:,} | {layers['steps_max']} | {layers['lsb_max']:.2f} | {x86} |"
-        )
+    for network, artifact in dict.fromkeys((row["network"], row["artifact"]) for row in rows):
+        layers = [
+            row["in_layers"] | {"x86": row.get("in_layers_from_x86", {}).get("other_codes", "")}
+            for row in rows
+            if (row["network"], row["artifact"]) == (network, artifact) and "in_layers" in row
+        ]
+        if layers:
+            worst = {key: max(each[key] for each in layers) for key in layers[0]}
+            lines.append(
+                f"| {network}, {artifact} | {worst['codes']:,} | {worst['other_codes']:,} | {worst['steps_max']} | "
+                f"{worst['lsb_max']:.2f} | {worst['x86']} |"
+            )
     return "\n".join(lines)
 
 
