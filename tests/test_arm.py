@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from arm.artifacts import make
 from arm.files import Files
-from arm.layers import cut, differences, given, with_codes
+from arm.layers import cut, differences, given, with_cuts
 from arm.rows import rows
 from arm.userland import Userland
 
@@ -67,12 +67,12 @@ def files(tmp_path_factory) -> Files:
 def test_layers_depend_on_the_codes_that_they_are_given_and_on_no_others(files):
     model, ort = load_model(files.model("static")), get_runtime("onnxruntime")
     feeds = next(files.read("samples"))
-    simulated = ort.open(with_codes(model), optimize=False).run(feeds)
-    layers, inputs = ort.open(cut(model, simulated), optimize=False), given(feeds, simulated)
-    codes = 3 * 24**2 + 4 * 16 * 12**2 + 2 * 16
+    simulated = ort.open(with_cuts(model), optimize=False).run(feeds)
+    layers, inputs = ort.open(cut(model, simulated), optimize=False), given(model, feeds, simulated)
+    values = 3 * 24**2 + 4 * 16 * 12**2 + 2 * 16 + 10
     assert differences([simulated], [layers.run(inputs)]) == {
-        "codes": codes,
-        "other_codes": 0,
+        "values": values,
+        "others": 0,
         "steps_max": 0,
     }
     inputs["ar_q (given)"] = 255 - inputs["ar_q (given)"]
@@ -95,6 +95,6 @@ def test_artifacts_give_there_what_was_simulated(files, processor):
     assert {kind for kind in kinds if static["instructions"][kind]} == PRODUCTS[processor]
     layers = static["in_layers"]
     assert layers["steps_max"] <= 1
-    assert layers["other_codes"] <= layers["codes"] / 1000
+    assert layers["others"] <= layers["values"] / 1000
     assert found["dynamic"]["int8_operators"] == {"DynamicQuantizeMatMul": 1}
     assert found["weight_only"]["int8_operators"] == {}

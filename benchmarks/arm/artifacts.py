@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from arm.files import SIGNED, Feeds, Files
-from arm.layers import cut, given, with_codes
+from arm.layers import cut, given, with_cuts
 
 import tinyint
 from tinyint.graph.io import load_model, save_model
@@ -74,13 +74,13 @@ def make(files: Files, model: Path, calibration: Sequence[Feeds], samples: Seque
 
 
 def simulate(files: Files, artifact: str) -> None:
-    """Writes the outputs and all codes, op by op, and the model in layers that are asked for these codes."""
-    model = exact_products(whole(files.model(artifact)))
-    session = ORT.open(with_codes(model), optimize=artifact == "float")
+    """Writes what it gives op by op, at its cuts too, and the model in layers with what they are given."""
+    model = whole(files.model(artifact))
+    session = ORT.open(exact_products(with_cuts(model)), optimize=artifact == "float")
     samples = list(files.read("samples"))
     outputs = [session.run(feeds) for feeds in samples]
     files.write(artifact, outputs)
-    inputs = [given(*both) for both in zip(samples, outputs, strict=True)]
+    inputs = [given(model, *both) for both in zip(samples, outputs, strict=True)]
     if len(inputs[0]) > len(samples[0]):
         save_model(cut(model, outputs[0]), files.layers(artifact))
         files.write(f"{artifact} in layers, given", inputs)

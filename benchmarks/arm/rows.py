@@ -43,8 +43,7 @@ def distances(files: Files, artifact: str) -> dict[str, Any]:
         row["on_x86"] = off(files, artifact, f"{artifact} on x86")[0]
     layers, on_x86 = (f"{artifact} in layers on {where}" for where in ("ARM", "x86"))
     if files.answered(layers):
-        row["in_layers"] = off(files, artifact, layers)[0]
-        row["in_layers"] |= differences(files.read(artifact), files.read(layers))
+        row["in_layers"] = differences(files.read(artifact), files.read(layers))
         if files.answered(on_x86):
             row["in_layers_from_x86"] = differences(files.read(on_x86), files.read(layers))
     return row

@@ -47,20 +47,20 @@ def _accuracy(rows: Rows) -> list[str]:
 def in_layers(rows: Rows) -> str:
     """Codes of single layers on ARM beside the simulation's and x86's, the worst of all processors."""
     lines = [
-        "| | codes | other codes | at most, steps | float output, LSB | other codes than on x86 |",
-        "|---" * 6 + "|",
+        "| | values | others | at most, steps | others than on x86 |",
+        "|---" * 5 + "|",
     ]
     for network, artifact in dict.fromkeys((row["network"], row["artifact"]) for row in rows):
         layers = [
-            row["in_layers"] | {"x86": row.get("in_layers_from_x86", {}).get("other_codes", "")}
+            row["in_layers"] | {"x86": row.get("in_layers_from_x86", {}).get("others", "")}
             for row in rows
             if (row["network"], row["artifact"]) == (network, artifact) and "in_layers" in row
         ]
         if layers:
             worst = {key: max(each[key] for each in layers) for key in layers[0]}
             lines.append(
-                f"| {network}, {artifact} | {worst['codes']:,} | {worst['other_codes']:,} | {worst['steps_max']} | "
-                f"{worst['lsb_max']:.2f} | {worst['x86']} |"
+                f"| {network}, {artifact} | {worst['values']:,} | {worst['others']:,} | {worst['steps_max']:.2f} | "
+                f"{worst['x86']} |"
             )
     return "\n".join(lines)
 

@@ -15,7 +15,7 @@ ARM64 = replace(
     name="arm64",
     cpu=ARM,
     summary="ONNX Runtime on ARM64: uint8 activations, int8 weights per channel; every sum is exact",
-    operators=ORT.operators | {"Add": replace(ORT.operators["Add"], kernel=Kernel.FIXED_POINT_SUM)},
+    operators={**ORT.operators, "Add": replace(ORT.operators["Add"], kernel=Kernel.FIXED_POINT_SUM)},
     sources=(
         f"{_MEASURED}: weights within [-127, 127] are added exactly, with dot products and without",
         f"{_MEASURED}: without dot products, two products of -128 and -128 overflow 16 bits, which happens where both "
