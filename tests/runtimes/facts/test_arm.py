@@ -10,7 +10,7 @@ import pytest
 
 from tests.processor import ARM
 from tests.runtimes.facts.planted import DEPTHWISE, KINDS, Kind, filters, pairs_that_saturate, run
-from tests.runtimes.facts.probes import ORT, error_in_lsb, in_int8
+from tests.runtimes.facts.probes import ORT, after_conv, error_in_lsb, in_int8
 from tests.runtimes.facts.test_signedness import pair
 from tests.runtimes.graphs import Graph
 from tinyint.runtimes.host import host
@@ -91,3 +91,10 @@ class TestSignedness:
         model = pair(dtype, zero_point)
         assert in_int8(ORT, model, ["a", "b"]) == ["a", "b"]
         assert error_in_lsb(ORT, model) <= 1.01
+
+    @pytest.mark.parametrize(("dtype", "zero_point", "expected"), [("int8", -128, []), ("uint8", 0, ["a"])])
+    def test_relu_is_absorbed_by_an_unsigned_range_only(
+        self, dtype: str, zero_point: int, expected: list[str]
+    ) -> None:
+        """On x86 by a signed one as well."""
+        assert in_int8(ORT, after_conv("Relu", zero_point=zero_point, dtype=dtype), ["a"]) == expected
