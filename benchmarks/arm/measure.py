@@ -36,6 +36,8 @@ def main() -> None:
     parser.add_argument("--processors", nargs="*", choices=PROCESSORS, default=list(PROCESSORS))
     parser.add_argument("--quantize", action="store_true", help="make the artifacts there, too")
     options = parser.parse_args()
+    if unknown := set(options.networks) - set(NETWORKS):
+        parser.error(f"no such network: {', '.join(sorted(unknown))}; there are {', '.join(NETWORKS)}")
     options.folder.mkdir(parents=True, exist_ok=True)
     userland = Userland(options.folder).set_up()
     every = [made(name, options.folder.resolve(), options.samples) for name in options.networks]
