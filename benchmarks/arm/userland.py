@@ -98,17 +98,9 @@ class Userland:
         }
         plugin = [] if counts is None else ["-plugin", f"{self._plugin},to={counts}"]
         settings = [word for key, value in environment.items() for word in ("-E", f"{key}={value}")]
+        emulated = ["-L", str(self._root_of(processor)), "-cpu", processor.emulated, "-U", "LD_LIBRARY_PATH"]
         return [
-            *(str(self._host / "usr/bin/qemu-aarch64"), *plugin),
-            *(
-                "-L",
-                str(self._root_of(processor)),
-                "-cpu",
-                processor.emulated,
-                "-U",
-                "LD_LIBRARY_PATH",
-                *settings,
-            ),
+            *(str(self._host / "usr/bin/qemu-aarch64"), *plugin, *emulated, *settings),
             *(str(self._root / "usr/bin/python3.11"), *arguments),
         ]
 
