@@ -11,6 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from arm import tables as arm
 from references.references import REFERENCES
 
 ROOT = Path(__file__).parents[1]
@@ -143,33 +144,6 @@ def pair_sums() -> str:
         where = f"{row['runtime']}, {row['instructions']}"
         counts = f"{row['kinds']} | {row['saturating']} | {row['as_predicted']} | {row['most_off']:g}"
         lines.append(f"| {where} | {counts} |")
-    return "\n".join(lines)
-
-
-def arm() -> str:
-    """Instructions of float over those of each artifact, and the kinds that its products took."""
-    lines = [
-        "| | instructions, million | float over int8 | products by | at most, LSB | over 1 | SQNR, dB | simulated |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    rows = result("arm")["rows"]
-    floats = {
-        (r["network"], r["processor"]): r["instructions"]["all"] for r in rows if r["artifact"] == "float"
-    }
-    for row in rows:
-        counts, artifact = dict(row["instructions"]), row["artifact"]
-        total = counts.pop("all")
-        where = f"{row['network']}, {row['processor']}, {artifact}"
-        if artifact == "float":
-            lines.append(f"| {where} | {total / 1e6:.1f} | | | | | | |")
-            continue
-        ratio = floats[row["network"], row["processor"]] / total
-        kinds = ", ".join(
-            f"{kind} {n / 1e6:.2g}" for kind, n in counts.items() if n >= 1e5 and kind != "fmla"
-        )
-        figures = f"{row['lsb_max']:.2f} | {row['lsb_over_1']:.1%}"
-        figures += f" | {row['sqnr_db']:.1f} | {row['simulated_sqnr_db']:.1f}"
-        lines.append(f"| {where} | {total / 1e6:.1f} | {ratio:.2f}× | {kinds} | {figures} |")
     return "\n".join(lines)
 
 
@@ -399,7 +373,9 @@ def main() -> None:
     fill(chapter, "training", training())
     fill(chapter, "processors", processors())
     fill(chapter, "pair sums", pair_sums())
-    fill(chapter, "arm", arm())
+    fill(chapter, "arm", arm.instructions(result("arm")["rows"]))
+    fill(chapter, "arm in layers", arm.in_layers(result("arm")["rows"]))
+    fill(chapter, "arm facts", arm.facts(result("arm_facts")["rows"]))
     fill(chapter, "calls", calls())
     fill(chapter, "folded", folded())
     fill(chapter, "folded, with resize", folded_resize())

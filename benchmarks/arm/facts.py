@@ -1,6 +1,6 @@
 """What targets/arm.py claims, on emulated processors: the tests of its facts, and the formulas of its kernels.
 
-    python benchmarks/arm/facts.py --folder /tmp/arm [--processors NEON ...]
+    python benchmarks/arm/facts.py [--processors NEON ...]
 
 `qat.kernels.formulas` foretells the codes of layers, with ties everywhere; ONNX Runtime says there which it gives.
 """
@@ -19,7 +19,7 @@ import onnx_ir as ir
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the tests' layers
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from arm.userland import PROCESSORS, Processor, Userland
+from arm.userland import FOLDER, PROCESSORS, Processor, Userland
 from machine import store
 
 from tests.qat.kernels.test_formulas import CONV, LAYERS, OTHERS, cut, module_of, network, value_of
@@ -29,6 +29,7 @@ from tinyint.qat.qat_module import QatModule
 TESTS = ("tests/runtimes/facts/test_arm.py", "tests/runtimes/facts/test_every_operator.py")
 SEEDS = 3
 ZEROS = ((0, 3), (128, 128), (200, 97))
+FAR = {"y": 2.0**-9, "a": 2.0**-16}  # factors of a scale, which take a sum beyond the kernel's multipliers
 WEIGHTS = {"w": (8, 8, 1, 1), "b": (8,), "v": (8, 8, 1, 1), "u": (8,)}
 
 
@@ -41,12 +42,17 @@ def modules() -> Iterator[tuple[str, QatModule, np.random.Generator]]:
             yield name, module_of(model, "arm64", "per_channel", generator, zeros), generator
         for name, text in OTHERS.items():
             generator = np.random.default_rng(seed)
-            model = network(
-                CONV,
-                text,
-                **{key: WEIGHTS[key] for key in WEIGHTS if f" {key})" in text or f" {key}," in text},
-            )
-            yield name, module_of(model, "arm64", "per_channel", generator, zeros), generator
+            yield name, other(text, generator, zeros), generator
+        for name, factor in FAR.items():
+            generator = np.random.default_rng(seed)
+            module = other(OTHERS["add"], generator, zeros)
+            module.activations[name].scale.mul_(factor)
+            yield f"add, scale of {name} far off", module, generator
+
+
+def other(text: str, generator: np.random.Generator, zeros: tuple[int, int]) -> QatModule:
+    weights = {key: WEIGHTS[key] for key in WEIGHTS if f" {key})" in text or f" {key}," in text}
+    return module_of(network(CONV, text, **weights), "arm64", "per_channel", generator, zeros)
 
 
 def write_cases(folder: Path) -> None:
@@ -79,11 +85,11 @@ def tested(userland: Userland, processor: Processor) -> dict[str, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--processors", nargs="*", choices=PROCESSORS, default=list(PROCESSORS))
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    userland = Userland(options.folder / "userland")
+    userland = Userland(options.folder).set_up()
     write_cases(options.folder)
     guest, cases = Path(__file__).with_name("codes.py"), options.folder.resolve() / "formulas.npz"
     for name in options.processors:

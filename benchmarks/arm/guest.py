@@ -16,8 +16,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from arm.artifacts import ARTIFACTS, answer_in_layers
 from arm.files import Feeds, Files
 
+from tinyint.graph.io import save_model
 from tinyint.runtimes import Session, get_runtime
 
 ORT = get_runtime("onnxruntime")
@@ -46,6 +48,7 @@ def row(files: Files, artifact: str, counts: Path, *, again: bool) -> dict[str, 
     session = ORT.open(model, threads=1)
     found = [counted(session, feeds, counts) for feeds in files.read("samples")]
     files.write(f"{artifact} on ARM", [outputs for outputs, _ in found])
+    answer_in_layers(files, artifact, "ARM")
     executed = [dataclasses.asdict(node) for node in ORT.executed(model)]
     made = {"same_file": same_file(files, artifact)} if again and artifact != "float" else {}
     return {"artifact": artifact, "instructions": found[-1][1], "executed": executed, **made}
@@ -53,10 +56,6 @@ def row(files: Files, artifact: str, counts: Path, *, again: bool) -> dict[str, 
 
 def same_file(files: Files, artifact: str) -> bool:
     """Whether tinyint writes the same file here."""
-    from arm.artifacts import ARTIFACTS
-
-    from tinyint.graph.io import save_model
-
     quantized = ARTIFACTS[artifact].made(files)
     with tempfile.TemporaryDirectory() as directory:
         written = Path(directory) / "model.onnx"

@@ -1,6 +1,9 @@
 """An AArch64 user space under qemu-user: Debian's Python, PyPI's wheels, and a plugin that counts instructions.
 
-Everything lies in one folder; nothing is installed. It needs apt-get, dpkg-deb and a C compiler.
+    python benchmarks/arm/userland.py
+
+Everything lies in one folder, build/arm unless told otherwise; nothing is installed. It needs apt-get, dpkg-deb and a
+C compiler.
 """
 
 from __future__ import annotations
@@ -12,10 +15,12 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-__all__ = ["PROCESSORS", "Processor", "Userland"]
+__all__ = ["FOLDER", "PROCESSORS", "Processor", "Userland"]
 
 ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "build" / "arm"
 RELEASE = "bookworm"  # its QEMU has the plugin interface that instructions.c declares
 EMULATOR = ("qemu-user", "libcapstone4", "liburing2")
 PYTHON = (
@@ -24,7 +29,7 @@ PYTHON = (
 )  # fmt: skip
 WHEELS = (
     "numpy", "onnx", "onnx-ir", "onnxscript", "ml-dtypes", "onnxruntime", "pydantic", "pyyaml", "typer", "rich",
-    "pillow", "jinja2", "pytest", "hypothesis",
+    "pillow", "jinja2", "pytest", "pytest-timeout", "pytest-xdist", "hypothesis",
 )  # fmt: skip
 PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_26", "manylinux_2_17", "manylinux2014")
 _ARMV8 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
@@ -63,15 +68,23 @@ PROCESSORS = {
 
 
 class Userland:
-    """The user space in `folder`, which is set up there unless it is."""
+    """The user space of `folder`, in which it may have to be set up first."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve()
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self.folder = folder.resolve() / "userland"
         self._root, self._host = self.folder / "root", self.folder / "host"
         self._site, self._plugin = self._root / "site", self.folder / "instructions.so"
-        if not self._plugin.exists():
+
+    @property
+    def is_set_up(self) -> bool:
+        return self._plugin.exists()
+
+    def set_up(self) -> Self:
+        """Itself; packages are downloaded unless it is set up already."""
+        if not self.is_set_up:
             self._unpack()
             self._build()
+        return self
 
     def command(
         self, processor: Processor, arguments: Sequence[str], counts: Path | None = None
@@ -81,13 +94,13 @@ class Userland:
         environment = {
             "PYTHONHOME": str(self._root / "usr"),
             "PYTHONPATH": ":".join(map(str, paths)),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"),
         }
         plugin = [] if counts is None else ["-plugin", f"{self._plugin},to={counts}"]
         settings = [word for key, value in environment.items() for word in ("-E", f"{key}={value}")]
+        emulated = ["-L", str(self._root_of(processor)), "-cpu", processor.emulated, "-U", "LD_LIBRARY_PATH"]
         return [
-            *(str(self._host / "usr/bin/qemu-aarch64"), *plugin),
-            *("-L", str(self._root), "-cpu", processor.emulated, "-U", "LD_LIBRARY_PATH", *settings),
+            *(str(self._host / "usr/bin/qemu-aarch64"), *plugin, *emulated, *settings),
             *(str(self._root / "usr/bin/python3.11"), *arguments),
         ]
 
@@ -95,9 +108,6 @@ class Userland:
         self, processor: Processor, arguments: Sequence[str], counts: Path | None = None
     ) -> Iterator[str]:
         """What it prints, as it does; raises CalledProcessError where it fails."""
-        proc = self._root / "proc"
-        proc.mkdir(exist_ok=True)
-        (proc / "cpuinfo").write_text(processor.cpuinfo(os.cpu_count() or 1))
         command = self.command(processor, arguments, counts)
         with subprocess.Popen(
             command, env=self._environment, cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -106,6 +116,17 @@ class Userland:
             yield from process.stdout
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, command)
+
+    def _root_of(self, processor: Processor) -> Path:
+        """The root as this processor's programs see it."""
+        root = self.folder / "processors" / processor.part
+        if not root.exists():
+            root.mkdir(parents=True)
+            for name in ("etc", "lib", "usr"):
+                (root / name).symlink_to(self._root / name)
+            (root / "proc").mkdir()
+            (root / "proc" / "cpuinfo").write_text(processor.cpuinfo(os.cpu_count() or 1))
+        return root
 
     def emulator(self, processor: Processor) -> str:
         """Its version, and what it emulates."""
@@ -162,3 +183,7 @@ class Userland:
     def _build(self) -> None:
         source = Path(__file__).with_name("instructions.c")
         subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", self._plugin, source], check=True)
+
+
+if __name__ == "__main__":
+    Userland().set_up()

@@ -20,8 +20,8 @@ __all__ = ["MEASURED", "ORT"]
 _SELECTORS = "onnxruntime, optimizer/qdq_transformer/selectors_actions"
 MEASURED = "measured with onnxruntime 1.31.1 on x86: tests/runtimes/facts"
 
-# The formulas of `kernel` are those of MLAS: tested to the bit on x86, and assumed to be the same on ARM, for
-# which `benchmarks/arm/facts.py` is to tell.
+# The formulas of `kernel` are those of MLAS, tested to the bit on x86; `benchmarks/arm/facts.py` holds an emulated ARM
+# to them, whose Add is another.
 
 # Operators that only move values; Resize in its nearest mode.
 MOVERS = (

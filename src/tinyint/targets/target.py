@@ -61,6 +61,7 @@ class Kernel(StrEnum):
     MULTIPLIED = "multiplied"  # product: the int32 sum times one float32 factor per channel
     RESCALED = "rescaled"  # product: dequantized, the bias added, quantized by the range
     AFFINE_SUM = "affine sum"  # sum of codes, each times a factor
+    FIXED_POINT_SUM = "fixed-point sum"  # sum of codes, each times a whole number, and a shift
     ONTO_PRODUCT = "onto product"  # sum in the kernel of the product before it, whose quantizer only clips
     SCALED_PRODUCT = "scaled product"  # product of codes times one factor
     SCALED_MEAN = "scaled mean"  # sum of codes over positions, times one factor

@@ -81,6 +81,11 @@ def test_arithmetic_on_codes_by_hand():
     # 4 · 0.5 + 3 · 0.25 is 5.5 steps of 0.5 above the zero-point of 3, and a tie goes to the even code
     assert ELEMENTWISE[Kernel.AFFINE_SUM]([a, b], grids, OUT).tolist() == [5, 252, -3]
     assert ELEMENTWISE[Kernel.AFFINE_SUM]([a, b], grids, SIGNED).tolist() == [5, 130, -20 + 1]
+    # 5.5 and -19.5 steps: a tie goes away from zero, as do the -1.5 below
+    assert ELEMENTWISE[Kernel.FIXED_POINT_SUM]([a, b], grids, OUT).tolist() == [6, 252, -3]
+    assert ELEMENTWISE[Kernel.FIXED_POINT_SUM]([a, b], grids, SIGNED).tolist() == [6, 130, -20]
+    lowest = torch.tensor([-1.0]), torch.tensor([-1.0])
+    assert ELEMENTWISE[Kernel.FIXED_POINT_SUM](lowest, grids, SIGNED).tolist() == [-2]
     # 4 · 3 · 0.5 · 0.25 is 3 steps
     assert ELEMENTWISE[Kernel.SCALED_PRODUCT]([a, b], grids, OUT).tolist() == [3, 252, -3]
     assert ELEMENTWISE[Kernel.SCALED_PRODUCT]([a, b], grids, SIGNED).tolist() == [3, 130, -5]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.processor import ARM
 from tests.runtimes.facts.planted import DEPTHWISE, KINDS, Kind, filters, pairs_that_saturate, run
-from tests.runtimes.facts.probes import ORT, error_in_lsb, in_int8
+from tests.runtimes.facts.probes import ORT, after_conv, error_in_lsb, in_int8
 from tests.runtimes.facts.test_signedness import pair
 from tests.runtimes.graphs import Graph
 from tinyint.runtimes.host import host
@@ -42,16 +42,16 @@ def error_of_largest_sums(kind: Kind, lowest_weight: int) -> float:
     return off
 
 
-def product(dtype: str, lowest: int) -> tuple[float, float]:
-    """The largest error of a product of two activations whose codes are all the lowest, and the largest result."""
+def product(dtype: str, zero_point: int, value: float = -128.0) -> tuple[float, float]:
+    """The largest error of a product of two activations, all of the same value, and the largest result."""
     g = Graph(1, 2, 16, 32)
     operands = [
-        g.quantized(value, scale=1.0, zero_point=lowest + 128, dtype=dtype)
-        for value in ("x", g.add("Transpose", ["x"], "turn", perm=[0, 1, 3, 2]))
+        g.quantized(operand, scale=1.0, zero_point=zero_point, dtype=dtype)
+        for operand in ("x", g.add("Transpose", ["x"], "turn", perm=[0, 1, 3, 2]))
     ]
     model = g.model(g.add("MatMul", operands, "op"))
     assert in_int8(ORT, model, ["op"]) == ["op"]
-    x = np.full(g.shape, -128.0)
+    x = np.full(g.shape, value)
     expected, found = (run("onnxruntime", model, x, optimize=optimize) for optimize in (False, True))
     return float(np.abs(found - expected).max()), float(np.abs(expected).max())
 
@@ -69,12 +69,19 @@ class TestSums:
         assert (error_of_largest_sums(KINDS["MatMul"], -128) > 50) is not host().has_dotprod
 
     def test_two_signed_activations_may_hold_it(self) -> None:
-        off, largest = product("int8", -128)
+        off, largest = product("int8", 0)
         assert largest == 32 * 128 * 128
         assert (off == 2 * largest) is not host().has_dotprod
 
     def test_two_unsigned_ones_are_multiplied_exactly(self) -> None:
-        assert product("uint8", 0) == (0.0, 32 * 128 * 128)
+        assert product("uint8", 128) == (0.0, 32 * 128 * 128)
+
+    def test_a_range_from_minus_127_does_not_keep_signed_ones_from_it(self) -> None:
+        """What lies below the range is stored as -128 all the same, so that no calibration rules it out."""
+        assert product("int8", 1, -128.0) == (0.0, 32 * 128 * 128)
+        off, largest = product("int8", 1, -129.0)
+        assert largest == 32 * 129 * 129
+        assert (off > largest) is not host().has_dotprod
 
 
 class TestSignedness:
@@ -84,3 +91,10 @@ class TestSignedness:
         model = pair(dtype, zero_point)
         assert in_int8(ORT, model, ["a", "b"]) == ["a", "b"]
         assert error_in_lsb(ORT, model) <= 1.01
+
+    @pytest.mark.parametrize(("dtype", "zero_point", "expected"), [("int8", -128, []), ("uint8", 0, ["a"])])
+    def test_relu_is_absorbed_by_an_unsigned_range_only(
+        self, dtype: str, zero_point: int, expected: list[str]
+    ) -> None:
+        """On x86 by a signed one as well."""
+        assert in_int8(ORT, after_conv("Relu", zero_point=zero_point, dtype=dtype), ["a"]) == expected

@@ -156,6 +156,25 @@ def _affine_sum(codes: Sequence[Tensor], grids: Sequence[Grid], out: Grid) -> Te
     return out.round_codes(_fma(a + grid_a.zero_point, ratio_a, inner))
 
 
+def _fixed_point_sum(codes: Sequence[Tensor], grids: Sequence[Grid], out: Grid) -> Tensor:
+    """k_y = round((k_a·m_a + k_b·m_b) / 2ⁿ), ties away from zero, with m = round(2ⁿ · s / s_y).
+
+    n leaves the larger m its 22 bits. Where it or a scale is beyond the kernel, q_y = round((s_a·k_a + s_b·k_b) / s_y +
+    z_y), ties to even.
+    """
+    (a, b), (grid_a, grid_b) = codes, grids
+    ratios = torch.stack([grid_a.scale / out.scale, grid_b.scale / out.scale])
+    shift = 22 - torch.frexp(ratios.amax(0)).exponent
+    factor_a, factor_b = torch.round(torch.ldexp(ratios, shift))
+    total = torch.ldexp(a.double() * factor_a + b.double() * factor_b, -shift)
+    rounded = torch.copysign(torch.floor(total.abs() + 0.5), total).float()
+    rounded.clamp_(out.lowest - out.zero_point, out.highest - out.zero_point)
+    fits = (ratios >= 2.0**-14).all(0) & (ratios < 2.0**8).all(0) & (shift <= 31)
+    fits &= torch.maximum(factor_a, factor_b) < 2**22
+    real = (grid_a.scale * a + grid_b.scale * b) / out.scale
+    return torch.where(fits, rounded, out.round_codes(real + out.zero_point))
+
+
 def onto_product(
     product: tuple[Tensor, Tensor | None, Tensor], made: Grid, codes: Tensor, x: Grid, out: Grid
 ) -> Tensor:
@@ -202,6 +221,7 @@ PRODUCTS: dict[Kernel, Product] = {
 }
 ELEMENTWISE: dict[Kernel, Elementwise] = {
     Kernel.AFFINE_SUM: _affine_sum,
+    Kernel.FIXED_POINT_SUM: _fixed_point_sum,
     Kernel.SCALED_PRODUCT: _scaled_product,
 }
 MEANS: dict[Kernel, Mean] = {Kernel.SCALED_MEAN: _scaled_mean, Kernel.RANGED_MEAN: _ranged_mean}
