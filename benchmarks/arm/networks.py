@@ -9,20 +9,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from arm.files import Feeds
 from models import inputs, model_file
 from pretrained.ocr import Classifier
-from processors import CALIBRATION, PRETRAINED, photographs, reference
+from processors import CALIBRATION, reference
 
 __all__ = ["NETWORKS", "source"]
 
-NETWORKS = (Classifier.name, "mobilenet_v1", "mobilenet_v2", PRETRAINED, "minilm")
-"""PP-OCR's, two reference models, EfficientNet-Lite0 with its ImageNet weights, and a transformer."""
+NETWORKS = (Classifier.name, "mobilenet_v1", "mobilenet_v2", "minilm")
+"""PP-OCR's, two reference models, and a transformer."""
 
 
 def source(network: str, folder: Path, samples: int) -> tuple[Path, list[Feeds], list[Feeds]]:
     """The float model, its calibration samples, and others."""
     own = folder / network
     own.mkdir(parents=True, exist_ok=True)
-    if network == PRETRAINED:
-        return photographs(own, samples)
     if network == "minilm":
         every = inputs(network, CALIBRATION + samples)
         return model_file(network, own), every[:CALIBRATION], every[CALIBRATION:]

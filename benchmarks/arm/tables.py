@@ -12,6 +12,7 @@ Rows: TypeAlias = Sequence[dict[str, Any]]
 
 def instructions(rows: Rows) -> str:
     """Instructions of float over those of each artifact, by processor, and how far its outputs are off."""
+    rows = _by_network(rows)
     by = {(row["network"], row["artifact"], row["processor"]): row for row in rows}
     processors = list(dict.fromkeys(row["processor"] for row in rows))
     lines = [
@@ -32,6 +33,10 @@ def instructions(rows: Rows) -> str:
     return "\n".join(lines)
 
 
+def _by_network(rows: Rows) -> Rows:
+    return sorted(rows, key=lambda row: (row["network"], row["processor"]))
+
+
 def _accuracy(rows: Rows) -> list[str]:
     """The worst of all processors, beside x86 and the simulation."""
     x86 = rows[0].get("on_x86")
@@ -50,7 +55,7 @@ def in_layers(rows: Rows) -> str:
         "| | values | others | at most, steps | others than on x86 |",
         "|---" * 5 + "|",
     ]
-    for network, artifact in dict.fromkeys((row["network"], row["artifact"]) for row in rows):
+    for network, artifact in dict.fromkeys((row["network"], row["artifact"]) for row in _by_network(rows)):
         layers = [
             row["in_layers"] | {"x86": row.get("in_layers_from_x86", {}).get("others", "")}
             for row in rows
