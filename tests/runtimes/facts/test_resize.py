@@ -72,14 +72,13 @@ def test_without_exclude_outside_its_borders_are_others() -> None:
     assert off[1:-1, 1:-1].max() <= 1 < off.max()
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize(("before", "after"), SIZES)
-def test_nearest_takes_pillows_pixels_but_for_ties(
-    runtime: str, before: tuple[int, int], after: tuple[int, int]
-) -> None:
-    """A tie is a pixel whose centre, (2 o + 1) / 2 · before / after, falls between two."""
-    pytest.importorskip(runtime)
-    found = resized(runtime, noise(before), after, RESIZE["nearest"])
+def test_nearest_takes_pillows_pixels_but_for_ties(before: tuple[int, int], after: tuple[int, int]) -> None:
+    """A tie is a pixel whose centre, (2 o + 1) / 2 · before / after, falls between two.
+
+    OpenVINO 2026.4.1 takes the same pixels, and damages its memory (glibc tells under MALLOC_CHECK_=3).
+    """
+    found = resized("onnxruntime", noise(before), after, RESIZE["nearest"])
     rows, columns = ((2 * np.arange(b) + 1) * a % (2 * b) != 0 for a, b in zip(before, after, strict=True))
     assert min(rows.mean(), columns.mean()) > 0.8
     expected = by_pillow(noise(before), after, "nearest")
