@@ -11,7 +11,7 @@ from tests.fake_runtime import FakeRuntime
 from tinyint.data import Sample
 from tinyint.errors import DataError
 from tinyint.numbers.numerics import Array
-from tinyint.proof.bench import Entry
+from tinyint.proof.bench import Entry, TimedSession
 from tinyint.proof.tester import Candidate, Measurement, run_over
 from tinyint.tasks.scoring.classification import ClassificationScorer
 
@@ -31,7 +31,7 @@ class Data:
 
 
 def models(runtime: FakeRuntime, *names: str, judged: bool = False) -> list[Candidate]:
-    sessions = [Entry(model=name, runtime=runtime).open(1) for name in names]
+    sessions = [TimedSession(Entry(model=name, runtime=runtime).open(1)) for name in names]
     if not judged:
         return [Candidate(session=session) for session in sessions]
     return [Candidate(session=s, decided=s, scorer=ClassificationScorer()) for s in sessions]

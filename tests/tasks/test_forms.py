@@ -81,5 +81,5 @@ def test_a_module_runs_in_eval_mode_and_is_as_it_was() -> None:
 def test_two_models_need_the_same_inputs(data: dict[str, Path]) -> None:
     other = tasks.classifier()
     other.graph.inputs[0].name = "image"
-    with pytest.raises(ModelError, match=r"has the inputs x, .* has image"):
+    with pytest.raises(ModelError, match=r"has the inputs image .*, .* has x .*must take the same inputs"):
         api.evaluate(tasks.classifier(), data["classification"], against=other)

@@ -65,7 +65,8 @@ def quantize(
     goal, source, beside = get_target(target), GivenModel.of(model), Beside.of(place, calibration)
     static = chosen.method == "static"
     _require_effect(run, chosen, calibration)
-    require_race(run.race, goal, samples)
+    if run.race is not None:
+        require_race(run.race, goal, samples)
     read = (model, calibration, _written(recipe), *source.files, *samples.paths)
     with beside.staged(read, with_record=static) as scratch:
         run.progress("prepare", 0, None)
@@ -77,7 +78,10 @@ def quantize(
             source.model, target=goal, recipe=chosen, calibration=ranges, pixels=pixels, name=source.name
         )
         specs = input_specs(ready.graph if pixels and pixels.resizes else source.model)
-        quantized, race = raced(ready, source.runnable, samples, ranges, specs, run)
+        if run.race is None:
+            quantized, race = ready.quantized(), None
+        else:
+            quantized, race = raced(ready, source.runnable, samples, ranges, specs, run)
         run.progress("write", 0, None)
         beside.mark(quantized, declared if pixels is None else pixels.declaration)
         written = scratch / beside.model.name
