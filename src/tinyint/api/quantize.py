@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,14 +18,16 @@ from tinyint.errors import DataError, TinyintError
 from tinyint.files import followed
 from tinyint.graph.io import save_model
 from tinyint.proof import Report, Sizes, prove
+from tinyint.proof.placement_race import PlacementRace
 from tinyint.quantization.calibrated import Calibration, RecordSource
 from tinyint.quantization.calibration import CalibrationRecord
 from tinyint.quantization.pixels import PixelInput
-from tinyint.quantization.ptq import source_of
+from tinyint.quantization.ptq import Quantized, Source, source_of
 from tinyint.quantization.recipe import Recipe
 from tinyint.quantization.recipe_source import ChangedRecipe, RecipeSource, resolve_recipe
+from tinyint.runtimes.base import TensorSpec
 from tinyint.runtimes.run import Run
-from tinyint.targets import get_target
+from tinyint.targets import Target, get_target
 
 __all__ = ["Result", "quantize"]
 
@@ -64,9 +67,7 @@ def quantize(
     chosen, notes = resolve_recipe(recipe)
     goal, source, beside = get_target(target), GivenModel.of(model), Beside.of(place, calibration)
     static = chosen.method == "static"
-    _require_effect(run, chosen, calibration)
-    if run.race is not None:
-        require_race(run.race, goal, samples)
+    _require_effect(run, chosen, calibration, goal, samples)
     read = (model, calibration, _written(recipe), *source.files, *samples.paths)
     with beside.staged(read, with_record=static) as scratch:
         run.progress("prepare", 0, None)
@@ -78,10 +79,7 @@ def quantize(
             source.model, target=goal, recipe=chosen, calibration=ranges, pixels=pixels, name=source.name
         )
         specs = input_specs(ready.graph if pixels and pixels.resizes else source.model)
-        if run.race is None:
-            quantized, race = ready.quantized(), None
-        else:
-            quantized, race = raced(ready, source.runnable, samples, ranges, specs, run)
+        quantized, race = _placed(ready, source, samples, ranges, specs, run)
         run.progress("write", 0, None)
         beside.mark(quantized, declared if pixels is None else pixels.declaration)
         written = scratch / beside.model.name
@@ -105,7 +103,23 @@ def quantize(
     return Result(model=quantized.model, report=report, record=quantized.record, path=place)
 
 
-def _require_effect(run: Run, recipe: Recipe, calibration: RecordSource | None) -> None:
+def _placed(
+    ready: Source,
+    source: GivenModel,
+    samples: Samples,
+    ranges: Calibration,
+    specs: Sequence[TensorSpec],
+    run: Run,
+) -> tuple[Quantized, PlacementRace | None]:
+    """Model as planned; with `Run.race`, the winner of the race of its placements."""
+    if run.race is None:
+        return ready.quantized(), None
+    return raced(ready, source.runnable, samples, ranges, specs, run)
+
+
+def _require_effect(
+    run: Run, recipe: Recipe, calibration: RecordSource | None, target: Target, samples: Samples
+) -> None:
     """Raises TinyintError where an option of `run` is of no use."""
     if recipe.method != "static":
         _require_no_calibration(run, f"the method {recipe.method} calibrates nothing")
@@ -115,6 +129,8 @@ def _require_effect(run: Run, recipe: Recipe, calibration: RecordSource | None) 
             )
     elif calibration is not None:
         _require_no_calibration(run, "the ranges are those of the record")
+    if run.race is not None:
+        require_race(run.race, target, samples)
 
 
 def _pixels(
