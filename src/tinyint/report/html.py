@@ -52,9 +52,14 @@ def _marks(verdict: Verdict) -> Iterator[tuple[str, str, str]]:
 
 @cache
 def _template(name: str) -> jinja2.Template:
-    source = (resources.files("tinyint.report") / name).read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, loader=jinja2.FunctionLoader(_source)
+    )
     environment.filters.update(
         percent=percent, number=number, counted=counted, decibels=decibels, signed_ms=signed_ms
     )
-    return environment.from_string(source)
+    return environment.get_template(name)
+
+
+def _source(name: str) -> str:
+    return (resources.files("tinyint.report") / name).read_text(encoding="utf-8")
