@@ -76,7 +76,7 @@ def test_without_exclude_outside_its_borders_are_others() -> None:
 def test_nearest_takes_pillows_pixels_but_for_ties(before: tuple[int, int], after: tuple[int, int]) -> None:
     """A tie is a pixel whose centre, (2 o + 1) / 2 · before / after, falls between two.
 
-    OpenVINO 2026.4.1 takes the same pixels, and damages its memory (glibc tells under MALLOC_CHECK_=3).
+    Not on OpenVINO 2026.4.1: sizes are open here, and in some runs it damages its memory (glibc's MALLOC_CHECK_=3 tells).
     """
     found = resized("onnxruntime", noise(before), after, RESIZE["nearest"])
     rows, columns = ((2 * np.arange(b) + 1) * a % (2 * b) != 0 for a, b in zip(before, after, strict=True))
