@@ -130,8 +130,8 @@ OPENVINO = Target(
         f"{_MEASURED}: weights must be int8 with zero-point 0",
         f"{_MEASURED}/test_points.py: convolutions of one place with stored weights, beside a Transpose or a Reshape",
         f"{_MEASURED}/test_resize.py: Resize ignores antialias",
-        "seen with OpenVINO 2026.4.1 under glibc's MALLOC_CHECK_=3: a Resize of bytes of open sizes damages memory in "
-        "some runs",
+        "seen with OpenVINO 2026.4.1 under glibc's MALLOC_CHECK_=3: a Resize of open sizes damages memory in some "
+        "runs",
         f"{_MEASURED}/test_gathers.py: Gather by a number or a matrix of indices after arithmetic with constants",
     ),
 )

@@ -33,14 +33,14 @@ SIZES = [
 ]
 
 
-def model_of(attributes: str, kind: str = "uint8") -> ir.Model:
-    inputs, outputs = f"{kind}[N,H,W,C] x, int64[2] size", f"{kind}[N,A,B,C] y"
+def model_of(attributes: str) -> ir.Model:
+    inputs, outputs = "uint8[N,H,W,C] x, int64[2] size", "uint8[N,A,B,C] y"
     resize = f"Resize <axes = [1, 2], {attributes}> (x, , , size)"
     return build(f"g ({inputs}) => ({outputs}) {{ y = {resize} }}", opset=18)
 
 
-def resized(runtime: str, image: np.ndarray, size: tuple[int, int], attributes: str) -> np.ndarray:
-    session = get_runtime(runtime).open(model_of(attributes), threads=1)
+def resized(image: np.ndarray, size: tuple[int, int], attributes: str) -> np.ndarray:
+    session = get_runtime("onnxruntime").open(model_of(attributes), threads=1)
     return session.run({"x": image[None], "size": np.array(size)})["y"][0]
 
 
@@ -59,7 +59,7 @@ def test_onnxruntime_is_as_pillow_but_for_ties(
     interpolation: str, before: tuple[int, int], after: tuple[int, int]
 ) -> None:
     """Its weights are of float32, Pillow's of double, which turns some sums that end in a half."""
-    found = resized("onnxruntime", noise(before), after, RESIZE[interpolation]).astype(int)
+    found = resized(noise(before), after, RESIZE[interpolation]).astype(int)
     off = np.abs(found - by_pillow(noise(before), after, interpolation))
     assert off.max() <= 1
     assert (off > 0).mean() < 0.06  # most where factors are simple, as 6 / 5 is, and sums often end in a half
@@ -67,7 +67,7 @@ def test_onnxruntime_is_as_pillow_but_for_ties(
 
 def test_without_exclude_outside_its_borders_are_others() -> None:
     attributes = RESIZE["bilinear"].replace("exclude_outside = 1", "exclude_outside = 0")
-    found = resized("onnxruntime", noise((75, 100)), (51, 68), attributes).astype(int)
+    found = resized(noise((75, 100)), (51, 68), attributes).astype(int)
     off = np.abs(found - by_pillow(noise((75, 100)), (51, 68), "bilinear"))
     assert off[1:-1, 1:-1].max() <= 1 < off.max()
 
@@ -76,9 +76,9 @@ def test_without_exclude_outside_its_borders_are_others() -> None:
 def test_nearest_takes_pillows_pixels_but_for_ties(before: tuple[int, int], after: tuple[int, int]) -> None:
     """A tie is a pixel whose centre, (2 o + 1) / 2 · before / after, falls between two.
 
-    Not on OpenVINO 2026.4.1: sizes are open here, and in some runs it damages its memory (glibc's MALLOC_CHECK_=3 tells).
+    Not on OpenVINO 2026.4.1, which in some runs damages its memory where sizes are open (glibc's MALLOC_CHECK_=3).
     """
-    found = resized("onnxruntime", noise(before), after, RESIZE["nearest"])
+    found = resized(noise(before), after, RESIZE["nearest"])
     rows, columns = ((2 * np.arange(b) + 1) * a % (2 * b) != 0 for a, b in zip(before, after, strict=True))
     assert min(rows.mean(), columns.mean()) > 0.8
     expected = by_pillow(noise(before), after, "nearest")
@@ -89,13 +89,14 @@ def test_nearest_takes_pillows_pixels_but_for_ties(before: tuple[int, int], afte
 def test_openvino_ignores_antialias_so_that_it_is_refused(interpolation: str, tmp_path: Path) -> None:
     """By itself, OpenVINO gives the same with antialias and without."""
     openvino = pytest.importorskip("openvino")
+    text = "g (float[1,75,100,3] x) => (float[1,51,68,3] y) {{ y = Resize <axes = [1, 2], {}> (x, , , s) }}"
     image, made = noise((75, 100))[None].astype(np.float32), []
     for smooth in (1, 0):
         attributes = RESIZE[interpolation].replace(SMOOTH, f"antialias = {smooth}")
         path = tmp_path / f"{smooth}.onnx"
-        save_model(model_of(attributes, "float"), path)
+        save_model(build(text.format(attributes), opset=18, s=np.array([51, 68])), path)
         compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        made.append(compiled([image, np.array([51, 68])])[0])
+        made.append(compiled([image])[0])
     assert np.array_equal(*made)
     with pytest.raises(ModelError, match="openvino ignores the antialias"):
         get_runtime("openvino").open(tmp_path / "1.onnx")
