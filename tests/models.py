@@ -147,6 +147,23 @@ def transformer() -> ir.Model:
     )
 
 
+def image_classifier() -> ir.Model:
+    """Images (N, 3, 16, 16) to five classes, by random weights; its borders count."""
+    return build(
+        """
+        g (float[N,3,16,16] image) => (float[N,5] logits) {
+          a = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (image, w, b)  c = Relu (a)
+          d = Conv <pads = [1, 1, 1, 1]> (c, v)  e = Relu (d)  f = GlobalAveragePool (e)
+          h = Flatten (f)  logits = Gemm (h, m)
+        }
+        """,
+        w=(8, 3, 3, 3),
+        b=(8,),
+        v=(8, 8, 3, 3),
+        m=(8, 5),
+    )
+
+
 def noise(model: ir.Model, count: int, seed: int = 0) -> list[dict[str, np.ndarray]]:
     """`count` samples of normal noise for a model with one float input; symbolic dimensions are 1."""
     (value,) = model.graph.inputs

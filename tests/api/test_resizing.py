@@ -7,13 +7,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import onnx_ir as ir
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 import tinyint
-from tests.graph.build import build
+from tests.models import image_classifier
 from tests.processor import ORT_TARGET
 from tinyint import api
 from tinyint.api.resizing import require_resizable, resizes_images
@@ -36,28 +35,11 @@ QUIET = tinyint.Run(threads=1, notice=lambda _: None)
 ONCE = tinyint.Run(threads=1, verify=False)
 
 
-def network() -> ir.Model:
-    """Five classes, by random weights."""
-    return build(
-        """
-        g (float[N,3,16,16] image) => (float[N,5] logits) {
-          a = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (image, w, b)  c = Relu (a)
-          d = Conv <pads = [1, 1, 1, 1]> (c, v)  e = Relu (d)  f = GlobalAveragePool (e)
-          h = Flatten (f)  logits = Gemm (h, m)
-        }
-        """,
-        w=(8, 3, 3, 3),
-        b=(8,),
-        v=(8, 8, 3, 3),
-        m=(8, 5),
-    )
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """float.onnx, int8.onnx, p.yaml, and images/CLASS/ of several sizes, of which the last is the first again."""
     root = tmp_path_factory.mktemp("resizing")
-    save_model(network(), root / "float.onnx")
+    save_model(image_classifier(), root / "float.onnx")
     (root / "p.yaml").write_text(DECLARED.dump())
     rng = np.random.default_rng(2)
     for i in range(20):
@@ -169,7 +151,7 @@ def test_a_data_file_holds_resized_images_and_is_refused():
 def test_results_with_places_are_refused():
     with pytest.raises(ModelError, match="results of segmentation are of the resized image"):
         tinyint.evaluate("int8.onnx", "images", task="segmentation", run=QUIET)
-    model = network()
+    model = image_classifier()
     require_resizable(model, None)
     model.metadata_props.update(Segmentation(classes=("a", "b")).to_metadata())
     with pytest.raises(DataError, match="cannot be folded into a model for segmentation"):

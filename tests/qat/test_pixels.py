@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import tinyint
-from tests.graph.build import build
+from tests.models import image_classifier
 from tests.processor import OPENVINO_TARGET, ORT_TARGET
 from tinyint.data import Preprocessing
 from tinyint.data.declared import saved_preprocessing
@@ -34,29 +34,13 @@ openvino = pytest.param(
 )
 
 
-def network() -> ir.Model:
-    return build(
-        """
-        g (float[N,3,16,16] image) => (float[N,5] logits) {
-          a = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (image, w, b)  c = Relu (a)
-          d = Conv <pads = [1, 1, 1, 1]> (c, v)  e = Relu (d)  f = GlobalAveragePool (e)
-          h = Flatten (f)  logits = Gemm (h, m)
-        }
-        """,
-        w=(8, 3, 3, 3),
-        b=(8,),
-        v=(8, 8, 3, 3),
-        m=(8, 5),
-    )
-
-
 def images(declared: Preprocessing) -> np.ndarray:
     return np.stack([declared.scaled(image) for image in PIXELS])
 
 
 def prepared(declared: Preprocessing, target: str = ORT_TARGET, **options: object) -> QatModule:
     given: dict[str, Any] = {"recipe": FOLDING, "target": target, "preprocessing": declared, **options}
-    return tinyint.qat.prepare(network(), images(declared), **given)
+    return tinyint.qat.prepare(image_classifier(), images(declared), **given)
 
 
 def trained(module: QatModule, given: np.ndarray) -> QatModule:
@@ -123,14 +107,14 @@ def test_the_teacher_takes_preprocessed_images():
 
 
 def test_a_declared_preprocessing_may_be_given_beside_a_record():
-    record = tinyint.api.calibrate(network(), images(LITE))
-    module = tinyint.qat.prepare(network(), record, recipe=FOLDING, preprocessing=LITE)
+    record = tinyint.api.calibrate(image_classifier(), images(LITE))
+    module = tinyint.qat.prepare(image_classifier(), record, recipe=FOLDING, preprocessing=LITE)
     assert module.origin.pixels is not None
     assert module.origin.pixels.preprocessing == LITE
     with pytest.raises(DataError, match="none is declared"):
-        tinyint.qat.prepare(network(), record, recipe=FOLDING)
+        tinyint.qat.prepare(image_classifier(), record, recipe=FOLDING)
     with pytest.raises(RecipeError, match="`preprocessing` has no effect"):
-        tinyint.qat.prepare(network(), record, preprocessing=LITE)
+        tinyint.qat.prepare(image_classifier(), record, preprocessing=LITE)
 
 
 def test_for_a_target_with_other_codes_it_is_refused():
@@ -156,7 +140,9 @@ def test_for_a_target_with_the_same_codes_it_is_exported():
 )
 def test_what_training_cannot_fold(options: dict[str, Any], told: str):
     with pytest.raises(RecipeError) as error:
-        tinyint.qat.prepare(network(), images(LITE), **({"recipe": FOLDING, "preprocessing": LITE} | options))
+        tinyint.qat.prepare(
+            image_classifier(), images(LITE), **({"recipe": FOLDING, "preprocessing": LITE} | options)
+        )
     assert told in " ".join(str(error.value).split())
 
 

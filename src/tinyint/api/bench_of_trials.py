@@ -42,7 +42,8 @@ class Bench:
     def of(cls, work: Work, metric: Metric, first: Result, started: float) -> Bench:
         """Bench that has made a `first` model, all in int8.
 
-        Raises DataError without held-out samples, for NaN, and for a time that is too short for one trial."""
+        Raises DataError without held-out samples, for NaN, and for a time that is too short for one trial.
+        """
         samples = _held_out(work, first.record)
         bench = cls(work=work, metric=metric, samples=samples, started=started, made={frozenset(): first})
         before = time.perf_counter()

@@ -125,7 +125,7 @@ class Work:
     def with_rules(self, in_float: Iterable[str]) -> Recipe:
         """The recipe with a rule for each unit in float before its own."""
         rules = [Rule(name=_exactly(name), float=True) for name in sorted(in_float)]
-        return self.recipe.model_copy(update={"rules": (*rules, *self.recipe.rules)})
+        return self.recipe.with_rules(rules)
 
     def journal(self, metric: Metric, record: CalibrationRecord | None) -> Journal:
         key = {

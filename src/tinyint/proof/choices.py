@@ -30,12 +30,11 @@ def choice_key(
 
     Weights in other files count by the size and time of these. Raises ModelError for an unreadable file.
     """
-    machine = host()
     example = {name: (str(a.dtype), a.shape) for name, a in (conditions.example or {}).items()}
     facts = (
         _FORMAT,
         _digest(model),
-        (machine.model, sorted(machine.features), machine.cores),
+        host().identity,
         [(runtime.name, runtime.available()) for runtime in runtimes],
         (conditions.threads, conditions.precision, conditions.batch, conditions.batch_size, preferred),
         sorted(example.items()),

@@ -27,7 +27,6 @@ def race_key(source: Source, runtime: Runtime, threads: int, sample: Sample) -> 
 
     The samples themselves do not count: they move scales, and hardly what is fast.
     """
-    machine = host()
     facts = (
         _FORMAT,
         tinyint.__version__,
@@ -35,7 +34,7 @@ def race_key(source: Source, runtime: Runtime, threads: int, sample: Sample) -> 
         source.target.name,
         source.recipe.dump(),
         (runtime.name, runtime.available(), threads),
-        (machine.model, sorted(machine.features), machine.cores),
+        host().identity,
         sorted((name, str(array.dtype), array.shape) for name, array in sample.inputs.items()),
     )
     return hashlib.sha256(repr(facts).encode()).hexdigest()

@@ -105,9 +105,7 @@ class Source:
 
         Raises as `plan` and the recipe's method.
         """
-        recipe = (
-            self.recipe.model_copy(update={"rules": (*rules, *self.recipe.rules)}) if rules else self.recipe
-        )
+        recipe = self.recipe.with_rules(rules)
         watch = _Stopwatch(seconds=dict(self.seconds))
         with watch.time("quantize"):
             result = quantize_graph(

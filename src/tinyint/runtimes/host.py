@@ -58,6 +58,11 @@ class Host:
         return bool({"avx512_vnni", "avx_vnni"} & self.features)
 
     @property
+    def identity(self) -> tuple[object, ...]:
+        """Facts that speeds depend on, for keys of remembered measurements."""
+        return self.model, sorted(self.features), self.cores
+
+    @property
     def label(self) -> str:
         """Model, and the instructions that decide how it adds 8-bit products."""
         known = {

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import tinyint
 from tests.graph.build import build
+from tests.models import image_classifier
 from tests.processor import OPENVINO_TARGET, ORT_TARGET
 from tinyint.cli.app import app
 from tinyint.data.declared import saved_preprocessing
@@ -33,28 +34,11 @@ openvino = pytest.param(
 )
 
 
-def network() -> ir.Model:
-    """Five classes, by random weights; its borders count."""
-    return build(
-        """
-        g (float[N,3,16,16] image) => (float[N,5] logits) {
-          a = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (image, w, b)  c = Relu (a)
-          d = Conv <pads = [1, 1, 1, 1]> (c, v)  e = Relu (d)  f = GlobalAveragePool (e)
-          h = Flatten (f)  logits = Gemm (h, m)
-        }
-        """,
-        w=(8, 3, 3, 3),
-        b=(8,),
-        v=(8, 8, 3, 3),
-        m=(8, 5),
-    )
-
-
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """float.onnx, images/CLASS/ of smooth noise, and p.yaml."""
     monkeypatch.chdir(tmp_path)
-    save_model(network(), "float.onnx")
+    save_model(image_classifier(), "float.onnx")
     rng = np.random.default_rng(2)
     for i in range(20):
         place = Path("images") / f"class{i % 5}"

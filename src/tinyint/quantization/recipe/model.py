@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -260,6 +260,10 @@ class Recipe(_Part):
         ]
         idle = without_effect(self.method, self.calibration)
         return {key: value for key, value in mapping.items() if key not in idle and value != []}
+
+    def with_rules(self, rules: Sequence[Rule]) -> Self:
+        """Recipe with these rules before its own; itself for none."""
+        return self.model_copy(update={"rules": (*rules, *self.rules)}) if rules else self
 
     def with_settings(self, settings: Iterable[str]) -> Self:
         """The recipe with `KEY=VALUE` settings applied, e.g. "weights.granularity=per_tensor"; VALUE is YAML.

@@ -16,7 +16,7 @@ from tinyint.quantization.calibration.statistics.statistic import Layout, Reques
 __all__ = ["Gram"]
 
 _BITS = 20
-"""Of a sample's matrix, relative to its largest element: fewer digits to add, and files a third the size."""
+"""Of a sample's matrix, relative to its largest element: the rest would be digits to add and to store."""
 
 
 class Gram(Statistic):
