@@ -19,11 +19,12 @@ from tests.quantization.test_ptq import record_for
 from tinyint import qat
 from tinyint.graph.passes.exact_products import exact_products
 from tinyint.graph.passes.opset import upgrade_opset
+from tinyint.graph.passes.shapes import ShapesOf
 from tinyint.graph.passes.weightless import restore_weights, weightless_proto
 from tinyint.graph.prepare import prepare
 from tinyint.graph.serde import from_proto
 from tinyint.loading.paddle_scales import quantize_again
-from tinyint.quantization.calibration.instrument import instrument
+from tinyint.quantization.calibration.instrument import assumed_shapes, instrument
 from tinyint.quantization.ptq import quantize_graph
 from tinyint.quantization.recipe import Recipe
 from tinyint.targets import get_target
@@ -89,6 +90,11 @@ def trained(model: ir.Model) -> ir.Model:
     return qat.export(
         qat.prepare(model, noise(prepare(model), 2), target="x86-vnni", settings=settings).eval()
     )
+
+
+def observers(model: ir.Model) -> ir.Model:
+    prepared = prepare(model)
+    return instrument(prepared, shapes=assumed_shapes(ShapesOf(prepared))).model
 
 
 def without_data(method: str) -> Callable[[ir.Model], ir.Model]:
@@ -182,7 +188,7 @@ WAYS = {
         lambda m: exact_products(without_data("dynamic")(m)), MATRICES, weights=MATRIX_WEIGHTS
     ),
     "weight-only": Way(without_data("weight_only"), MATRICES, weights=MATRIX_WEIGHTS),
-    "observers": Way(lambda m: instrument(prepare(m)).model, NET, weights=NET_WEIGHTS),
+    "observers": Way(observers, NET, weights=NET_WEIGHTS),
     "a tail": Way(
         lambda m: append(append(m, Tail(softmax_tail("y"), "softmax")), Tail(argmax_tail("z"), "argmax")),
         "g (float[N,3] x) => (float[N,3] y, float[N,3] z) { y = Exp (x)  z = Abs (y) }",

@@ -107,7 +107,7 @@ def test_an_image_that_is_smaller_than_the_crop_fails():
     ("keys", "target", "told"),
     [
         ({}, "x86-vnni", "neither resize nor crop is declared"),
-        ({"resize": 8}, "openvino", "openvino has no operators that resize and crop bytes"),
+        ({"resize": 8}, "openvino-avx2", "openvino-avx2 has no operators that resize and crop bytes"),
         (
             {"resize": 8, "interpolation": "lanczos"},
             "arm64",

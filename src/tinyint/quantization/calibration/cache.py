@@ -22,7 +22,7 @@ from tinyint.quantization.calibration.statistics import Request
 __all__ = ["RecordCache", "cache_key"]
 
 LIMIT_BYTES = 512 * 2**20
-_FORMAT = 2  # raise it when a record of the same samples would come out differently
+_FORMAT = 3  # raise it when a record of the same samples would come out differently
 _RECORD, _CHECKPOINT = ".npz", ".partial"
 _TEMPORARY = r"[0-9a-f]{64}\.(npz|partial)"
 

@@ -3,11 +3,10 @@
 Handing whole activations to NumPy costs more than the model itself: a ResNet50 makes 40 MB of them an image. So the
 exact extrema are reductions in the graph, and what leaves it is a few numbers a tensor and a regular subsample.
 
-Images (N, C, H, W) are observed by pooling alone, which ONNX Runtime does in the blocked layout of its convolutions;
-anything else would have the whole tensor copied to another layout first. GlobalMaxPool gives the maximum, -max(-x) the
-minimum, with -x a depthwise convolution (zero, after a clamp), and a MaxPool of one pixel with a stride is a grid.
-
 The statistics that steps ask for (`calibrate.statistics`) are reductions of their own.
+
+Models with open sizes are observed as if those were `ASSUMED`: how densely depends on the model alone, so that no order
+or split of the samples decides it. What a large sample then gives too much is left out after the run.
 
 A tensor that holds infinities, as masks do, is observed without them, by other operators that are slower. So the graph
 is made for those that are known to, and made anew when another one turns out to.
@@ -16,30 +15,32 @@ is made for those that are known to, and made anew when another one turns out to
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
 
 from tinyint.errors import ModelError
-from tinyint.graph.flow import clamp_range, observed
+from tinyint.graph.flow import observed
 from tinyint.graph.names import name_of
-from tinyint.graph.passes.shapes import shapes_at
+from tinyint.graph.passes.shapes import Shape, ShapesOf
 from tinyint.numbers.numerics import Array
-from tinyint.quantization.calibration.builder import GraphBuilder
 from tinyint.quantization.calibration.channelwise import ChannelProbe, observe_channels
+from tinyint.quantization.calibration.probes import (
+    ASSUMED,
+    EXTREMA,
+    PEAKS,
+    SUBSAMPLE,
+    Observer,
+    Probe,
+    stride_for,
+)
 from tinyint.quantization.calibration.statistics import Request
 
-Shape: TypeAlias = "tuple[int | None, ...]"
-
-__all__ = ["SUBSAMPLE", "Instrumented", "Observation", "instrument", "require_batches"]
-
-SUBSAMPLE = 4096
-"""Elements a tensor and sample that reach the histogram, give or take a factor of two."""
-PEAKS, EXTREMA, INFINITE, UNDEFINED = (f"tinyint/{n}" for n in ("peaks", "extrema", "infinite", "undefined"))
+__all__ = ["SUBSAMPLE", "Instrumented", "Observation", "assumed_shapes", "instrument", "require_batches"]
 
 
 class Observation(NamedTuple):
@@ -58,37 +59,6 @@ class Observation(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probe:
-    """Where the outputs tell of one tensor.
-
-    * `lo`, `hi`: columns in EXTREMA, or the first of its channels in PEAKS (`lo` negated); `lo` None: zero
-    * `subsample`: the output that holds it
-    * `size`: the elements in one sample, or the output that tells them, int64 ()
-    * `infinite`: the column in INFINITE and in UNDEFINED; None: not counted
-    """
-
-    tensor: str
-    pooled: bool
-    lo: int | None
-    hi: int
-    subsample: str
-    size: int | str
-    infinite: int | None = None
-
-    def extrema(self, numbers: Mapping[int, float] | Sequence[float]) -> tuple[float, float]:
-        """Of one sample, from its row of PEAKS or EXTREMA."""
-        if self.lo is None:
-            return 0.0, numbers[self.hi]
-        return -numbers[self.lo] if self.pooled else numbers[self.lo], numbers[self.hi]
-
-    def counts(self, numbers: Mapping[str, Sequence[int]]) -> tuple[int, int]:
-        """The infinities and the NaNs of one sample."""
-        if self.infinite is None:
-            return 0, 0
-        return numbers[INFINITE][self.infinite], numbers[UNDEFINED][self.infinite]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Instrumented:
     """Model whose outputs are observations, one row per sample or for all.
 
@@ -102,29 +72,34 @@ class Instrumented:
     names: Mapping[str, str]
     channels: tuple[ChannelProbe, ...]
 
-    def read(self, found: Mapping[str, Array], rows: int = 1) -> list[list[Observation]]:
-        """The outputs of one run on `rows` samples: sample by sample, tensor by tensor."""
+    def read(
+        self, found: Mapping[str, Array], sizes: Mapping[str, int], rows: int = 1
+    ) -> list[list[Observation]]:
+        """The outputs of one run on `rows` samples: sample by sample, tensor by tensor.
+
+        `sizes`: elements in one sample, of the tensors whose shapes were given.
+        """
         peaks = self._peaks(found, rows)
         numbers = {key: found[name].tolist() for key, name in self.names.items() if key != PEAKS}
-        subsamples = [found[p.subsample].reshape(rows, -1) for p in self.probes]
-        sizes = [p.size if isinstance(p.size, int) else int(found[p.size]) for p in self.probes]
+        subsamples = [_thinned(found[p.subsample].reshape(rows, -1)) for p in self.probes]
+        elements = [sizes[p.tensor] if p.size is None else int(found[p.size][1]) for p in self.probes]
         samples = []
         for row in range(rows):
             of_row = {key: values[row] for key, values in numbers.items()}
             extrema = (p.extrema(peaks[row] if p.pooled else of_row[EXTREMA]) for p in self.probes)
             odd = (p.counts(of_row) for p in self.probes)
-            sample = zip(self.probes, extrema, subsamples, sizes, odd, strict=True)
+            sample = zip(self.probes, extrema, subsamples, elements, odd, strict=True)
             samples.append(
                 [Observation(p.tensor, *ends, sub[row], size, *n) for p, ends, sub, size, n in sample]
             )
         return samples
 
-    def overflowing(self, found: Mapping[str, Array], rows: int = 1) -> set[str]:
+    def overflowing(self, found: Mapping[str, Array], sizes: Mapping[str, int], rows: int = 1) -> set[str]:
         """The tensors that hold infinities, and are not observed without them yet."""
         if all(np.isfinite(found[name]).all() for name in self.names.values()):
             return set()
         known = {p.tensor for p in self.probes if p.infinite is not None}
-        seen = (o for sample in self.read(found, rows) for o in sample)
+        seen = (o for sample in self.read(found, sizes, rows) for o in sample)
         return {o.tensor for o in seen if not (math.isfinite(o.lo) and math.isfinite(o.hi))} - known
 
     def _peaks(self, found: Mapping[str, Array], rows: int) -> list[dict[int, float]]:
@@ -141,6 +116,7 @@ class Instrumented:
 def instrument(
     model: ir.Model,
     *,
+    shapes: Mapping[str, Shape],
     needs: AbstractSet[Request] = frozenset(),
     infinite: AbstractSet[str] = frozenset(),
     by_sample: bool = False,
@@ -149,18 +125,26 @@ def instrument(
 
     Every tensor in `graph.flow.observed` is observed, and the statistics in `needs`.
 
+    * `shapes`: of tensors, for one sample; those of the samples may be others, but not empty. Of a tensor without a
+      known one, the graph finds out the size
     * `infinite`: the tensors that are observed without their infinities
     * `by_sample`: a row of the outputs for each row of the inputs; else one for all, as for one sample
     """
-    shapes = shapes_at(model, 1)
     model = model.clone()
-    tensors = [(value, shapes.get(name_of(value))) for value in observed(model.graph)]
-    images = next((shape[0] for value, shape in tensors if _is_image(value, shape) and shape), None)
-    observer = _Observer(GraphBuilder(model), infinite, by_sample, images)
-    probes = tuple(observer.observe(value, shape) for value, shape in tensors)
+    observer = Observer.of(model, shapes, infinite, by_sample=by_sample)
+    probes = tuple(map(observer.observe, observed(model.graph)))
     channels = observe_channels(model.graph, observer.builder, needs, by_sample=by_sample)
     names = observer.builder.finish()
     return Instrumented(model=model, probes=probes, names=names, channels=channels)
+
+
+def assumed_shapes(shapes: ShapesOf) -> dict[str, Shape]:
+    """Shapes of one sample, with open sizes as assumed.
+
+    Those of axis 0 stay open, since tensors are joined by it.
+    """
+    declared, assumed = shapes.assuming(1), shapes.assuming(1, ASSUMED)
+    return {name: (*declared.get(name, (None,))[:1], *shape[1:]) for name, shape in assumed.items()}
 
 
 def require_batches(model: ir.Model) -> None:
@@ -175,7 +159,8 @@ def require_batches(model: ir.Model) -> None:
                 f"{refused}: its input {value.name!r} has the fixed shape {list(value.shape)}; use a batch size of 1, "
                 "or export it with an open batch"
             )
-    few, many = shapes_at(model, 3), shapes_at(model, 5)
+    shapes = ShapesOf(model)
+    few, many = shapes.assuming(3), shapes.assuming(5)
     for value in observed(model.graph):
         name = name_of(value)
         if few.get(name, ())[:1] != (3,) or many.get(name, ())[:1] != (5,):
@@ -185,119 +170,7 @@ def require_batches(model: ir.Model) -> None:
             )
 
 
-def _is_image(value: ir.Value, shape: Shape | None) -> bool:
-    """Whether pooling can observe the tensor."""
-    return value.producer() is not None and len(shape or ()) == 4 and all(shape or ())
-
-
-@dataclass(frozen=True)
-class _Observer:
-    """Adds the probes. `images`: as many as there must be along axis 0 of what is joined in PEAKS."""
-
-    builder: GraphBuilder
-    infinite: AbstractSet[str]
-    by_sample: bool
-    images: int | None
-
-    def observe(self, value: ir.Value, shape: Shape | None) -> Probe:
-        known = [dim for dim in shape or (None,) if dim is not None]
-        size = math.prod(known) if shape is not None and len(known) == len(shape) else 0
-        if _is_image(value, shape):
-            return self._observe_image(value, known, size)
-        return self._observe_any(value, size)
-
-    def _observe_image(self, value: ir.Value, shape: list[int], size: int) -> Probe:
-        builder, name = self.builder, name_of(value)
-        stride = max(1, round(math.sqrt(size / SUBSAMPLE)))
-        if name in self.infinite:  # MaxPool would make the least number of -inf
-            ends = builder.integers(0, 0), builder.integers(2**62, 2**62), builder.integers(2, 3)
-            grid = builder.node("Slice", [value, *ends, builder.integers(stride, stride)])
-            return self._probe(name, self._rows(value), builder.output(grid), size)
-        grid = builder.node("MaxPool", [value], kernel_shape=[1, 1], strides=[stride, stride])
-        channels, cut = shape[1], clamp_range(_producer(value))
-        negative = None
-        if cut is None or cut[0] < 0.0:
-            negative = builder.node("Conv", [value, builder.minus_ones(channels)], group=channels)
-        highest = builder.node("GlobalMaxPool", [value])
-        lowest = None if negative is None else builder.node("GlobalMaxPool", [negative])
-        pooled = shape[0] == self.images
-        if pooled:
-            lo = None if lowest is None else builder.joined(PEAKS, lowest, channels)
-            hi = builder.joined(PEAKS, highest, channels)
-        else:
-            lo = (
-                None
-                if lowest is None
-                else self._extremum("ReduceMin", self._rows(builder.node("Neg", [lowest])))
-            )
-            hi = self._extremum("ReduceMax", self._rows(highest))
-        return Probe(tensor=name, pooled=pooled, lo=lo, hi=hi, subsample=builder.output(grid), size=size)
-
-    def _observe_any(self, value: ir.Value, known: int) -> Probe:
-        builder, rows = self.builder, self._rows(value)
-        size: int | str
-        if known:
-            size, whole, step = known, rows, builder.integers(_stride(known))
-        else:
-            # A tensor of unknown size may be empty, and the reduction of nothing is an error; zero is in every range.
-            whole = builder.node("Pad", [rows, builder.integers(0, 0, 0, 1)])
-            count = builder.node("Gather", [builder.node("Shape", [rows]), builder.integer(1)])
-            size, step = builder.output(count), _computed_stride(builder, count)
-        ends = builder.integers(0), builder.integers(2**62), builder.integers(1)
-        subsample = builder.output(builder.node("Slice", [rows, *ends, step]))
-        return self._probe(name_of(value), whole, subsample, size)
-
-    def _probe(self, name: str, rows: ir.Value, subsample: str, size: int | str) -> Probe:
-        """The extrema of each row; of its finite values where the tensor is known to hold others."""
-        if name not in self.infinite:
-            lo, hi = self._extremum("ReduceMin", rows), self._extremum("ReduceMax", rows)
-            return Probe(tensor=name, pooled=False, lo=lo, hi=hi, subsample=subsample, size=size)
-        builder = self.builder
-        infinite, undefined = builder.node("IsInf", [rows]), builder.node("IsNaN", [rows])
-        above = builder.node("Where", [infinite, builder.number(math.inf), rows])
-        below = builder.node("Where", [infinite, builder.number(-math.inf), rows])
-        counts = [
-            builder.reduce("ReduceSum", builder.node("Cast", [which], to=ir.DataType.INT64.value))
-            for which in (infinite, undefined)
-        ]
-        return Probe(
-            tensor=name,
-            pooled=False,
-            lo=self._extremum("ReduceMin", above),
-            hi=self._extremum("ReduceMax", below),
-            subsample=subsample,
-            size=size,
-            infinite=max(builder.joined(n, c) for n, c in zip((INFINITE, UNDEFINED), counts, strict=True)),
-        )
-
-    def _rows(self, value: ir.Value) -> ir.Value:
-        """The value, (rows, any)."""
-        return self.builder.node("Reshape", [value, self.builder.integers(0 if self.by_sample else 1, -1)])
-
-    def _extremum(self, op_type: str, rows: ir.Value) -> int:
-        return self.builder.joined(EXTREMA, self.builder.reduce(op_type, rows))
-
-
-def _producer(value: ir.Value) -> ir.Node:
-    producer = value.producer()
-    assert producer is not None
-    return producer
-
-
-def _stride(size: int) -> int:
-    """Step between sampled elements, coprime to every dimension.
-
-    Coprime to the size: so the samples do not all fall into one channel or column.
-    """
-    stride = max(1, size // SUBSAMPLE)
-    while math.gcd(stride, max(size, 1)) > 1:
-        stride += 1
-    return stride
-
-
-def _computed_stride(builder: GraphBuilder, size: ir.Value) -> ir.Value:
-    """The same at run time, as far as integer operators go: the next odd number."""
-    half = builder.node("Div", [size, builder.integer(2 * SUBSAMPLE)])
-    even = builder.node("Mul", [half, builder.integer(2)])
-    odd = builder.node("Add", [even, builder.integer(1)])
-    return builder.node("Reshape", [odd, builder.integers(1)])
+def _thinned(subsample: Array) -> Array:
+    """The subsamples (rows, any) of tensors much larger than assumed, with about as many elements as others have."""
+    elements = subsample.shape[1]
+    return subsample if elements <= 4 * SUBSAMPLE else subsample[:, :: stride_for(elements)]

@@ -7,7 +7,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -16,14 +16,15 @@ import numpy as np
 import onnx_ir as ir
 
 from tinyint.data import Dataset, Sample, content_key
-from tinyint.data.sample import batches, stack
+from tinyint.data.sample import batches
 from tinyint.errors import DataError, OutputError, RecordError, TinyintWarning
 from tinyint.numbers.numerics import Array
 from tinyint.numbers.observers import Summary
-from tinyint.quantization.calibration.instrument import Instrumented, Observation, instrument, require_batches
+from tinyint.quantization.calibration.instrument import Observation, require_batches
+from tinyint.quantization.calibration.observed_model import ObservedModel, Seen
 from tinyint.quantization.calibration.record import CalibrationRecord
 from tinyint.quantization.calibration.statistics import Request
-from tinyint.runtimes import Provider, get_runtime
+from tinyint.runtimes import Provider
 
 __all__ = ["calibrate"]
 
@@ -52,7 +53,7 @@ def calibrate(
     """
     if batch_size > 1:
         require_batches(model)
-    observed = _ObservedModel(model, needs, threads, provider, by_sample=batch_size > 1)
+    observed = ObservedModel(model, needs, threads, provider, by_sample=batch_size > 1)
     samples = iter(data)
     start = CalibrationRecord(fingerprint, statistics={need: need.statistic() for need in needs})
     record = _resume(checkpoint, start, samples) if checkpoint else None
@@ -83,45 +84,9 @@ def _save(record: CalibrationRecord, checkpoint: Path) -> None:
         record.save(checkpoint)
 
 
-class _ObservedModel:
-    """The instrumented model in a session, made anew when a tensor turns out to hold infinities."""
-
-    def __init__(
-        self,
-        model: ir.Model,
-        needs: AbstractSet[Request],
-        threads: int | None,
-        provider: Provider,
-        *,
-        by_sample: bool,
-    ) -> None:
-        self._model, self._needs, self._by_sample = model, needs, by_sample
-        self._threads, self._provider = threads, provider
-        self._infinite: set[str] = set()
-        self._open()
-
-    def _open(self) -> None:
-        self.instrumented = instrument(
-            self._model, needs=self._needs, infinite=self._infinite, by_sample=self._by_sample
-        )
-        self._session = get_runtime("onnxruntime", self._provider).open(
-            self.instrumented.model, threads=self._threads
-        )
-
-    def run(self, batch: list[Sample]) -> tuple[Instrumented, Mapping[str, Array]]:
-        """What the samples make leave the graph, and how to read it."""
-        inputs = stack(batch)
-        found = self._session.run(inputs)
-        while overflowing := self.instrumented.overflowing(found, len(batch)):
-            self._infinite |= overflowing
-            self._open()
-            found = self._session.run(inputs)
-        return self.instrumented, found
-
-
 def _observe_all(
     record: CalibrationRecord,
-    observed: _ObservedModel,
+    observed: ObservedModel,
     samples: Iterator[list[Sample]],
     checkpoint: Path | None,
     progress: Callable[[int], None],
@@ -131,30 +96,27 @@ def _observe_all(
     with ThreadPoolExecutor(1, "tinyint-observe") as observer:
         before: Future[None] | None = None
         for batch in samples:
-            instrumented, found = observed.run(batch)
+            seen = observed.run(batch)
             if before is not None:
                 before.result()
                 progress(record.samples)
             if checkpoint and time.monotonic() - saved > _CHECKPOINT_SECONDS:
                 _save(record, checkpoint)
                 saved = time.monotonic()
-            before = observer.submit(_observe, record, instrumented, found, batch)
+            before = observer.submit(_observe, record, seen, batch)
         if before is not None:
             before.result()
             progress(record.samples)
 
 
-def _observe(
-    record: CalibrationRecord, instrumented: Instrumented, found: Mapping[str, Array], batch: list[Sample]
-) -> None:
-    seen = instrumented.read(found, len(batch))
-    for row, (observations, sample) in enumerate(zip(seen, batch, strict=True)):
+def _observe(record: CalibrationRecord, seen: Seen, batch: list[Sample]) -> None:
+    for row, (observations, sample) in enumerate(zip(seen.read(len(batch)), batch, strict=True)):
         _require_defined(observations, sample)
-        channels = [probe.read(found, row) for probe in instrumented.channels]
-        for probe, parts in zip(instrumented.channels, channels, strict=True):
-            _require_finite(probe.request, parts, sample)
-        for probe, parts in zip(instrumented.channels, channels, strict=True):
-            record.statistics[probe.request].update(parts, probe.elements(found))
+        statistics = [(probe.request, *seen.statistic(probe, row)) for probe in seen.instrumented.channels]
+        for request, parts, _ in statistics:
+            _require_finite(request, parts, sample)
+        for request, parts, elements in statistics:
+            record.statistics[request].update(parts, elements)
         _add(record, observations, sample)
 
 
