@@ -21,6 +21,7 @@ from tinyint.graph.passes.constants import fold_constants
 from tinyint.graph.passes.deform_conv import unroll_deform_conv
 from tinyint.graph.passes.gemm import normalize_gemm
 from tinyint.graph.passes.global_pool import recognize_global_pool
+from tinyint.graph.passes.hard_swish import recognize_hard_swish
 from tinyint.graph.passes.inline_if import inline_constant_if
 from tinyint.graph.passes.matmul import flatten_matrices
 from tinyint.graph.passes.names import name_nodes
@@ -59,6 +60,7 @@ PASSES: tuple[Callable[[ir.Model], None], ...] = (
     widen_points,
     recognize_global_pool,
     recognize_relu,
+    recognize_hard_swish,
 )
 """Rewritings in their order: each relies on those before it."""
 
