@@ -57,6 +57,14 @@ def test_models_take_turns_and_figures_are_those_of_the_clock() -> None:
     assert (b.median_ms, b.p90_ms) == pytest.approx((20.0, 32.0))
 
 
+@pytest.mark.parametrize(("seconds", "rounds"), [(0.0, 10), (1.05, 11), (9.0, 20)])
+def test_a_budget_ends_the_rounds_after_the_first_ten(seconds: float, rounds: int) -> None:
+    clock = Clock({"a": [0.1] * 20})
+    entry = Entry(model="a", runtime=FakeRuntime(on_call=clock.run))
+    (found,) = benchmark([entry], warmup=0, iterations=20, seconds=seconds, clock=clock)
+    assert found.iterations == rounds
+
+
 def test_a_last_smaller_batch_does_not_count() -> None:
     clock = Clock({"a": [0.002, 0.004, 0.1]})
     entry = Entry(model="a", runtime=FakeRuntime(on_call=clock.run))

@@ -87,8 +87,8 @@ class Clock:
 CALLS = 200  # of each model, as small as this one
 CALM_SLOW = [1.0, 5.0] * CALLS  # float, int8, float, …
 CALM_QUICK = [5.0, 1.0] * CALLS
-BUSY_SLOW = [1.0, 5.0, 4.0, 20.0] * (CALLS // 2)
-BUSY_QUICK = [5.0, 1.0, 20.0, 4.0] * (CALLS // 2)
+BUSY_SLOW = [0.5, 2.5, 2.0, 10.0] * (CALLS // 2)
+BUSY_QUICK = [2.5, 0.5, 10.0, 2.0] * (CALLS // 2)
 
 
 def test_slower_is_a_warning(quantized):

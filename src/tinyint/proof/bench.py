@@ -5,6 +5,7 @@ The models are timed in turn.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ __all__ = ["Clock", "Entry", "TimedSession", "Timing", "benchmark", "random_feed
 
 Clock = Callable[[], float]  # seconds
 _SEED = 0
+_FEWEST = 10  # rounds that make a median
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,7 @@ def benchmark(
     batch_size: int = 1,
     warmup: int = 10,
     iterations: int = 100,
+    seconds: float = math.inf,
     feeds: Feeds | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     clock: Clock = time.perf_counter,
@@ -100,8 +103,8 @@ def benchmark(
 
     In this process, in the order of the entries.
 
-    Every model is fed `feeds`, or else random values (see `random_feeds`). Raises DataError for a shape that is not
-    known, and what the runtimes raise.
+    No round begins after so many `seconds` of calls, but for the first ten. Every model is fed `feeds`, or else random
+    values (see `random_feeds`). Raises DataError for a shape that is not known, and what the runtimes raise.
     """
     if iterations < 1 or warmup < 0 or threads < 1 or batch_size < 1:
         raise DataError("iterations, threads and batch size must be at least 1, and warm-up at least 0")
@@ -111,7 +114,9 @@ def benchmark(
     for _ in range(warmup):
         for session, values in zip(sessions, given, strict=True):
             session.warm_up(values)
-    for _ in range(iterations):
+    for done in range(iterations):
+        if done >= _FEWEST and sum(sum(session.seconds) for session in sessions) > seconds:
+            break
         for session, values in zip(sessions, given, strict=True):
             session.run_transient(values)
     return [timing(entry, session, threads) for entry, session in zip(entries, sessions, strict=True)]

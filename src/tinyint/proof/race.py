@@ -8,7 +8,6 @@ import onnx_ir as ir
 
 from tinyint.errors import ModelError
 from tinyint.graph.source import ModelSource
-from tinyint.graph.walk import macs
 from tinyint.proof.bench import Clock, Entry, Timing, benchmark
 from tinyint.proof.measured import Latency
 from tinyint.proof.verdict import speed_of
@@ -17,9 +16,7 @@ from tinyint.runtimes.base import Feeds
 
 __all__ = ["race"]
 
-# Enough calls for a steady median, in about two seconds at 50 billion multiply-adds a second.
-_MACS_TO_TIME = 100e9
-_FEWEST_CALLS, _MOST_CALLS, _WARMUP = 10, 200, 5
+_CALLS, _SECONDS, _WARMUP = 200, 2.0, 5
 _RACES = 3
 
 
@@ -37,10 +34,9 @@ def race(
 
     Up to twice more; the run with the least spread is used.
 
-    `prepared`: the float graph, which says how many calls are enough, and runs where the runtime does not read the
-    float model as given; `native`: see `Latency`. Raises DataError for open dimensions without `feeds`.
+    `prepared`: the float graph, which runs where the runtime does not read the float model as given; `native`: see
+    `Latency`. Raises DataError for open dimensions without `feeds`.
     """
-    calls = int(_MACS_TO_TIME / max(sum(macs(prepared).values()), 1))
     given, quantized = models
 
     def run(model: ModelSource) -> tuple[Timing, Timing]:
@@ -51,7 +47,8 @@ def race(
             ],
             threads=threads,
             warmup=_WARMUP,
-            iterations=min(max(calls, _FEWEST_CALLS), _MOST_CALLS),
+            iterations=_CALLS,
+            seconds=_SECONDS,
             feeds=feeds,
             clock=clock,
         )
