@@ -107,11 +107,12 @@ def _fit_block(rows: FloatArray, scale: FloatArray, bound: PairLimit) -> FloatAr
     ratio = np.ones_like(scale)
     if not over.size:
         return ratio
-    least = np.full(over.shape, np.inf)
-    for candidate in _candidates(x[over], _best_of_model(x, excess, bound)[over]):
-        error = _error(x[over], candidate, bound)
-        ratio[over] = np.where(error < least, candidate, ratio[over])
-        least = np.minimum(error, least)
+    candidates = np.stack(list(_candidates(x[over], _best_of_model(x, excess, bound)[over])))
+    together = max(1, _BLOCK // x[over].size)  # a NumPy call costs more than the codes of a small operator
+    errors = [
+        _errors(x[over], candidates[at : at + together], bound) for at in range(0, len(candidates), together)
+    ]
+    ratio[over] = candidates[np.concatenate(errors).argmin(axis=0), np.arange(over.size)]
     return ratio
 
 
@@ -154,7 +155,9 @@ def _best_of_model(
     return np.asarray(best, np.float32)
 
 
-def _error(x: FloatArray, ratio: FloatArray, bound: PairLimit) -> NDArray[np.float64]:
-    """The squared error of each row's codes, in units of the scale before it is enlarged."""
-    off = limit_codes(x / ratio[:, None], bound) * ratio[:, None] - x
-    return np.asarray(np.einsum("ck,ck->c", off, off, dtype=np.float64))
+def _errors(x: FloatArray, ratios: FloatArray, bound: PairLimit) -> NDArray[np.float64]:
+    """The squared errors of each row's codes for each of its ratios, (n, C), in units of the scale itself."""
+    scaled = x / ratios[:, :, None]
+    off = limit_codes(scaled.reshape(-1, x.shape[1]), bound).reshape(scaled.shape)
+    off = off * ratios[:, :, None] - x
+    return np.asarray(np.einsum("nck,nck->nc", off, off, dtype=np.float64))
