@@ -9,6 +9,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests.scheduling import pytest_xdist_make_scheduler  # noqa: F401  a hook
 from tinyint.runtimes import RUNTIMES, get_runtime
 from tinyint.runtimes.base import installed
 from tinyint.runtimes.host import host
