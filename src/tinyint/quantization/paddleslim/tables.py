@@ -118,7 +118,8 @@ _REASONS = {
     "it is about Paddle's own program": """
         skip_tensor_list same_scale_tensor_list scale_dict freeze_model optimize_model return_graph deploy_backend""",
     "statistics are gathered as the data stream by, in constant memory": "is_use_cache_file cache_dir",
-    "it changes weights by their own means; `steps: [correct_bias]` changes biases by the data": "bias_correction bias_correct",
+    "it changes weights by their own means; `steps: [correct_bias]` changes biases by the data": """
+        bias_correction bias_correct""",
     "the int8 model itself is run to test it": "generate_test_model",
     "the largest value is taken over all samples": "window_size",
 }
