@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from arm import tables as arm
+from pretrained import tables as pretrained
 from references.references import REFERENCES
 
 ROOT = Path(__file__).parents[1]
@@ -376,6 +377,7 @@ def main() -> None:
     fill(chapter, "arm", arm.instructions(result("arm")["rows"]))
     fill(chapter, "arm in layers", arm.in_layers(result("arm")["rows"]))
     fill(chapter, "arm facts", arm.facts(result("arm_facts")["rows"]))
+    fill(chapter, "pretrained", pretrained.networks(result("pretrained")["rows"]))
     fill(chapter, "calls", calls())
     fill(chapter, "folded", folded())
     fill(chapter, "folded, with resize", folded_resize())

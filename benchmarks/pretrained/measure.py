@@ -3,7 +3,7 @@
     python benchmarks/pretrained/measure.py [NETWORK ...] [--samples 2000] [--makers float tinyint NNCF] [--store]
 
 Needs tinyint[openvino,pretrained], and nncf for the peers. Every model is asked the same samples in one run, and
-latencies are measured in turn in one process.
+latencies are measured in turn in one process. `--times` measures those alone, again, of models made before.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from machine import store
+from machine import RESULTS, processor, store
 from peers import nncf_openvino, onnxruntime_static
 from pretrained.network import Array, Network, Samples
 from pretrained.ocr import Classifier, Detector, Recognizer
@@ -113,12 +113,17 @@ class Bench:
 
     def made(self, maker: Maker) -> tuple[Path, float]:
         """The maker's file, and the seconds that it took."""
-        if maker.name == "float":
-            return self.model, 0.0
-        output = self.folder / f"{self.network.name} {maker.name} {maker.runtime}{maker.suffix}"
+        output = self.output(maker)
+        if output == self.model:
+            return output, 0.0
         start = time.perf_counter()
         maker.make(self.model, output, self.calibration)
         return output, time.perf_counter() - start
+
+    def output(self, maker: Maker) -> Path:
+        if maker.name == "float":
+            return self.model
+        return self.folder / f"{self.network.name} {maker.name} {maker.runtime}{maker.suffix}"
 
     def row(self, maker: Maker) -> tuple[dict[str, Any], Path | None]:
         """Accuracy and cost; of a tool that fails, with what."""
@@ -144,12 +149,29 @@ class Bench:
             rows.append(row)
             if output is not None:
                 timed.append((row, Entry(model=output, runtime=get_runtime(maker.runtime))))
+        self.time(timed)
+        return rows
+
+    def time(self, timed: Sequence[tuple[dict[str, Any], Entry]]) -> None:
+        """Measures latencies on one thread and on two, into the rows."""
         for threads in (1, 2):
             feeds = self.held_out.feeds[0]
             timings = benchmark([e for _, e in timed], threads=threads, warmup=5, iterations=60, feeds=feeds)
             for (row, _), timing in zip(timed, timings, strict=True):
                 row.setdefault("ms", {})[str(threads)] = round(timing.median_ms, 2)
-        return rows
+
+    def rows_timed_again(self, makers: Iterable[Maker]) -> list[dict[str, Any]]:
+        """The stored rows of models that are in the folder, with latencies of now."""
+        stored = json.loads((RESULTS / "pretrained.json").read_text())["rows"]
+        here = [row for row in stored if row["measured_on"] == processor()]
+        by = {(row["network"], row["maker"], row["runtime"]): row for row in here}
+        timed = [
+            (row, Entry(model=self.output(maker), runtime=get_runtime(maker.runtime)))
+            for maker in makers
+            if (row := by.get((self.network.name, maker.name, maker.runtime))) and self.output(maker).exists()
+        ]
+        self.time(timed)
+        return [row for row, _ in timed]
 
 
 def answers(model: Path, runtime: str, samples: Samples) -> list[Array]:
@@ -192,6 +214,7 @@ def main() -> None:
         "--settings", nargs="*", default=[], help="recipes beside the default, such as steps=correct_bias"
     )
     parser.add_argument("--race", type=float, help="tinyint once more, with a race of so many seconds")
+    parser.add_argument("--times", action="store_true", help="latencies alone, of the models in the folder")
     parser.add_argument("--store", action="store_true")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
@@ -199,9 +222,10 @@ def main() -> None:
         maker for maker in makers(given.settings, given.race) if maker.name.startswith(tuple(given.makers))
     ]
     for name in given.networks:
-        rows = Bench.of(NETWORKS[name], given.folder, given.samples).rows(chosen)
+        bench = Bench.of(NETWORKS[name], given.folder, 1 if given.times else given.samples)
+        rows = bench.rows_timed_again(chosen) if given.times else bench.rows(chosen)
         if given.store:
-            store("pretrained", rows, ("network", "maker", "runtime"))
+            store("pretrained", rows, ("network", "maker", "runtime", "measured_on"))
 
 
 if __name__ == "__main__":
