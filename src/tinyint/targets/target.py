@@ -147,8 +147,8 @@ class Target:
     * `stored_weights`: how it computes with integer weights and float activations
     * `misreads_points`: whether it takes a 1×1 convolution with such weights, beside a Transpose or a Reshape, for a
       matrix product, whatever its strides, padding and order of axes
-    * `misreads_gathers`: whether a quantized model fails where a Gather by indices that are no vector reads what is
-      scaled by constants of several numbers
+    * `misreads_gathers`: whether a quantized model fails where a Gather reads an int8 product's result, or by indices
+      that are no vector what is scaled by constants of several numbers
     * `requantizes`: operators whose float weights it quantizes by itself, with one scale for all, where their input
       and result are quantized
     * `check`: finds violations of the backend's rules in a Q/DQ graph of any origin

@@ -56,6 +56,32 @@ def test_not_those_by_a_vector_nor_after_a_single_number(indices: np.ndarray, co
     assert plan(graph, get_target("openvino-vnni"), Recipe.load("default")).fenced == set()
 
 
+@pytest.mark.parametrize(
+    "nodes", ["[pick] y = Gather<axis=3>(z,i)", "t = Flatten(z) [pick] y = Gather<axis=1>(t,i)"]
+)
+@pytest.mark.parametrize("indices", [VECTOR, np.int64(1)])
+def test_all_that_read_an_int8_product(nodes: str, indices: np.ndarray) -> None:
+    text = f"g (float[1,16,4,2] x) => (float[] y, float[] z) {{ [conv] z = Conv(x,w) {nodes} }}"
+    graph = prepare(build(text, w=(8, 16, 1, 1), i=indices))
+    assert plan(graph, get_target("openvino-vnni"), Recipe.load("default")).fenced == {"pick"}
+    assert plan(graph, get_target("x86-vnni"), Recipe.load("default")).fenced == set()
+
+
+@pytest.mark.parametrize("granularity", ["per_channel", "per_tensor"])
+@pytest.mark.parametrize("indices", [VECTOR, MATRIX, np.int64(1)])
+def test_rows_of_a_product_come_out_in_shape(granularity: str, indices: np.ndarray) -> None:
+    given = build(
+        "g (float[3,16] x) => (float[] y) { k = MatMul(x,w) y = Gather<axis=0>(k,i) }", w=(16, 4), i=indices
+    )
+    rng = np.random.default_rng(0)
+    samples = [{"x": rng.normal(size=(3, 16)).astype(np.float32)} for _ in range(8)]
+    recipe = {"weights": {"granularity": granularity}}
+    result = tinyint.quantize(given, samples, target="openvino", recipe=recipe)
+    found, expected = (get_runtime("openvino").open(m).run(samples[0])["y"] for m in (result.model, given))
+    assert found.shape == expected.shape == (*np.shape(indices), 4)
+    np.testing.assert_allclose(found, expected, atol=0.2)
+
+
 @pytest.mark.parametrize("arithmetic", ["Sub(o,c)", "Mul(o,c)"])
 @pytest.mark.parametrize("target", ["openvino-vnni", "openvino-avx2"])
 def test_the_convolution_beside_it_runs_in_int8_on_openvino(arithmetic: str, target: str) -> None:

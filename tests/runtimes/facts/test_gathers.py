@@ -63,3 +63,34 @@ def test_a_gather_after_arithmetic_with_constants(
     apart: Apart, nodes: str, indices: np.ndarray, constant: np.ndarray, expected: Failure | None
 ) -> None:
     assert outcome(apart, nodes, indices, constant) is expected
+
+
+WEIGHTS, PLACES = np.random.default_rng(0).integers(-90, 90, (16, 4)).astype(np.int8), (3, 16)
+SCALES = {"per_tensor": np.float32(0.005), "per_channel": np.linspace(1e-3, 1e-2, 4, dtype=np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("granularity", "indices", "between", "expected"),
+    [
+        ("per_tensor", VECTOR, "", ENDED),
+        ("per_tensor", MATRIX, "", ENDED),
+        ("per_tensor", NUMBER, "", ENDED),
+        ("per_tensor", NUMBER, "f = Max(k,k)", (4,)),
+        ("per_channel", VECTOR, "", (2, 4)),
+        ("per_channel", MATRIX, "", (2, 2, 4)),
+        ("per_channel", NUMBER, "", (1, 4)),  # ONNX has (4,)
+        ("per_channel", NUMBER, "f = Max(k,k)", (4,)),
+    ],
+)  # fmt: skip
+def test_a_gather_of_rows_of_an_int8_product(
+    apart: Apart, granularity: str, indices: np.ndarray, between: str, expected: Failure | tuple[int, ...]
+) -> None:
+    axis = "<axis=1>" if granularity == "per_channel" else ""
+    model = build(
+        f"""g (float[3,16] x) => (float[] y) {{
+            q = QuantizeLinear(x,s,zp) d = DequantizeLinear(q,s,zp) v = DequantizeLinear{axis}(w,r) k = MatMul(d,v)
+            {between} y = Gather<axis=0>({"f" if between else "k"},i) }}""",
+        s=np.float32(0.05), zp=np.uint8(128), w=WEIGHTS, r=SCALES[granularity], i=indices,
+    )  # fmt: skip
+    found = apart.run_all(model, 1, [{"x": np.ones(PLACES, np.float32)}], 100)
+    assert (found if isinstance(found, Failure) else found[0]["y"].shape) == expected

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import onnx_ir as ir
 
+from tinyint.graph.flow import range_source
 from tinyint.graph.ops import Kind, kind_of
 from tinyint.graph.walk import constant_of, static_shape
 
@@ -13,15 +16,19 @@ _SCALES = frozenset({"Mul", "Div"})
 _PASSED = frozenset({"Add", "Sub"})
 
 
-def is_misread_gather(node: ir.Node) -> bool:
-    """Whether a Gather's data look as if dequantized by channels.
+def is_misread_gather(node: ir.Node, runs_int8: Callable[[ir.Node], bool]) -> bool:
+    """Whether a Gather in float reads data that look dequantized.
 
-    So do those that several constants scale, or that are subtracted from such. By a vector of indices it is no matter.
+    So do those that several constants scale, or that are subtracted from such, but for a vector of indices; and the
+    results of int8 products, whatever the indices.
     """
     data, indices = (*node.inputs, None, None)[:2]
-    if node.op_type != "Gather" or data is None or indices is None:
+    if node.op_type != "Gather" or data is None or indices is None or runs_int8(node):
         return False
-    return len(static_shape(indices) or ()) != 1 and _is_scaled(data)
+    if len(static_shape(indices) or ()) != 1 and _is_scaled(data):
+        return True
+    producer = range_source(data).producer()
+    return producer is not None and kind_of(producer) is Kind.COMPUTE and runs_int8(producer)
 
 
 def _is_scaled(value: ir.Value | None) -> bool:

@@ -90,7 +90,7 @@ def place(
     placement.fenced = {name_of(node) for node in graph if _must_be_fenced(node, target, placement)}
     placement.fenced.update(map(name_of, requantized(graph, target, decisions, placement.reads)))
     if target.misreads_gathers:
-        gathers = (node for node in graph if is_misread_gather(node) and not decisions.runs_int8(node))
+        gathers = (node for node in graph if is_misread_gather(node, decisions.runs_int8))
         placement.fenced.update(map(name_of, gathers))
     for node in graph:
         if not decisions.runs_int8(node):
