@@ -145,6 +145,10 @@ def summary(*values: float, rare: float | None = None) -> Summary:
         (summary(-9000, -2000, -500, -100, 50), False),  # no gap: just large
         (summary(-1e4, -1.1e4), False),  # nothing beside
         (summary(rare=-1e4), False),  # one outlier, which a range may clip
+        (summary(*[1] * 170, -1e4), True),  # 1 in 171 is not rare
+        (summary(*[1] * 400, -1e4), False),
+        (summary(0, -1100, -8400), False),  # 7.6 times as large: no gap
+        (summary(0, -900, -8400), True),
     ],
 )
 def test_a_mask_is_a_fair_share_of_values_far_from_all_others(held, is_mask):

@@ -122,6 +122,11 @@ def test_an_epilogue_goes_with_the_operator_before_it():
         "[c] a = Conv (x, w) [it] b = Relu (a) [d] d1 = Conv (a, v) [e] d2 = Conv (b, v) [s] y = Add (d1, d2)"
     )
     assert reason(shared) == told
+    for terms in ("b, a", "a, b"):  # a bias, on either side of the product
+        added = f"a = MatMul (x, w) [it] y = Add ({terms})"
+        shapes = {"w": (4, 4), "b": (4,)}
+        graph = prepare(build(f"net (float[1, 3, 4] x) => (float[1, 3, 4] y) {{ {added} }}", **shapes)).graph
+        assert "it" not in decided(graph).float_nodes
 
 
 def test_an_operator_without_weights_is_int8_where_something_quantized_reaches_it():

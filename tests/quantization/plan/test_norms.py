@@ -42,6 +42,10 @@ FORMS = {
         "m = ReduceMean <axes=[-1]> (x) d = Sub (x, m) q = Pow (d, two) v = ReduceMean <axes=[-1]> (q) "
         "e = Add (v, eps) r = Sqrt (e) u = Div (d, r) w = Mul (u, gamma) n = Add (w, beta)"
     ),
+    "layer norm by sums over a count": (
+        "t = ReduceSum (x, axes) m = Mul (t, eps) d = Sub (x, m) q = Mul (d, d) v = ReduceMean <axes=[-1]> (q) "
+        "e = Add (v, eps) r = Sqrt (e) n = Div (d, r)"
+    ),
     "layer norm with two differences": (
         "m = ReduceMean <axes=[-1]> (x) d = Sub (x, m) d2 = Sub (x, m) q = Mul (d, d2) "
         "v = ReduceMean <axes=[-1]> (q) e = Add (v, eps) r = Sqrt (e) n = Div (d, r)"
