@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tinyint.api.benchmark import benchmark
     from tinyint.api.budget import quantize_within
     from tinyint.api.calibrate import calibrate
+    from tinyint.api.check import check
     from tinyint.api.doctor import doctor
     from tinyint.api.evaluate import compare, evaluate
     from tinyint.api.export import export
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         OutputError,
         RecipeError,
         RecordError,
+        ReportError,
         TargetError,
         TinyintError,
         TinyintWarning,
@@ -61,6 +63,7 @@ __all__ = [
     "RecipeError",
     "RecordError",
     "Report",
+    "ReportError",
     "Result",
     "Run",
     "Samples",
@@ -71,6 +74,7 @@ __all__ = [
     "advise",
     "benchmark",
     "calibrate",
+    "check",
     "compare",
     "doctor",
     "evaluate",
@@ -92,6 +96,7 @@ _HOME = {
             "advise",
             "benchmark",
             "calibrate",
+            "check",
             "compare",
             "doctor",
             "evaluate",

@@ -110,6 +110,7 @@ def prove(
         warnings=tuple(found.warnings),
         notes=tuple(found.notes),
         version=tinyint.__version__,
+        model_fingerprint=quantized.fingerprint,
     )
 
 

@@ -13,7 +13,10 @@ from tinyint.proof.placement_race import PlacementRace
 from tinyint.proof.verdict import Verdict, judge
 from tinyint.proof.verify import Verification
 
-__all__ = ["Report", "TensorRow"]
+__all__ = ["FORM", "Report", "TensorRow"]
+
+FORM = 1
+"""Number of the form of the JSON document; another one means that keys have other meanings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,7 @@ class Report:
 
     * `output`: the path of the int8 model; None if it was not written
     * `recipe`: its name; `recipe_yaml`: all of it
+    * `model_fingerprint`: of the float model, whatever its path; "" where it is not known
     * `runtime`: that the proof was run on, with `runtime_version`; not the target's own where that is not installed
     * `verification`, `latency`: None where they were left out or could not be had; `notes` or `warnings` say why
     * `race`: of placements, if there was one
@@ -64,6 +68,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     version: str = ""
+    model_fingerprint: str = ""
     race: PlacementRace | None = None
 
     def with_race(self, race: PlacementRace | None) -> Self:
@@ -93,6 +98,7 @@ class Report:
             "verdict": self.verdict,
             "output": self.output,
             "source": self.source,
+            "model_fingerprint": self.model_fingerprint,
             "method": self.method,
             "target": self.target,
             "recipe": self.recipe,
@@ -136,6 +142,7 @@ class Report:
             "warnings": self.warnings,
             "notes": self.notes,
             "tinyint": self.version,
+            "form": FORM,
         }
         found: dict[str, Any] = jsonable(document)
         return found
