@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tinyint import api
-from tinyint.cli.group import BAD
+from tinyint.cli.exit_codes import ExitCode
 from tinyint.cli.options import Json
 from tinyint.cli.screen import Screen
 from tinyint.proof.comparable import Difference
@@ -94,7 +94,7 @@ def check(
     screen.note(*found.notes)
     screen.show(found, _headline(found), _table(found))
     if not found.met:
-        raise typer.Exit(BAD)
+        raise typer.Exit(ExitCode.NOT_MET)
 
 
 def _headline(found: Check) -> str:
