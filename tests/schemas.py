@@ -10,20 +10,25 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-__all__ = ["FOLDER", "require_valid", "validator"]
+__all__ = ["FOLDER", "place", "require_valid", "validator"]
 
 FOLDER = Path(__file__).parents[1] / "docs" / "schemas"
 
 
+def place(command: str) -> Path:
+    return FOLDER / f"{command.replace(' ', '-').replace('/', '-')}.json"
+
+
 @cache
 def validator(command: str) -> Draft202012Validator:
-    path = FOLDER / f"{command.replace(' ', '-')}.json"
-    return Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
+    return Draft202012Validator(json.loads(place(command).read_text(encoding="utf-8")))
 
 
 def require_valid(words: Sequence[str | Path], document: Any) -> None:
     """Holds a document against the schema of the command that begins with these words."""
     first = [str(word) for word in words[:2]]
-    grouped = f"{' '.join(first)}"
-    command = grouped if (FOLDER / f"{grouped.replace(' ', '-')}.json").exists() else first[0]
-    validator(command).validate(document)
+    known = [command for command in (" ".join(first), first[0]) if place(command).exists()]
+    if known:
+        validator(known[0]).validate(document)
+    else:  # wrong usage: no such command
+        assert document.keys() == {"error"}

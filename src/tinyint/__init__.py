@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from tinyint.proof.tester import Measurement
     from tinyint.quantization.calibration import CalibrationRecord
     from tinyint.quantization.recipe import Recipe
+    from tinyint.report.progress import progress
     from tinyint.runtimes.run import Run
     from tinyint.tune.budget import Budget
 
@@ -84,6 +85,7 @@ __all__ = [
     "open",
     "predict",
     "preprocess",
+    "progress",
     "quantize",
     "quantize_within",
     "sensitivity",
@@ -122,6 +124,7 @@ _HOME = {
     "Recipe": "tinyint.quantization.recipe",
     "load": "tinyint.loading",
     "Report": "tinyint.proof",
+    "progress": "tinyint.report.progress",
 }
 
 

@@ -69,7 +69,7 @@ def check(
     allow: Allow = None,
     json: Json = False,
 ) -> None:
-    """Compare a report with an earlier one, and fail where accuracy, speed or coverage got worse.
+    """Compare a report with an earlier one; fail where accuracy, speed or coverage fell.
 
     The exit code is 3 where something is worse than allowed. Reports are what `tinyint quantize` writes beside a model.
 

@@ -1,5 +1,6 @@
-"""Documents of `--json`, by command: types that the commands are checked against, and schemas are made from.
+"""Types of the documents of `--json`, by command.
 
+The commands are checked against them, and the schemas are made from them.
 No command loads this module; for its types alone, it would load all that any of them may show.
 """
 
@@ -32,7 +33,7 @@ __all__ = ["DOCUMENTS", "ErrorDocument"]
 
 
 class ErrorDocument(TypedDict):
-    """What any command prints instead, if it ends with exit code 1 or 2."""
+    """Error of any command: printed in place of its document, with exit code 1 or 2."""
 
     error: str
 

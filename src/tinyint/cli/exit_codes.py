@@ -1,4 +1,7 @@
-"""Exit codes of every command; the table of docs/command-line.md is made from them."""
+"""Exit codes of every command.
+
+The table of docs/command-line.md is made from them.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ __all__ = ["MEANINGS", "ExitCode", "by_signal"]
 
 
 class ExitCode(IntEnum):
-    """Exit code of a command, other than by a signal that a library causes (see `by_signal`)."""
+    """Exit code of a command, other than by signals that libraries cause.
+
+    For these, see `by_signal`.
+    """
 
     DONE = 0
     FAULT = 1
@@ -31,7 +37,10 @@ MEANINGS = {
 
 
 def by_signal() -> tuple[int, ...]:
-    """Exit codes, as shells say them, where a library or the system ends the process: 128 + the signal."""
+    """Exit codes where a library or the system ends the process.
+
+    As shells say them: 128 + the signal.
+    """
     names = (
         "SIGILL",
         "SIGABRT",

@@ -1,4 +1,7 @@
-"""Circumstances of two reports: which differences forbid comparing them, and which are to be told."""
+"""Circumstances of two reports.
+
+Some differences forbid a comparison, others are notes.
+"""
 
 from __future__ import annotations
 

@@ -94,6 +94,14 @@ class Report:
         """Verdict on the figures, by rule."""
         return judge(self.verification, self.latency, self.sizes)
 
+    def _repr_html_(self) -> str:
+        """HTML fragment, by which notebooks show a report."""
+        from tinyint.report.notebook import (
+            fragment,  # upwards: a notebook asks the value itself for its looks
+        )
+
+        return fragment(self)
+
     def to_json(self) -> dict[str, Any]:
         """Report as JSON values; infinite and NaN become null."""
         coverage, proof, latency = self.coverage, self.verification, self.latency
