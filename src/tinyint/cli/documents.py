@@ -33,7 +33,7 @@ __all__ = ["DOCUMENTS", "ErrorDocument"]
 
 
 class ErrorDocument(TypedDict):
-    """Error of any command: printed in place of its document, with exit code 1 or 2."""
+    """Error of any command, printed with exit code 1 or 2."""
 
     error: str
 
@@ -194,7 +194,7 @@ class AdviseDocument(TypedDict):
 
 
 class CacheDocument(TypedDict):
-    """What is kept for later runs."""
+    """Contents of the cache."""
 
     directory: str | None
     bytes: int

@@ -19,7 +19,10 @@ _CELL = "padding:0.15em 0.8em;text-align:"
 
 
 def fragment(report: Report) -> str:
-    """Verdict, figures and warnings of a report; nodes in float and notes are folded away."""
+    """Verdict, figures and warnings of a report.
+
+    Nodes in float and notes are folded away.
+    """
     return "".join(["<div>", *_parts(report), "</div>"])
 
 
