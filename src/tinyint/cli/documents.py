@@ -56,7 +56,7 @@ class CalibrateDocument(TypedDict):
 
 
 class DifferenceDocument(TypedDict):
-    """Difference of a metric between two models, told from chance."""
+    """Difference of a metric between two models, and whether it is beyond chance."""
 
     value: float
     low: float
