@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
+from tinyint.cli.documents import DOCUMENTS
+from tinyint.cli.exit_codes import MEANINGS, by_signal
 from tinyint.quantization.paddleslim.tables import (
     ACTIVATIONS,
     ALGORITHMS,
@@ -148,10 +150,33 @@ def paddle_not_honoured() -> Iterator[str]:
         yield f"- {keys}: {reason}"
 
 
+def schemas() -> Iterator[str]:
+    """The schema of each command's JSON document."""
+    yield from _head("command", "schema")
+    for command in DOCUMENTS:
+        name = f"{command.replace(' ', '-')}.json"
+        yield _row(
+            f"[`tinyint {command}`](command-line.md#{command.split()[0]})", f"[{name}](schemas/{name})"
+        )
+
+
+def exit_codes() -> Iterator[str]:
+    """Every exit code and its meaning."""
+    yield from _head("exit code", "meaning")
+    for code, meaning in MEANINGS.items():
+        yield _row(str(int(code)), meaning)
+    codes = ", ".join(map(str, by_signal()))
+    yield _row(
+        codes, "a library ended the process, or the system did (128 + the signal); the last line says which"
+    )
+
+
 def tables() -> dict[str, str]:
     """Every table by name."""
     made = {f"target-{name}": target_table(target) for name, target in TARGETS.items()}
     made |= {
+        "schemas": schemas(),
+        "exit-codes": exit_codes(),
         "paddle-operators": paddle_operators(),
         "paddle-values": paddle_values(),
         "paddle-not-honoured": paddle_not_honoured(),

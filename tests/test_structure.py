@@ -104,6 +104,9 @@ OPTIONAL = {
     },
 }
 
+# A notebook asks a value itself for its looks.
+UPWARDS = {("proof.report", "tinyint.report.notebook")}
+
 MAX_FILE, MAX_FUNCTION = 400, 60
 
 
@@ -154,7 +157,7 @@ def require_lower(module: str, imported: str, layers: list[str]) -> None:
 @pytest.mark.parametrize("module", [m for m in FILES if m])
 def test_a_module_imports_only_lower_layers(module):
     for name in imports(FILES[module]):
-        if name.startswith("tinyint."):
+        if name.startswith("tinyint.") and (module, name) not in UPWARDS:
             require_lower(module, name.removeprefix("tinyint."), LAYERS)
 
 

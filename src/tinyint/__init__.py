@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tinyint.api.benchmark import benchmark
     from tinyint.api.budget import quantize_within
     from tinyint.api.calibrate import calibrate
+    from tinyint.api.check import check
     from tinyint.api.doctor import doctor
     from tinyint.api.evaluate import compare, evaluate
     from tinyint.api.export import export
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         OutputError,
         RecipeError,
         RecordError,
+        ReportError,
         TargetError,
         TinyintError,
         TinyintWarning,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from tinyint.proof.tester import Measurement
     from tinyint.quantization.calibration import CalibrationRecord
     from tinyint.quantization.recipe import Recipe
+    from tinyint.report.progress import progress
     from tinyint.runtimes.run import Run
     from tinyint.tune.budget import Budget
 
@@ -61,6 +64,7 @@ __all__ = [
     "RecipeError",
     "RecordError",
     "Report",
+    "ReportError",
     "Result",
     "Run",
     "Samples",
@@ -71,6 +75,7 @@ __all__ = [
     "advise",
     "benchmark",
     "calibrate",
+    "check",
     "compare",
     "doctor",
     "evaluate",
@@ -80,6 +85,7 @@ __all__ = [
     "open",
     "predict",
     "preprocess",
+    "progress",
     "quantize",
     "quantize_within",
     "sensitivity",
@@ -92,6 +98,7 @@ _HOME = {
             "advise",
             "benchmark",
             "calibrate",
+            "check",
             "compare",
             "doctor",
             "evaluate",
@@ -117,6 +124,7 @@ _HOME = {
     "Recipe": "tinyint.quantization.recipe",
     "load": "tinyint.loading",
     "Report": "tinyint.proof",
+    "progress": "tinyint.report.progress",
 }
 
 

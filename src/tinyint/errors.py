@@ -6,6 +6,7 @@
     ├── RecipeError              a recipe, a key of it, a rule, or a pattern that matches nothing
     ├── TargetError              an unknown target, or a scheme that the target cannot run
     ├── RecordError              a calibration record that is damaged or belongs to another model
+    ├── ReportError              a report that is damaged, of another form, or not comparable with another
     ├── DependencyError          an optional package that is needed is not installed
     ├── DivergedError            training reached NaN or infinity
     └── OutputError              a file that cannot be written
@@ -28,6 +29,7 @@ __all__ = [
     "OutputError",
     "RecipeError",
     "RecordError",
+    "ReportError",
     "TargetError",
     "TinyintError",
     "TinyintWarning",
@@ -57,6 +59,10 @@ class TargetError(TinyintError):
 
 class RecordError(TinyintError):
     """Calibration record that is damaged or belongs to another model."""
+
+
+class ReportError(TinyintError):
+    """Report that is damaged, of another form, or not comparable with another."""
 
 
 class DependencyError(TinyintError):

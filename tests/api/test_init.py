@@ -40,6 +40,7 @@ VERBS = [
     "advise",
     "benchmark",
     "calibrate",
+    "check",
     "compare",
     "evaluate",
     "export",

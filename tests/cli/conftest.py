@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests import schemas
 from tests.models import noise, residual
 from tinyint.cli.app import app
 from tinyint.graph.io import save_model
@@ -45,11 +46,13 @@ def run() -> Run:
 
 @pytest.fixture
 def document(run: Run) -> Callable[..., Any]:
-    """Runs `tinyint … --json`, and returns the one document on stdout."""
+    """Runs `tinyint … --json`, and returns the one document on stdout, which fits its published schema."""
 
     def invoke(*arguments: str | Path, code: int = 0) -> Any:
         result = run(*arguments, "--json")
         assert result.exit_code == code, result.output
-        return json.loads(result.stdout)
+        found = json.loads(result.stdout)
+        schemas.require_valid(arguments, found)
+        return found
 
     return invoke

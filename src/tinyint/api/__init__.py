@@ -4,6 +4,7 @@ from tinyint.api.advise import advise
 from tinyint.api.benchmark import benchmark
 from tinyint.api.budget import WithinBudget, quantize_within
 from tinyint.api.calibrate import calibrate
+from tinyint.api.check import check
 from tinyint.api.doctor import Examination, doctor
 from tinyint.api.evaluate import compare, evaluate
 from tinyint.api.export import Exported, export
@@ -14,9 +15,11 @@ from tinyint.api.predict import Predicted, predict
 from tinyint.api.preprocess import Preprocessed, preprocess
 from tinyint.api.quantize import Result, quantize
 from tinyint.api.sensitivity import sensitivity
+from tinyint.proof.regression import Check
 from tinyint.tasks.score import Evaluation
 
 __all__ = [
+    "Check",
     "Evaluation",
     "Examination",
     "Exported",
@@ -29,6 +32,7 @@ __all__ = [
     "advise",
     "benchmark",
     "calibrate",
+    "check",
     "compare",
     "doctor",
     "evaluate",

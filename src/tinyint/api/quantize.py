@@ -41,6 +41,10 @@ class Result:
     record: CalibrationRecord | None
     path: Path | None
 
+    def _repr_html_(self) -> str:
+        """HTML fragment of the report, by which notebooks show the result."""
+        return self.report._repr_html_()
+
 
 def quantize(
     model: Model,

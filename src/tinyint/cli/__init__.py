@@ -5,12 +5,10 @@ from __future__ import annotations
 import signal
 import sys
 
+from tinyint.cli.exit_codes import ExitCode
 from tinyint.cli.last_words import last_words
 
-__all__ = ["INTERRUPTED", "TERMINATED", "Terminated", "main"]
-
-_WRONG = 2
-INTERRUPTED, TERMINATED = 130, 143  # 128 + the signal's number, as shells say it
+__all__ = ["Terminated", "main"]
 
 
 class Terminated(KeyboardInterrupt):
@@ -26,15 +24,15 @@ def main() -> None:
 
             app()
     except Terminated:  # before or after the command itself
-        sys.exit(TERMINATED)
+        sys.exit(ExitCode.TERMINATED)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(ExitCode.INTERRUPTED)
     except OSError as error:  # of help, which typer prints
         from tinyint.cli.screen import discard_output
 
         discard_output()
         sys.stderr.write(f"error: cannot write to the standard output: {error.strerror or error}\n")
-        sys.exit(_WRONG)
+        sys.exit(ExitCode.WRONG)
     finally:  # what comes while Python winds up has nothing left to clean
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from tinyint import api
 from tinyint.advice.advise import Wants
 from tinyint.cli.options import Data, Json, Model, Target
 from tinyint.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from tinyint.cli.documents import AdviseDocument
 
 __all__ = ["advise"]
 
@@ -44,16 +47,17 @@ def advise(
         tinyint advise model.onnx --wants size
     """
     found = api.advise(model, data, val=val, minutes=minutes, wants=wants, target=target)
+    document: AdviseDocument = {
+        "model": str(model),
+        "method": found.method,
+        "recipe": found.recipe,
+        "target": found.target,
+        "reasons": found.reasons,
+        "commands": found.commands,
+        "facts": found.facts,
+    }
     Screen(json).show(
-        {
-            "model": str(model),
-            "method": found.method,
-            "recipe": found.recipe,
-            "target": found.target,
-            "reasons": found.reasons,
-            "commands": found.commands,
-            "facts": found.facts,
-        },
+        document,
         f"{found.method}, recipe {found.recipe}, for {found.target}",
         *(f"  - {reason}" for reason in found.reasons),
         *(f"next: {command}" for command in found.commands),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -19,6 +19,9 @@ from tinyint.proof.tester import Measurement, Performance
 from tinyint.report.words import counted, percent, speed_change
 from tinyint.runtimes.base import Precision
 from tinyint.runtimes.run import Run
+
+if TYPE_CHECKING:
+    from tinyint.cli.documents import BenchDocument
 
 __all__ = ["bench"]
 
@@ -108,7 +111,8 @@ def bench(
         )
     screen.note(*told)
     tables = [_timings(results), *_metrics(results), *map(_layers, results if profile else ())]
-    screen.show({"results": results, "notices": told}, *tables)
+    document: BenchDocument = {"results": results, "notices": told}
+    screen.show(document, *tables)
 
 
 def _timings(results: Sequence[Performance]) -> Table:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from tinyint.api.budget import WithinBudget
-from tinyint.cli.group import BAD
+from tinyint.cli.exit_codes import ExitCode
 from tinyint.cli.options import Task
 from tinyint.cli.screen import Screen
 from tinyint.errors import TinyintError
@@ -81,4 +81,4 @@ def show_within(screen: Screen, found: WithinBudget, *, strict: bool) -> None:
     search = {name: value for name, value in vars(found).items() if name != "result"}
     screen.show({**found.report.to_json(), "budget": search}, render(found.report))
     if not found.met or (strict and found.report.verdict.bad):
-        raise typer.Exit(BAD)
+        raise typer.Exit(ExitCode.NOT_MET)

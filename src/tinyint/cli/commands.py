@@ -16,6 +16,7 @@ SUMMARIES = {
     "calibrate": "Run a float model over samples and keep the record, for every target.",
     "evaluate": "Measure a model on labelled data: accuracy, box AP or mIoU by its task.",
     "compare": "Show where the error of an int8 model arises, tensor by tensor.",
+    "check": "Compare a report with an earlier one; fail where accuracy, speed or coverage fell.",
     "preprocess": "Write images, preprocessed, with their labels to one data file.",
     "export": "Write a model with its postprocessing: boxes, classes of pixels or probabilities.",
     "predict": "Write predictions on images: pictures with boxes, colours or classes, and predictions.json.",

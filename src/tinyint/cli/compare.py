@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import RenderableType
@@ -23,6 +23,9 @@ from tinyint.report.sensitivity_files import SensitivityFiles
 from tinyint.report.unit_words import METHOD, headline, signed_ms
 from tinyint.report.words import counted, decibels, percent
 from tinyint.runtimes.run import Run
+
+if TYPE_CHECKING:
+    from tinyint.cli.documents import CompareDocument
 
 __all__ = ["compare"]
 
@@ -100,12 +103,15 @@ def compare(
         return
     found = api.compare(float_model, int8_model, wanted, run=Run(threads=threads))
     screen.note(*found.notices)
-    document = {"float": str(float_model), "int8": str(int8_model), "samples": found.samples}
-    screen.show(
-        {**document, "tensors": found.rows, "unmatched": found.unmatched, "unlike": found.unlike},
-        _tensors(found, top),
-        *_notes(found),
-    )
+    document: CompareDocument = {
+        "float": str(float_model),
+        "int8": str(int8_model),
+        "samples": found.samples,
+        "tensors": found.rows,
+        "unmatched": found.unmatched,
+        "unlike": found.unlike,
+    }
+    screen.show(document, _tensors(found, top), *_notes(found))
 
 
 def _show_units(

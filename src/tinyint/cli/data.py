@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -12,6 +12,9 @@ from rich.table import Table
 from tinyint.cli.options import Json
 from tinyint.cli.screen import Screen
 from tinyint.extras.synthetic import FAMILIES, make
+
+if TYPE_CHECKING:
+    from tinyint.cli.documents import FamilyDocument, MadeDataDocument
 
 __all__ = ["data"]
 
@@ -32,7 +35,7 @@ def list_families(json: Json = False) -> None:
     for family in FAMILIES.values():
         train, val = family.counts
         table.add_row(family.name, family.task, f"{train:,}", f"{val:,}", family.title)
-    families = [
+    families: list[FamilyDocument] = [
         {
             "name": family.name,
             "task": family.task,
@@ -92,7 +95,7 @@ def make_data(
             workers=workers or os.cpu_count() or 1,
             progress=progress,
         )
-    document = {
+    document: MadeDataDocument = {
         "family": family,
         "directory": str(directory),
         "seed": made.seed,

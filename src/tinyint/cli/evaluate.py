@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -29,6 +28,10 @@ from tinyint.data import Samples
 from tinyint.report.words import counted, percent, points, told_from_chance
 from tinyint.runtimes.run import Run
 from tinyint.tasks import TASKS
+from tinyint.tasks.paired import Difference
+
+if TYPE_CHECKING:
+    from tinyint.cli.documents import DifferenceDocument, EvaluateDocument
 
 __all__ = ["evaluate"]
 
@@ -125,8 +128,8 @@ def _per_class(result: api.Evaluation) -> list[Table]:
     return [table]
 
 
-def _document(result: api.Evaluation, model: str, against: str | None) -> dict[str, object]:
-    document = {
+def _document(result: api.Evaluation, model: str, against: str | None) -> EvaluateDocument:
+    document: EvaluateDocument = {
         "model": model,
         "task": result.task,
         "metrics": result.metrics,
@@ -136,9 +139,17 @@ def _document(result: api.Evaluation, model: str, against: str | None) -> dict[s
         "notices": result.notices,
     }
     if against is not None:
-        judged = {
-            name: {**asdict(found), "beyond_chance": found.beyond_chance}
-            for name, found in result.differences.items()
-        }
+        judged = {name: _judged(found) for name, found in result.differences.items()}
         document["against"] = {"model": against, "metrics": result.against, "differences": judged}
     return document
+
+
+def _judged(found: Difference) -> DifferenceDocument:
+    return {
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "p": found.p,
+        "test": found.test,
+        "beyond_chance": found.beyond_chance,
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from tinyint.cli.spread import spread
 from tinyint.cli.suppression_options import SuppressionOptions
 from tinyint.errors import DataError
 from tinyint.tasks.tails import Suppression
+
+if TYPE_CHECKING:
+    from tinyint.cli.documents import ExportDocument
 
 __all__ = ["export"]
 
@@ -66,15 +69,16 @@ def export(
         nms=suppression.over(Suppression()) if nms else None,
     )
     behind = f"with {done.postprocessing}" if done.postprocessing else "as it was"
+    document: ExportDocument = {
+        "output": str(done.path),
+        "task": done.task,
+        "postprocessing": done.postprocessing,
+        "outputs": done.outputs,
+        "runtime": done.runtime,
+        "int8_nodes": done.int8_nodes,
+    }
     Screen(json).show(
-        {
-            "output": str(done.path),
-            "task": done.task,
-            "postprocessing": done.postprocessing,
-            "outputs": done.outputs,
-            "runtime": done.runtime,
-            "int8_nodes": done.int8_nodes,
-        },
+        document,
         f"{done.path}: {done.task}, {behind}; outputs {', '.join(done.outputs)}",
         f"opened on {done.runtime}: {done.int8_nodes} nodes in int8"
         if done.int8_nodes

@@ -1,12 +1,5 @@
 """Ends of commands: one clear line for the user's errors, and exit codes.
 
-0    done
-1    a fault in tinyint itself
-2    wrong input or usage (any TinyintError), or a refusal of the system (OSError)
-3    done, but with a bad verdict (`quantize --strict`)
-130  Ctrl-C
-143  SIGTERM
-
 A library may end the process by a signal, which `last_words` tells.
 """
 
@@ -24,16 +17,14 @@ from typing import Any, TextIO
 import typer
 from typer.core import TyperGroup
 
-from tinyint.cli import INTERRUPTED, TERMINATED, Terminated
+from tinyint.cli import Terminated
 from tinyint.cli.commands import SUMMARIES, load, summary
+from tinyint.cli.exit_codes import ExitCode
 from tinyint.cli.screen import Screen, discard_output
 from tinyint.errors import TinyintError, TinyintWarning
 
-__all__ = ["BAD", "Commands"]
+__all__ = ["Commands"]
 
-BAD = 3
-
-_FAULT, _WRONG = 1, 2
 _KEPT = "the last checkpoint and the best model are as they were saved: go on with --resume"
 _AFTER_INTERRUPT = {
     "train": _KEPT,
@@ -113,22 +104,22 @@ def _told(screen: Screen, ctx: Any) -> Iterator[None]:
     except BrokenPipeError:
         # The reader has gone; Python would complain when it closes the pipe.
         discard_output()
-        raise typer.Exit(0) from None
+        raise typer.Exit(ExitCode.DONE) from None
     except KeyboardInterrupt as error:
         terminated = isinstance(error, Terminated)
         kept = _AFTER_INTERRUPT.get(ctx.invoked_subcommand, "nothing was changed")
         left = next(iter(getattr(error, "__notes__", ())), kept)
         screen.tell(f"{'terminated' if terminated else 'interrupted'}; {left}")
-        raise typer.Exit(TERMINATED if terminated else INTERRUPTED) from None
+        raise typer.Exit(ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED) from None
     except TinyintError as error:
         screen.fail(str(error))
-        raise typer.Exit(_WRONG) from None
+        raise typer.Exit(ExitCode.WRONG) from None
     except _TYPERS_OWN:
         raise
     except OSError as error:  # what the system refuses is no fault of ours either
         where = f" '{error.filename}'" if error.filename else ""
         screen.fail(f"the system refuses to use{where or ' a file'}: {error.strerror or error}")
-        raise typer.Exit(_WRONG) from None
+        raise typer.Exit(ExitCode.WRONG) from None
     except Exception as error:  # the last resort: what is not foreseen is a fault of ours
         if os.environ.get("TINYINT_DEBUG"):
             screen.tell(traceback.format_exc())
@@ -136,7 +127,7 @@ def _told(screen: Screen, ctx: Any) -> Iterator[None]:
             f"unexpected {type(error).__name__}: {error} (a fault in tinyint: please report it, with what "
             "TINYINT_DEBUG=1 shows)"
         )
-        raise typer.Exit(_FAULT) from None
+        raise typer.Exit(ExitCode.FAULT) from None
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -16,6 +16,9 @@ from tinyint.proof.kept_races import Races
 from tinyint.quantization.calibration.cache import RecordCache
 from tinyint.report.words import counted, megabytes
 from tinyint.targets import TARGETS
+
+if TYPE_CHECKING:
+    from tinyint.cli.documents import CacheDocument
 
 __all__ = ["cache", "doctor"]
 
@@ -70,7 +73,7 @@ def cache(
     cleared = [kept.clear(), choices.clear(), races.clear()] if clear else []
     files, removed = sum(count for count, _ in cleared), sum(size for _, size in cleared)
     size = kept.size() + choices.size() + races.size()
-    document = {
+    document: CacheDocument = {
         "directory": None if kept.directory is None else str(kept.directory),
         "bytes": size,
         "limit_bytes": kept.limit,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,9 @@ from tinyint.data import Samples
 from tinyint.report.words import counted
 from tinyint.runtimes.run import Run
 from tinyint.tasks.tails import Suppression
+
+if TYPE_CHECKING:
+    from tinyint.cli.documents import PredictDocument
 
 __all__ = ["predict"]
 
@@ -81,7 +84,7 @@ def predict(
             run=Run(threads=threads, progress=progress),
         )
     screen.note(*found.notices)
-    document = {
+    document: PredictDocument = {
         "model": str(model),
         "task": found.task,
         "output": str(output),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,9 @@ from tinyint.data import Samples
 from tinyint.errors import DataError
 from tinyint.report.words import counted
 from tinyint.runtimes.run import Run
+
+if TYPE_CHECKING:
+    from tinyint.cli.documents import PreprocessDocument
 
 __all__ = ["preprocess"]
 
@@ -111,7 +114,7 @@ def preprocess(
     screen.show(_document(found), _words(found))
 
 
-def _document(found: api.Preprocessed) -> dict[str, object]:
+def _document(found: api.Preprocessed) -> PreprocessDocument:
     return {
         "output": str(found.output),
         "samples": found.samples,
@@ -119,7 +122,7 @@ def _document(found: api.Preprocessed) -> dict[str, object]:
         "shape": found.shape.image,
         "labels": found.shape.labels,
         "classes": found.classes,
-        "preprocessing": found.preprocessing.model_dump(mode="json"),
+        "preprocessing": found.preprocessing,
         "size_bytes": found.file_bytes,
         "resumed": found.resumed,
         "skipped": len(found.skipped),

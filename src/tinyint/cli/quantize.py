@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tinyint import api
 from tinyint.cli.budget_options import BudgetOptions, show_within
-from tinyint.cli.group import BAD
+from tinyint.cli.exit_codes import ExitCode
 from tinyint.cli.options import (
     CalibrationOptions,
     Data,
@@ -39,6 +39,9 @@ from tinyint.proof import Report
 from tinyint.quantization.recipe_source import ChangedRecipe
 from tinyint.report.terminal import render
 from tinyint.report.words import counted
+
+if TYPE_CHECKING:
+    from tinyint.cli.documents import CalibrateDocument
 
 __all__ = ["calibrate", "quantize"]
 
@@ -117,7 +120,7 @@ def _show(screen: Screen, report: Report, *, strict: bool) -> None:
         for warning in report.warnings:
             screen.warn(warning)
     if strict and report.verdict.bad:
-        raise typer.Exit(BAD)
+        raise typer.Exit(ExitCode.NOT_MET)
 
 
 @spread
@@ -152,7 +155,7 @@ def calibrate(
         )
         record.save(output)
     screen.note(*notices)
-    document = {
+    document: CalibrateDocument = {
         "output": str(output),
         "samples": record.samples,
         "tensors": len(record.summaries),

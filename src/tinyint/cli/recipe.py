@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import yaml
@@ -13,6 +13,9 @@ from tinyint.cli.screen import Screen
 from tinyint.quantization.paddleslim import recipe_from_paddleslim, training_from_paddleslim
 from tinyint.quantization.recipe import Recipe
 from tinyint.quantization.recipe_source import ChangedRecipe, resolve_recipe
+
+if TYPE_CHECKING:
+    from tinyint.cli.documents import PaddleSlimDocument
 
 __all__ = ["recipe"]
 
@@ -76,5 +79,10 @@ def from_paddleslim(
     if training:
         said = yaml.safe_dump(training, default_flow_style=True, sort_keys=False).strip()
         shown.append(f"# in `tinyint qat`, also quantization.training: {said}")
-    document = {"recipe": yaml.safe_load(made.dump()), "not_honoured": notes}
-    screen.show(document | {"training": training, "not_honoured_in_training": lost}, *shown)
+    document: PaddleSlimDocument = {
+        "recipe": yaml.safe_load(made.dump()),
+        "training": training,
+        "not_honoured": notes,
+        "not_honoured_in_training": lost,
+    }
+    screen.show(document, *shown)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from tinyint.errors import RecipeError, nearest
 from tinyint.report.words import counted, percent
 
 if TYPE_CHECKING:
+    from tinyint.cli.documents import KeysDocument
     from tinyint.train import Outcome
 
 __all__ = ["show_keys", "show_outcome", "train"]
@@ -69,7 +69,8 @@ def show_keys(screen: Screen, part: str) -> None:
         table.add_column(column, overflow="fold")
     for key in keys:
         table.add_row(*map(escape, (key.name, key.type, key.default, key.meaning)))
-    screen.show({"keys": [dataclasses.asdict(key) for key in keys]}, table)
+    document: KeysDocument = {"keys": keys}
+    screen.show(document, table)
 
 
 def show_outcome(screen: Screen, outcome: Outcome | None, *steps: str) -> None:
@@ -97,4 +98,4 @@ def show_outcome(screen: Screen, outcome: Outcome | None, *steps: str) -> None:
         )
     lines.append(f"written: {model}")
     lines += [f"next: {step}" for step in steps]
-    screen.show(dataclasses.asdict(outcome), *lines)
+    screen.show(outcome, *lines)

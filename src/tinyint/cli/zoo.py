@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from tinyint.cli.options import Json
 from tinyint.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from tinyint.cli.documents import NetworkDocument, NetworkFileDocument
 
 __all__ = ["zoo"]
 
@@ -31,7 +34,7 @@ def list_networks(json: Json = False) -> None:
         table.add_column(column, justify="right" if column == "parameters" else "left")
     for entry in MODELS.values():
         table.add_row(entry.name, entry.task, f"{entry.parameters:,}", entry.input, entry.paper)
-    networks = [
+    networks: list[NetworkDocument] = [
         {"name": e.name, "task": e.task, "parameters": e.parameters, "size": e.size, "paper": e.paper}
         for e in MODELS.values()
     ]
@@ -61,8 +64,13 @@ def export(
     from tinyint.extras.zoo import export as write
 
     path = write(name, output, size=size, seed=seed)
+    document: NetworkFileDocument = {
+        "name": name,
+        "output": str(path),
+        "size_bytes": path.stat().st_size,
+    }
     Screen(json).show(
-        {"name": name, "output": str(path), "size_bytes": path.stat().st_size},
+        document,
         f"{name}: {path}",
         f"next: tinyint inspect {path}",
     )

@@ -15,7 +15,7 @@ __all__ = ["escaped", "jsonable", "to_json"]
 def jsonable(value: Any) -> Any:
     """Value as plain JSON values: mappings, lists, text, finite numbers.
 
-    Dataclasses become mappings, NaN and infinity None.
+    Dataclasses and pydantic models become mappings, NaN and infinity None.
     """
     if isinstance(value, Mapping):
         return {str(key): jsonable(item) for key, item in value.items()}
@@ -25,6 +25,8 @@ def jsonable(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if is_dataclass(value):
         return {field.name: jsonable(getattr(value, field.name)) for field in fields(value)}
+    if hasattr(value, "model_dump"):  # pydantic's models
+        return value.model_dump(mode="json")
     if hasattr(value, "tolist"):  # NumPy's arrays and numbers
         return jsonable(value.tolist())
     return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -85,7 +85,6 @@ def prove(
     else:
         coverage = planned_coverage(quantized)
     seconds = {**quantized.seconds, "verify": time.perf_counter() - start}
-    found.notes.extend(coverage.notes)
     saturated = saturation(quantized.model, runtime.name)
     found.warnings.extend([*coverage.warnings, *_alarms(verification, latency, sizes, saturated)])
     return Report(
@@ -108,8 +107,9 @@ def prove(
         calibration_samples=quantized.record.samples if quantized.record else None,
         tensors=tensor_rows(quantized.model),
         warnings=tuple(found.warnings),
-        notes=tuple(found.notes),
+        notes=(*found.notes, *coverage.notes),
         version=tinyint.__version__,
+        model_fingerprint=quantized.fingerprint,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tinyint.files.jsonable import jsonable
 from tinyint.proof.coverage import Coverage
@@ -13,7 +13,13 @@ from tinyint.proof.placement_race import PlacementRace
 from tinyint.proof.verdict import Verdict, judge
 from tinyint.proof.verify import Verification
 
-__all__ = ["Report", "TensorRow"]
+if TYPE_CHECKING:
+    from tinyint.proof.document import RaceDocument, ReportDocument
+
+__all__ = ["FORM", "Report", "TensorRow"]
+
+FORM = 1
+"""Number of the form of the JSON document; another one means that keys have other meanings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +43,7 @@ class Report:
 
     * `output`: the path of the int8 model; None if it was not written
     * `recipe`: its name; `recipe_yaml`: all of it
+    * `model_fingerprint`: of the float model, whatever its path; "" where it is not known
     * `runtime`: that the proof was run on, with `runtime_version`; not the target's own where that is not installed
     * `verification`, `latency`: None where they were left out or could not be had; `notes` or `warnings` say why
     * `race`: of placements, if there was one
@@ -64,6 +71,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     version: str = ""
+    model_fingerprint: str = ""
     race: PlacementRace | None = None
 
     def with_race(self, race: PlacementRace | None) -> Self:
@@ -86,13 +94,22 @@ class Report:
         """Verdict on the figures, by rule."""
         return judge(self.verification, self.latency, self.sizes)
 
+    def _repr_html_(self) -> str:
+        """HTML fragment, by which notebooks show a report."""
+        from tinyint.report.notebook import (
+            fragment,  # upwards: a notebook asks the value itself for its looks
+        )
+
+        return fragment(self)
+
     def to_json(self) -> dict[str, Any]:
         """Report as JSON values; infinite and NaN become null."""
-        coverage, proof, latency, race = self.coverage, self.verification, self.latency, self.race
-        document = {
+        coverage, proof, latency = self.coverage, self.verification, self.latency
+        document: ReportDocument = {
             "verdict": self.verdict,
             "output": self.output,
             "source": self.source,
+            "model_fingerprint": self.model_fingerprint,
             "method": self.method,
             "target": self.target,
             "recipe": self.recipe,
@@ -104,13 +121,17 @@ class Report:
                 "nodes_int8": coverage.nodes_int8,
                 "nodes_float": coverage.nodes_float,
             },
-            "float_nodes": [{"name": n.name, "op": n.op, "reason": n.reason} for n in coverage.float_nodes],
+            "float_nodes": coverage.float_nodes,
             "held_out": None if proof is None else proof.held_out,
             "verification": proof,
-            "latency_ms": latency and {"float": latency.baseline.median_ms, "int8": latency.int8.median_ms},
-            "latency_p90_ms": latency and {"float": latency.baseline.p90_ms, "int8": latency.int8.p90_ms},
-            "latency_native": latency and latency.native,
-            "speedup": latency and latency.speedup,
+            "latency_ms": None
+            if latency is None
+            else {"float": latency.baseline.median_ms, "int8": latency.int8.median_ms},
+            "latency_p90_ms": None
+            if latency is None
+            else {"float": latency.baseline.p90_ms, "int8": latency.int8.p90_ms},
+            "latency_native": None if latency is None else latency.native,
+            "speedup": None if latency is None else latency.speedup,
             "size_bytes": {"float": self.sizes.baseline, "int8": self.sizes.int8},
             "seconds": self.seconds,
             "peak_rss_bytes": self.peak_rss_bytes,
@@ -122,20 +143,24 @@ class Report:
                 "threads": self.threads,
             },
             "host": self.host,
-            "race": race
-            and {
-                "chosen": race.chosen,
-                "candidates": race.candidates,
-                "float_ms": race.float_milliseconds,
-                "samples": race.samples,
-                "held_out": race.held_out,
-                "threads": race.threads,
-                "seconds": race.seconds,
-                "remembered": race.remembered,
-            },
+            "race": None if self.race is None else _race(self.race),
             "warnings": self.warnings,
             "notes": self.notes,
             "tinyint": self.version,
+            "form": FORM,
         }
         found: dict[str, Any] = jsonable(document)
         return found
+
+
+def _race(race: PlacementRace) -> RaceDocument:
+    return {
+        "chosen": race.chosen,
+        "candidates": race.candidates,
+        "float_ms": race.float_milliseconds,
+        "samples": race.samples,
+        "held_out": race.held_out,
+        "threads": race.threads,
+        "seconds": race.seconds,
+        "remembered": race.remembered,
+    }

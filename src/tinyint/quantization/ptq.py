@@ -65,6 +65,7 @@ class Quantized:
     * `float_nodes`: each other node, with the reason
     * `notes`: what the repair steps did
     * `seconds`: by step of the main path
+    * `fingerprint`: of the float model, as the user has it
     """
 
     model: ir.Model
@@ -78,6 +79,7 @@ class Quantized:
     float_nodes: Mapping[str, str]
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +114,9 @@ class Source:
                 self.graph, target=self.target, recipe=recipe, record=self.known, samples=self.samples
             )
         notes = (*self.notes, *result.notes)
-        return replace(result, record=self.record, notes=notes, seconds=watch.seconds)
+        return replace(
+            result, record=self.record, notes=notes, seconds=watch.seconds, fingerprint=self.fingerprint
+        )
 
 
 def quantize(
