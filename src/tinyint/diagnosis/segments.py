@@ -1,4 +1,4 @@
-"""Segments of a graph by units: each unit is one, and so is what stands between two."""
+"""Segments of a graph by units: one for each, and for the nodes between."""
 
 from __future__ import annotations
 

@@ -33,7 +33,10 @@ class Segment:
     last_read: frozenset[str] = frozenset()
 
     def model(self, whole: ir.Model, tensors: Mapping[str, np.ndarray]) -> ir.Model:
-        """Copy as a model of its own; types that the graph leaves open are those of `tensors`."""
+        """Copy as a model of its own.
+
+        Types and ranks that the graph leaves open are those of `tensors`, which it reads.
+        """
         values = {name_of(value): value for node in self.nodes for value in _touched(node)}
         constants = [v for v in values.values() if v.is_initializer() and not v.is_graph_input()]
         view = ir.GraphView(
@@ -48,6 +51,8 @@ class Segment:
         for value in model.graph.inputs:
             if value.dtype is None:
                 value.dtype = ir.DataType.from_numpy(tensors[name_of(value)].dtype)
+            if value.shape is None:
+                value.shape = ir.Shape([None] * tensors[name_of(value)].ndim)
         return model
 
 

@@ -95,8 +95,8 @@ class Calibration:
             cache.store(key, record)
         return record
 
-    def first_samples(self, recipe: Recipe) -> Sequence[Feeds]:
-        """First samples, for its steps and to try the int8 model on; none with a record alone."""
+    def samples(self, recipe: Recipe) -> Sequence[Feeds]:
+        """First samples, for steps and trials; none with a record alone."""
         count = max(TRIAL_SAMPLES, samples_to_run(recipe))
         return [sample.inputs for sample in islice(self.data or (), count)]
 

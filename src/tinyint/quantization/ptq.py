@@ -163,7 +163,7 @@ def source_of(
         with watch.time("prepare"):
             graph, record = repair_float(prepared, fingerprint, recipe), None
     with watch.time("quantize"):
-        source, known, samples = graph.model, record, calibration.first_samples(recipe)
+        source, known, samples = graph.model, record, calibration.samples(recipe)
         if pixels is not None:
             folded = pixels.fold(source, target)
             source, known = folded.model, record and folded.known(record)

@@ -1,4 +1,4 @@
-"""Means of channels, sample by sample: what a step compares between two graphs."""
+"""Means of channels, sample by sample."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["SampleMeans", "means_by_sample"]
 
 
 class SampleMeans(NamedTuple):
-    """Means of one tensor's channels in one sample, (channels,), and the elements of each channel."""
+    """Means of a tensor's channels in one sample, (channels,), and the elements of each."""
 
     means: Array
     elements: int

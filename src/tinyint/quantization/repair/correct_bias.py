@@ -34,7 +34,7 @@ __all__ = ["STEP", "correction", "mean_difference"]
 
 
 def correction(weight: FloatArray, stored: FloatArray, means: Array) -> Array:
-    """Growth of an operator's bias, float64 (outputs of all groups,), by the rounding of its weights.
+    """Growth of a bias for the rounding of weights, float64 (outputs of all groups,).
 
     `weight`, and what its codes stand for: (groups, outputs, inputs, kernel) as of `WeightLayout.matrix`; `means`:
     (inputs of all groups,).
@@ -46,7 +46,7 @@ def correction(weight: FloatArray, stored: FloatArray, means: Array) -> Array:
 
 
 def mean_difference(exact: Sequence[SampleMeans], found: Sequence[SampleMeans]) -> Array | None:
-    """Mean over samples of what the channels lack, float64 (channels,).
+    """Mean lack of the channels over samples, float64 (channels,).
 
     Samples count by their elements; those without any, or whose means are not finite, do not. None where none is left.
     """
@@ -63,7 +63,7 @@ def mean_difference(exact: Sequence[SampleMeans], found: Sequence[SampleMeans]) 
 
 
 class CorrectBias(ParameterStep):
-    """By the means of each output, float and int8, with all before it in int8."""
+    """By the means of each output, with all before it in int8."""
 
     name = "correct_bias"
     samples = 16

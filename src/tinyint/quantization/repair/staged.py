@@ -1,4 +1,4 @@
-"""Int8 graph run in stages: what one makes can be changed before the next reads it.
+"""Run of a graph in stages, whose results can be changed on the way.
 
 All samples go through a stage before the next begins, so that the whole is one pass over them, however many stages
 there are. What later stages read is held; where that would be too much, the last samples are left out.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+import numpy as np
 import onnx_ir as ir
 
+from tinyint.errors import ModelError
 from tinyint.graph.names import name_of
-from tinyint.graph.segments import cut
+from tinyint.graph.segments import Segment, cut
 from tinyint.numbers.numerics import Array
 from tinyint.runtimes import Feeds, get_runtime
 
@@ -40,12 +42,7 @@ def staged(
             return  # only the last stage: nobody asks for what it makes
         if not segment.gives or not held:
             continue
-        part = segment.model(model, held[0])
-        session = get_runtime("onnxruntime").open(part, optimize=False)
-        for tensors in held:
-            tensors |= session.run({name: tensors[name] for name in segment.reads})
-            for name in segment.last_read:
-                del tensors[name]
+        _run(segment, model, held)
         while len(held) > _FEWEST and _bytes(held) > _BYTES:
             held.pop()
         if name_of(last.outputs[0]) in segment.gives:
@@ -61,6 +58,20 @@ def _stages(graph: ir.Graph, ends: Collection[str]) -> Iterator[tuple[ir.Node, .
             nodes = []
     if nodes:
         yield tuple(nodes)
+
+
+def _run(segment: Segment, model: ir.Model, held: Sequence[Tensors]) -> None:
+    """Puts what the segment gives in the place of what it reads last."""
+    session = get_runtime("onnxruntime").open(segment.model(model, held[0]), optimize=False)
+    for tensors in held:
+        made = session.run({name: tensors[name] for name in segment.reads})
+        if other := [name for name, array in made.items() if not isinstance(array, np.ndarray)]:
+            raise ModelError(
+                f"{other[0]!r} is no tensor: a graph is run in stages only where tensors pass between"
+            )
+        tensors |= made
+        for name in segment.last_read:
+            del tensors[name]
 
 
 def _bytes(held: Sequence[Tensors]) -> int:
