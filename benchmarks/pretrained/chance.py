@@ -3,8 +3,8 @@
     python benchmarks/pretrained/chance.py [NETWORK] [--samples 40] [--draws 5]
 
 Each draw makes every scale of weights larger by a factor of its own, up to 1.02, which is as good a quantization as
-the first; `float weights` rounds activations alone. All of them run op by op, so that the processor does not matter. A
-recipe that is better or worse than another by less than these differ is neither.
+the first. `float biases` has the weights of the first, and `float constants` rounds activations alone. All of them run
+op by op, so that the processor does not matter. Recipes that differ by less than these do differ by chance.
 """
 
 from __future__ import annotations
@@ -47,12 +47,13 @@ def default(network: Network, folder: Path) -> Quantization:
 
 
 def variants(state: Quantization, draws: int) -> Iterator[tuple[str, Mapping[Use, Constant]]]:
-    """Forms of the weights; biases stay in float, whose scales would go with those of weights."""
+    """Forms of the constants; in all but the first, biases are in float: their scales go with those of weights."""
     weights = {
         use: constant for use, constant in state.assignment.constants.items() if use in state.plan.constants
     }
-    yield "default", weights
-    yield "float weights", {}
+    yield "default", state.assignment.constants
+    yield "float biases", weights
+    yield "float constants", {}
     for draw in range(draws):
         random = np.random.default_rng(draw)
         yield (
@@ -91,7 +92,7 @@ def main() -> None:
         metrics = {
             key: round(float(np.mean(v)), 4) for key, v in network.metrics(held_out, expected, found).items()
         }
-        print(f"{name:14s} {10 * np.log10(signal / noise):6.2f} dB  {metrics}", flush=True)
+        print(f"{name:16s} {10 * np.log10(signal / noise):6.2f} dB  {metrics}", flush=True)
 
 
 if __name__ == "__main__":
