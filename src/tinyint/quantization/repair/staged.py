@@ -29,7 +29,7 @@ Tensors = dict[str, Array]
 def staged(
     model: ir.Model, ends: Collection[str], samples: Sequence[Feeds]
 ) -> Iterator[tuple[ir.Node, list[Tensors]]]:
-    """Runs the graph op by op, up to each of the nodes `ends` in turn.
+    """Runs the graph op by op, to each node of `ends` in turn.
 
     Yields the node, with the tensors of each sample that are still to be read; what is changed there goes on.
 
