@@ -48,8 +48,8 @@ def test_a_record_counts_and_samples_are_for_trying_the_model(place):
     graph, again = calibrated(prepared, fingerprint, Recipe(), both)
     assert again == record
     assert graph.model is prepared
-    assert len(both.trial_samples()) == 4
-    assert Calibration(record=record).trial_samples() == []
+    assert len(both.samples(Recipe())) == 4
+    assert Calibration(record=record).samples(Recipe()) == []
     with pytest.raises(RecordError, match="another model"):
         calibrated(prepared, "0" * 64, Recipe(), Calibration(record=record))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -10,12 +10,12 @@ import onnx_ir as ir
 
 from tinyint.diagnosis.matched import Matched
 from tinyint.diagnosis.pairs import Constant
-from tinyint.diagnosis.segments import Segment
+from tinyint.diagnosis.segments import UnitSegment
 from tinyint.diagnosis.units import Unit
 from tinyint.graph.edit import GraphEditor
 from tinyint.graph.names import name_of
 from tinyint.graph.walk import constant_of
-from tinyint.numbers.numerics import QParams
+from tinyint.numbers.numerics import Array, QParams
 
 __all__ = ["Part", "quantized_alone"]
 
@@ -29,10 +29,18 @@ class Part(StrEnum):
 
 
 def quantized_alone(
-    matched: Matched, segment: Segment, unit: Unit, parts: Collection[Part] = tuple(Part)
+    matched: Matched,
+    segment: UnitSegment,
+    unit: Unit,
+    parts: Collection[Part] = tuple(Part),
+    *,
+    tensors: Mapping[str, Array],
 ) -> ir.Model:
-    """Model of the unit's segment, with inputs, constants and output rounded."""
-    model = segment.model(matched.prepared)
+    """Model of the unit's segment, with inputs, constants and output rounded.
+
+    Types that the graph leaves open are those of `tensors`, which it reads.
+    """
+    model = segment.model(matched.prepared, tensors)
     graph = model.graph
     params = {activation.name: activation.params for activation in matched.pairs.activations}
     own = [constant for constant in matched.pairs.constants if constant.reader in unit.nodes]

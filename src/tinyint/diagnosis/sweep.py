@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from tinyint.diagnosis.alone import Part, quantized_alone
 from tinyint.diagnosis.matched import Matched
-from tinyint.diagnosis.segments import Segment, segments_of
+from tinyint.diagnosis.segments import UnitSegment, segments_of
 from tinyint.diagnosis.units import Unit
 from tinyint.graph.names import name_of
 from tinyint.graph.walk import macs
@@ -46,7 +46,7 @@ class Sweep:
     _at_once: int = field(default=1, init=False)
 
     @cached_property
-    def segments(self) -> list[Segment]:
+    def segments(self) -> list[UnitSegment]:
         return segments_of(self.matched.prepared, self.units)
 
     @cached_property
@@ -62,10 +62,10 @@ class Sweep:
         sizes = {name: array.size for name, array in tensors.items()}
         most = 1
         for i, segment in enumerate(self.segments):
-            self._sessions[i, False] = _open(segment.model(whole), tensors, optimize=True)
+            self._sessions[i, False] = _open(segment.model(whole, tensors), optimize=True)
             if segment.unit is not None:
-                alone = quantized_alone(self.matched, segment, segment.unit)
-                self._sessions[i, True] = _open(alone, tensors, optimize=False)
+                alone = quantized_alone(self.matched, segment, segment.unit, tensors=tensors)
+                self._sessions[i, True] = _open(alone, optimize=False)
             made = self._run(i, tensors)
             if segment.unit is not None:
                 self.parts[segment.unit] = self._shares(segment, segment.unit, tensors, made)
@@ -76,10 +76,11 @@ class Sweep:
         self._at_once = max(1, _BYTES // most)
         return sizes
 
-    def _shares(self, segment: Segment, unit: Unit, tensors: Changes, made: Changes) -> dict[Part, float]:
+    def _shares(self, segment: UnitSegment, unit: Unit, tensors: Changes, made: Changes) -> dict[Part, float]:
         noise: dict[Part, float] = {}
         for part in Part:
-            session = _open(quantized_alone(self.matched, segment, unit, [part]), tensors, optimize=False)
+            alone = quantized_alone(self.matched, segment, unit, [part], tensors=tensors)
+            session = _open(alone, optimize=False)
             found = session.run({name: tensors[name] for name in segment.reads})
             sums = NoiseSum()
             sums.add(made[unit.output], found[unit.output])
@@ -126,14 +127,11 @@ def passes(sweep: Sweep) -> float:
     return 2.0 + suffixes / total if total else 2.0 + len(sweep.units) / 2
 
 
-def _forget(segment: Segment, tensors: Changes) -> None:
+def _forget(segment: UnitSegment, tensors: Changes) -> None:
     for name in segment.last_read:
         tensors.pop(name, None)
 
 
-def _open(model: ir.Model, tensors: Changes, *, optimize: bool) -> Session:
+def _open(model: ir.Model, *, optimize: bool) -> Session:
     """Session in one thread; samples run side by side instead."""
-    for value in model.graph.inputs:
-        if value.dtype is None:
-            value.dtype = ir.DataType.from_numpy(tensors[name_of(value)].dtype)
     return get_runtime("onnxruntime").open(model, threads=1, optimize=optimize)

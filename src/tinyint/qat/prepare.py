@@ -93,7 +93,7 @@ def prepare(
     graph, record = calibrated(prepared, fingerprint, recipe, calibration)
     for notice in (*graph.undone, *calibration.notices):
         run.notice(notice)
-    floats, record, samples = with_pixels(pixels, graph.model, target, record, calibration.trial_samples())
+    floats, record, samples = with_pixels(pixels, graph.model, target, record, calibration.samples(recipe))
     state = quantize_static(floats, target, recipe, record, samples).state
     origin = Origin(
         prepared=state.graph,

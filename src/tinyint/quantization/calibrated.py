@@ -13,7 +13,7 @@ from tinyint.data import Dataset, Declaration, Samples, input_specs
 from tinyint.quantization.calibration import CalibrationRecord, calibrate
 from tinyint.quantization.calibration.cache import RecordCache, cache_key
 from tinyint.quantization.recipe import Recipe
-from tinyint.quantization.repair import Repaired, repair_float
+from tinyint.quantization.repair import Repaired, repair_float, samples_to_run
 from tinyint.quantization.trial import TRIAL_SAMPLES
 from tinyint.runtimes import Feeds
 from tinyint.runtimes.run import Run
@@ -95,9 +95,10 @@ class Calibration:
             cache.store(key, record)
         return record
 
-    def trial_samples(self) -> Sequence[Feeds]:
-        """First samples, on which the int8 model is tried; none with a record alone."""
-        return [sample.inputs for sample in islice(self.data or (), TRIAL_SAMPLES)]
+    def samples(self, recipe: Recipe) -> Sequence[Feeds]:
+        """First samples, for steps and trials; none with a record alone."""
+        count = max(TRIAL_SAMPLES, samples_to_run(recipe))
+        return [sample.inputs for sample in islice(self.data or (), count)]
 
 
 def calibrated(

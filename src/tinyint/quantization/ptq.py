@@ -88,7 +88,7 @@ class Source:
 
     * `graph`: what is quantized; `fingerprint`: of the model, prepared; `recipe`: that it was prepared for
     * `known`: record of this graph; `record`: of the graph before `pixels` were folded in, which is the one to keep
-    * `samples`: what a quantization is tried on, on its runtime
+    * `samples`: what steps run, and a quantization is tried on, on its runtime
     """
 
     graph: ir.Model
@@ -167,7 +167,7 @@ def source_of(
         with watch.time("prepare"):
             graph, record = repair_float(prepared, fingerprint, recipe), None
     with watch.time("quantize"):
-        source, known, samples = graph.model, record, calibration.trial_samples()
+        source, known, samples = graph.model, record, calibration.samples(recipe)
         if pixels is not None:
             folded = pixels.fold(source, target)
             source, known = folded.model, record and folded.known(record)
@@ -196,7 +196,8 @@ def quantize_graph(
 ) -> Quantized:
     """Quantizes a float graph by the recipe's method.
 
-    `record`: of this graph, for the static method; `samples`: what its model is tried on, on its runtime (see `trial`).
+    `record`: of this graph, for the static method; `samples`: what its steps
+    run, and the first of which its model is tried on, on its runtime (see `trial`).
 
     Where the target has no operator that quantizes at run time, the dynamic method is weight-only.
     """

@@ -14,7 +14,7 @@ from tinyint.quantization.qdq import insert
 from tinyint.quantization.qparams import Assignment, assign_qparams
 from tinyint.quantization.recipe import Recipe
 from tinyint.quantization.repair import Quantization, repair_parameters
-from tinyint.quantization.trial import Trial, tried
+from tinyint.quantization.trial import TRIAL_SAMPLES, Trial, tried
 from tinyint.runtimes import Feeds
 from tinyint.targets import Target
 
@@ -41,16 +41,18 @@ def quantize_static(
 
     Again without the nodes whose biases int8 rounds grossly, or that the runtime does not take (`trial`).
 
-    `samples`: what it is tried on; without, it only has to load. Raises as `plan`.
+    `samples`: what steps run, and the first of which it is tried on; without, it only has to load. Raises as `plan`.
     """
 
     def built(rejected: Mapping[str, str]) -> Static:
         planned, assignment = _planned(prepared, target, recipe, record, rejected)
-        state = Quantization(graph=prepared, plan=planned, record=record, assignment=assignment)
+        state = Quantization(
+            graph=prepared, plan=planned, record=record, assignment=assignment, samples=samples
+        )
         state, notes = repair_parameters(state, recipe)
         return Static(state=state, notes=notes, model=insert(state.graph, state.plan, state.assignment))
 
-    with Trial(prepared=prepared, target=target, feeds=samples) as trial:
+    with Trial(prepared=prepared, target=target, feeds=samples[:TRIAL_SAMPLES]) as trial:
         return tried(trial, built)
 
 

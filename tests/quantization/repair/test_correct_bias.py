@@ -7,7 +7,8 @@ from tests.models import noise, residual
 from tinyint import qat
 from tinyint.graph.prepare import prepare
 from tinyint.quantization.recipe import Recipe
-from tinyint.quantization.repair.correct_bias import STEP, correction
+from tinyint.quantization.repair.channel_means import SampleMeans
+from tinyint.quantization.repair.correct_bias import STEP, correction, mean_difference
 from tinyint.runtimes import get_runtime
 
 RECIPE = Recipe(steps=("correct_bias",))
@@ -25,6 +26,15 @@ def test_groups_have_inputs_of_their_own():
     weight = np.zeros((2, 1, 1, 1), np.float32)
     stored = np.array([1.0, 2.0], np.float32).reshape(2, 1, 1, 1)
     np.testing.assert_array_equal(correction(weight, stored, np.array([5.0, 7.0])), [-5.0, -14.0])
+
+
+def test_the_mean_over_samples_counts_elements():
+    def of(mean: float, elements: int) -> SampleMeans:
+        return SampleMeans(np.array([mean, 0.0]), elements)
+
+    exact, found = [of(3, 1), of(1, 3), of(9, 0), of(np.inf, 4)], [of(1, 1), of(2, 3), of(0, 0), of(0, 4)]
+    np.testing.assert_array_equal(mean_difference(exact, found), [(2 - 3) / 4, 0])
+    assert mean_difference(exact[2:], found[2:]) is None
 
 
 # Two weights lie between codes, and are rounded the same way: 0.0117 to 0.0157 or 0.0079, a step being 1/127.
@@ -101,7 +111,55 @@ def test_training_starts_from_corrected_biases():
         )
 
 
-def test_transposed_convolutions_are_left_alone():
+# The first operator's results are clipped at 6 and rounded; the second adds up what that loses.
+UPSTREAM = """net (float[N,1,8,8] x) => (float[N,1,8,8] y)
+{ p = Conv (x, v, a) r = Relu (p) y = Conv (r, w, b) }"""
+
+
+def upstream():
+    one, eight = (
+        np.ones((1, 8, 1, 1), np.float32),
+        np.linspace(0.1, 1, 8, dtype=np.float32).reshape(8, 1, 1, 1),
+    )
+    model = build(UPSTREAM, v=eight, a=np.zeros(8, np.float32), w=one, b=np.zeros(1, np.float32))
+    rng = np.random.default_rng(0)
+    samples = [{"x": rng.exponential(1, (1, 1, 8, 8)).astype(np.float32) ** 3} for _ in range(24)]
+    return model, samples
+
+
+def off(model, made, samples) -> float:
+    return float(np.abs(means(made, samples) - means(model, samples)).max())
+
+
+@pytest.mark.parametrize("target", ["generic", "x86-avx2"])
+def test_what_comes_before_an_operator_counts_too(target, tmp_path):
+    model, samples = upstream()
+    data, clipping = [s["x"] for s in samples], ["calibration=percentile", "percentile=97"]
+
+    def made(steps: str, **source):
+        recipe = tinyint.Recipe.load("default").with_settings([*clipping, f"steps=[{steps}]"])
+        quiet = tinyint.Run(verify=False)
+        return tinyint.quantize(model, recipe=recipe, target=target, run=quiet, **source)
+
+    plain, corrected = made("", data=data), made("correct_bias", data=data)
+    corrected.record.save(tmp_path / "record.npz")
+    alone = made("correct_bias", calibration=tmp_path / "record.npz")
+    was, now, rounding = (off(model, each.model, samples[:16]) for each in (plain, corrected, alone))
+    assert was > 0.2
+    assert now < was / 3
+    assert rounding > was / 2
+    (note,) = [note for note in alone.report.notes if note.startswith("correct_bias")]
+    assert note.endswith(
+        "by the rounding of their weights alone; with data beside the record, all before them counts too"
+    )
+    again = made("correct_bias", data=data, calibration=tmp_path / "record.npz")
+    assert off(model, again.model, samples[:16]) == now
+
+
+def test_transposed_convolutions_are_corrected_by_what_they_make():
     text = "net (float[N,3,8,8] x) => (float[N,2,16,16] y) { y = ConvTranspose <strides = [2, 2]> (x, w, b) }"
     model = prepare(build(text, w=(3, 2, 2, 2), b=(2,)))
     assert STEP.needs(model) == frozenset()
+    data = [sample["x"] for sample in noise(model, 4)]
+    report = tinyint.quantize(model, data, recipe=RECIPE, target="openvino").report
+    assert "correct_bias: corrected the biases of 1 operators" in report.notes

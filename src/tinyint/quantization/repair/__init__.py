@@ -1,6 +1,6 @@
 """Repair steps that lower quantization error: interface in `step`, execution in `run`."""
 
-from tinyint.quantization.repair.run import Observe, Repaired, repair_float, repair_parameters
+from tinyint.quantization.repair.run import Observe, Repaired, repair_float, repair_parameters, samples_to_run
 from tinyint.quantization.repair.step import FloatStep, ParameterStep, Quantization
 
 __all__ = [
@@ -11,4 +11,5 @@ __all__ = [
     "Repaired",
     "repair_float",
     "repair_parameters",
+    "samples_to_run",
 ]

@@ -21,7 +21,7 @@ from tinyint.quantization.recipe import Recipe
 from tinyint.quantization.recipe.steps import STEPS
 from tinyint.quantization.repair.step import FloatStep, ParameterStep, Quantization
 
-__all__ = ["Observe", "Repaired", "repair_float", "repair_parameters"]
+__all__ = ["Observe", "Repaired", "repair_float", "repair_parameters", "samples_to_run"]
 
 _TOLERANCE = 1e-3
 """Of a tensor's range: how far its extrema may move where a step leaves it as it was."""
@@ -169,6 +169,11 @@ def repair_parameters(state: Quantization, recipe: Recipe) -> tuple[Quantization
         state, note = step.apply(state)
         notes.append(f"{step.name}: {note}")
     return state, tuple(notes)
+
+
+def samples_to_run(recipe: Recipe) -> int:
+    """Most samples that one of the recipe's steps runs after the ranges."""
+    return max((step.samples for step in _parameter_steps(recipe)), default=0)
 
 
 def _float_steps(recipe: Recipe) -> list[FloatStep]:

@@ -6,6 +6,7 @@ Everything is frozen: a step returns new values, and a sentence on what was done
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from tinyint.quantization.calibration import CalibrationRecord, Decision
 from tinyint.quantization.calibration.statistics import Request
 from tinyint.quantization.plan import Plan
 from tinyint.quantization.qparams import Assignment
+from tinyint.runtimes import Feeds
 
 __all__ = ["FloatStep", "ParameterStep", "Quantization"]
 
@@ -53,18 +55,27 @@ class FloatStep(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Quantization:
-    """State between float graph and file: schemes, parameters, samples."""
+    """State between float graph and file: schemes, parameters, samples.
+
+    `samples`: to run, the first of the calibration; none with a record alone.
+    """
 
     graph: ir.Model
     plan: Plan
     record: CalibrationRecord
     assignment: Assignment
+    samples: Sequence[Feeds] = ()
 
 
 class ParameterStep(ABC):
-    """Step after ranges: changes weights, biases, scales or codes."""
+    """Step after ranges: changes weights, biases, scales or codes.
+
+    * `name`: in recipes
+    * `samples`: how many it runs, if they are there
+    """
 
     name: ClassVar[str]
+    samples: ClassVar[int] = 0
 
     def needs(self, model: ir.Model) -> frozenset[Request]:  # noqa: ARG002
         """Statistics to observe in the prepared graph, beside its summaries."""
