@@ -33,8 +33,8 @@ def _table(name: str, processor: str, rows: Rows) -> str:
     lines = [
         f"**{name}**, {samples:,} samples, {processor}, {' and '.join(days)}:",
         "",
-        f"| made by | runtime | {METRICS[name]} | p | ms, 1 thread | ms, 2 threads | seconds to make |",
-        "|---" * 7 + "|",
+        f"| made by | runtime | {METRICS[name]} | p | ms, 1 thread | ms, 2 threads |",
+        "|---" * 6 + "|",
     ]
     return "\n".join([*lines, *(f"| {' | '.join(_cells(row))} |" for row in rows)])
 
@@ -42,8 +42,8 @@ def _table(name: str, processor: str, rows: Rows) -> str:
 def _cells(row: dict[str, Any]) -> list[str]:
     maker = [row["maker"], row["runtime"]]
     if "failed" in row:
-        return [*maker, f"fails: {row['failed'].split(':')[0]}", *[""] * 4]
+        return [*maker, f"fails: {row['failed'].split(':')[0]}", *[""] * 3]
     first = next(iter(row["metrics"].values()))
     value = f"{first['value']:.4f}" if first["worst"] is not None else f"{first['value']:.1%}"
     times = [f"{row['ms'][threads]:.1f}" if "ms" in row else "" for threads in ("1", "2")]
-    return [*maker, value, f"{first['p_as_float']:.3f}", *times, f"{row['seconds']:.0f}"]
+    return [*maker, value, f"{first['p_as_float']:.3f}", *times]
