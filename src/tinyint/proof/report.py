@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from tinyint.files.jsonable import jsonable
 from tinyint.proof.coverage import Coverage
+from tinyint.proof.light import Light, light
 from tinyint.proof.measured import Latency, Sizes
 from tinyint.proof.placement_race import PlacementRace
 from tinyint.proof.verdict import Verdict, judge
@@ -86,11 +87,18 @@ class Report:
         """Verdict on the figures, by rule."""
         return judge(self.verification, self.latency, self.sizes)
 
+    @property
+    def light(self) -> Light:
+        """Traffic light over the verdict and the coverage, by rule."""
+        cosine = None if self.verification is None else self.verification.cosine
+        return light(self.verdict, self.coverage, cosine)
+
     def to_json(self) -> dict[str, Any]:
         """Report as JSON values; infinite and NaN become null."""
         coverage, proof, latency, race = self.coverage, self.verification, self.latency, self.race
         document = {
             "verdict": self.verdict,
+            "light": self.light,
             "output": self.output,
             "source": self.source,
             "method": self.method,
