@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from tinyint.proof import Latency, Report, Sizes, TensorRow
+from tinyint.proof import Latency, Report, Sizes
 from tinyint.proof.bench import Timing
 from tinyint.proof.coverage import Coverage, FloatNode
 from tinyint.proof.verify import OutputProof, Verification
@@ -69,14 +69,6 @@ def report(*, float_ms: float = 4.0, int8_ms: float = 2.0, **changes: Any) -> Re
         seconds={"prepare": 0.1, "calibrate": 1.0, "quantize": 0.2, "verify": 2.0},
         peak_rss_bytes=10**8,
         calibration_samples=8,
-        tensors=(
-            TensorRow(
-                name="x", constant=False, dtype="uint8", channels=None, scale=(0.1, 0.1), zero_point=(3, 3)
-            ),
-            TensorRow(
-                name="w", constant=True, dtype="int8", channels=8, scale=(0.01, 0.2), zero_point=(0, 0)
-            ),
-        ),
         warnings=("look here",),
         notes=("by the way",),
         version="0.1.0",

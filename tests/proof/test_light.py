@@ -12,6 +12,8 @@ from tinyint.proof.verify import Cosine
 
 FINE = Verdict(accuracy="good", speed="faster", size="smaller")
 WHOLE = Coverage(measured=True, macs_int8=0.9, macs_planned=1.0, nodes_int8=5, nodes_float=0, float_nodes=())
+PLANNED = "the share of multiply-adds in int8 is planned, and was not read back from the runtime"
+FAR = "the sample farthest from float has a cosine of 0.91 to it, less than 0.95"
 NEAR = Cosine(min=0.95, mean=0.99)
 
 
@@ -33,8 +35,8 @@ def test_green_at_the_limits():
         ({"size": "larger"}, {}, 1.0, "yellow", "the file is larger than the float model's"),
         ({}, {"macs_int8": 0.899}, 1.0, "yellow", "89.9% of the multiply-adds run in int8, less than 90%"),
         ({}, {"macs_int8": None}, 1.0, "yellow", "the share of multiply-adds in int8 is unknown"),
-        ({}, {"measured": False}, 1.0, "yellow", "the share of multiply-adds in int8 is planned, and was not read back from the runtime"),
-        ({}, {}, 0.9072, "yellow", "the sample farthest from float has a cosine of 0.91 to it, less than 0.95"),
+        ({}, {"measured": False}, 1.0, "yellow", PLANNED),
+        ({}, {}, 0.9072, "yellow", FAR),
     ],
 )  # fmt: skip
 def test_one_shortcoming(verdict, coverage, cosine, colour, reason):

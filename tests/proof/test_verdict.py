@@ -175,7 +175,8 @@ def test_the_headline_begins_with_what_is_bad():
     )
     unknown = report(verification=None, latency=None)
     assert headline(unknown) == (
-        "The int8 model is 4.0× smaller, with 75.0% of the multiply-adds in int8. Its accuracy is unknown: the outputs were not compared with the float "
+        "The int8 model is 4.0× smaller, with 75.0% of the multiply-adds in int8. Its accuracy is "
+        "unknown: the outputs were not compared with the float "
         "model's (give --data, and leave out --no-verify). Its speed was not measured."
     )
     fine = report(verification=verification(top1_agreement=1.0, sqnr_db=30.0))

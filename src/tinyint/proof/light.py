@@ -13,7 +13,7 @@ from tinyint.proof.coverage import Coverage
 from tinyint.proof.verdict import Verdict
 from tinyint.proof.verify import Cosine
 
-__all__ = ["RULES", "Colour", "Light", "light"]
+__all__ = ["ADVICE", "ENOUGH_INT8", "RULES", "Colour", "Light", "light"]
 
 Colour: TypeAlias = Literal["green", "yellow", "red"]
 
@@ -26,6 +26,12 @@ RULES: Mapping[Colour, str] = {
     "larger, and at least 90 % of the multiply-adds run in int8, as read back from the runtime",
     "yellow": "nothing is broken or slower, but something of this is doubtful, unknown or not reached",
     "red": "the accuracy is broken, or int8 is slower than float",
+}
+
+ADVICE: Mapping[Colour, str] = {
+    "green": "ship it",
+    "yellow": "look before you ship it",
+    "red": "do not ship it",
 }
 
 

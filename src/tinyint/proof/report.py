@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from tinyint.files.jsonable import jsonable
 from tinyint.proof.coverage import Coverage
+from tinyint.proof.layers import Layers
 from tinyint.proof.light import Light, light
 from tinyint.proof.measured import Latency, Sizes
 from tinyint.proof.placement_race import PlacementRace
@@ -41,6 +42,8 @@ class Report:
     * `runtime`: that the proof was run on, with `runtime_version`; not the target's own where that is not installed
     * `verification`, `latency`: None where they were left out or could not be had; `notes` or `warnings` say why
     * `race`: of placements, if there was one
+    * `steps`: what each repair step did; `command`: that makes the same again, None where data or model are no files
+    * `layers`: where it errs and what each takes; None where that was left out
     * `warnings`: what the user should look at; `notes`: what else there is to know
     """
 
@@ -61,11 +64,13 @@ class Report:
     seconds: Mapping[str, float]
     peak_rss_bytes: int | None
     calibration_samples: int | None
-    tensors: tuple[TensorRow, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     version: str = ""
     race: PlacementRace | None = None
+    steps: tuple[str, ...] = ()
+    command: str | None = None
+    layers: Layers | None = None
 
     def with_race(self, race: PlacementRace | None) -> Self:
         """Report of the model that won the race, if there was one.
@@ -141,9 +146,12 @@ class Report:
                 "seconds": race.seconds,
                 "remembered": race.remembered,
             },
+            "steps": self.steps,
+            "command": self.command,
             "warnings": self.warnings,
             "notes": self.notes,
             "tinyint": self.version,
+            "layers": self.layers,
         }
         found: dict[str, Any] = jsonable(document)
         return found

@@ -63,6 +63,7 @@ class Quantized:
     * `constants`: the weights that are stored as integers, by the place that reads them
     * `planned_int8`: the nodes that shall run in int8
     * `float_nodes`: each other node, with the reason
+    * `before`: the float graph before the repair steps; None where these left it as it was
     * `notes`: what the repair steps did
     * `seconds`: by step of the main path
     """
@@ -76,6 +77,7 @@ class Quantized:
     constants: Mapping[Use, ConstantPlan]
     planned_int8: tuple[str, ...]
     float_nodes: Mapping[str, str]
+    before: ir.Model | None = None
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -86,10 +88,12 @@ class Source:
 
     * `graph`: what is quantized; `fingerprint`: of the model, prepared; `recipe`: that it was prepared for
     * `known`: record of this graph; `record`: of the graph before `pixels` were folded in, which is the one to keep
+    * `before`: as of `Quantized`
     * `samples`: what a quantization is tried on, on its runtime
     """
 
     graph: ir.Model
+    before: ir.Model | None
     fingerprint: str
     target: Target
     recipe: Recipe
@@ -112,7 +116,7 @@ class Source:
                 self.graph, target=self.target, recipe=recipe, record=self.known, samples=self.samples
             )
         notes = (*self.notes, *result.notes)
-        return replace(result, record=self.record, notes=notes, seconds=watch.seconds)
+        return replace(result, record=self.record, before=self.before, notes=notes, seconds=watch.seconds)
 
 
 def quantize(
@@ -170,6 +174,7 @@ def source_of(
             samples = [pixels.feeds(feeds) for feeds in samples]
     return Source(
         graph=source,
+        before=None if graph.model is prepared else prepared,
         fingerprint=fingerprint,
         target=target,
         recipe=recipe,

@@ -1,0 +1,61 @@
+"""Layers for the report of a quantization, on the first samples of its proof."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from tinyint.api.proving import ProofData
+from tinyint.data import Sample
+from tinyint.diagnosis.layers import MOST_SAMPLES, layers_of
+from tinyint.graph.source import ModelSource
+from tinyint.proof.prove import ProofSamples
+from tinyint.proof.report import Report
+from tinyint.quantization.ptq import Quantized
+from tinyint.runtimes import get_runtime
+from tinyint.runtimes.run import Run
+
+__all__ = ["Kept", "with_layers"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Samples of a proof, of which the first few are kept as they pass."""
+
+    proof: ProofSamples | None
+    samples: list[Sample] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, proof: tuple[ProofSamples, ProofData] | None) -> Kept:
+        if proof is None:
+            return cls(proof=None)
+        given, first = proof[0], list[Sample]()
+
+        def passing() -> Iterator[Sample]:
+            for sample in given.samples:
+                if len(first) < MOST_SAMPLES:
+                    first.append(sample)
+                yield sample
+
+        return cls(proof=replace(given, samples=passing()), samples=first)
+
+
+def with_layers(report: Report, quantized: Quantized, int8_file: ModelSource, kept: Kept, run: Run) -> Report:
+    """The report with the layers, and the seconds that they took.
+
+    Without samples or proof, with what is known without running anything.
+    """
+    run.progress("layers", 0, None)
+    start = time.perf_counter()
+    layers = layers_of(
+        quantized,
+        report.coverage,
+        kept.samples,
+        int8_file=int8_file,
+        runtime=None if report.latency is None else get_runtime(report.runtime),
+        feeds=kept.samples[0].inputs if kept.samples else None,
+        threads=report.threads,
+    )
+    seconds = {**report.seconds, "layers": time.perf_counter() - start}
+    return replace(report, layers=layers, seconds=seconds, notes=(*report.notes, *layers.notes))
