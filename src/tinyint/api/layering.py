@@ -10,6 +10,7 @@ from tinyint.api.proving import ProofData
 from tinyint.data import Sample
 from tinyint.diagnosis.layers import MOST_SAMPLES, layers_of
 from tinyint.graph.source import ModelSource
+from tinyint.proof.measured import Latency
 from tinyint.proof.prove import ProofSamples
 from tinyint.proof.report import Report
 from tinyint.quantization.ptq import Quantized
@@ -17,6 +18,8 @@ from tinyint.runtimes import get_runtime
 from tinyint.runtimes.run import Run
 
 __all__ = ["Kept", "with_layers"]
+
+_PROFILED_MS, _FEWEST, _MOST = 1000.0, 3, 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +58,14 @@ def with_layers(report: Report, quantized: Quantized, int8_file: ModelSource, ke
         int8_file=int8_file,
         runtime=None if report.latency is None else get_runtime(report.runtime),
         feeds=kept.samples[0].inputs if kept.samples else None,
+        calls=_calls(report.latency),
         threads=report.threads,
     )
     seconds = {**report.seconds, "layers": time.perf_counter() - start}
     return replace(report, layers=layers, seconds=seconds, notes=(*report.notes, *layers.notes))
+
+
+def _calls(latency: Latency | None) -> int:
+    """Calls of a profile that take about a second, 3 to 15."""
+    slow = 1.0 if latency is None else max(latency.baseline.median_ms, latency.int8.median_ms, 1.0)
+    return int(min(max(_PROFILED_MS / slow, _FEWEST), _MOST))

@@ -31,10 +31,9 @@ from tinyint.runtimes import Feeds, Runtime
 
 __all__ = ["MOST_SAMPLES", "layers_of"]
 
-MOST_SAMPLES = 4
+_FEWEST, MOST_SAMPLES = 2, 4
 _ELEMENTS = 1 << 26
-"""Most elements of quantized tensors that are compared, but those of one sample."""
-_CALLS = 5
+"""Most elements of tensors that are compared, but those of two samples."""
 
 
 def layers_of(
@@ -45,12 +44,15 @@ def layers_of(
     int8_file: ModelSource | None = None,
     runtime: Runtime | None = None,
     feeds: Feeds | None = None,
+    calls: int = 5,
     threads: int | None = None,
 ) -> Layers:
     """Layers of a quantization, with errors on the first few `samples`.
 
-    `int8_file`: the int8 model where it is written, which loads faster.
-    `runtime`: profiles both models on `feeds`; None for no times. What cannot be had is left out; the notes say so.
+    * `int8_file`: the int8 model where it is written, which loads faster
+    * `runtime`: profiles both models on `feeds`, in so many `calls`; None for no times
+
+    What cannot be had is left out, and the notes say so.
     """
     prepared, int8 = quantized.prepared, quantized.model
     matched = Matched(prepared=prepared, int8=int8, pairs=pair(prepared.graph, int8.graph))
@@ -60,7 +62,7 @@ def layers_of(
     plain = _Listing.of(matched, quantized, coverage)
     notes: list[str] = []
     compared = _compared(matched, plain, samples[: _how_many(quantized)], threads, notes)
-    times = _times((prepared, int8_file or int8), plain, runtime, feeds, threads, notes)
+    times = _times((prepared, int8_file or int8), plain, runtime, feeds, calls, threads, notes)
     rows = [_with_error(layer, compared, plain.weights_of(layer)) for layer in plain.layers]
     if times is not None:
         spent, int8_spent = times
@@ -80,11 +82,11 @@ def layers_of(
 
 
 def _how_many(quantized: Quantized) -> int:
-    """Number of samples that keeps within `_ELEMENTS`, 1 to 4."""
+    """Number of samples that keeps within `_ELEMENTS`, 2 to 4."""
     if quantized.record is None or not quantized.record.samples:
         return MOST_SAMPLES
     each = sum(summary.elements for summary in quantized.record.summaries.values()) / quantized.record.samples
-    return int(min(max(_ELEMENTS / max(each, 1), 1), MOST_SAMPLES))
+    return int(min(max(_ELEMENTS / max(each, 1), _FEWEST), MOST_SAMPLES))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +183,7 @@ def _times(
     listing: _Listing,
     runtime: Runtime | None,
     feeds: Feeds | None,
+    calls: int,
     threads: int | None,
     notes: list[str],
 ) -> tuple[dict[str, float], dict[str, float]] | None:
@@ -188,7 +191,7 @@ def _times(
     if runtime is None or feeds is None:
         return None
     try:
-        profiles = [runtime.profile(model, feeds, calls=_CALLS, threads=threads) for model in models]
+        profiles = [runtime.profile(model, feeds, calls=calls, threads=threads) for model in models]
     except TinyintError as error:
         notes.append(f"the layers' times were not measured: {error}")
         return None

@@ -51,6 +51,7 @@ def _tensor(activation: Activation, summary: Summary | None, live: tuple[float, 
         zero_point=int(params.zero_point),
         range=(_rounded(lo), _rounded(hi)),
         seen=seen,
+        live=live,
         clipped=clipped,
         bins=bins,
     )

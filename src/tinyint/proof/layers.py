@@ -23,8 +23,8 @@ class TensorRange:
     """Quantized activation: its codes, and what calibration saw.
 
     * `range`: what the codes can hold; `seen`: extrema in calibration, None without a record
-    * `clipped`: share of the values seen that lie more than half a step beyond the range, and that a reader tells from
-      its ends
+    * `live`: range outside which readers tell no values apart; None where they tell all
+    * `clipped`: share of the values seen that lie more than half a step beyond the range, but not those outside `live`
     """
 
     dtype: str
@@ -32,6 +32,7 @@ class TensorRange:
     zero_point: int
     range: tuple[float, float]
     seen: tuple[float, float] | None = None
+    live: tuple[float, float] | None = None
     clipped: float | None = None
     bins: Bins | None = None
     local_db: float | None = None

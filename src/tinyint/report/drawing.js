@@ -60,10 +60,12 @@ function overLayers(width, height, layers, low, top, unit, name, fill) {
   }
   svg.append(label(0, 10, unit));
   fill(svg, x, y, each);
-  const cursor = line(-9, 14, -9, floor, "cursor");
+  const cursor = line(0, 14, 0, floor, "cursor");
+  cursor.setAttribute("visibility", "hidden");
   svg.append(cursor);
   svg.pointAt = (i) => {
-    for (const end of ["x1", "x2"]) cursor.setAttribute(end, i === null ? -9 : x(i) + each / 2);
+    cursor.setAttribute("visibility", i === null ? "hidden" : "visible");
+    if (i !== null) for (const end of ["x1", "x2"]) cursor.setAttribute(end, x(i) + each / 2);
   };
   svg.layerAt = (at) => {
     const i = Math.floor((at * width - LEFT) / each);
@@ -90,41 +92,54 @@ function errorPlot(width, layers) {
 
 const isSlower = (layer) => layer.int8_ms > 1.1 * layer.float_ms + 0.01;
 
+// End of the axis: a few that take far more than the rest are cut, and say how long they take.
+function timeAxis(layers) {
+  const slow = layers.map((layer) => Math.max(layer.float_ms || 0, layer.int8_ms || 0)).sort((a, b) => b - a);
+  const rest = slow[Math.floor(slow.length / 50)];
+  return Math.max(0.001, slow[0] > 3 * rest ? 1.5 * rest : slow[0]);
+}
+
 // Times: a wide bar for float, and before it a slim one for int8.
 function timePlot(width, layers) {
-  const top = Math.max(0.001, ...layers.flatMap((layer) => [layer.float_ms || 0, layer.int8_ms || 0]));
+  const top = timeAxis(layers);
   return overLayers(width, 200, layers, 0, top, "ms", "Time of each layer, in order", (svg, x, y, each) => {
     layers.forEach((layer, i) => {
       const wide = Math.max(0.8, each * 0.86), slim = Math.max(0.8, each * 0.46), middle = x(i) + each / 2;
       const fast = layer.float_ms || 0, quick = layer.int8_ms || 0;
       svg.append(rect(middle - wide / 2, y(fast), wide, y(0) - y(fast), "b-float"));
       svg.append(rect(middle - slim / 2, y(quick), slim, y(0) - y(quick), isSlower(layer) ? "b-slow" : "b-int8"));
+      if (Math.max(fast, quick) > top) svg.append(label(middle, 10, milliseconds(Math.max(fast, quick)), i > layers.length / 2 ? "end" : "start"));
     });
   });
 }
 
+const room = () => Math.min(580, Math.max(280, document.documentElement.clientWidth - 46));
+
 // What calibration saw of a tensor, on a logarithmic scale, and the ends of what its codes hold.
 function histogram(tensor) {
-  const width = 520, height = 130, floor = height - 18, { start, width: bin, counts } = tensor.bins;
+  const width = room(), height = 130, floor = height - 18, { start, width: bin, counts } = tensor.bins;
   const low = Math.min(start, tensor.range[0]), high = Math.max(start + bin * counts.length, tensor.range[1]);
   const pad = (high - low) * 0.03 || 1;
   const x = (value) => ((value - low + pad) / (high - low + 2 * pad)) * width;
   const top = Math.log1p(Math.max(...counts));
   const svg = frame(width, height, "Histogram of the values seen in calibration");
-  svg.append(rect(0, 4, x(tensor.range[0]), floor - 4, "beyond"), rect(x(tensor.range[1]), 4, width - x(tensor.range[1]), floor - 4, "beyond"));
+  const [least, most] = tensor.range, [from, to] = (tensor.live || []).map((end) => end ?? null);
+  // Where readers take all values for the same, nothing is lost beyond the range.
+  svg.append(rect(0, 4, x(least), floor - 4, from >= least && from !== null ? "band" : "beyond"));
+  svg.append(rect(x(most), 4, width - x(most), floor - 4, to <= most && to !== null ? "band" : "beyond"));
   counts.forEach((count, i) => {
     const tall = (Math.log1p(count) / top) * (floor - 12);
     svg.append(rect(x(start + i * bin), floor - tall, Math.max(0.6, x(bin) - x(0) - 0.6), tall, "b-int8"));
   });
   svg.append(line(0, floor, width, floor, "grid"));
-  tensor.range.forEach((end, i) => svg.append(line(x(end), 4, x(end), floor, "end"), label(x(end), height - 4, number(end), i ? "end" : "start")));
-  if (low < 0 && high > 0) svg.append(label(x(0), height - 4, "0", "middle"));
+  tensor.range.forEach((end, i) => svg.append(line(x(end), 4, x(end), floor, "end"), label(x(end), height - 4, number(end), i && x(end) > 60 ? "end" : "start")));
+  if (x(0) - x(least) > 60 && x(most) - x(0) > 60) svg.append(label(x(0), height - 4, "0", "middle"));
   return svg;
 }
 
 // Least and greatest weight of each channel, after and before the repair steps.
 function channels(weight) {
-  const width = 520, height = 130, middle = height / 2, { lo, hi } = weight.after;
+  const width = room(), height = 130, middle = height / 2, { lo, hi } = weight.after;
   const parts = [weight.after, weight.before].filter(Boolean);
   const most = Math.max(1e-30, ...parts.flatMap((part) => [...part.lo, ...part.hi].map(Math.abs)), ...weight.limit);
   const y = (value) => middle - (value / most) * (middle - 8), each = (width - LEFT) / lo.length;

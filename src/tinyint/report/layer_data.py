@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
-from tinyint.files.jsonable import escaped, jsonable
+from tinyint.files.jsonable import jsonable
 from tinyint.proof.layers import Layers
 
 __all__ = ["layer_data", "time_caption"]
 
 _DIGITS = 4
+_UNFIT = r"[<>&\u2028\u2029\ud800-\udfff]"
+"""Letters that end a script, or are none in UTF-8."""
 
 
 def layer_data(layers: Layers) -> str:
     """JSON that may stand in a page: what is empty left out, floats of 4 digits, and no angle brackets."""
     text = json.dumps(_compact(jsonable(layers)), separators=(",", ":"), ensure_ascii=False)
-    return escaped(text, r"[<>&\u2028\u2029\ud800-\udfff]")
+    return re.sub(_UNFIT, lambda letter: f"\\u{ord(letter[0]):04x}", text)
 
 
 def _compact(value: Any) -> Any:
@@ -38,5 +41,5 @@ def time_caption(layers: Layers) -> str:
         parts.append(f"{name} {total:.2f} ms, of which {other:.2f} ms belong to no layer")
     return (
         f"From a profile of each model on {layers.runtime}, which slows it: {parts[0]}; {parts[1]} "
-        "(conversions to and from int8, reshapes, changes of layout). What the runtime fuses counts for the first layer."
+        "(conversions to and from int8, reshapes, layouts). What the runtime fuses counts for the first layer."
     )

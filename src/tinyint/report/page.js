@@ -7,9 +7,10 @@ const change = (layer) => (layer.int8_ms === undefined ? undefined : layer.int8_
 const COLUMNS = [
   { name: "#", key: (layer) => layer.place + 1, kind: "number wide" },
   { name: "layer", key: (layer) => layer.name, kind: "name" },
-  { name: "runs in", key: (layer) => layer.precision },
-  { name: "own error", key: (layer) => layer.local_db, kind: "number wide", show: decibels },
-  { name: "built up", key: (layer) => layer.cumulative_db, kind: "number", show: decibels },
+  { name: "operator", key: (layer) => layer.op, kind: "wide soft" },
+  { name: "runs in", key: (layer) => layer.precision, kind: "wide" },
+  { name: "local", key: (layer) => layer.local_db, kind: "number wide", show: decibels },
+  { name: "cumulative", key: (layer) => layer.cumulative_db, kind: "number", show: decibels },
   { name: "float ms", key: (layer) => layer.float_ms, kind: "number wide", show: milliseconds, timed: true },
   { name: "int8 ms", key: (layer) => layer.int8_ms, kind: "number wide", show: milliseconds, timed: true },
   { name: "change ms", key: change, kind: "number", timed: true },
@@ -49,10 +50,10 @@ function chosen() {
 
 function cell(column, layer) {
   const value = column.key(layer), kind = { class: column.kind || "" };
-  if (column.name === "layer") return element("td", { ...kind, title: layer.name }, element("code", {}, layer.name), element("span", { class: "soft small" }, layer.op));
+  if (column.name === "layer") return element("td", { ...kind, title: layer.name }, element("code", {}, layer.name), element("span", { class: "narrow soft small" }, `${layer.op} · ${layer.precision}`));
   if (column.name === "runs in") return element("td", kind, element("span", { class: `pill ${layer.precision}` }, value));
   if (column.name === "change ms") return element("td", { class: `${kind.class} ${isSlower(layer) ? "worse" : value < -0.01 ? "better" : ""}` }, `${value > 0 ? "+" : ""}${value.toFixed(3)}`);
-  if (column.name === "cause") return element("td", kind, layer.cause ? element("b", {}, `${layer.cause}${layer.detail ? ": " : ""}`) : null, layer.cause ? layer.detail : layer.reason);
+  if (column.name === "cause") return element("td", kind, element("div", {}, layer.cause ? element("b", {}, `${layer.cause}${layer.detail ? ": " : ""}`) : null, layer.cause ? layer.detail : layer.reason));
   return element("td", kind, column.show ? column.show(value) : String(value));
 }
 
@@ -61,7 +62,11 @@ function list() {
   const rows = shown.map((layer) => {
     const row = element("tr", { tabindex: "0", "data-layer": layer.name }, ...COLUMNS.map((column) => cell(column, layer)));
     row.addEventListener("click", () => open(layer));
-    row.addEventListener("keydown", (event) => event.key === "Enter" && open(layer));
+    row.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault(); // or it presses the button that has the focus next
+      open(layer);
+    });
     return row;
   });
   listing.tBodies[0].replaceChildren(...rows);
@@ -97,7 +102,9 @@ function tensorFigure(name, role) {
   const tensor = data.tensors[name];
   if (!tensor) return null;
   const seen = tensor.seen ? `; calibration saw ${number(tensor.seen[0])} to ${number(tensor.seen[1])}; clipped: ${share(tensor.clipped ?? 0)}` : "";
-  const caption = `Codes hold ${number(tensor.range[0])} to ${number(tensor.range[1])}${seen}. ${tensor.dtype}, scale ${number(tensor.scale)}, zero point ${tensor.zero_point}${tensor.local_db === undefined ? "" : `, ${decibels(tensor.local_db)} alone`}. Heights are logarithmic.`;
+  const ends = (tensor.live || []).map((end, i) => (end === null ? "" : `${i ? "above" : "below"} ${number(end)}`)).filter(Boolean);
+  const live = ends.length ? ` Whatever reads it takes all values ${ends.join(" and ")} for the same.` : "";
+  const caption = `Codes hold ${number(tensor.range[0])} to ${number(tensor.range[1])}${seen}. ${tensor.dtype}, scale ${number(tensor.scale)}, zero point ${tensor.zero_point}${tensor.local_db === undefined ? "" : `, ${decibels(tensor.local_db)} alone`}.${live} Heights are logarithmic.`;
   return figure(tensor.bins ? histogram(tensor) : null, name, role, caption);
 }
 
@@ -118,7 +125,7 @@ function open(layer) {
     button.addEventListener("click", () => open(to));
     return button;
   };
-  const close = element("button", { type: "button", class: "plain", "aria-label": "close" }, "✕");
+  const close = element("button", { type: "button", class: "plain", "aria-label": "close", autofocus: "" }, "✕");
   close.addEventListener("click", () => dialog.close());
   const timed = data.runtime ? `${milliseconds(layer.float_ms)} ms in float, ${milliseconds(layer.int8_ms)} ms in the int8 model` : "";
   dialog.replaceChildren(
@@ -127,8 +134,8 @@ function open(layer) {
     element("p", {}, element("span", { class: `pill ${layer.precision}` }, layer.precision), ` ${layer.op}`),
     facts([
       ["in float, since", layer.reason],
-      ["own error", layer.local_db === undefined ? "" : decibels(layer.local_db)],
-      ["built up", layer.cumulative_db === undefined ? "" : decibels(layer.cumulative_db)],
+      ["local", layer.local_db === undefined ? "" : decibels(layer.local_db)],
+      ["cumulative", layer.cumulative_db === undefined ? "" : decibels(layer.cumulative_db)],
       ["cause", layer.cause ? `${layer.cause}${layer.detail ? `: ${layer.detail}` : ""}` : ""],
       ["time", timed],
       ["multiply-adds", layer.macs ? layer.macs.toLocaleString("en") : ""],
@@ -171,7 +178,7 @@ function plots() {
 
 function describe(tip, layer, event, place) {
   const times = data.runtime ? `${milliseconds(layer.float_ms)} → ${milliseconds(layer.int8_ms)} ms` : "";
-  const errors = [layer.local_db === undefined ? "" : `own ${decibels(layer.local_db)}`, layer.cumulative_db === undefined ? "" : `built up ${decibels(layer.cumulative_db)}`];
+  const errors = [layer.local_db === undefined ? "" : `local ${decibels(layer.local_db)}`, layer.cumulative_db === undefined ? "" : `cumulative ${decibels(layer.cumulative_db)}`];
   tip.replaceChildren(element("b", {}, layer.name), element("div", { class: "soft" }, [`${layer.op} in ${layer.precision}`, ...errors, times].filter(Boolean).join(" · ")), layer.cause);
   const box = place.getBoundingClientRect(), at = event.clientX - box.left;
   tip.style.top = `${event.clientY - box.top + 14}px`;

@@ -89,9 +89,15 @@ def _coverage(report: Report) -> Tile:
     share = coverage.macs_int8
     enough = share is not None and share >= ENOUGH_INT8 and coverage.measured
     return Tile(
-        name="multiply-adds in int8",
-        finding="read back" if coverage.measured else "planned",
+        name="coverage",
+        finding="good"
+        if enough
+        else "unknown"
+        if share is None
+        else "low"
+        if coverage.measured
+        else "planned",
         figure="unknown" if share is None else percent(share),
-        detail=f"{counted(coverage.nodes_int8, 'node')} in int8, {coverage.nodes_float} in float",
+        detail=f"of the multiply-adds in int8; {counted(coverage.nodes_int8, 'node')}, {coverage.nodes_float} in float",
         kind="good" if enough else "fair",
     )
