@@ -24,7 +24,7 @@ from tinyint.graph.names import name_of
 from tinyint.graph.ops import Kind, kind_of
 from tinyint.graph.source import ModelSource
 from tinyint.graph.walk import macs
-from tinyint.proof.coverage import Coverage
+from tinyint.proof.coverage import Coverage, computes
 from tinyint.proof.layers import Layer, Layers
 from tinyint.quantization.ptq import Quantized
 from tinyint.runtimes import Feeds, Runtime
@@ -105,13 +105,14 @@ class _Listing:
         inside = {name: unit.name for unit in units.values() for name in unit.nodes}
         cost, rounded = macs(matched.prepared), {a.name for a in matched.pairs.activations}
         layers, owner = [*_inputs(graph, rounded)], dict[str, str]()
+        planned = set(quantized.planned_int8)
         for node in graph:
             name = name_of(node)
             unit = units.get(name)
             if unit is None and name in inside:
                 owner[name] = inside[name]
                 continue
-            moves = name in quantized.planned_int8 and kind_of(node) is Kind.PRESERVING
+            moves = name in planned and kind_of(node) is Kind.PRESERVING and computes(node)
             if unit is None and name not in reasons and not moves:
                 if is_epilogue(node) and (before := node.inputs[0].producer() if node.inputs[0] else None):
                     owner[name] = owner.get(name_of(before), OTHERS)

@@ -93,7 +93,7 @@ class Source:
     """
 
     graph: ir.Model
-    before: ir.Model | None
+    before: ir.Model | None = None
     fingerprint: str
     target: Target
     recipe: Recipe
