@@ -1,12 +1,13 @@
 """The light's rule, condition by condition."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.proof.build import report
 from tinyint.proof.coverage import Coverage
-from tinyint.proof.light import ENOUGH_INT8, GOOD_COSINE, RULES, light
+from tinyint.proof.light import ADVICE, ENOUGH_INT8, GOOD_COSINE, RULES, light
 from tinyint.proof.verdict import Verdict
 from tinyint.proof.verify import Cosine
 
@@ -60,3 +61,10 @@ def test_the_report_has_the_light_in_its_document():
     made = report()
     assert made.light.colour == "yellow"
     assert made.to_json()["light"] == {"colour": "yellow", "reasons": list(made.light.reasons)}
+
+
+def test_the_chapter_states_the_same_rule():
+    chapter = Path(__file__).parents[2] / "docs" / "reading-the-report.md"
+    text = chapter.read_text(encoding="utf-8")
+    for colour, rule in RULES.items():
+        assert f"| **{colour}**: {ADVICE[colour]} | {rule}" in text
