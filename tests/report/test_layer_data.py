@@ -34,3 +34,5 @@ def test_the_caption_adds_up():
     caption = time_caption(LAYERS)
     assert "float 3.75 ms, of which 0.25 ms belong to no layer; int8 3.15 ms, of which 0.75 ms" in caption
     assert time_caption(replace(LAYERS, other_ms=None)) == ""
+    assert "busy" not in caption
+    assert "The machine was busy" in time_caption(LAYERS, restless=True)

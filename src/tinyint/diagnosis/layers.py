@@ -17,7 +17,7 @@ from tinyint.diagnosis.layer_times import OTHERS, spent_by
 from tinyint.diagnosis.matched import Matched
 from tinyint.diagnosis.pairs import pair
 from tinyint.diagnosis.ranges import tensor_ranges, weight_ranges
-from tinyint.diagnosis.units import int8_units
+from tinyint.diagnosis.units import Unit, int8_units
 from tinyint.errors import TinyintError
 from tinyint.graph.flow import is_epilogue
 from tinyint.graph.names import name_of
@@ -99,37 +99,22 @@ class _Listing:
 
     @classmethod
     def of(cls, matched: Matched, quantized: Quantized, coverage: Coverage) -> _Listing:
-        graph = matched.prepared.graph
+        graph, cost = matched.prepared.graph, macs(matched.prepared)
+        rounded = {activation.name for activation in matched.pairs.activations}
         reasons = {node.name: node.reason for node in coverage.float_nodes}
         units = {unit.name: unit for unit in int8_units(matched)}
-        inside = {name: unit.name for unit in units.values() for name in unit.nodes}
-        cost, rounded = macs(matched.prepared), {a.name for a in matched.pairs.activations}
-        layers, owner = [*_inputs(graph, rounded)], dict[str, str]()
-        planned = set(quantized.planned_int8)
+        within = {name: unit.name for unit in units.values() for name in unit.nodes}
+        moving = {name for name in quantized.planned_int8 if name not in within}
+        owner, layers = dict[str, str](), [*_inputs(graph, rounded)]
         for node in graph:
             name = name_of(node)
             unit = units.get(name)
-            if unit is None and name in inside:
-                owner[name] = inside[name]
-                continue
-            moves = name in planned and kind_of(node) is Kind.PRESERVING and computes(node)
-            if unit is None and name not in reasons and not moves:
-                if is_epilogue(node) and (before := node.inputs[0].producer() if node.inputs[0] else None):
-                    owner[name] = owner.get(name_of(before), OTHERS)
-                continue
-            owner[name] = name
-            layers.append(
-                Layer(
-                    name=name,
-                    op=node.op_type,
-                    precision="float" if name in reasons else "int8",
-                    reason=reasons.get(name, ""),
-                    output=name_of(node.outputs[0]) if unit is None else unit.output,
-                    nodes=(name,) if unit is None else unit.nodes,
-                    macs=cost.get(name),
-                    inputs=tuple(_quantized_inputs(node, rounded)) if unit is None else unit.inputs,
-                )
-            )
+            moves = name in moving and kind_of(node) is Kind.PRESERVING and computes(node)
+            if unit is not None or (name not in within and (name in reasons or moves)):
+                owner[name] = name
+                layers.append(_layer(node, unit, reasons.get(name, ""), cost.get(name), rounded))
+            elif (found := within.get(name) or _with_the_one_before(node, owner)) is not None:
+                owner[name] = found
         readers: dict[str, list[str]] = {}
         for constant in matched.pairs.constants:
             if constant.kind == "weight":
@@ -150,6 +135,26 @@ class _Listing:
         return frozenset(
             layer.output for layer in self.layers if layer.output not in rounded and layer.output in in_int8
         )
+
+
+def _layer(node: ir.Node, unit: Unit | None, reason: str, cost: int | None, rounded: set[str]) -> Layer:
+    name = name_of(node)
+    return Layer(
+        name=name,
+        op=node.op_type,
+        precision="float" if reason else "int8",
+        reason=reason,
+        output=name_of(node.outputs[0]) if unit is None else unit.output,
+        nodes=(name,) if unit is None else unit.nodes,
+        macs=cost,
+        inputs=tuple(_quantized_inputs(node, rounded)) if unit is None else unit.inputs,
+    )
+
+
+def _with_the_one_before(node: ir.Node, owner: Mapping[str, str]) -> str | None:
+    """Layer of an epilogue's operator, which the runtime has fused it into."""
+    before = node.inputs[0].producer() if is_epilogue(node) and node.inputs[0] is not None else None
+    return None if before is None else owner.get(name_of(before))
 
 
 def _inputs(graph: ir.Graph, rounded: set[str]) -> Iterator[Layer]:

@@ -32,6 +32,7 @@ def sensitivity_to_html(found: Sensitivity, models: Mapping[str, str]) -> str:
 def to_html(report: Report) -> str:
     """HTML of the report: styles, script and data inside, no links to other files."""
     layers = report.layers
+    restless = report.latency is not None and report.latency.restless
     return _template("report.html").render(
         report=report,
         headline=headline(report),
@@ -44,7 +45,7 @@ def to_html(report: Report) -> str:
         race_title=None if report.race is None else race_title(report.race),
         groups=grouped(report.coverage.float_nodes),
         layers=layers,
-        time_caption="" if layers is None else time_caption(layers),
+        time_caption="" if layers is None else time_caption(layers, restless=restless),
         data="" if layers is None else Markup(layer_data(layers)),  # noqa: S704
         script=_whole("drawing.js", "page.js"),
     )

@@ -30,8 +30,11 @@ def _compact(value: Any) -> Any:
     return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
 
 
-def time_caption(layers: Layers) -> str:
-    """Sums of the profiles, with what belongs to no layer."""
+def time_caption(layers: Layers, *, restless: bool = False) -> str:
+    """Sums of the profiles, with what belongs to no layer.
+
+    `restless`: whether other work disturbed the machine.
+    """
     if layers.other_ms is None:
         return ""
     parts = []
@@ -42,4 +45,5 @@ def time_caption(layers: Layers) -> str:
     return (
         f"From a profile of each model on {layers.runtime}, which slows it: {parts[0]}; {parts[1]} "
         "(conversions to and from int8, reshapes, layouts). What the runtime fuses counts for the first layer."
+        f"{' The machine was busy, so that single times are rough.' if restless else ''}"
     )
