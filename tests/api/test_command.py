@@ -14,12 +14,19 @@ from tinyint.loading import PaddleFiles
 from tinyint.quantization.recipe import Recipe
 from tinyint.quantization.recipe_source import ChangedRecipe
 from tinyint.runtimes.run import Run
+from tinyint.targets import get_target
 
 OUT = Path("out.onnx")
 
 
 def command(model: object = "in.onnx", samples: Samples | None = None, **changes: object) -> str | None:
-    given = {"recipe": "default", "target": "generic", "calibration": None, "run": Run(), **changes}
+    given = {
+        "recipe": "default",
+        "target": get_target("generic"),
+        "calibration": None,
+        "run": Run(),
+        **changes,
+    }
     return quantize_command(model, samples or Samples("data"), given.pop("output", OUT), **given)  # type: ignore[arg-type]
 
 

@@ -11,6 +11,7 @@ from tinyint.data import Samples
 from tinyint.loading import PaddleFiles
 from tinyint.quantization.recipe_source import ChangedRecipe, RecipeSource
 from tinyint.runtimes.run import Run
+from tinyint.targets import Target
 
 __all__ = ["RECIPE_FILE", "quantize_command"]
 
@@ -22,9 +23,8 @@ def quantize_command(
     model: Model,
     samples: Samples,
     output: Path | None,
-    *,
     recipe: RecipeSource,
-    target: str,
+    target: Target,
     calibration: object,
     run: Run,
 ) -> str | None:
@@ -45,7 +45,7 @@ def quantize_command(
         *([] if calibration is None else ["--calibration", str(calibration)]),
         *_of_recipe(recipe),
         "--target",
-        target,
+        target.name,
         *_of_run(run),
     ]
     return shlex.join(words)

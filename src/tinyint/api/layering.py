@@ -24,9 +24,13 @@ _PROFILED_MS, _FEWEST, _MOST = 1000.0, 3, 15
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """Samples of a proof, of which the first few are kept as they pass."""
+    """Samples of a proof, of which the first few are kept as they pass.
+
+    `data`: where they come from; tells at the end what was left out.
+    """
 
     proof: ProofSamples | None
+    data: ProofData | None = None
     samples: list[Sample] = field(default_factory=list)
 
     @classmethod
@@ -41,14 +45,18 @@ class Kept:
                     first.append(sample)
                 yield sample
 
-        return cls(proof=replace(given, samples=passing()), samples=first)
+        return cls(proof=replace(given, samples=passing()), data=proof[1], samples=first)
 
 
 def with_layers(report: Report, quantized: Quantized, int8_file: ModelSource, kept: Kept, run: Run) -> Report:
-    """The report with the layers, and the seconds that they took.
+    """Report with the layers and the seconds that they took, and notes on the samples.
 
-    Without samples or proof, with what is known without running anything.
+    Without samples or proof, with what is known without running anything; where that is not written either, as it is.
     """
+    if kept.data is not None:
+        report = replace(report, notes=(*report.notes, *kept.data.notes()))
+    if not run.verify and report.output is None:
+        return report
     run.progress("layers", 0, None)
     start = time.perf_counter()
     layers = layers_of(

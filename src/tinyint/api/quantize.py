@@ -86,8 +86,9 @@ def quantize(
         beside.mark(quantized, declared if pixels is None else pixels.declaration)
         written = scratch / beside.model.name
         save_model(quantized.model, written)
-        proof = proof_data(samples, ranges, quantized.record, specs, run, pixels) if run.verify else None
-        kept = Kept.of(proof)
+        kept = Kept.of(
+            proof_data(samples, ranges, quantized.record, specs, run, pixels) if run.verify else None
+        )
         report = prove(
             quantized,
             float_model=source.runnable if pixels is None else quantized.prepared,
@@ -100,14 +101,9 @@ def quantize(
             threads=run.threads,
             notes=[*notes, *quantized.notes, *ranges.notices, *(pixels.notes() if pixels else ())],
         ).with_race(race)
-        if proof:
-            report = replace(report, notes=(*report.notes, *proof[1].notes()))
-        command = quantize_command(
-            model, samples, place, recipe=recipe, target=goal.name, calibration=calibration, run=run
-        )
-        report = replace(report, command=command)
-        if run.verify or place is not None:
-            report = with_layers(report, quantized, written, kept, run)
+        report = with_layers(report, quantized, written, kept, run)
+        again = quantize_command(model, samples, place, recipe, goal, calibration, run)
+        report = replace(report, command=again)
         beside.write(scratch, quantized.record, report)
     return Result(model=quantized.model, report=report, record=quantized.record, path=place)
 

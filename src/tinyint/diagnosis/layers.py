@@ -1,4 +1,4 @@
-"""Layers of a quantized model: where it errs, what each takes, what the ranges hold.
+"""Layers of a quantized model: errors, times, ranges.
 
 On few samples and one profile of each model, so that it costs little beside the proof.
 """

@@ -186,7 +186,7 @@ def _float_nodes(quantized: Quantized, ran: _Planned | _Measured, runtime: str) 
 
 
 def computes(node: ir.Node) -> bool:
-    """Whether the node works on real numbers, or on something whose type is not known."""
+    """Whether the node works on real numbers, or on an unknown type."""
     if node.op_type in _PLUMBING:
         return False
     values = [value for value in (*node.inputs, *node.outputs) if value is not None]

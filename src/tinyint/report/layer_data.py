@@ -17,7 +17,10 @@ _UNFIT = r"[<>&\u2028\u2029\ud800-\udfff]"
 
 
 def layer_data(layers: Layers) -> str:
-    """JSON that may stand in a page: what is empty left out, floats of 4 digits, and no angle brackets."""
+    """JSON that may stand in a page.
+
+    Without what is empty, with floats of 4 digits, and no angle brackets.
+    """
     text = json.dumps(_compact(jsonable(layers)), separators=(",", ":"), ensure_ascii=False)
     return re.sub(_UNFIT, lambda letter: f"\\u{ord(letter[0]):04x}", text)
 
