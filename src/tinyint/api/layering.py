@@ -49,7 +49,7 @@ class Kept:
 
 
 def with_layers(report: Report, quantized: Quantized, int8_file: ModelSource, kept: Kept, run: Run) -> Report:
-    """Report with the layers and the seconds that they took, and notes on the samples.
+    """Adds the layers, the seconds that they took, and notes on the samples.
 
     Without samples or proof, with what is known without running anything; where that is not written either, as it is.
     """

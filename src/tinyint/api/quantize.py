@@ -86,9 +86,8 @@ def quantize(
         beside.mark(quantized, declared if pixels is None else pixels.declaration)
         written = scratch / beside.model.name
         save_model(quantized.model, written)
-        kept = Kept.of(
-            proof_data(samples, ranges, quantized.record, specs, run, pixels) if run.verify else None
-        )
+        proof = proof_data(samples, ranges, quantized.record, specs, run, pixels) if run.verify else None
+        kept = Kept.of(proof)
         report = prove(
             quantized,
             float_model=source.runnable if pixels is None else quantized.prepared,
@@ -101,9 +100,8 @@ def quantize(
             threads=run.threads,
             notes=[*notes, *quantized.notes, *ranges.notices, *(pixels.notes() if pixels else ())],
         ).with_race(race)
-        report = with_layers(report, quantized, written, kept, run)
-        again = quantize_command(model, samples, place, recipe, goal, calibration, run)
-        report = replace(report, command=again)
+        command = quantize_command(model, samples, place, recipe, goal, calibration, run)
+        report = with_layers(replace(report, command=command), quantized, written, kept, run)
         beside.write(scratch, quantized.record, report)
     return Result(model=quantized.model, report=report, record=quantized.record, path=place)
 
