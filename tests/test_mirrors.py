@@ -49,6 +49,7 @@ THROUGH = {
     "tests/proof/test_prove.py": "proof.race",
     "tests/proof/test_verdict.py": "proof.measured report.words",
     "tests/proof/test_verify.py": "proof.compared proof.outputs",
+    "tests/diagnosis/test_layers.py": "proof.layers",
     "tests/runtimes/test_ort.py": "runtimes runtimes.ort_graph",
     "tests/runtimes/test_openvino.py": "runtimes.openvino_session runtimes.outputs",
     "tests/targets/test_target.py": "targets targets.violation",

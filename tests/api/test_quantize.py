@@ -15,6 +15,7 @@ from tinyint.data import Preprocessing
 from tinyint.data.declared import saved_preprocessing
 from tinyint.errors import DataError, ModelError, RecordError, TinyintError
 from tinyint.graph.io import load_model
+from tinyint.proof.prove import tensor_rows
 from tinyint.quantization.calibration import CalibrationRecord
 
 SHAPE = (3, 16, 16)
@@ -105,10 +106,11 @@ def test_dead_channels_and_constant_tensors_are_no_obstacle(model, samples):
     dead.graph.initializers["b1"].const_value = ir.tensor(
         np.full(8, -1e3, np.float32), name="b1"
     )  # Relu gives 0
-    report = tinyint.quantize(dead, tinyint.Samples(samples, limit=8), run=tinyint.Run(threads=1)).report
+    made = tinyint.quantize(dead, tinyint.Samples(samples, limit=8), run=tinyint.Run(threads=1))
+    report, int8 = made.report, made.model
     assert report.verification is not None
     assert report.coverage.macs_int8 == 1.0
-    assert all(math.isfinite(bound) and bound > 0 for row in report.tensors for bound in row.scale)
+    assert all(math.isfinite(bound) and bound > 0 for row in tensor_rows(int8) for bound in row.scale)
 
 
 def test_images_are_read_as_declared_and_the_declaration_goes_with_the_model(model, tmp_path):

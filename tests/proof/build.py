@@ -6,9 +6,10 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from tinyint.proof import Latency, Report, Sizes, TensorRow
+from tinyint.proof import Latency, Report, Sizes
 from tinyint.proof.bench import Timing
 from tinyint.proof.coverage import Coverage, FloatNode
+from tinyint.proof.layers import Bins, ChannelRanges, Layer, Layers, TensorRange, WeightRange
 from tinyint.proof.verify import OutputProof, Verification
 
 NODES = (
@@ -16,6 +17,40 @@ NODES = (
     FloatNode(name="/b", op="Sin", reason="Sin has no int8 form"),
     FloatNode(name="<script>", op="Pad", reason="a & b"),
 )
+
+LAYERS = Layers(
+    rows=(
+        Layer(
+            name="x", op="Input", precision="int8", output="x", local_db=50.0, cumulative_db=50.0, float_ms=0.0,
+            int8_ms=0.0,
+        ),
+        Layer(
+            name="/conv", op="Conv", precision="int8", output="y", nodes=("/conv", "/relu"), macs=432, inputs=("x",),
+            weights=("w",), local_db=45.0, cumulative_db=15.0, cause="outlier", detail="weight w: one is large",
+            float_ms=2.0, int8_ms=1.0,
+        ),
+        Layer(
+            name="/a", op="Sin", precision="float", output="z", reason="Sin has no int8 form", cumulative_db=25.0,
+            float_ms=0.5, int8_ms=0.9,
+        ),
+        Layer(name="</script><b>", op="Gemm", precision="int8", output="v", float_ms=1.0, int8_ms=0.5),
+    ),
+    tensors={
+        "x": TensorRange(
+            dtype="uint8", scale=0.01, zero_point=128, range=(-1.28, 1.27), seen=(-2.0, 1.0), clipped=0.0123,
+            bins=Bins(start=-2.0, width=1.0, counts=(5, 0, 90)), local_db=50.0,
+        ),
+        "y": TensorRange(dtype="uint8", scale=0.1, zero_point=0, range=(0.0, 25.5), live=(-3.0, math.inf)),
+    },
+    weights={
+        "w": WeightRange(
+            dtype="int8", channels=4, together=2, limit=(1.0, 2.0), local_db=41.0,
+            after=ChannelRanges(lo=(-1.0, -0.5), hi=(0.5, 2.0)),
+            before=ChannelRanges(lo=(-4.0, -0.5), hi=(0.5, 2.0)),
+        ),
+    },
+    samples=2, runtime="onnxruntime", other_ms=(0.25, 0.75),
+)  # fmt: skip
 
 
 def timing(median: float, least: float) -> Timing:
@@ -69,14 +104,6 @@ def report(*, float_ms: float = 4.0, int8_ms: float = 2.0, **changes: Any) -> Re
         seconds={"prepare": 0.1, "calibrate": 1.0, "quantize": 0.2, "verify": 2.0},
         peak_rss_bytes=10**8,
         calibration_samples=8,
-        tensors=(
-            TensorRow(
-                name="x", constant=False, dtype="uint8", channels=None, scale=(0.1, 0.1), zero_point=(3, 3)
-            ),
-            TensorRow(
-                name="w", constant=True, dtype="int8", channels=8, scale=(0.01, 0.2), zero_point=(0, 0)
-            ),
-        ),
         warnings=("look here",),
         notes=("by the way",),
         version="0.1.0",

@@ -166,14 +166,17 @@ def test_the_headline_begins_with_what_is_bad():
     worst = report(verification=lost, latency=latency(12.34, 13.13), sizes=Sizes(baseline=100, int8=126))
     assert headline(worst) == (
         "The int8 model is BROKEN (output 'y': -12.3 dB from float, where one number throughout has 0.0 dB), "
-        "1.06× slower than float on onnxruntime and 26 % larger."
+        "1.06× slower than float on onnxruntime and 26 % larger, with 75.0% of the multiply-adds in int8."
     )
     quick = report(verification=lost, latency=latency(1.4, 1.0), sizes=Sizes(baseline=380, int8=100))
     assert headline(quick).startswith("The int8 model is BROKEN")
-    assert headline(quick).endswith("; it is 1.40× as fast as float on onnxruntime and 3.8× smaller.")
+    assert headline(quick).endswith(
+        "; it is 1.40× as fast as float on onnxruntime and 3.8× smaller, with 75.0% of the multiply-adds in int8."
+    )
     unknown = report(verification=None, latency=None)
     assert headline(unknown) == (
-        "The int8 model is 4.0× smaller. Its accuracy is unknown: the outputs were not compared with the float "
+        "The int8 model is 4.0× smaller, with 75.0% of the multiply-adds in int8. Its accuracy is "
+        "unknown: the outputs were not compared with the float "
         "model's (give --data, and leave out --no-verify). Its speed was not measured."
     )
     fine = report(verification=verification(top1_agreement=1.0, sqnr_db=30.0))

@@ -52,3 +52,11 @@ def test_what_was_not_measured_is_not_shown_as_a_figure():
     assert "latency" not in text
     assert " ms" not in text
     assert "Its speed was not measured" in text
+
+
+def test_the_light_comes_first_with_its_reasons():
+    text = " ".join(shown(report(int8_ms=9.0)).split())
+    assert text.startswith("● red The int8 model is DOUBTFUL")
+    assert (
+        "red, since int8 is slower than float; the accuracy is doubtful; 75.0% of the multiply-adds" in text
+    )

@@ -9,7 +9,9 @@ from pathlib import Path
 import onnx_ir as ir
 
 from tinyint.api.beside import Beside
+from tinyint.api.command import quantize_command
 from tinyint.api.given_model import GivenModel, Model
+from tinyint.api.layering import Kept, with_layers
 from tinyint.api.proving import proof_data
 from tinyint.api.racing import raced, require_race
 from tinyint.api.resizing import require_resizable
@@ -89,6 +91,7 @@ def quantize(
         written = scratch / beside.model.name
         save_model(quantized.model, written)
         proof = proof_data(samples, ranges, quantized.record, specs, run, pixels) if run.verify else None
+        kept = Kept.of(proof)
         report = prove(
             quantized,
             float_model=source.runnable if pixels is None else quantized.prepared,
@@ -96,13 +99,13 @@ def quantize(
             sizes=Sizes(baseline=source.size(), int8=_bytes_of(written)),
             source=source.name,
             output=place,
-            samples=proof[0] if proof else None,
+            samples=kept.proof,
             verified=run.verify,
             threads=run.threads,
             notes=[*notes, *quantized.notes, *ranges.notices, *(pixels.notes() if pixels else ())],
         ).with_race(race)
-        if proof:
-            report = replace(report, notes=(*report.notes, *proof[1].notes()))
+        command = quantize_command(model, samples, place, recipe, goal, calibration, run)
+        report = with_layers(replace(report, command=command), quantized, written, kept, run)
         beside.write(scratch, quantized.record, report)
     return Result(model=quantized.model, report=report, record=quantized.record, path=place)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -93,10 +93,15 @@ def compare(
     return compare_matched(matched, data, threads=threads)
 
 
-def compare_matched(matched: Matched, data: Iterable[Sample], *, threads: int | None = None) -> Comparison:
-    """As `compare`, of models that are matched."""
-    prepared, int8_model, pairs = matched.prepared, matched.int8, matched.pairs
-    measured, count = _measure(prepared, int8_model, pairs, data, threads)
+def compare_matched(
+    matched: Matched, data: Iterable[Sample], *, also: Iterable[str] = (), threads: int | None = None
+) -> Comparison:
+    """As `compare`, of models that are matched.
+
+    `also`: further tensors that both graphs compute, without quantizers; where one is NaN, its row is missing.
+    """
+    pairs = matched.pairs
+    measured, count = _measure(matched, data, frozenset(also), threads)
     rows = [_activation_row(item) for item in measured if item.sums.elements]
     constants = [_constant_row(constant, pairs.constants) for constant in pairs.constants]
     _check_weights(rows, constants)
@@ -119,18 +124,17 @@ class _Tensor:
     op: str
     is_output: bool
     sums: TensorSums
+    may_lack: bool = False  # where it cannot be compared, it is left out
 
 
 def _measure(
-    prepared: ir.Model,
-    int8_model: ir.Model,
-    pairs: Pairs,
-    data: Iterable[Sample],
-    threads: int | None,
+    matched: Matched, data: Iterable[Sample], also: frozenset[str], threads: int | None
 ) -> tuple[list[_Tensor], int]:
+    prepared, int8_model, pairs = matched.prepared, matched.int8, matched.pairs
     values = _values(prepared.graph)
     tensors = [_quantized(activation, values.get(activation.name)) for activation in pairs.activations]
     tensors += _plain_outputs(prepared.graph, pairs)
+    tensors += _further(also.difference(tensor.name for tensor in tensors), values)
     elements: dict[str, _Tensor] = {}
     count = 0
     for position, part in enumerate(_parts(tensors, values)):
@@ -180,6 +184,13 @@ def _plain_outputs(graph: ir.Graph, pairs: Pairs) -> Iterator[_Tensor]:
     for value in graph.outputs:
         if value.name not in quantized and value.type == ir.TensorType(ir.DataType.FLOAT):
             yield _output(name_of(value), value)
+
+
+def _further(names: Iterable[str], values: Mapping[str, ir.Value]) -> Iterator[_Tensor]:
+    for name in sorted(names):
+        value = values.get(name)
+        if value is not None and value.type == ir.TensorType(ir.DataType.FLOAT):
+            yield replace(_output(name, value), is_output=False, may_lack=True)
 
 
 def _output(name: str, value: ir.Value) -> _Tensor:
@@ -235,6 +246,9 @@ def _values(graph: ir.Graph) -> dict[str, ir.Value]:
 
 def _add(tensor: _Tensor, expected: Array, found: Array, value: ir.Value | None, sample: Sample) -> None:
     """Adds a sample to a tensor's sums; `value` is the tensor in the float graph."""
+    if tensor.may_lack and (expected.shape != found.shape or np.isnan(expected).any()):
+        tensor.sums.unlike += 1
+        return
     if expected.shape != found.shape and not shape_depends_on_values(value):
         raise ModelError(
             f"tensor {tensor.name!r} has shape {expected.shape} in the float model and {found.shape} in the int8 "

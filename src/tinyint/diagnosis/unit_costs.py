@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
+from tinyint.diagnosis.layer_times import spent_by
 from tinyint.diagnosis.matched import Matched
 from tinyint.diagnosis.units import Unit, by_node
 from tinyint.graph.edit import GraphEditor
 from tinyint.graph.flow import range_source
 from tinyint.graph.names import name_of
 from tinyint.runtimes import Feeds, Runtime
-from tinyint.runtimes.base import LayerTime
 
 __all__ = ["UnitCost", "unit_costs"]
 
@@ -57,11 +57,12 @@ def unit_costs(
 
     `sizes`: elements of each tensor. Raises what the runtime raises.
     """
+    owner = {node: unit.name for node, unit in by_node(units).items()}
     spent = {"float": dict[str, float](), "int8": dict[str, float]()}
     for _ in range(_ROUNDS):
         for form, model in (("float", matched.prepared), ("int8", matched.int8)):
             rows = runtime.profile(model, feeds, calls=_CALLS, threads=threads)
-            found = _by_unit(rows, by_node(units))
+            found = spent_by(rows, owner)
             spent[form] = {name: min(ms, spent[form].get(name, ms)) for name, ms in found.items()}
     conversion = _Conversions.measured(runtime, threads)
     borders = _Borders.of(matched.prepared.graph, units)
@@ -73,16 +74,6 @@ def unit_costs(
         )
         for unit in units
     }
-
-
-def _by_unit(rows: Iterable[LayerTime], unit_of: Mapping[str, Unit]) -> dict[str, float]:
-    """Milliseconds by unit; a node that several were fused into counts for the first of them."""
-    spent: dict[str, float] = {}
-    for row in rows:
-        unit = next((unit_of[name] for name in (*row.sources, row.name) if name in unit_of), None)
-        if unit is not None:
-            spent[unit.name] = spent.get(unit.name, 0.0) + row.ms
-    return spent
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from tinyint.graph.ops import Kind, facts, kind_of
 from tinyint.graph.walk import constant_of, sole_consumer
 from tinyint.quantization.qdq import declares_int8
 
-__all__ = ["Unit", "units_of"]
+__all__ = ["Unit", "int8_units", "units_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +42,22 @@ def units_of(matched: Matched) -> tuple[Unit, ...]:
     Operators that only move values are none: they go with what reads them. Raises ModelError for a model that is
     quantized at run time, and for one without units.
     """
-    graph, int8 = matched.prepared.graph, matched.int8.graph
-    if any(node.op_type == "DynamicQuantizeLinear" for node in int8.all_nodes()):
+    if any(node.op_type == "DynamicQuantizeLinear" for node in matched.int8.graph.all_nodes()):
         raise ModelError(
             "the int8 model finds its ranges at run time (method dynamic), so that no unit has an error of its own; "
             "give one of the method static or weight_only"
         )
+    found = int8_units(matched)
+    if not found:
+        raise ModelError(
+            "no operator of the float model is quantized in the int8 model; see `tinyint inspect`"
+        )
+    return found
+
+
+def int8_units(matched: Matched) -> tuple[Unit, ...]:
+    """Units of a model of any method, in graph order; none is no error."""
+    graph, int8 = matched.prepared.graph, matched.int8.graph
     twins = {node.name: node for node in int8 if node.name}
     rounded = {activation.name for activation in matched.pairs.activations}
     weighted = {constant.reader for constant in matched.pairs.constants}
@@ -57,10 +67,6 @@ def units_of(matched: Matched) -> tuple[Unit, ...]:
         in_int8 = node.name in weighted or (twin is not None and declares_int8(twin))
         if in_int8 and not is_epilogue(node) and kind_of(node) is not Kind.PRESERVING and facts(node):
             found.append(_unit(node, twin, rounded))
-    if not found:
-        raise ModelError(
-            "no operator of the float model is quantized in the int8 model; see `tinyint inspect`"
-        )
     return tuple(found)
 
 

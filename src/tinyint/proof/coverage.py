@@ -17,7 +17,7 @@ from tinyint.quantization.ptq import Quantized
 from tinyint.runtimes import Executed, Runtime
 from tinyint.runtimes.host import host
 
-__all__ = ["Coverage", "FloatNode", "planned_coverage", "read_coverage"]
+__all__ = ["Coverage", "FloatNode", "computes", "planned_coverage", "read_coverage"]
 
 # They work on shapes and types, or rename what is there; in a float graph, only codes of pixels are dequantized.
 _PLUMBING = {
@@ -172,7 +172,7 @@ def _product(source: str, names: set[str]) -> str:
 def _float_nodes(quantized: Quantized, ran: _Planned | _Measured, runtime: str) -> Iterator[FloatNode]:
     for node in quantized.prepared.graph:
         name, op = name_of(node), ran.in_float(node)
-        if op is None or not _computes(node):
+        if op is None or not computes(node):
             continue
         reason = quantized.float_nodes.get(name)
         if reason is None:
@@ -185,8 +185,8 @@ def _float_nodes(quantized: Quantized, ran: _Planned | _Measured, runtime: str) 
         yield FloatNode(name=name, op=node.op_type, reason=reason)
 
 
-def _computes(node: ir.Node) -> bool:
-    """Whether the node works on real numbers, or on something whose type is not known."""
+def computes(node: ir.Node) -> bool:
+    """Whether the node works on real numbers, or on an unknown type."""
     if node.op_type in _PLUMBING:
         return False
     values = [value for value in (*node.inputs, *node.outputs) if value is not None]

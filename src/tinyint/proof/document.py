@@ -8,6 +8,8 @@ from typing import NotRequired
 from typing_extensions import TypedDict  # typing's own has no types to read at run time before Python 3.12
 
 from tinyint.proof.coverage import FloatNode
+from tinyint.proof.layers import Layers
+from tinyint.proof.light import Light
 from tinyint.proof.placement_race import Candidate
 from tinyint.proof.verdict import Verdict
 from tinyint.proof.verify import Verification
@@ -71,6 +73,7 @@ class ReportDocument(TypedDict):
     """Report on a quantized model; `budget` is there with --max-drop."""
 
     verdict: Verdict
+    light: Light
     output: str | None
     source: str
     model_fingerprint: str
@@ -93,8 +96,11 @@ class ReportDocument(TypedDict):
     runtime: RuntimeDocument
     host: str
     race: RaceDocument | None
+    steps: Sequence[str]
+    command: str | None
     warnings: Sequence[str]
     notes: Sequence[str]
     tinyint: str
     form: int
+    layers: Layers | None
     budget: NotRequired[SearchDocument]

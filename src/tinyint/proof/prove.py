@@ -105,7 +105,7 @@ def prove(
         seconds={step: seconds.get(step, 0.0) for step in _STEPS},
         peak_rss_bytes=peak_rss_bytes(),
         calibration_samples=quantized.record.samples if quantized.record else None,
-        tensors=tensor_rows(quantized.model),
+        steps=quantized.notes,
         warnings=tuple(found.warnings),
         notes=(*found.notes, *coverage.notes),
         version=tinyint.__version__,

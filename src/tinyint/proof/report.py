@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tinyint.files.jsonable import jsonable
 from tinyint.proof.coverage import Coverage
+from tinyint.proof.layers import Layers
+from tinyint.proof.light import Light, light
 from tinyint.proof.measured import Latency, Sizes
 from tinyint.proof.placement_race import PlacementRace
 from tinyint.proof.verdict import Verdict, judge
@@ -47,6 +49,8 @@ class Report:
     * `runtime`: that the proof was run on, with `runtime_version`; not the target's own where that is not installed
     * `verification`, `latency`: None where they were left out or could not be had; `notes` or `warnings` say why
     * `race`: of placements, if there was one
+    * `steps`: what each repair step did; `command`: that makes the same again, None where data or model are no files
+    * `layers`: where it errs and what each takes; None where that was left out
     * `warnings`: what the user should look at; `notes`: what else there is to know
     """
 
@@ -67,12 +71,14 @@ class Report:
     seconds: Mapping[str, float]
     peak_rss_bytes: int | None
     calibration_samples: int | None
-    tensors: tuple[TensorRow, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     version: str = ""
     model_fingerprint: str = ""
     race: PlacementRace | None = None
+    steps: tuple[str, ...] = ()
+    command: str | None = None
+    layers: Layers | None = None
 
     def with_race(self, race: PlacementRace | None) -> Self:
         """Report of the model that won the race, if there was one.
@@ -94,6 +100,12 @@ class Report:
         """Verdict on the figures, by rule."""
         return judge(self.verification, self.latency, self.sizes)
 
+    @property
+    def light(self) -> Light:
+        """Traffic light over the verdict and the coverage, by rule."""
+        cosine = None if self.verification is None else self.verification.cosine
+        return light(self.verdict, self.coverage, cosine)
+
     def _repr_html_(self) -> str:
         """HTML fragment, by which notebooks show a report."""
         from tinyint.report.notebook import (
@@ -107,6 +119,7 @@ class Report:
         coverage, proof, latency = self.coverage, self.verification, self.latency
         document: ReportDocument = {
             "verdict": self.verdict,
+            "light": self.light,
             "output": self.output,
             "source": self.source,
             "model_fingerprint": self.model_fingerprint,
@@ -144,10 +157,13 @@ class Report:
             },
             "host": self.host,
             "race": None if self.race is None else _race(self.race),
+            "steps": self.steps,
+            "command": self.command,
             "warnings": self.warnings,
             "notes": self.notes,
             "tinyint": self.version,
             "form": FORM,
+            "layers": self.layers,
         }
         found: dict[str, Any] = jsonable(document)
         return found

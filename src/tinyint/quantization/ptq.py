@@ -63,6 +63,7 @@ class Quantized:
     * `constants`: the weights that are stored as integers, by the place that reads them
     * `planned_int8`: the nodes that shall run in int8
     * `float_nodes`: each other node, with the reason
+    * `before`: the float graph before the repair steps; None where these left it as it was
     * `notes`: what the repair steps did
     * `seconds`: by step of the main path
     * `fingerprint`: of the float model, as the user has it
@@ -77,6 +78,7 @@ class Quantized:
     constants: Mapping[Use, ConstantPlan]
     planned_int8: tuple[str, ...]
     float_nodes: Mapping[str, str]
+    before: ir.Model | None = None
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     fingerprint: str = ""
@@ -88,10 +90,12 @@ class Source:
 
     * `graph`: what is quantized; `fingerprint`: of the model, prepared; `recipe`: that it was prepared for
     * `known`: record of this graph; `record`: of the graph before `pixels` were folded in, which is the one to keep
+    * `before`: as of `Quantized`
     * `samples`: what steps run, and a quantization is tried on, on its runtime
     """
 
     graph: ir.Model
+    before: ir.Model | None = None
     fingerprint: str
     target: Target
     recipe: Recipe
@@ -115,7 +119,12 @@ class Source:
             )
         notes = (*self.notes, *result.notes)
         return replace(
-            result, record=self.record, notes=notes, seconds=watch.seconds, fingerprint=self.fingerprint
+            result,
+            record=self.record,
+            before=self.before,
+            notes=notes,
+            seconds=watch.seconds,
+            fingerprint=self.fingerprint,
         )
 
 
@@ -174,6 +183,7 @@ def source_of(
             samples = [pixels.feeds(feeds) for feeds in samples]
     return Source(
         graph=source,
+        before=None if graph.model is prepared else prepared,
         fingerprint=fingerprint,
         target=target,
         recipe=recipe,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -33,8 +35,7 @@ def render(report: Report, *, hints: bool = True) -> RenderableType:
     table.add_column("")
     for figure in figures(report):
         table.add_row(*map(escape, (figure.name, figure.baseline, figure.int8, figure.change)))
-    verdict = Text(headline(report), style="bold red" if report.verdict.bad else "bold")
-    parts: list[RenderableType] = [verdict, table]
+    parts: list[RenderableType] = [*_verdict(report), table]
     if report.race is not None:
         parts.append(placements(report.race))
     if report.coverage.float_nodes and report.method != "weight_only":
@@ -46,6 +47,14 @@ def render(report: Report, *, hints: bool = True) -> RenderableType:
     if hints:
         parts.append(steps(tuple(next_steps(report))))
     return Group(*parts)
+
+
+def _verdict(report: Report) -> Iterator[Text]:
+    """Light, sentence, and why it is not green."""
+    found = report.light
+    yield Text.assemble((f"● {found.colour} ", f"bold {found.colour}"), (headline(report), "bold"))
+    if found.reasons:
+        yield Text(f"{found.colour}, since {'; '.join(found.reasons)}", style="dim")
 
 
 def placements(race: PlacementRace) -> RenderableType:

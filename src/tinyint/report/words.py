@@ -106,10 +106,16 @@ def headline(report: Report) -> str:
     bad = [text for is_bad, text in parts if text and is_bad]
     others = [text for is_bad, text in parts if text and not is_bad]
     if bad and others:
-        sentence = f"The int8 model is {_listed(bad)}; it is {_listed(others)}."
+        sentence = f"The int8 model is {_listed(bad)}; it is {_listed(others)}"
     else:
-        sentence = f"The int8 model is {_listed(bad or others)}."
-    return " ".join([sentence, *_unknowns(report)])
+        sentence = f"The int8 model is {_listed(bad or others)}"
+    return " ".join([f"{sentence}{_coverage(report)}.", *_unknowns(report)])
+
+
+def _coverage(report: Report) -> str:
+    share = report.coverage.macs_int8
+    planned = "" if report.coverage.measured else " planned"
+    return "" if share is None else f", with {percent(share)} of the multiply-adds{planned} in int8"
 
 
 def _accuracy(report: Report) -> str:
@@ -124,6 +130,8 @@ def _accuracy(report: Report) -> str:
     shares = [o.rows_matched for o in proof.outputs.values() if o.rows_matched is not None]
     if shares:
         details.append(f"{percent(min(shares))} of the selected rows the same")
+    if proof.top1_agreement is None and proof.cosine is not None:
+        details.append(f"worst cosine {proof.cosine.min:.2f}")
     held_out = f"on {counted(proof.samples, 'held-out sample')}"
     return f"close to float {held_out}" + (f" ({', '.join(details)})" if details else "")
 
@@ -142,6 +150,8 @@ def _speed(report: Report) -> str:
 def _unknowns(report: Report) -> Iterator[str]:
     if report.verdict.accuracy == "unknown":
         yield f"Its accuracy is unknown: {'; '.join(report.verdict.missing)}."
+    if report.coverage.macs_int8 is None:
+        yield "What share of its multiply-adds is in int8 is unknown."
     if report.latency is None:
         yield "Its speed was not measured."
     elif report.verdict.speed == "unknown":
