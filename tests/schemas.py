@@ -27,7 +27,8 @@ def validator(command: str) -> Draft202012Validator:
 def require_valid(words: Sequence[str | Path], document: Any) -> None:
     """Holds a document against the schema of the command that begins with these words."""
     first = [str(word) for word in words[:2]]
-    known = [command for command in (" ".join(first), first[0]) if place(command).exists()]
+    published = set(FOLDER.iterdir())
+    known = [command for command in (" ".join(first), first[0]) if place(command) in published]
     if known:
         validator(known[0]).validate(document)
     else:  # wrong usage: no such command
