@@ -67,7 +67,8 @@ def test_commands_end_so(tmp_path, run, monkeypatch, code, words):
 
 
 _WAITING = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
 import tinyint.cli.app as module
 def wait(*_, **__):
     print("ready", flush=True)
