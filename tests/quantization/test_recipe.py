@@ -25,6 +25,7 @@ def test_presets():
     assert recipes["default"].calibration == recipes["accurate"].calibration == "mse"
     assert recipes["fast"].range_method == RangeMethod(algorithm="minmax")
     assert recipes["accurate"].weights.range == "mse"
+    assert recipes["accurate"].steps == ("correct_bias",)
     assert recipes["full"].op_types == "all"
     assert (recipes["dynamic"].method, recipes["weight_only"].method) == ("dynamic", "weight_only")
 

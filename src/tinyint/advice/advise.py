@@ -210,7 +210,10 @@ def _method_reasons(
                 listed = ", ".join(f"{count} {op}" for op, count in facts.left_float[:5])
                 yield f"these stay in float: {listed}" + (", …" if len(facts.left_float) > 5 else "")
             if wants == "accuracy":
-                yield "the recipe `accurate` chooses the ranges of weights, too, by the least squared error"
+                yield (
+                    "the recipe `accurate` also chooses the ranges of weights by the least squared error, and "
+                    "corrects biases"
+                )
             if method == "qat":
                 yield (
                     f"the samples have labels, and {effort.iters} iterations of training with quantization in the loop "
