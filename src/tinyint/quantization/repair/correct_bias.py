@@ -3,8 +3,9 @@
     E[y] = E[ŷ]        b̂ = b + E[y - ŷ],  operator by operator, all before it in int8 and corrected
 
 Finkelstein et al. 2019, Fighting Quantization Bias With Bias (arXiv:1906.03193); Nagel et al. 2019 (arXiv:1906.04721,
-§4.2). The means are those of samples, run in stages (`repair.staged`). Where there are none, as with a record alone, a
-bias makes up for the rounding of its own weights only:
+§4.2). The means are those of half of the samples, run in stages (`repair.staged`); the other half judges whether
+outputs come nearer to float, which they may not where most positions are padding. Where there are no samples, as with a
+record alone, a bias makes up for the rounding of its own weights only:
 
     b̂ = b + (W - Ŵ)·E[x]        by the means of the record; at borders with padding they are taken to hold as everywhere
 """
@@ -27,6 +28,7 @@ from tinyint.quantization.calibration.statistics import ChannelMeans, Request
 from tinyint.quantization.plan import Use
 from tinyint.quantization.qdq import insert
 from tinyint.quantization.repair.channel_means import SampleMeans, means_by_sample
+from tinyint.quantization.repair.output_distance import distance
 from tinyint.quantization.repair.staged import staged
 from tinyint.quantization.repair.step import ParameterStep, Quantization
 
@@ -66,7 +68,7 @@ class CorrectBias(ParameterStep):
     """By the means of each output, with all before it in int8."""
 
     name = "correct_bias"
-    samples = 16
+    samples = 32
 
     def needs(self, model: ir.Model) -> frozenset[Request]:
         return frozenset(filter(None, map(_means, model.graph)))
@@ -82,10 +84,20 @@ class CorrectBias(ParameterStep):
             return replace(
                 state, graph=graph
             ), f"{told}; with data beside the record, all before them counts too"
+        half = len(state.samples) // 2
+        corrected, judged = state.samples[: half or None], state.samples[half:]
         try:
-            count = _correct_outputs(state, places)
+            count = _correct_outputs(replace(state, samples=corrected), places)
+            before, after = (
+                distance(state.graph, _int8(state, made), judged) for made in (state.graph, graph)
+            )
         except ModelError as error:
             return state, f"found nothing to do: {error}"
+        if after < before:
+            return state, (
+                f"undone, since on {len(judged)} other samples outputs would be {after:.1f} dB from float, instead of "
+                f"{before:.1f} dB"
+            )
         return replace(state, graph=graph), f"corrected the biases of {count} operators"
 
 
@@ -144,7 +156,7 @@ def _correct_outputs(state: Quantization, places: Mapping[str, _Place]) -> int:
         for name, place in places.items()
     }
     exact = means_by_sample(state.graph, frozenset(requests.values()), state.samples)
-    int8, count = insert(state.graph, state.plan, state.assignment), 0
+    int8, count = _int8(state, state.graph), 0
     for node, held in staged(int8, places, state.samples):
         place, output = places[name_of(node)], name_of(node.outputs[0])
         found = [SampleMeans.of(tensors[output], place.axis) for tensors in held]
@@ -160,6 +172,10 @@ def _correct_outputs(state: Quantization, places: Mapping[str, _Place]) -> int:
             tensors[output] = tensors[output] + shift.reshape(along)
         count += 1
     return count
+
+
+def _int8(state: Quantization, graph: ir.Model) -> ir.Model:
+    return insert(graph, state.plan, state.assignment)
 
 
 def _correct_weights(state: Quantization, places: Mapping[str, _Place]) -> int:
