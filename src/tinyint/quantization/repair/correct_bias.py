@@ -28,7 +28,7 @@ from tinyint.quantization.calibration.statistics import ChannelMeans, Request
 from tinyint.quantization.plan import Use
 from tinyint.quantization.qdq import insert
 from tinyint.quantization.repair.channel_means import SampleMeans, means_by_sample
-from tinyint.quantization.repair.output_distance import distance
+from tinyint.quantization.repair.output_distance import distances
 from tinyint.quantization.repair.staged import staged
 from tinyint.quantization.repair.step import ParameterStep, Quantization
 
@@ -88,9 +88,8 @@ class CorrectBias(ParameterStep):
         corrected, judged = state.samples[: half or None], state.samples[half:]
         try:
             count = _correct_outputs(replace(state, samples=corrected), places)
-            before, after = (
-                distance(state.graph, _int8(state, made), judged) for made in (state.graph, graph)
-            )
+            made = [_int8(state, each) for each in (state.graph, graph)]
+            before, after = distances(state.graph, made, judged)
         except ModelError as error:
             return state, f"found nothing to do: {error}"
         if after < before:
